@@ -1,0 +1,92 @@
+package httpx
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// NewTransport returns the transport used when the caller supplies no client:
+// the environment's proxy, TLS 1.2 or later, and a limit on every wait.
+func NewTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          100,
+		MaxIdleConnsPerHost:   16,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: 60 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+}
+
+// Transport is the client's transport, or http.DefaultTransport where the
+// client leaves it out.
+func Transport(client *http.Client) http.RoundTripper {
+	if client.Transport == nil {
+		return http.DefaultTransport
+	}
+	return client.Transport
+}
+
+// NoRedirect returns a copy of the client that hands a redirect back as the
+// answer, and keeps no cookies: a redirect would carry the credential in the
+// request elsewhere.
+func NoRedirect(client *http.Client) *http.Client {
+	clone := *client
+	clone.Jar = nil
+	clone.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &clone
+}
+
+// GetPolicy bounds a Get.
+type GetPolicy struct {
+	Timeout time.Duration // of each attempt
+	Retries int
+}
+
+// maxRetryWait caps the back-off and the server's Retry-After alike.
+const maxRetryWait = 2 * time.Second
+
+// Get fetches a public document: no credential, no redirect, body bounded. An
+// answer of any status comes back; the error is for the connection only.
+func Get(ctx context.Context, client *http.Client, url string, policy GetPolicy) (*http.Response, []byte, error) {
+	attempt := NoRedirect(client)
+	attempt.Timeout = policy.Timeout
+	retrying := &retryablehttp.Client{
+		HTTPClient:   attempt,
+		RetryMax:     policy.Retries,
+		RetryWaitMin: 100 * time.Millisecond,
+		RetryWaitMax: maxRetryWait,
+		CheckRetry:   retryablehttp.DefaultRetryPolicy,
+		Backoff:      cappedBackoff,
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	request, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the URL cannot be requested: %w", err)
+	}
+	request.Header.Set("Accept", "application/json")
+	resp, err := retrying.Do(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := ReadBody(resp)
+	return resp, body, err
+}
+
+// cappedBackoff obeys Retry-After only up to maxRetryWait; the library alone
+// would sleep for a day if told to.
+func cappedBackoff(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
+	wait := retryablehttp.DefaultBackoff(least, most, attempt, resp)
+	if wait < least || wait > most {
+		return most
+	}
+	return wait
+}

@@ -1,0 +1,128 @@
+package jose
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ContextSigner is a crypto.Signer that talks to somebody (a KMS, an HSM) and
+// can be told to give up. If a signer has SignContext, it is used in place of
+// Sign. The result has crypto.Signer's form: ASN.1 DER for ECDSA.
+type ContextSigner interface {
+	crypto.Signer
+	SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) (signature []byte, err error)
+}
+
+// KeyOptions override what a key says of itself.
+type KeyOptions struct {
+	// Algorithm to sign with. Empty: the JWK's alg, else PS256 for RSA and the
+	// curve's own algorithm for EC.
+	Algorithm Algorithm
+	// ID for the kid header. Empty: the JWK's kid, else the RFC 7638 thumbprint.
+	ID string
+}
+
+// Key signs with one algorithm.
+type Key struct {
+	signer crypto.Signer
+	public *PublicKey
+	id     string
+}
+
+// NewKey makes a key of any crypto.Signer.
+func NewKey(signer crypto.Signer, options KeyOptions) (*Key, error) {
+	if isNil(signer) {
+		return nil, errors.New("the signer is nil")
+	}
+	public, err := NewPublicKey(publicOf(signer), options.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	id := options.ID
+	if id == "" {
+		id = public.Thumbprint()
+	}
+	return &Key{signer: signer, public: public, id: id}, nil
+}
+
+// GenerateKey makes an in-memory P-256 key for ES256.
+func GenerateKey() (*Key, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("generate a P-256 key: %w", err)
+	}
+	return NewKey(private, KeyOptions{})
+}
+
+// ID is the value of the kid header.
+func (k *Key) ID() string { return k.id }
+
+// Public is the public half.
+func (k *Key) Public() *PublicKey { return k.public }
+
+// Signer is the private half as it was given.
+func (k *Key) Signer() crypto.Signer { return k.signer }
+
+// publicOf accepts signers that return their public key by value or by
+// pointer; the standard library uses pointers, some KMS clients do not.
+func publicOf(signer crypto.Signer) crypto.PublicKey {
+	switch key := signer.Public().(type) {
+	case rsa.PublicKey:
+		return &key
+	case ecdsa.PublicKey:
+		return &key
+	default:
+		return key
+	}
+}
+
+func isNil(signer crypto.Signer) bool {
+	switch s := signer.(type) {
+	case nil:
+		return true
+	case *rsa.PrivateKey:
+		return s == nil
+	case *ecdsa.PrivateKey:
+		return s == nil
+	}
+	return false
+}
+
+// sign returns the signature in JWS form.
+func (k *Key) sign(ctx context.Context, signingInput []byte) ([]byte, error) {
+	spec := k.public.spec
+	hash := spec.hash.New()
+	hash.Write(signingInput)
+	digest := hash.Sum(nil)
+
+	var opts crypto.SignerOpts = spec.hash
+	if spec.scheme == pss {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: spec.hash}
+	}
+	signature, err := k.signDigest(ctx, digest, opts)
+	if err != nil {
+		return nil, fmt.Errorf("sign with %s: %w", spec.name, err)
+	}
+	if spec.scheme == ecdsaScheme {
+		return rawECDSA(signature, (spec.curve.Params().BitSize+7)/8)
+	}
+	return signature, nil
+}
+
+func (k *Key) signDigest(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if signer, ok := k.signer.(ContextSigner); ok {
+		return signer.SignContext(ctx, digest, opts)
+	}
+	var random io.Reader = rand.Reader
+	return k.signer.Sign(random, digest, opts)
+}

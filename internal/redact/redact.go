@@ -1,0 +1,78 @@
+// Package redact holds the text transformations that keep tokens and national
+// identity numbers out of everything people read.
+package redact
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Placeholder stands wherever a secret would have been printed.
+const Placeholder = "[redacted]"
+
+const (
+	maxText        = 300 // runes
+	opaqueRun      = 40  // base64url characters that are taken for a credential
+	identityDigits = 11
+)
+
+// Text makes a text that came from outside fit for an error or a log line: no
+// control characters, at most 300 characters, and without anything that looks
+// like a credential (a long run of base64url characters) or a national
+// identity number (eleven digits).
+func Text(text string) string {
+	var out strings.Builder
+	runes := 0
+	for len(text) > 0 && runes < maxText {
+		run := leadingRun(text)
+		if run == "" {
+			char, size := utf8.DecodeRuneInString(text)
+			text = text[size:]
+			if !unicode.IsPrint(char) {
+				char = ' '
+			}
+			out.WriteRune(char)
+			runes++
+			continue
+		}
+		text = text[len(run):]
+		run = hide(run)
+		out.WriteString(run)
+		runes += len(run)
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// leadingRun is the run of base64url characters and dots that text starts
+// with.
+func leadingRun(text string) string {
+	end := 0
+	for end < len(text) {
+		c := text[end]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' {
+			end++
+			continue
+		}
+		break
+	}
+	return text[:end]
+}
+
+func hide(run string) string {
+	if len(run) >= opaqueRun {
+		return Placeholder
+	}
+	digits := 0
+	for i := 0; i <= len(run); i++ {
+		if i < len(run) && run[i] >= '0' && run[i] <= '9' {
+			digits++
+			continue
+		}
+		if digits == identityDigits {
+			return run[:i-digits] + Placeholder + hide(run[i:])
+		}
+		digits = 0
+	}
+	return run
+}
