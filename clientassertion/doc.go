@@ -1,0 +1,53 @@
+// Package clientassertion makes the client assertions with which a client
+// authenticates to HelseID: private_key_jwt (RFC 7523) as HelseID wants it,
+// with the header type client-authentication+jwt, the issuer as the only
+// audience, a lifetime of seconds, and room for assertion_details.
+//
+// Most programs never call it: package helseid makes an assertion for each of
+// its requests. It is here for those who talk to HelseID with something else.
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"fmt"
+//		"log"
+//		"os"
+//
+//		"github.com/helseid-go/sdk/clientassertion"
+//	)
+//
+//	func main() {
+//		pem, err := os.ReadFile("client-key.pem")
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		key, err := clientassertion.ParseKey(pem, clientassertion.KeyOptions{KeyID: "my-key"})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		signer, err := clientassertion.New(clientassertion.Config{
+//			ClientID: "6d2a1c0e-5f0b-4a57-9a35-0d5f0a7a2f11",
+//			Audience: "https://helseid-sts.test.nhn.no",
+//			Key:      key,
+//		})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		assertion, err := signer.Sign(context.Background())
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		fmt.Println("client_assertion_type =", clientassertion.Type)
+//		fmt.Println("client_assertion is", len(assertion), "characters")
+//	}
+//
+// # Rules
+//
+// An assertion is used once. Everything that sends a request again makes a new
+// one: HelseID may refuse a jti that it has seen.
+//
+// The audience is the issuer from HelseID's metadata, never the token endpoint.
+// Times are numbers, in whole seconds, and the machine's clock must be right:
+// the default lifetime is ten seconds and HelseID's limit is sixty.
+package clientassertion

@@ -1,0 +1,82 @@
+package clientassertion
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// ErrKey is wrapped by every error about a signing key that cannot be used.
+var ErrKey = jose.ErrKey
+
+// ContextSigner is a crypto.Signer that can be told to give up: implement it
+// for a key that lives in a KMS or HSM. If a signer has SignContext it is used
+// in place of Sign, with the context of the request that needs the signature.
+//
+// The signature has crypto.Signer's form, so ASN.1 DER for ECDSA.
+type ContextSigner interface {
+	crypto.Signer
+	SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) (signature []byte, err error)
+}
+
+// KeyOptions override what a key says of itself. The zero value overrides
+// nothing.
+type KeyOptions struct {
+	// Algorithm is the JWS algorithm to sign with: RS256, RS384, RS512, PS256,
+	// PS384, PS512, ES256, ES384 or ES512. Default: the alg of the JWK, else
+	// PS256 for an RSA key and the curve's own algorithm for an EC key.
+	Algorithm string
+
+	// KeyID is the kid under which the public key is registered with HelseID.
+	// Default: the kid of the JWK, else the RFC 7638 SHA-256 thumbprint.
+	KeyID string
+}
+
+func (o KeyOptions) jose() jose.KeyOptions {
+	return jose.KeyOptions{Algorithm: jose.Algorithm(o.Algorithm), ID: o.KeyID}
+}
+
+// Key is a client's private key, with the one algorithm it signs with. It is
+// safe for concurrent use if its signer is.
+type Key struct {
+	key *jose.Key
+}
+
+// ParseKey reads a private key from a JWK (RFC 7517, also in Base64) or from
+// PEM (PKCS#1, PKCS#8 or SEC1). It takes RSA keys of 2048 to 8192 bits and EC
+// keys on P-256, P-384 and P-521. Errors wrap ErrKey and never quote the key.
+func ParseKey(data []byte, options KeyOptions) (*Key, error) {
+	key, err := jose.ParseKey(data, options.jose())
+	if err != nil {
+		return nil, err
+	}
+	return &Key{key}, nil
+}
+
+// NewKey takes any crypto.Signer with an RSA or EC key: one in memory, or one
+// in a KMS or HSM (see ContextSigner). Errors wrap ErrKey.
+func NewKey(signer crypto.Signer, options KeyOptions) (*Key, error) {
+	key, err := jose.NewKey(signer, options.jose())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return &Key{key}, nil
+}
+
+// ID is the value of the assertion's kid header.
+func (k *Key) ID() string { return k.key.ID() }
+
+// Algorithm is the value of the assertion's alg header.
+func (k *Key) Algorithm() string { return string(k.key.Public().Algorithm()) }
+
+// Thumbprint is the RFC 7638 SHA-256 thumbprint in base64url.
+func (k *Key) Thumbprint() string { return k.key.Public().Thumbprint() }
+
+// PublicJWK is the public key as a JWK with kid, alg and use, ready to be
+// registered in HelseID Selvbetjening.
+func (k *Key) PublicJWK() []byte { return k.key.MarshalPublicJWK() }
+
+// String names the key without giving anything away.
+func (k *Key) String() string { return k.Algorithm() + " key " + k.ID() }
