@@ -1,0 +1,73 @@
+package dpop
+
+import "errors"
+
+// Errors of Verify, to be tested for with errors.Is.
+var (
+	// ErrInvalidProof means that the proof breaks a rule of RFC 9449 section
+	// 4.3, or has been used before. Every *ProofError is one.
+	ErrInvalidProof = errors.New("invalid DPoP proof")
+
+	// ErrUseNonce means that the proof lacks a nonce of this server, or has one
+	// that is too old. It is an ErrInvalidProof too.
+	ErrUseNonce = errors.New("DPoP nonce required")
+
+	// ErrUnavailable means that the replay store could not tell whether the
+	// proof was used before, or is full. The proof may be good.
+	ErrUnavailable = errors.New("DPoP replay store not available")
+)
+
+// Reason says which rule a proof broke. The strings are stable.
+type Reason string
+
+// The reasons why a proof is refused.
+const (
+	ReasonMalformed Reason = "proof_malformed"
+	ReasonTooLong   Reason = "proof_too_long"
+	ReasonType      Reason = "proof_typ"
+	ReasonAlgorithm Reason = "proof_alg"
+	ReasonKey       Reason = "proof_jwk"
+	ReasonBinding   Reason = "proof_key_mismatch"
+	ReasonID        Reason = "proof_jti"
+	ReasonMethod    Reason = "proof_htm"
+	ReasonURI       Reason = "proof_htu"
+	ReasonTime      Reason = "proof_iat"
+	ReasonTokenHash Reason = "proof_ath"
+	ReasonNonce     Reason = "proof_nonce"
+	ReasonSignature Reason = "proof_signature"
+	ReasonReplayed  Reason = "proof_replayed"
+)
+
+var reasonTexts = map[Reason]string{
+	ReasonMalformed: "the proof is not a JWS in compact form with strict JSON",
+	ReasonTooLong:   "the proof is too long",
+	ReasonType:      "the header typ must be dpop+jwt",
+	ReasonAlgorithm: "the header alg is missing, not accepted here, or does not fit the key",
+	ReasonKey:       "the header jwk must be one public RSA or EC key, strong enough, without private members",
+	ReasonBinding:   "the access token is bound to another key than the proof's",
+	ReasonID:        "the claim jti must be a string of 1 to 256 characters",
+	ReasonMethod:    "the claim htm must be the request's method",
+	ReasonURI:       "the claim htu must be the request's URL without query and fragment",
+	ReasonTime:      "the claim iat must be a number close to the current time: make the proof just before sending, and check the clock",
+	ReasonTokenHash: "the claim ath must be the hash of the access token",
+	ReasonNonce:     "the claim nonce must be the server's newest DPoP-Nonce",
+	ReasonSignature: "the signature does not verify with the header's jwk",
+	ReasonReplayed:  "the proof has been used before: make a new one for each request",
+}
+
+// ProofError tells which rule a proof broke. Its text holds nothing of the
+// proof.
+type ProofError struct {
+	Reason Reason
+}
+
+// Error describes the rule.
+func (e *ProofError) Error() string { return "DPoP: " + reasonTexts[e.Reason] }
+
+// Is makes every ProofError an ErrInvalidProof, and a lack of nonce an
+// ErrUseNonce.
+func (e *ProofError) Is(target error) bool {
+	return target == ErrInvalidProof || target == ErrUseNonce && e.Reason == ReasonNonce
+}
+
+func refuse(reason Reason) error { return &ProofError{reason} }

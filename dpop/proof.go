@@ -1,0 +1,100 @@
+package dpop
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+const (
+	// HeaderName is the HTTP header that carries a proof.
+	HeaderName = "DPoP"
+
+	// NonceHeaderName is the HTTP header that carries a server's nonce.
+	NonceHeaderName = "DPoP-Nonce"
+
+	headerType = "dpop+jwt"
+)
+
+// Target is the request that a proof is for.
+type Target struct {
+	// Method is the HTTP method, as it will be sent. Empty means GET.
+	Method string
+
+	// URL is the request's URL. Query and fragment are left out of the proof.
+	// Required.
+	URL *url.URL
+
+	// Host replaces the host of URL if the request names another in its Host
+	// header (http.Request.Host).
+	Host string
+
+	// AccessToken is the token that will go with the request to an API; its
+	// hash becomes ath. Leave it empty at the token endpoint.
+	AccessToken string
+
+	// Nonce is the newest nonce of the server, if it has given one.
+	Nonce string
+}
+
+// Prover makes DPoP proofs (RFC 9449 section 4.2) with one key. It is safe for
+// concurrent use.
+type Prover struct {
+	key *Key
+	jws *jose.Signer
+}
+
+// NewProver prepares a prover; the public key is encoded once. The key is
+// required.
+func NewProver(key *Key) (*Prover, error) {
+	if key == nil || key.key == nil {
+		return nil, errors.New("dpop: the key is required: make it with GenerateKey, ParseKey or NewKey")
+	}
+	return &Prover{key: key, jws: jose.NewSigner(key.key, jose.Header{Type: headerType, EmbedKey: true})}, nil
+}
+
+// Thumbprint is the thumbprint of the prover's key.
+func (p *Prover) Thumbprint() string { return p.key.Thumbprint() }
+
+// Proof makes a proof for one request, with a jti of 192 random bits. Make it
+// just before sending and use it once: APIs accept it for seconds, and only the
+// first time. The context reaches a key that is a ContextSigner.
+func (p *Prover) Proof(ctx context.Context, target Target) (string, error) {
+	htu, err := targetURI(target.URL, target.Host)
+	if err != nil {
+		return "", err
+	}
+	method := target.Method
+	if method == "" {
+		method = http.MethodGet
+	}
+	var claims jose.ObjectBuilder
+	claims.String("jti", jose.NewID())
+	claims.String("htm", method)
+	claims.String("htu", htu)
+	claims.Int("iat", time.Now().Unix())
+	if target.AccessToken != "" {
+		claims.String("ath", accessTokenHash(target.AccessToken))
+	}
+	if target.Nonce != "" {
+		claims.String("nonce", target.Nonce)
+	}
+	proof, err := p.jws.Sign(ctx, claims.Bytes())
+	if err != nil {
+		return "", fmt.Errorf("dpop: proof: %w", err)
+	}
+	return proof, nil
+}
+
+// accessTokenHash is the value of ath (RFC 9449 section 4.2).
+func accessTokenHash(token string) string {
+	digest := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(digest[:])
+}

@@ -1,0 +1,127 @@
+package dpop
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Use is one use of a proof.
+type Use struct {
+	// Proof identifies the proof: a hash of its key and its jti.
+	Proof [sha256.Size]byte
+
+	// Key identifies its key.
+	Key [sha256.Size]byte
+
+	// Forget is when the proof has become too old to be accepted anyway.
+	Forget time.Time
+}
+
+// ReplayStore remembers used proofs. Implement it to share them between
+// processes; a Redis one is in the module helseid/redisstore.
+type ReplayStore interface {
+	// Record looks the use up and records it, in one atomic step: of any number
+	// of calls at once with the same Proof, exactly one returns true. An error
+	// means that the store cannot tell or cannot take more.
+	Record(ctx context.Context, use Use) (first bool, err error)
+}
+
+const (
+	defaultReplayCapacity = 1 << 20
+
+	// replayBytesPerProof is what a proof takes in memory at worst: every proof
+	// from a key of its own, in maps that have just grown.
+	replayBytesPerProof = 128
+)
+
+// ErrReplayFull means that the store holds as many proofs as it may, or as many
+// of one key as it may.
+var ErrReplayFull = errors.New("the replay store is full")
+
+// MemoryReplay is a ReplayStore in memory, for a single process. It holds a
+// fixed number of proofs and never forgets one early: when it is full it
+// refuses. No key may hold more than a quarter of it, so that one busy client
+// does not shut the others out. It is safe for concurrent use.
+type MemoryReplay struct {
+	capacity int
+	quota    int
+
+	mu      sync.Mutex
+	size    int
+	purged  int64                   // the second of the last purge
+	buckets map[int64]*replayBucket // by the second of Use.Forget
+}
+
+// replayID is a hash cut to 128 bits, which is plenty against collisions.
+type replayID [16]byte
+
+// replayBucket holds the proofs that are forgotten in the same second, so that
+// forgetting is dropping it whole.
+type replayBucket struct {
+	proofs map[replayID]struct{}
+	keys   map[replayID]int32 // proofs of each key
+}
+
+// NewMemoryReplay makes a store for so many proofs that are remembered at the
+// same time; a proof is remembered for about 12 seconds. Memory is taken as
+// needed, 128 bytes for each proof at most. Zero means 1 048 576 proofs, so
+// 128 MiB at most.
+func NewMemoryReplay(capacity int) *MemoryReplay {
+	if capacity <= 0 {
+		capacity = defaultReplayCapacity
+	}
+	return &MemoryReplay{
+		capacity: capacity,
+		quota:    max(1, capacity/4),
+		buckets:  make(map[int64]*replayBucket),
+	}
+}
+
+// MaxBytes is the memory that the store takes at most.
+func (m *MemoryReplay) MaxBytes() int { return m.capacity * replayBytesPerProof }
+
+// Record implements ReplayStore. Its error is ErrReplayFull.
+func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
+	proof, key := replayID(use.Proof[:16]), replayID(use.Key[:16])
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.purge(time.Now().Unix())
+
+	held := 0
+	for _, bucket := range m.buckets {
+		if _, seen := bucket.proofs[proof]; seen {
+			return false, nil
+		}
+		held += int(bucket.keys[key])
+	}
+	if m.size >= m.capacity || held >= m.quota {
+		return false, ErrReplayFull
+	}
+	forget := use.Forget.Unix()
+	bucket, ok := m.buckets[forget]
+	if !ok {
+		bucket = &replayBucket{proofs: make(map[replayID]struct{}), keys: make(map[replayID]int32)}
+		m.buckets[forget] = bucket
+	}
+	bucket.proofs[proof] = struct{}{}
+	bucket.keys[key]++
+	m.size++
+	return true, nil
+}
+
+// purge drops the buckets of the past, once a second.
+func (m *MemoryReplay) purge(now int64) {
+	if now == m.purged {
+		return
+	}
+	m.purged = now
+	for forget, bucket := range m.buckets {
+		if forget < now {
+			m.size -= len(bucket.proofs)
+			delete(m.buckets, forget)
+		}
+	}
+}

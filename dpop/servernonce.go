@@ -1,0 +1,79 @@
+package dpop
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+const (
+	// nonceStep is how often the nonce changes.
+	nonceStep = 30 * time.Second
+
+	// nonceSteps is how many earlier nonces are still accepted.
+	nonceSteps = 4
+
+	minNonceSecret = 32
+)
+
+// NonceIssuer makes and checks the nonces of an API or server (RFC 9449 section
+// 9). A nonce is a time step with a keyed hash, so nothing is stored, and every
+// process with the same secret accepts the same nonces. It changes every 30
+// seconds and is accepted for two minutes and a half at most.
+type NonceIssuer struct {
+	secret []byte
+}
+
+// NewNonceIssuer takes the secret that the replicas share, of at least 32
+// random bytes. Nil means a random one, for a single process.
+func NewNonceIssuer(secret []byte) (*NonceIssuer, error) {
+	if secret == nil {
+		secret = make([]byte, minNonceSecret)
+		_, _ = rand.Read(secret) // never fails (Go 1.24)
+	}
+	if len(secret) < minNonceSecret {
+		return nil, errors.New("dpop: the nonce secret must have at least 32 bytes")
+	}
+	return &NonceIssuer{secret: append([]byte(nil), secret...)}, nil
+}
+
+// Nonce returns the newest nonce.
+func (n *NonceIssuer) Nonce() string { return n.at(currentStep()) }
+
+// Valid reports whether the nonce is the newest or one of the few before it. It
+// also accepts the next one, from a replica whose clock is ahead.
+func (n *NonceIssuer) Valid(nonce string) bool {
+	step, ok := nonceTime(nonce)
+	if now := currentStep(); !ok || step > now+1 || step < now-nonceSteps {
+		return false
+	}
+	return hmac.Equal([]byte(nonce), []byte(n.at(step)))
+}
+
+func currentStep() int64 { return time.Now().Unix() / int64(nonceStep/time.Second) }
+
+// at is base64url(step || HMAC-SHA-256(secret, step) cut to 128 bits).
+func (n *NonceIssuer) at(step int64) string {
+	var text [24]byte
+	binary.BigEndian.PutUint64(text[:8], uint64(step))
+	mac := hmac.New(sha256.New, n.secret)
+	mac.Write([]byte("helseid-go/sdk dpop nonce"))
+	mac.Write(text[:8])
+	copy(text[8:], mac.Sum(nil))
+	return base64.RawURLEncoding.EncodeToString(text[:])
+}
+
+func nonceTime(nonce string) (int64, bool) {
+	if len(nonce) != 32 {
+		return 0, false
+	}
+	text, err := base64.RawURLEncoding.Strict().DecodeString(nonce)
+	if err != nil || len(text) != 24 {
+		return 0, false
+	}
+	return int64(binary.BigEndian.Uint64(text[:8])), true
+}

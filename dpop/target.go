@@ -1,0 +1,63 @@
+package dpop
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+)
+
+// targetURI is the htu of a request that net/http will send to u: scheme and
+// host in lower case, no default port, the path escaped as it goes over the
+// wire, no query and no fragment (RFC 9449 section 4.2, RFC 3986 section 6.2).
+func targetURI(u *url.URL, host string) (string, error) {
+	if u == nil {
+		return "", errors.New("dpop: the URL is required")
+	}
+	scheme := strings.ToLower(u.Scheme)
+	if scheme != "https" && scheme != "http" {
+		return "", errors.New("dpop: the URL must be absolute, with https")
+	}
+	if u.Opaque != "" {
+		return "", errors.New("dpop: the URL must not be opaque")
+	}
+	if host == "" {
+		host = u.Host
+	}
+	host, err := canonicalHost(scheme, host)
+	if err != nil {
+		return "", err
+	}
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	if path[0] != '/' {
+		return "", errors.New("dpop: the URL's path must start with a slash")
+	}
+	return scheme + "://" + host + path, nil
+}
+
+// canonicalHost lower-cases a host and drops a default or empty port and an
+// IPv6 zone, which never goes over the wire.
+func canonicalHost(scheme, host string) (string, error) {
+	authority := url.URL{Host: host}
+	name, port := strings.ToLower(authority.Hostname()), authority.Port()
+	if name == "" {
+		return "", errors.New("dpop: the URL has no host")
+	}
+	for i := range len(name) {
+		if name[i] <= ' ' || name[i] > '~' {
+			return "", errors.New("dpop: the URL's host is not ASCII: write it in its xn-- form")
+		}
+	}
+	if zone := strings.IndexByte(name, '%'); zone >= 0 {
+		name = name[:zone]
+	}
+	if strings.Contains(name, ":") {
+		name = "[" + name + "]"
+	}
+	if port == "" || scheme == "https" && port == "443" || scheme == "http" && port == "80" {
+		return name, nil
+	}
+	return name + ":" + port, nil
+}
