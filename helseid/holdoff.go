@@ -1,0 +1,57 @@
+package helseid
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	firstHoldOff = time.Second
+	maxHoldOff   = 30 * time.Second
+)
+
+// holdOff keeps the client from asking HelseID the same thing again and again
+// when the answer is a firm no. One refusal has no effect, since it may have
+// been cured at once; from the second in a row on, the last answer stands for a
+// time that doubles from one second to thirty.
+type holdOff struct {
+	mu       sync.Mutex
+	refusals int
+	until    time.Time
+	err      error
+}
+
+// check returns the refusal that still stands.
+func (h *holdOff) check(now time.Time) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now.Before(h.until) {
+		return h.err
+	}
+	return nil
+}
+
+// observe takes note of an outcome.
+func (h *holdOff) observe(now time.Time, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil {
+		h.refusals, h.until, h.err = 0, time.Time{}, nil
+		return
+	}
+	h.err = err
+	if h.refusals++; h.refusals >= 2 {
+		h.until = now.Add(min(firstHoldOff<<min(h.refusals-2, 10), maxHoldOff))
+	}
+}
+
+// isRefusal reports that a request made again will fail again; whole tells that
+// this goes for every request of the client, not just for the same one.
+func isRefusal(err error) (refusal, whole bool) {
+	var answer *TokenError
+	if !errors.As(err, &answer) || temporaryStatus(answer.StatusCode) || answer.Code == "use_dpop_nonce" {
+		return false, false
+	}
+	return true, answer.Code == "invalid_client" || answer.Code == "unauthorized_client"
+}

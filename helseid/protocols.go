@@ -1,0 +1,44 @@
+package helseid
+
+import (
+	"net/url"
+	"sync"
+
+	"github.com/helseid-go/sdk/internal/httpx"
+)
+
+// maxProtocols bounds the memory of which origins speak HTTP/2.
+const maxProtocols = 256
+
+// protocols remembers which origins answered in HTTP/1.
+type protocols struct {
+	mu    sync.RWMutex
+	http1 map[string]bool
+}
+
+func (p *protocols) observe(u *url.URL, major int) {
+	origin, isHTTP1 := httpx.Origin(u), major == 1
+	p.mu.RLock()
+	known, ok := p.http1[origin]
+	p.mu.RUnlock()
+	if ok && known == isHTTP1 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.http1 == nil || len(p.http1) >= maxProtocols {
+		p.http1 = make(map[string]bool)
+	}
+	p.http1[origin] = isHTTP1
+}
+
+// mayBeHTTP1 is true for plain http and for origins that answered in HTTP/1. A
+// first request opens its own connection, and net/http repeats none such.
+func (p *protocols) mayBeHTTP1(u *url.URL) bool {
+	if httpx.IsPlainLoopback(u) {
+		return true
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.http1[httpx.Origin(u)]
+}

@@ -1,0 +1,96 @@
+package helseid
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const tokenTypeDPoP = "DPoP"
+
+// Token is an access token, bound to the client's DPoP key. It is shared
+// between callers: do not change it.
+type Token struct {
+	// Access is the token itself.
+	Access Secret
+
+	// Type is its token_type, "DPoP".
+	Type string
+
+	// Expiry is when the token ends, counted from the start of the request that
+	// fetched it. It is zero if HelseID did not say; such a token is not kept.
+	Expiry time.Time
+
+	// Scopes are the granted scopes, in HelseID's order: those of the answer,
+	// else those that the token itself carries, else those asked for.
+	Scopes []string
+
+	// RejectedScopes are scopes that HelseID left out because the organisation
+	// has not accepted the API's terms (HelseID's rejected_scope).
+	RejectedScopes []string
+
+	renewAt time.Time // stale from here on
+	deadAt  time.Time // not handed out from here on
+	fetched time.Time // the start of the request that fetched it
+}
+
+// tokenState is where a token is in its life.
+type tokenState int
+
+const (
+	tokenDead tokenState = iota
+	tokenStale
+	tokenFresh
+)
+
+// maxTokenLifetime bounds what an answer may claim. HelseID's tokens live an
+// hour at most.
+const maxTokenLifetime = 24 * time.Hour
+
+// setLifetime computes the three states from the start of the request. Times
+// are the wall clock's: a machine that slept must not believe its token alive.
+func (t *Token) setLifetime(start time.Time, lifetime time.Duration) {
+	lifetime = min(lifetime, maxTokenLifetime)
+	t.fetched = start.Round(0)
+	t.Expiry = t.fetched.Add(lifetime)
+	t.renewAt = t.Expiry.Add(-min(30*time.Second, lifetime/10))
+	t.deadAt = t.Expiry.Add(-min(5*time.Second, lifetime/20))
+}
+
+func (t *Token) state(now time.Time) tokenState {
+	switch {
+	case t == nil || !now.Before(t.deadAt):
+		return tokenDead
+	case !now.Before(t.renewAt):
+		return tokenStale
+	}
+	return tokenFresh
+}
+
+// renewalRetry is how long to wait after a failed renewal of a stale token.
+func (t *Token) renewalRetry() time.Duration {
+	return min(30*time.Second, t.Expiry.Sub(t.renewAt)/3)
+}
+
+// RequireScopes returns an error that wraps ErrScopeNotGranted if one of scopes
+// was not granted.
+func (t *Token) RequireScopes(scopes ...string) error {
+	var missing, rejected []string
+	for _, scope := range scopes {
+		switch {
+		case slices.Contains(t.Scopes, scope):
+		case slices.Contains(t.RejectedScopes, scope):
+			rejected = append(rejected, scope)
+		default:
+			missing = append(missing, scope)
+		}
+	}
+	switch {
+	case len(rejected) > 0:
+		return fmt.Errorf("%w: %s: the organisation has not accepted the API's terms", ErrScopeNotGranted, strings.Join(rejected, " "))
+	case len(missing) > 0:
+		return fmt.Errorf("%w: %s: ask the API's owner to grant it to the client in HelseID Selvbetjening", ErrScopeNotGranted, strings.Join(missing, " "))
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package helseid
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/redact"
+)
+
+// maxToken bounds an access token, in bytes. With the trust-framework attest
+// HelseID's grow to some 4 KiB.
+const maxToken = 64 << 10
+
+// answer is a complete HTTP answer of the token endpoint.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// tokenError reads the answer as an OAuth error. Nothing of a body in another
+// form gets into the error.
+func (a answer) tokenError() error {
+	if a.status >= 300 && a.status < 400 {
+		return fmt.Errorf("%w: the token endpoint redirects (status %d), and credentials follow no redirect", ErrInvalidResponse, a.status)
+	}
+	if object, err := jose.ParseObject(a.body); err == nil {
+		if code, ok := object.Get("error").Text(); ok && validErrorCode(code) {
+			description, _ := object.Get("error_description").Text()
+			description = redact.Text(description)
+			return &TokenError{
+				Code:        code,
+				Description: description,
+				HID:         hidNumber.FindString(description),
+				StatusCode:  a.status,
+			}
+		}
+	}
+	category := ErrInvalidResponse
+	if temporaryStatus(a.status) {
+		category = ErrUnavailable
+	}
+	return fmt.Errorf("%w: the token endpoint answered status %d with %d bytes of %s", category, a.status, len(a.body), httpx.MediaType(a.header))
+}
+
+// validErrorCode accepts the characters of RFC 6749 section 5.2, in a length
+// that is still a code.
+func validErrorCode(code string) bool {
+	if code == "" || len(code) > 64 {
+		return false
+	}
+	for i := range len(code) {
+		if c := code[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return redact.Text(code) == code
+}
+
+// token reads the answer as a token that was asked for at start, for a key with
+// the given thumbprint.
+func (a answer) token(start time.Time, asked []string, thumbprint string) (*Token, error) {
+	if !httpx.IsJSON(a.header) {
+		return nil, fmt.Errorf("%w: the token endpoint answered 200 with %d bytes of %s in place of JSON: is the issuer right, or a proxy in the way?",
+			ErrInvalidResponse, len(a.body), httpx.MediaType(a.header))
+	}
+	token, err := a.parseToken(start, asked, thumbprint)
+	if err != nil {
+		return nil, fmt.Errorf("%w: token answer of %d bytes: %w", ErrInvalidResponse, len(a.body), err)
+	}
+	return token, nil
+}
+
+func (a answer) parseToken(start time.Time, asked []string, thumbprint string) (*Token, error) {
+	object, err := jose.ParseObject(a.body)
+	if err != nil {
+		return nil, err
+	}
+	if err := object.CheckFolded("access_token", "token_type", "expires_in", "scope", "rejected_scope"); err != nil {
+		return nil, err
+	}
+	access, ok := object.Get("access_token").Text()
+	if !ok || !validToken68(access) {
+		return nil, fmt.Errorf("access_token is missing or not a token")
+	}
+	tokenType, ok := object.Get("token_type").Text()
+	if !ok {
+		return nil, fmt.Errorf("token_type is missing or not a string")
+	}
+	if !strings.EqualFold(tokenType, tokenTypeDPoP) {
+		return nil, fmt.Errorf("token_type is not DPoP although a proof was sent: a token that is not bound to the key is not used")
+	}
+	token := &Token{Access: Secret{access}, Type: tokenTypeDPoP}
+	if value := object.Get("expires_in"); !value.Absent() {
+		seconds, ok := value.Seconds()
+		if !ok || seconds <= 0 {
+			return nil, fmt.Errorf("expires_in is not a positive number")
+		}
+		seconds = min(seconds, int64(maxTokenLifetime/time.Second))
+		token.setLifetime(start, time.Duration(seconds)*time.Second)
+	}
+	claims, readable := unverifiedClaims(access)
+	if readable {
+		if err := checkBinding(claims, thumbprint); err != nil {
+			return nil, err
+		}
+	}
+	if token.Scopes, err = grantedScopes(object, claims, asked); err != nil {
+		return nil, err
+	}
+	if value := object.Get("rejected_scope"); !value.Absent() {
+		if token.RejectedScopes, ok = scopeList(value); !ok {
+			return nil, fmt.Errorf("rejected_scope is not a string")
+		}
+	}
+	return token, nil
+}
+
+// validToken68 checks the grammar that an Authorization header can carry (RFC
+// 9110 section 11.2).
+func validToken68(token string) bool {
+	body := strings.TrimRight(token, "=")
+	if body == "" || len(token) > maxToken {
+		return false
+	}
+	for i := range len(body) {
+		c := body[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune("-._~+/", rune(c)) {
+			return false
+		}
+	}
+	return true
+}
+
+// unverifiedClaims looks into a token that is a JWT. The client need not
+// understand its tokens: one that is not a JWT is fine, and nothing is decided
+// by the claims but whether the token is usable with the client's own key.
+func unverifiedClaims(token string) (jose.Object, bool) {
+	compact, err := jose.ParseCompact(token, maxToken)
+	if err != nil {
+		return jose.Object{}, false
+	}
+	claims, err := jose.ParseObject(compact.Payload)
+	return claims, err == nil
+}
+
+func checkBinding(claims jose.Object, thumbprint string) error {
+	confirmation, _ := claims.Get("cnf").Object()
+	if jkt, ok := confirmation.Get("jkt").Text(); !ok || jkt != thumbprint {
+		return fmt.Errorf("the access token is not bound to the client's DPoP key (cnf.jkt)")
+	}
+	return nil
+}
+
+func grantedScopes(object, claims jose.Object, asked []string) ([]string, error) {
+	if value := object.Get("scope"); !value.Absent() {
+		scopes, ok := scopeList(value)
+		if !ok {
+			return nil, fmt.Errorf("scope is not a string")
+		}
+		return scopes, nil
+	}
+	if scopes, ok := scopeList(claims.Get("scope")); ok {
+		return scopes, nil
+	}
+	return asked, nil // RFC 6749 section 5.1: left out if nothing was cut
+}
+
+// scopeList reads scopes in both forms that occur: separated by spaces, and as
+// an array, which HelseID's tokens have.
+func scopeList(value jose.Value) ([]string, bool) {
+	if text, ok := value.Text(); ok {
+		return strings.Fields(text), true
+	}
+	values, ok := value.Array()
+	scopes := make([]string, len(values))
+	for i := range values {
+		var isText bool
+		scopes[i], isText = values[i].Text()
+		ok = ok && isText
+	}
+	return scopes, ok
+}

@@ -1,0 +1,281 @@
+package helseid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+
+	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/internal/httpx"
+)
+
+// maxSends bounds how often one request goes to an API: once, once more for a
+// nonce, and once more for a new token or a broken connection.
+const maxSends = 3
+
+// HTTPClient returns a client whose requests carry a token for the request and
+// a fresh proof each. Use it like any other; it needs no Close of its own.
+//
+// A request's context may replace the token request (WithTokenRequest). Only
+// https is spoken, except to loopback hosts. A redirect within the origin is
+// followed with a new proof, one to another origin is an error
+// (ErrOriginRefused) unless TokenRequest.AllowedOrigins names it. A 401 with a
+// DPoP nonce is answered once, provided that the body can be sent again
+// (http.Request.GetBody).
+func (c *Client) HTTPClient(request TokenRequest) *http.Client {
+	return &http.Client{Transport: c.Transport(request), Timeout: c.config.HTTPClient.Timeout}
+}
+
+// Transport returns the http.RoundTripper in HTTPClient, for those who build
+// their own http.Client around it. Whatever retries must stand outside of it:
+// each RoundTrip makes proofs of its own.
+func (c *Client) Transport(request TokenRequest) http.RoundTripper {
+	return &transport{client: c, source: c.TokenSource(request), base: httpx.Transport(c.config.HTTPClient)}
+}
+
+type transport struct {
+	client *Client
+	source *TokenSource
+	base   http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	resp, err := t.roundTrip(request)
+	if err != nil && request.Body != nil {
+		_ = request.Body.Close() // RoundTripper's duty, also before sending
+	}
+	return resp, err
+}
+
+func (t *transport) roundTrip(request *http.Request) (*http.Response, error) {
+	source := t.source
+	if override, ok := tokenRequestFrom(request.Context()); ok {
+		source = t.client.TokenSource(override)
+	}
+	if err := source.checkDestination(request); err != nil {
+		return nil, err
+	}
+	token, err := source.Token(request.Context())
+	if err != nil {
+		return nil, err
+	}
+	call := &apiCall{transport: t, source: source, request: request}
+	return call.run(token)
+}
+
+// apiCall is one request to an API with its repetitions.
+type apiCall struct {
+	*transport
+	source  *TokenSource
+	request *http.Request
+	sends   int
+	nonced  bool // a nonce challenge has been answered
+	dropped bool // the token has been replaced
+}
+
+func (a *apiCall) run(token *Token) (*http.Response, error) {
+	for {
+		nonce := a.client.nonces.Get(a.request.URL)
+		resp, err := a.send(token, nonce)
+		if err != nil {
+			if errors.Is(err, errStaleConnection) && a.again() {
+				a.client.emit(Event{Kind: EventRetry, API: true})
+				continue
+			}
+			return nil, err
+		}
+		fresh := a.client.nonces.Observe(a.request.URL, resp.Header)
+		if resp.StatusCode != http.StatusUnauthorized {
+			return resp, nil
+		}
+		switch code := dpopError(resp.Header); {
+		case code == "use_dpop_nonce" && !a.nonced:
+			a.client.emit(Event{Kind: EventNonceChallenge, API: true})
+			if fresh == "" || fresh == nonce || !a.again() {
+				return resp, nil
+			}
+			a.nonced = true
+		case code == "invalid_token" && !a.dropped && a.canRepeat() && a.source.drop(token):
+			renewed, err := a.source.Token(a.request.Context())
+			if err != nil || !a.again() {
+				return resp, nil // the API's refusal says more than the renewal's
+			}
+			token, a.dropped = renewed, true
+		default:
+			return resp, nil
+		}
+		httpx.Discard(resp.Body)
+	}
+}
+
+// canRepeat reports whether the body, if any, can be sent again.
+func (a *apiCall) canRepeat() bool {
+	body := a.request.Body
+	return a.sends < maxSends && (body == nil || body == http.NoBody || a.request.GetBody != nil)
+}
+
+func (a *apiCall) again() bool { return a.canRepeat() && a.request.Context().Err() == nil }
+
+// errStaleConnection marks the failure of a connection that had been used
+// before: the server closed it while the request was on its way. net/http would
+// repeat such a request by itself, with the same proof.
+var errStaleConnection = errors.New("the server closed an idle connection")
+
+// send makes a proof and sends the request once.
+func (a *apiCall) send(token *Token, nonce string) (*http.Response, error) {
+	ctx := a.request.Context()
+	reused := false
+	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }}
+	if isRepeatable(a.request) {
+		ctx = httptrace.WithClientTrace(ctx, trace)
+	}
+	outgoing := a.request.Clone(ctx)
+	if a.sends > 0 && outgoing.Body != nil && outgoing.Body != http.NoBody {
+		body, err := a.request.GetBody()
+		if err != nil {
+			return nil, fmt.Errorf("rewind the request body: %w", err)
+		}
+		outgoing.Body = body
+	}
+	if err := a.client.authorize(ctx, outgoing, token, nonce); err != nil {
+		return nil, err
+	}
+	a.forbidSilentRepeat(outgoing)
+	a.sends++
+	resp, err := a.base.RoundTrip(outgoing)
+	if err == nil {
+		a.client.protocols.observe(a.request.URL, resp.ProtoMajor)
+		resp.Request = a.request // the caller's, which holds no token
+		return resp, nil
+	}
+	if reused && isRepeatable(a.request) && ctx.Err() == nil && !isTimeout(err) {
+		return nil, fmt.Errorf("%w: %w", errStaleConnection, err)
+	}
+	return nil, err
+}
+
+// authorize puts token and proof on a request.
+func (c *Client) authorize(ctx context.Context, request *http.Request, token *Token, nonce string) error {
+	proof, err := c.prover.Proof(ctx, dpop.Target{
+		Method:      request.Method,
+		URL:         request.URL,
+		Host:        request.Host,
+		AccessToken: token.Access.Reveal(),
+		Nonce:       nonce,
+	})
+	if err != nil {
+		return err
+	}
+	if request.Header == nil {
+		request.Header = make(http.Header)
+	}
+	request.Header.Set("Authorization", "DPoP "+token.Access.Reveal())
+	request.Header.Set(dpop.HeaderName, proof)
+	return nil
+}
+
+// Authorize sets the headers Authorization and DPoP on a request that will be
+// sent with something else than HTTPClient. Call it for each attempt, just
+// before sending, and hand the response to ObserveResponse. The token request
+// is that of the context (WithTokenRequest), else the zero one.
+func (c *Client) Authorize(ctx context.Context, request *http.Request) error {
+	tokenRequest, _ := tokenRequestFrom(ctx)
+	source := c.TokenSource(tokenRequest)
+	if err := source.checkDestination(request); err != nil {
+		return err
+	}
+	token, err := source.Token(ctx)
+	if err != nil {
+		return err
+	}
+	return c.authorize(ctx, request, token, c.nonces.Get(request.URL))
+}
+
+// ObserveResponse keeps the DPoP nonce of an API's response for the next
+// Authorize. It reports whether the response is a demand for that nonce, so
+// that the request should be authorized and sent once more.
+func (c *Client) ObserveResponse(response *http.Response) (retry bool) {
+	if response.Request == nil {
+		return false
+	}
+	nonce := c.nonces.Observe(response.Request.URL, response.Header)
+	return nonce != "" && response.StatusCode == http.StatusUnauthorized && dpopError(response.Header) == "use_dpop_nonce"
+}
+
+// checkDestination refuses to let a token go where it does not belong.
+func (s *TokenSource) checkDestination(request *http.Request) error {
+	if s.err != nil {
+		return s.err
+	}
+	if request.URL == nil {
+		return errors.New("helseid: the request has no URL")
+	}
+	if err := httpx.CheckSecure(request.URL); err != nil {
+		return fmt.Errorf("helseid: the request gets no token: %w", err)
+	}
+	origin := httpx.Origin(request.URL)
+	if allowed := s.request.allowedOrigins; len(allowed) > 0 {
+		if slices.Contains(allowed, origin) {
+			return nil
+		}
+		return fmt.Errorf("helseid: %w: %s is not one of TokenRequest.AllowedOrigins", ErrOriginRefused, origin)
+	}
+	if first := firstURL(request); httpx.Origin(first) != origin {
+		return fmt.Errorf("helseid: %w: %s redirects to %s; name both in TokenRequest.AllowedOrigins if the token is meant for both",
+			ErrOriginRefused, httpx.Origin(first), origin)
+	}
+	return nil
+}
+
+// firstURL follows a chain of redirects back to the URL that was called.
+// net/http links each request to the response that caused it.
+func firstURL(request *http.Request) *url.URL {
+	const maxHops = 100
+	for range maxHops {
+		if request.Response == nil || request.Response.Request == nil {
+			break
+		}
+		request = request.Response.Request
+	}
+	return request.URL
+}
+
+// forbidSilentRepeat keeps net/http from sending a request again by itself when
+// a connection that it had kept open turns out to be closed: the proof would go
+// out twice. It repeats only what has no body or a GetBody. Such requests get
+// an empty body that is neither; nothing of it is visible in HTTP/1. HTTP/2
+// repeats only what the server declares unprocessed, so it is left alone.
+func (a *apiCall) forbidSilentRepeat(outgoing *http.Request) {
+	if !isRepeatable(outgoing) || !a.client.protocols.mayBeHTTP1(outgoing.URL) {
+		return
+	}
+	outgoing.GetBody = nil
+	if outgoing.Body == nil || outgoing.Body == http.NoBody {
+		outgoing.Body = emptyBody{}
+	}
+}
+
+// isRepeatable says which requests net/http considers safe to repeat.
+func isRepeatable(request *http.Request) bool {
+	switch request.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return len(request.Header["Idempotency-Key"]) > 0 || len(request.Header["X-Idempotency-Key"]) > 0
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+type emptyBody struct{}
+
+func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (emptyBody) Close() error             { return nil }
