@@ -1,0 +1,23 @@
+package helseidtest
+
+// Claim names, as HelseID writes them.
+const (
+	claimClientName     = "helseid://claims/client/client_name"
+	claimClientTenancy  = "helseid://claims/client/client_tenancy"
+	claimParent         = "helseid://claims/client/claims/orgnr_parent"
+	claimChild          = "helseid://claims/client/claims/orgnr_child"
+	claimSupplier       = "helseid://claims/client/claims/orgnr_supplier"
+	claimPID            = "helseid://claims/identity/pid"
+	claimSecurityLevel  = "helseid://claims/identity/security_level"
+	claimAssuranceLevel = "helseid://claims/identity/assurance_level"
+	claimNetwork        = "helseid://claims/identity/network"
+	claimHPRNumber      = "helseid://claims/hpr/hpr_number"
+)
+
+// Synthetic values that tokens carry unless told otherwise. The national
+// identity number has a month above 80, which no real person's has.
+const (
+	DefaultParentOrganization     = "994598759"
+	DefaultPersonalIdentityNumber = "06828399789"
+	DefaultHPRNumber              = "565505933"
+)

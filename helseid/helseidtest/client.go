@@ -1,0 +1,155 @@
+package helseidtest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// Client is a client's registration.
+type Client struct {
+	// ID is the client id. Required.
+	ID string
+
+	// Name is the claim helseid://claims/client/client_name.
+	Name string
+
+	// PublicJWKs are the client's registered keys, each with the one algorithm
+	// of its alg (or PS256 or the curve's own). At least one is required.
+	PublicJWKs [][]byte
+
+	// Scopes are the API scopes that the client has been granted.
+	Scopes []string
+
+	// GrantTypes that the client may use. Empty means client_credentials.
+	GrantTypes []string
+
+	// ParentOrganization is the legal entity that the client belongs to.
+	ParentOrganization string
+
+	keys []registeredKey
+}
+
+type registeredKey struct {
+	id     string
+	public *jose.PublicKey
+}
+
+// AddClient registers a client, or replaces the registration of its id.
+func (s *Server) AddClient(client Client) error {
+	if client.ID == "" || len(client.PublicJWKs) == 0 {
+		return fmt.Errorf("helseidtest: a client needs an ID and a public key")
+	}
+	if len(client.GrantTypes) == 0 {
+		client.GrantTypes = []string{"client_credentials"}
+	}
+	for i, data := range client.PublicJWKs {
+		object, err := jose.ParseObject(data)
+		if err != nil {
+			return fmt.Errorf("helseidtest: PublicJWKs[%d]: %w", i, err)
+		}
+		public, err := jose.ParsePublicJWK(object, "")
+		if err != nil {
+			return fmt.Errorf("helseidtest: PublicJWKs[%d]: %w", i, err)
+		}
+		id, ok := object.Get("kid").Text()
+		if !ok {
+			id = public.Thumbprint()
+		}
+		client.keys = append(client.keys, registeredKey{id, public})
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients[client.ID] = &client
+	return nil
+}
+
+// NewClient registers a client with a fresh EC key and returns the
+// configuration for it: pass it to helseid.New.
+func (s *Server) NewClient(scopes ...string) (helseid.Config, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
+	}
+	return s.NewClientWithKey(private, clientassertion.KeyOptions{}, scopes...)
+}
+
+// NewClientWithKey does the same with a key of the caller's.
+func (s *Server) NewClientWithKey(signer crypto.Signer, options clientassertion.KeyOptions, scopes ...string) (helseid.Config, error) {
+	key, err := clientassertion.NewKey(signer, options)
+	if err != nil {
+		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
+	}
+	id := newUUID()
+	err = s.AddClient(Client{
+		ID:                 id,
+		Name:               "helseidtest client",
+		PublicJWKs:         [][]byte{key.PublicJWK()},
+		Scopes:             scopes,
+		ParentOrganization: DefaultParentOrganization,
+	})
+	if err != nil {
+		return helseid.Config{}, err
+	}
+	return helseid.Config{Issuer: s.Issuer(), ClientID: id, Key: key, HTTPClient: s.HTTPClient()}, nil
+}
+
+// ClientConfig is NewClient for tests.
+func (s *Server) ClientConfig(t testing.TB, scopes ...string) helseid.Config {
+	t.Helper()
+	config, err := s.NewClient(scopes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// ConfigFile registers a client with a fresh EC key and returns its
+// configuration in the form that HelseID Selvbetjening hands out: write it to a
+// file for helseid.LoadConfig.
+func (s *Server) ConfigFile(scopes ...string) ([]byte, error) {
+	key, err := jose.GenerateKey()
+	if err != nil {
+		return nil, fmt.Errorf("helseidtest: %w", err)
+	}
+	config, err := s.NewClientWithKey(key.Signer(), clientassertion.KeyOptions{}, scopes...)
+	if err != nil {
+		return nil, err
+	}
+	jwk, err := key.MarshalPrivateJWK()
+	if err != nil {
+		return nil, fmt.Errorf("helseidtest: %w", err)
+	}
+	return json.MarshalIndent(map[string]any{
+		"clientName": "helseidtest client",
+		"authority":  s.Issuer(),
+		"clientId":   config.ClientID,
+		"grantTypes": []string{"client_credentials"},
+		"scopes":     scopes,
+		"secretType": "private_key_jwt:RsaPrivateKeyJwtSecret",
+		"privateJwk": string(jwk),
+	}, "", "  ")
+}
+
+func (s *Server) client(id string) *Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clients[id]
+}
+
+// newUUID returns a random UUID (version 4), as HelseID's client ids are.
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails (Go 1.24)
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,114 @@
+package helseidtest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+)
+
+// memoryTransport calls a handler directly.
+type memoryTransport struct {
+	handler http.Handler
+}
+
+var errAborted = errors.New("the server cut the connection")
+
+// RoundTrip implements http.RoundTripper.
+func (t memoryTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Body != nil {
+		defer request.Body.Close()
+	}
+	type outcome struct {
+		response *http.Response
+		err      error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		response, err := t.serve(request)
+		done <- outcome{response, err}
+	}()
+	select {
+	case result := <-done:
+		return result.response, result.err
+	case <-request.Context().Done():
+		return nil, request.Context().Err()
+	}
+}
+
+func (t memoryTransport) serve(request *http.Request) (*http.Response, error) {
+	incoming := request.Clone(request.Context())
+	incoming.RequestURI = request.URL.RequestURI()
+	if incoming.Host == "" {
+		incoming.Host = request.URL.Host
+	}
+	if incoming.Body == nil {
+		incoming.Body = http.NoBody
+	}
+	writer := &memoryWriter{header: make(http.Header)}
+	aborted := writer.run(t.handler, incoming)
+	if aborted && writer.status == 0 {
+		return nil, errAborted
+	}
+	if writer.status == 0 {
+		writer.WriteHeader(http.StatusOK)
+	}
+	var body io.Reader = &writer.body
+	if aborted {
+		body = io.MultiReader(&writer.body, brokenReader{})
+	}
+	length := int64(-1)
+	if n, err := strconv.ParseInt(writer.header.Get("Content-Length"), 10, 64); err == nil {
+		length = n
+	}
+	return &http.Response{
+		Status:        http.StatusText(writer.status),
+		StatusCode:    writer.status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        writer.header,
+		Body:          io.NopCloser(body),
+		ContentLength: length,
+		Request:       request,
+	}, nil
+}
+
+type memoryWriter struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *memoryWriter) run(handler http.Handler, request *http.Request) (aborted bool) {
+	defer func() {
+		switch fault := recover(); {
+		case fault == nil:
+		case fault == http.ErrAbortHandler:
+			aborted = true
+		default:
+			panic(fault)
+		}
+	}()
+	handler.ServeHTTP(w, request)
+	return false
+}
+
+func (w *memoryWriter) Header() http.Header { return w.header }
+
+func (w *memoryWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+		w.header = w.header.Clone()
+	}
+}
+
+func (w *memoryWriter) Write(data []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(data)
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -1,0 +1,115 @@
+package helseidtest
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"maps"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// ProofOption says what is wrong with a proof.
+type ProofOption func(*proofSpec)
+
+type proofSpec struct {
+	header map[string]any
+	claims map[string]any
+	key    *mintingKey
+	mangle func(string) string
+}
+
+// Proof mints a DPoP proof for a request with an access token of Server.Token.
+// Query and fragment of the URL are left out. An empty token leaves ath out. It
+// panics if a claim cannot be written as JSON.
+func (s *Server) Proof(method, target, token string, opts ...ProofOption) string {
+	spec := &proofSpec{
+		key: s.proofKey,
+		header: map[string]any{
+			"typ": "dpop+jwt",
+			"alg": string(s.proofKey.key.Public().Algorithm()),
+			"jwk": rawJSON(s.proofKey.key.Public().JWK()),
+		},
+		claims: map[string]any{
+			"jti": jose.NewID(),
+			"htm": method,
+			"htu": withoutQuery(target),
+			"iat": s.Now().Unix(),
+		},
+	}
+	if token != "" {
+		digest := sha256.Sum256([]byte(token))
+		spec.claims["ath"] = base64.RawURLEncoding.EncodeToString(digest[:])
+	}
+	for _, option := range opts {
+		option(spec)
+	}
+	maps.DeleteFunc(spec.claims, func(_ string, value any) bool { return value == nil })
+	maps.DeleteFunc(spec.header, func(_ string, value any) bool { return value == nil })
+	proof, err := signObjects(spec.key, spec.header, spec.claims, spec.mangle)
+	if err != nil {
+		panic(err)
+	}
+	return proof
+}
+
+func withoutQuery(target string) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		return target
+	}
+	u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = "", false, "", ""
+	return u.String()
+}
+
+// Authorize puts a token of Server.Token and a proof for exactly this request
+// on it.
+func (s *Server) Authorize(request *http.Request, token string, opts ...ProofOption) {
+	target := *request.URL
+	if target.Host == "" { // a request made by httptest.NewRequest with a path
+		target.Scheme, target.Host = "http", request.Host
+	}
+	request.Header.Set("Authorization", "DPoP "+token)
+	request.Header.Set("DPoP", s.Proof(request.Method, target.String(), token, opts...))
+}
+
+// ProofClaim sets a claim of the proof to any value, or takes it out if the
+// value is nil.
+func ProofClaim(name string, value any) ProofOption {
+	return func(s *proofSpec) { s.claims[name] = value }
+}
+
+// ProofHeader sets a member of the proof's header, or takes it out if the value
+// is nil.
+func ProofHeader(name string, value any) ProofOption {
+	return func(s *proofSpec) { s.header[name] = value }
+}
+
+// ProofIssuedAt sets iat.
+func ProofIssuedAt(at time.Time) ProofOption { return ProofClaim("iat", at.Unix()) }
+
+// BrokenProofSignature changes the signature.
+func BrokenProofSignature() ProofOption {
+	return func(s *proofSpec) { s.mangle = breakSignature }
+}
+
+// PrivateKeyInProof puts the private key into the header.
+func PrivateKeyInProof() ProofOption {
+	return func(s *proofSpec) {
+		if jwk, err := s.key.key.MarshalPrivateJWK(); err == nil {
+			s.header["jwk"] = rawJSON(jwk)
+		}
+	}
+}
+
+// SignedWithAnotherKey makes the proof with a fresh key.
+func SignedWithAnotherKey() ProofOption {
+	return func(s *proofSpec) {
+		if key, err := newProofKey(); err == nil {
+			s.key = key
+			s.header["jwk"] = rawJSON(key.key.Public().JWK())
+		}
+	}
+}

@@ -1,0 +1,192 @@
+package helseidtest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/helseid-go/sdk/dpop"
+)
+
+// Endpoint names an endpoint of the server.
+type Endpoint string
+
+// The endpoints, by their paths below the issuer.
+const (
+	EndpointMetadata Endpoint = "/.well-known/openid-configuration"
+	EndpointJWKS     Endpoint = "/.well-known/openid-configuration/jwks"
+	EndpointToken    Endpoint = "/connect/token"
+)
+
+// inMemoryHost is where a server without a listener claims to be. The name is
+// reserved (RFC 6761), so a request that goes astray reaches nobody.
+const inMemoryHost = "https://helseid.test"
+
+// Server is a HelseID in this process. It is safe for concurrent use, also
+// while it serves.
+type Server struct {
+	issuer   string
+	base     string // the issuer's path
+	options  options
+	handler  http.Handler
+	server   *http.Server // nil in memory
+	verifier *dpop.Verifier
+	proofKey *mintingKey
+
+	mu        sync.Mutex
+	clients   map[string]*Client
+	keys      []*mintingKey // published, the signing one last
+	nextKey   int
+	usedJTI   map[string]time.Time
+	nonces    map[string]time.Time
+	lastNonce string
+	nonceEach bool
+	clockSkew time.Duration
+	faults    []*Fault
+	requests  []Request
+}
+
+// NewServer starts a server that ends with the test.
+func NewServer(t testing.TB, opts ...Option) *Server {
+	t.Helper()
+	server, err := Start(opts...)
+	if err != nil {
+		t.Fatalf("helseidtest: %v", err)
+	}
+	t.Cleanup(server.Close)
+	return server
+}
+
+// Start starts a server outside of a test. It listens on a free port of
+// 127.0.0.1 unless an option says otherwise. Close it.
+func Start(opts ...Option) (*Server, error) {
+	server := &Server{
+		options: options{tokenLifetime: 10 * time.Minute, address: "127.0.0.1:0"},
+		clients: make(map[string]*Client),
+		usedJTI: make(map[string]time.Time),
+		nonces:  make(map[string]time.Time),
+	}
+	for _, option := range opts {
+		option(&server.options)
+	}
+	var err error
+	if server.proofKey, err = newProofKey(); err != nil {
+		return nil, err
+	}
+	server.verifier, err = dpop.NewVerifier(dpop.VerifierConfig{Time: server.Now})
+	if err != nil {
+		return nil, err
+	}
+	if err := server.RotateKey(); err != nil {
+		return nil, err
+	}
+	server.keys = server.keys[len(server.keys)-1:]
+	server.base = server.options.path
+	server.handler = server.routes()
+	if server.options.inMemory {
+		server.issuer = inMemoryHost + server.base
+		return server, nil
+	}
+	return server, server.listen()
+}
+
+func (s *Server) listen() error {
+	host, _, err := net.SplitHostPort(s.options.address)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return errors.New("helseidtest: the server listens on loopback addresses only, such as 127.0.0.1:0")
+	}
+	listener, err := net.Listen("tcp", s.options.address)
+	if err != nil {
+		return fmt.Errorf("helseidtest: %w", err)
+	}
+	s.issuer = "http://" + listener.Addr().String() + s.base
+	s.server = &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = s.server.Serve(listener) }()
+	return nil
+}
+
+// Close ends the server and its connections.
+func (s *Server) Close() {
+	if s.server != nil {
+		_ = s.server.Close()
+	}
+}
+
+// Issuer is the server's issuer identifier.
+func (s *Server) Issuer() string { return s.issuer }
+
+// HTTPClient returns a client that reaches the server: for one in memory the
+// only way to it, for others an ordinary client.
+func (s *Server) HTTPClient() *http.Client {
+	if s.server == nil {
+		return &http.Client{Transport: memoryTransport{s.handler}}
+	}
+	return &http.Client{}
+}
+
+// Now is the server's time, which SetClockSkew moves.
+func (s *Server) Now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Add(s.clockSkew)
+}
+
+// SetClockSkew makes the server's clock run ahead of the real one, or behind.
+func (s *Server) SetClockSkew(skew time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clockSkew = skew
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(endpoint Endpoint, handler http.HandlerFunc) {
+		mux.Handle(s.base+string(endpoint), s.observed(endpoint, handler))
+	}
+	handle(EndpointMetadata, s.serveMetadata)
+	handle(EndpointJWKS, s.serveJWKS)
+	handle(EndpointToken, s.serveToken)
+	return mux
+}
+
+// observed puts the server's date and the injected faults before a handler.
+func (s *Server) observed(endpoint Endpoint, next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
+		w.Header().Set("Cache-Control", "no-store")
+		if endpoint != EndpointToken {
+			s.record(Request{Endpoint: endpoint, Method: r.Method})
+		}
+		if fault := s.takeFault(endpoint); fault != nil {
+			// The body is read first: a fault strikes after the server has had
+			// the credentials, which is when it is dangerous.
+			if endpoint == EndpointToken {
+				s.recordTokenRequest(r)
+			}
+			fault.serve(w, r, next)
+			return
+		}
+		next(w, r)
+	})
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+// path trims and completes the issuer's path.
+func cleanPath(path string) string {
+	path = strings.Trim(path, "/")
+	if path == "" {
+		return ""
+	}
+	return "/" + path
+}

@@ -1,0 +1,230 @@
+package helseidtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// TokenOption shapes an access token: whom it is for, or what is wrong with it.
+type TokenOption func(*tokenSpec)
+
+type tokenSpec struct {
+	header map[string]any
+	claims map[string]any
+	key    *mintingKey // nil: the server's
+	mangle func(string) string
+}
+
+// Token mints an access token as HelseID would, signed with the server's key
+// and bound to the key that Server.Proof uses. Without options it is a
+// system's, for the audience "nhn:test-api". It panics if a claim cannot be
+// written as JSON.
+func (s *Server) Token(opts ...TokenOption) string {
+	token, err := s.mint(append([]TokenOption{boundTo(s.proofKey.key.Public().Thumbprint())}, opts...)...)
+	if err != nil {
+		panic(err)
+	}
+	return token
+}
+
+// DefaultAudience is the API that tokens are for unless told otherwise.
+const DefaultAudience = "nhn:test-api"
+
+func (s *Server) mint(opts ...TokenOption) (string, error) {
+	signing := s.signingKey()
+	now := s.Now().Unix()
+	spec := &tokenSpec{
+		header: map[string]any{"typ": "at+jwt", "alg": "RS256", "kid": signing.key.ID()},
+		claims: map[string]any{
+			"iss":              s.issuer,
+			"aud":              DefaultAudience,
+			"client_id":        "helseidtest-client",
+			"client_amr":       "private_key_jwt",
+			"scope":            []string{DefaultAudience + "/read"},
+			"iat":              now,
+			"nbf":              now,
+			"exp":              now + int64(s.options.tokenLifetime/time.Second),
+			"jti":              strings.ToUpper(jose.NewID()),
+			claimClientName:    "helseidtest client",
+			claimClientTenancy: "single-tenant",
+			claimParent:        DefaultParentOrganization,
+		},
+	}
+	for _, option := range opts {
+		option(spec)
+	}
+	if spec.key == nil {
+		spec.key = signing
+	}
+	maps.DeleteFunc(spec.claims, func(_ string, value any) bool { return value == nil })
+	maps.DeleteFunc(spec.header, func(_ string, value any) bool { return value == nil })
+	return signObjects(spec.key, spec.header, spec.claims, spec.mangle)
+}
+
+func signObjects(key *mintingKey, header, claims map[string]any, mangle func(string) string) (string, error) {
+	headerJSON, err := json.Marshal(header)
+	if err != nil {
+		return "", fmt.Errorf("helseidtest: header: %w", err)
+	}
+	claimsJSON, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("helseidtest: claims: %w", err)
+	}
+	token, err := key.sign(headerJSON, claimsJSON)
+	if err != nil {
+		return "", fmt.Errorf("helseidtest: %w", err)
+	}
+	if mangle != nil {
+		token = mangle(token)
+	}
+	return token, nil
+}
+
+// Claim sets a claim to any value, or takes it out if the value is nil.
+func Claim(name string, value any) TokenOption {
+	return func(s *tokenSpec) { s.claims[name] = value }
+}
+
+// Header sets a member of the token's header, or takes it out if the value is
+// nil.
+func Header(name string, value any) TokenOption {
+	return func(s *tokenSpec) { s.header[name] = value }
+}
+
+func claims(values map[string]any) TokenOption {
+	return func(s *tokenSpec) { maps.Copy(s.claims, values) }
+}
+
+// Clinician makes the token that of a logged-in clinician: a synthetic person
+// with an HPR number, at security level 4.
+func Clinician() TokenOption {
+	return func(s *tokenSpec) {
+		login := s.claims["iat"]
+		maps.Copy(s.claims, map[string]any{
+			"sub":               "0bq1hVF0yNRmqvCD6xLlwuYJ5vDOEgqUhpC8/xsm+mQ=",
+			"sid":               "7C2F6E9F1D0A4B35",
+			"idp":               "testidp-oidc",
+			"amr":               []string{"pwd"},
+			"auth_time":         login,
+			"name":              "KVART GREVLING",
+			"given_name":        "KVART",
+			"middle_name":       "",
+			"family_name":       "GREVLING",
+			claimPID:            DefaultPersonalIdentityNumber,
+			claimHPRNumber:      DefaultHPRNumber,
+			claimSecurityLevel:  "4",
+			claimAssuranceLevel: "high",
+			claimNetwork:        "internett",
+		})
+	}
+}
+
+// Audience sets aud: one API as a string, several as an array.
+func Audience(apis ...string) TokenOption {
+	if len(apis) == 1 {
+		return Claim("aud", apis[0])
+	}
+	return Claim("aud", apis)
+}
+
+// Scopes sets the granted scopes.
+func Scopes(scopes ...string) TokenOption { return Claim("scope", scopes) }
+
+// ClientID sets the client.
+func ClientID(id string) TokenOption { return Claim("client_id", id) }
+
+// SecurityLevel sets the user's security level, 2 to 4.
+func SecurityLevel(level int) TokenOption { return Claim(claimSecurityLevel, strconv.Itoa(level)) }
+
+// AssuranceLevel sets the user's assurance level: low, substantial or high.
+func AssuranceLevel(level string) TokenOption { return Claim(claimAssuranceLevel, level) }
+
+// HPRNumber sets the user's number in the register of health personnel. An
+// empty one takes the claim out, as for a user who is not in the register.
+func HPRNumber(number string) TokenOption {
+	if number == "" {
+		return Claim(claimHPRNumber, nil)
+	}
+	return Claim(claimHPRNumber, number)
+}
+
+// Organization sets the organisation that the token is for. Empty parts are
+// left out; a supplier makes the client a multi-tenant one.
+func Organization(parent, child, supplier string) TokenOption {
+	values := map[string]any{claimParent: nil, claimChild: nil, claimSupplier: nil}
+	for name, value := range map[string]string{claimParent: parent, claimChild: child, claimSupplier: supplier} {
+		if value != "" {
+			values[name] = value
+		}
+	}
+	if supplier != "" {
+		values[claimClientTenancy] = "multi-tenant"
+	}
+	return claims(values)
+}
+
+// Expired makes a token whose life has passed altogether.
+func Expired() TokenOption {
+	return func(s *tokenSpec) {
+		for name, ago := range map[string]int64{"iat": 7200, "nbf": 7200, "exp": 3600} {
+			if now, ok := s.claims[name].(int64); ok {
+				s.claims[name] = now - ago
+			}
+		}
+		if start, ok := s.claims["nbf"].(int64); ok {
+			s.claims["exp"] = start + 600
+		}
+	}
+}
+
+// ExpiresIn sets exp, counted from iat.
+func ExpiresIn(lifetime time.Duration) TokenOption {
+	return func(s *tokenSpec) {
+		if now, ok := s.claims["iat"].(int64); ok {
+			s.claims["exp"] = now + int64(lifetime/time.Second)
+		}
+	}
+}
+
+// SignedWithUnknownKey signs with a key that the server never publishes, under
+// the kid of the one that it does.
+func SignedWithUnknownKey() TokenOption {
+	return func(s *tokenSpec) {
+		if key, err := unknownKey(); err == nil {
+			s.key = key
+		}
+	}
+}
+
+// BrokenSignature changes the signature.
+func BrokenSignature() TokenOption { return func(s *tokenSpec) { s.mangle = breakSignature } }
+
+// Unbound takes out cnf, as in the bearer tokens of APIs that have not moved to
+// DPoP.
+func Unbound() TokenOption { return Claim("cnf", nil) }
+
+func boundTo(thumbprint string) TokenOption {
+	return Claim("cnf", map[string]string{"jkt": thumbprint})
+}
+
+// BoundToAnotherKey binds the token to a key that nobody has.
+func BoundToAnotherKey() TokenOption {
+	return boundTo("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
+}
+
+// breakSignature changes a character in the middle of the signature.
+func breakSignature(token string) string {
+	dot := strings.LastIndexByte(token, '.')
+	middle := dot + (len(token)-dot)/2
+	replacement := byte('A')
+	if token[middle] == replacement {
+		replacement = 'B'
+	}
+	return token[:middle] + string(replacement) + token[middle+1:]
+}
