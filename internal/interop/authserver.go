@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+// authOptions are the ways in which the authorization server can be started.
+type authOptions struct {
+	nonces   bool
+	lifetime int // of access tokens, in seconds; the server's own default if zero
+}
+
+// An authServer is a running authserver.mjs.
+type authServer struct {
+	control
+	state     authState
+	stateFile string
+}
+
+// authState is what the server says about itself in its state file.
+type authState struct {
+	Issuer   string
+	Audience string
+	Scopes   []string
+	Clients  map[string]client // by algorithm
+}
+
+// A client is registered at the server.
+type client struct {
+	ClientID   string         `json:"client_id"`
+	PrivateJWK map[string]any `json:"private_jwk"`
+}
+
+// authStats is what the server has seen since it was last reset.
+type authStats struct {
+	Requests               int
+	TokenRequests          int            `json:"token_requests"`
+	Answers                map[string]int // "200", "503", "400 invalid_scope", "cut", …
+	Scopes                 []*string
+	Resources              []*string
+	DuplicateAssertionJTIs []string `json:"duplicate_assertion_jtis"`
+	DuplicateProofJTIs     []string `json:"duplicate_proof_jtis"`
+	Violations             map[string]int
+	Assertions             []assertion
+	FaultsHit              map[string]int `json:"faults_hit"`
+}
+
+// An assertion is a client assertion as it arrived, without its signature.
+type assertion struct {
+	Header struct{ Alg, Kid string }
+	Claims struct{ Iss, Sub, Aud string }
+}
+
+func startAuthServer(ctx context.Context, log io.Writer, dir string, options authOptions) (*authServer, *child, error) {
+	file := filepath.Join(dir, fmt.Sprintf("authserver-%t-%d.json", options.nonces, options.lifetime))
+	args := []string{"--state", file}
+	if options.nonces {
+		args = append(args, "--nonces")
+	}
+	if options.lifetime > 0 {
+		args = append(args, "--lifetime", strconv.Itoa(options.lifetime))
+	}
+	process, err := startNode(ctx, log, "authserver.mjs", args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	server := &authServer{control: control{process.url}, stateFile: file}
+	state, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(state, &server.state)
+	}
+	if err != nil {
+		process.stop()
+		return nil, nil, err
+	}
+	return server, process, nil
+}
+
+func (s *authServer) stats(ctx context.Context) (authStats, error) {
+	var stats authStats
+	err := s.control.stats(ctx, &stats)
+	return stats, err
+}
+
+// check tells what no client may ever do, whatever else happens.
+func (s authStats) check(scope string) error {
+	if n := len(s.DuplicateAssertionJTIs); n > 0 {
+		return fmt.Errorf("%d client assertions were sent twice", n)
+	}
+	if n := len(s.DuplicateProofJTIs); n > 0 {
+		return fmt.Errorf("%d proofs were sent twice to the token endpoint", n)
+	}
+	if len(s.Violations) > 0 {
+		return fmt.Errorf("token requests break the rules: %v", s.Violations)
+	}
+	if slices.ContainsFunc(s.Scopes, func(sent *string) bool { return value(sent) != scope }) {
+		return errors.New("a scope was sent that nobody asked for, or another was left out")
+	}
+	return nil
+}
+
+// value reads a parameter that may be left out.
+func value(parameter *string) string {
+	if parameter == nil {
+		return ""
+	}
+	return *parameter
+}

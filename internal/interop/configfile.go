@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+)
+
+// A configFile has the form in which HelseID Selvbetjening hands out a client's configuration.
+type configFile struct {
+	ClientName string   `json:"clientName"`
+	Authority  string   `json:"authority"`
+	ClientID   string   `json:"clientId"`
+	GrantTypes []string `json:"grantTypes"`
+	Scopes     []string `json:"scopes"`
+	SecretType string   `json:"secretType"`
+	PrivateJWK string   `json:"privateJwk,omitempty"` // JSON inside a string
+}
+
+func newConfigFile(client client) configFile {
+	return configFile{
+		ClientName: "Interop",
+		// Nobody is there: only the issuer flag leads to a server.
+		Authority:  "https://helseid.invalid",
+		ClientID:   client.ClientID,
+		GrantTypes: []string{"client_credentials"},
+		// All that the client may ever use. The servers refuse these if they are sent as they are.
+		Scopes:     []string{"openid", "profile", "helseid://scopes/identity/pid", "nhn:interop-api/read"},
+		SecretType: "private_key_jwt:RsaPrivateKeyJwtSecret",
+		PrivateJWK: encodeJWK(client.PrivateJWK),
+	}
+}
+
+func encodeJWK(jwk map[string]any) string {
+	encoded, err := json.Marshal(jwk)
+	if err != nil {
+		panic(err) // it was read from JSON or consists of strings
+	}
+	return string(encoded)
+}
+
+func (l *lab) writeConfig(config configFile) (string, error) {
+	content, err := json.MarshalIndent(config, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	return l.writeFile(content)
+}
+
+func (l *lab) writeFile(content []byte) (string, error) {
+	file, err := os.CreateTemp(l.dir, "client-*.json") // readable for its owner alone
+	if err != nil {
+		return "", err
+	}
+	if _, err := file.Write(content); err != nil {
+		file.Close()
+		return "", err
+	}
+	return file.Name(), file.Close()
+}

@@ -1,0 +1,102 @@
+// Command interop runs the SDK's example program examples/machine against an authorization server
+// and an API that nobody of this project wrote (npm oidc-provider and oauth4webapi), so that the
+// SDK and its own test server cannot agree on the same mistake.
+//
+//	go run ./internal/interop [-run REGEXP] [-v]
+//
+// It is run from the repository's root, needs node and npm, and fails when they are missing.
+// Everything happens on 127.0.0.1; only npm reaches further, to install the servers.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+const deadline = 5 * time.Minute
+
+// A scenario is one thing to prove. It says in a few words what it saw.
+type scenario struct {
+	name string
+	run  func(context.Context, *lab) (detail string, err error)
+}
+
+// A fatalError makes all further scenarios pointless.
+type fatalError struct{ error }
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	pattern := flag.String("run", "", "run only the scenarios that match this `regexp`")
+	verbose := flag.Bool("v", false, "show what the child processes print")
+	machine := flag.String("machine", "", "test this `binary` instead of building examples/machine")
+	flag.Parse()
+	selected, err := regexp.Compile(*pattern)
+	if err != nil || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "usage: go run ./internal/interop [-run REGEXP] [-v] [-machine BINARY]")
+		return 2
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+
+	log := io.Discard
+	if *verbose {
+		log = os.Stderr
+	}
+	lab, err := newLab(log, *machine)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer lab.close()
+
+	passed, failed := 0, 0
+	for _, s := range scenarios() {
+		if !selected.MatchString(s.name) {
+			continue
+		}
+		detail, err := s.run(ctx, lab)
+		if err == nil {
+			passed++
+			fmt.Printf("ok  %s (%s)\n", s.name, detail)
+			continue
+		}
+		failed++
+		fmt.Printf("FAIL %s: %v\n", s.name, err)
+		if ctx.Err() != nil {
+			fmt.Fprintln(os.Stderr, "stopped:", context.Cause(ctx))
+			break
+		}
+		if _, fatal := errors.AsType[fatalError](err); fatal {
+			break
+		}
+	}
+	fmt.Printf("%d passed, %d failed\n", passed, failed)
+	if failed > 0 || passed == 0 {
+		return 1
+	}
+	return 0
+}
+
+func scenarios() []scenario {
+	var all []scenario
+	all = append(all, selftestScenarios()...)
+	all = append(all, goodScenarios()...)
+	all = append(all, authFaultScenarios()...)
+	all = append(all, apiFaultScenarios()...)
+	all = append(all, configScenarios()...)
+	return all
+}

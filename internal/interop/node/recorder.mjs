@@ -1,0 +1,106 @@
+// Notes everything that arrives at the token endpoint, before anything else looks at it.
+import { decodeJwt } from './jwt.mjs';
+import { PRIVATE_MEMBERS } from './keys.mjs';
+
+const KEEP = 5; // assertions kept for the test to look at
+const IAT_WINDOW = 10; // seconds; HelseID's own window is not known, APIs in use allow 10
+
+export class Recorder {
+  #tokenEndpoint;
+  // Identifiers are remembered for as long as the process lives: "single use" knows no test cases.
+  #assertionJtis = new Set();
+  #proofJtis = new Set();
+  #now;
+
+  constructor(tokenEndpoint) {
+    this.#tokenEndpoint = tokenEndpoint;
+    this.reset();
+  }
+
+  reset() {
+    this.#now = {
+      requests: 0, // of any kind, at any path
+      token_requests: 0,
+      answers: {},
+      scopes: [], // the parameter of each token request, null where it was left out
+      resources: [], // likewise
+      duplicate_assertion_jtis: [],
+      duplicate_proof_jtis: [],
+      violations: {},
+      assertions: [],
+    };
+  }
+
+  stats() {
+    return {
+      ...this.#now,
+      assertion_jtis: [...this.#assertionJtis],
+      proof_jtis: [...this.#proofJtis],
+    };
+  }
+
+  request() {
+    this.#now.requests++;
+  }
+
+  answer(name) {
+    this.#now.answers[name] = (this.#now.answers[name] ?? 0) + 1;
+  }
+
+  // Records a token request and returns the nonce of its proof.
+  tokenRequest(req, body) {
+    this.#now.token_requests++;
+    this.#check('not_post', req.method !== 'POST');
+    this.#check('not_a_form', req.headers['content-type']?.split(';')[0] !== 'application/x-www-form-urlencoded');
+    this.#check('authorization_header', req.headers.authorization !== undefined);
+
+    const form = new URLSearchParams(body.toString());
+    this.#check('repeated_parameter', new Set(form.keys()).size !== [...form.keys()].length);
+    this.#check('client_secret', form.has('client_secret'));
+    this.#now.scopes.push(form.get('scope'));
+    this.#now.resources.push(form.get('resource'));
+    this.#assertion(form.get('client_assertion'));
+    return this.#proof(req);
+  }
+
+  #assertion(compact) {
+    const assertion = decodeJwt(compact ?? '');
+    this.#check('assertion_unreadable', !assertion);
+    if (assertion) {
+      this.#once(this.#assertionJtis, assertion.claims.jti, this.#now.duplicate_assertion_jtis);
+      this.#now.assertions = [...this.#now.assertions, assertion].slice(-KEEP);
+    }
+  }
+
+  #proof(req) {
+    const proofs = req.headersDistinct.dpop ?? [];
+    this.#check('not_one_proof', proofs.length !== 1);
+    const proof = decodeJwt(proofs[0] ?? '');
+    this.#check('proof_unreadable', !proof);
+    if (!proof) {
+      return undefined;
+    }
+    const { header, claims } = proof;
+    this.#once(this.#proofJtis, claims.jti, this.#now.duplicate_proof_jtis);
+    this.#check('proof_ath', 'ath' in claims);
+    this.#check('proof_private_jwk', PRIVATE_MEMBERS.some((name) => name in (header.jwk ?? {})));
+    this.#check('proof_typ', header.typ !== 'dpop+jwt');
+    this.#check('proof_htm', claims.htm !== 'POST');
+    this.#check('proof_htu', claims.htu !== this.#tokenEndpoint);
+    this.#check('proof_iat', !Number.isInteger(claims.iat) || Math.abs(Date.now() / 1000 - claims.iat) > IAT_WINDOW);
+    return claims.nonce;
+  }
+
+  #check(violation, found) {
+    if (found) {
+      this.#now.violations[violation] = (this.#now.violations[violation] ?? 0) + 1;
+    }
+  }
+
+  #once(seen, jti, duplicates) {
+    if (seen.has(jti)) {
+      duplicates.push(jti);
+    }
+    seen.add(jti);
+  }
+}

@@ -1,0 +1,76 @@
+// Runs oauth4webapi's own client against both servers: whatever the SDK then fails at is its own.
+//
+//   node selftest.mjs --state FILE --api URL
+import * as assert from 'node:assert/strict';
+import * as fs from 'node:fs';
+import { parseArgs } from 'node:util';
+import { importJWK } from 'jose';
+import * as oauth from 'oauth4webapi';
+
+const { values: flags } = parseArgs({ options: { state: { type: 'string' }, api: { type: 'string' } } });
+const state = JSON.parse(fs.readFileSync(flags.state));
+const issuer = new URL(state.issuer);
+const insecure = { [oauth.allowInsecureRequests]: true };
+const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, insecure));
+
+function privateKeyJwt(key) {
+  return oauth.PrivateKeyJwt(key, {
+    [oauth.modifyAssertion]: (header) => Object.assign(header, { typ: 'client-authentication+jwt' }),
+  });
+}
+
+// The first attempt may be answered with a nonce, which the DPoP handle remembers.
+async function withNonce(attempt) {
+  try {
+    return await attempt();
+  } catch (err) {
+    if (!oauth.isDPoPNonceError(err)) throw err;
+    return attempt();
+  }
+}
+
+async function check(alg, { client_id: clientId, private_jwk: jwk }) {
+  const client = { client_id: clientId };
+  const privateKey = { key: await importJWK(jwk, alg), kid: jwk.kid };
+  const authenticate = privateKeyJwt(privateKey);
+  const DPoP = oauth.DPoP(client, await oauth.generateKeyPair('ES256'));
+  const getToken = (scope, auth = authenticate, options = insecure) => withNonce(async () => {
+    const parameters = scope ? { scope } : {};
+    const answer = await oauth.clientCredentialsGrantRequest(as, client, auth, parameters, { DPoP, ...options });
+    return oauth.processClientCredentialsResponse(as, client, answer);
+  });
+
+  const token = await getToken(state.scopes[0]);
+  assert.equal(token.token_type, 'dpop'); // oauth4webapi writes it in lower case
+  assert.equal(token.scope, state.scopes[0]);
+  assert.equal((await getToken()).scope, state.scopes.join(' '));
+
+  for (const scope of ['nhn:interop-api/unknown', 'openid']) {
+    await assert.rejects(getToken(scope), { error: 'invalid_scope' });
+  }
+
+  const call = (accessToken) => oauth.protectedResourceRequest(
+    accessToken, 'GET', new URL('/things?x=1', flags.api), new Headers(), null, { DPoP, ...insecure });
+  const response = await withNonce(() => call(token.access_token));
+  assert.equal(response.status, 200);
+  const { path, query, scope, sub, client_id: caller } = await response.json();
+  assert.deepEqual({ path, query, scope, sub, caller },
+    { path: '/things', query: '?x=1', scope: state.scopes[0], sub: clientId, caller: clientId });
+
+  // Neither server may be content with less: a bearer token, a key that nobody registered, and a
+  // request that is repeated as it was.
+  const bare = await fetch(new URL('/things', flags.api), { headers: { authorization: `Bearer ${token.access_token}` } });
+  assert.equal(bare.status, 401);
+  const { privateKey: stranger } = await oauth.generateKeyPair(alg);
+  await assert.rejects(getToken(undefined, privateKeyJwt(stranger)), { error: 'invalid_client' });
+  const twice = async (...args) => {
+    await fetch(...args);
+    return fetch(...args);
+  };
+  await assert.rejects(getToken(undefined, authenticate, { ...insecure, [oauth.customFetch]: twice }), { error: 'invalid_client' });
+}
+
+for (const [alg, client] of Object.entries(state.clients)) {
+  await check(alg, client);
+}
+console.log(JSON.stringify({ event: 'passed', clients: Object.keys(state.clients) }));
