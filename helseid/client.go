@@ -9,6 +9,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/metadata"
 )
 
 // Client is one client of HelseID, with its keys, its tokens and its nonces.
@@ -20,7 +21,7 @@ type Client struct {
 	prover      *dpop.Prover
 	nonces      dpop.Nonces
 	protocols   protocols
-	metadata    metadataSource
+	metadata    *metadata.Source
 	backChannel *http.Client // to HelseID
 	tokens      tokenCache
 	refused     holdOff
@@ -63,7 +64,7 @@ func New(config Config) (*Client, error) {
 		config:      config,
 		assertions:  assertions,
 		prover:      prover,
-		metadata:    metadataSource{issuer: config.Issuer, client: backChannel},
+		metadata:    metadata.NewSource(config.Issuer, backChannel),
 		backChannel: backChannel,
 		lifetime:    lifetime,
 		end:         end,

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/metadata"
 )
 
 const (
@@ -88,8 +88,8 @@ func configError(errs []error) error {
 // checked returns the configuration with its defaults filled in.
 func (c Config) checked() (Config, error) {
 	var errs []error
-	c.Issuer = strings.TrimRight(c.Issuer, "/")
-	if err := checkIssuer(c.Issuer); err != nil {
+	c.Issuer = metadata.NormalIssuer(c.Issuer)
+	if err := metadata.CheckIssuer(c.Issuer); err != nil {
 		errs = append(errs, fmt.Errorf("Issuer: %w", err))
 	}
 	if strings.TrimSpace(c.ClientID) == "" {
@@ -121,18 +121,4 @@ func (c Config) checked() (Config, error) {
 		c.HTTPClient = &http.Client{Transport: httpx.NewTransport()}
 	}
 	return c, nil
-}
-
-func checkIssuer(issuer string) error {
-	if issuer == "" {
-		return errors.New("is required: the authority of the configuration file, or for instance helseid.Test.Issuer")
-	}
-	u, err := url.Parse(issuer)
-	if err != nil || u.Host == "" {
-		return errors.New("is not an absolute URL")
-	}
-	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil {
-		return errors.New("must have no query, fragment or user")
-	}
-	return httpx.CheckSecure(u)
 }

@@ -7,20 +7,21 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/metadata"
 )
 
 // Errors by category. Test for them with errors.Is.
 var (
 	// ErrUnavailable means that HelseID could not be reached, did not answer in
 	// time or answered that it is in trouble (429, 5xx). Trying later can help.
-	ErrUnavailable = errors.New("HelseID is not available")
+	ErrUnavailable = metadata.ErrUnavailable
 
 	// ErrInvalidResponse means that what was answered is not what HelseID
 	// answers: another server, a proxy or a login page may stand in the way.
-	ErrInvalidResponse = errors.New("the answer is not one of HelseID's")
+	ErrInvalidResponse = metadata.ErrInvalid
 
 	// ErrIssuerMismatch means that the metadata is that of another issuer.
-	ErrIssuerMismatch = errors.New("the metadata is of another issuer")
+	ErrIssuerMismatch = metadata.ErrIssuerMismatch
 
 	// ErrScopeNotGranted means that HelseID gave a token without a scope that
 	// was asked for.

@@ -66,11 +66,10 @@ func (e *attemptError) Unwrap() error { return e.err }
 // tokenRoundTrips makes one attempt, or two if HelseID answers the first with
 // the nonce it wants to see.
 func (c *Client) tokenRoundTrips(ctx context.Context, grant tokenGrant) (*Token, error) {
-	meta, err := c.metadata.get(c.lifetime)
+	endpoint, err := c.endpoint("token_endpoint")
 	if err != nil {
 		return nil, err
 	}
-	endpoint := meta.tokenEndpoint
 	nonce := c.nonces.Get(endpoint)
 	for challenged := false; ; challenged = true {
 		start := time.Now()
@@ -106,6 +105,15 @@ func (c *Client) tokenRoundTrips(ctx context.Context, grant tokenGrant) (*Token,
 		}
 		nonce = fresh
 	}
+}
+
+// endpoint looks an endpoint up in the metadata.
+func (c *Client) endpoint(name string) (*url.URL, error) {
+	document, err := c.metadata.Get(c.lifetime)
+	if err != nil {
+		return nil, err
+	}
+	return document.Endpoint(name)
 }
 
 // tokenAttempt builds and sends one request: new assertion, new proof, new

@@ -1,0 +1,138 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/helseid-go/sdk/internal/httpx"
+)
+
+// Errors by category. The public packages hand them on under their own names.
+var (
+	ErrUnavailable    = errors.New("HelseID is not available")
+	ErrInvalid        = errors.New("the answer is not one of HelseID's")
+	ErrIssuerMismatch = errors.New("the metadata is of another issuer")
+)
+
+const (
+	wellKnownPath = "/.well-known/openid-configuration"
+
+	// lifetime is what HelseID recommends (requirement FK2).
+	lifetime = 24 * time.Hour
+
+	// retryAfterFailure is how long an outdated document serves before the next
+	// attempt to renew it, when one has failed.
+	retryAfterFailure = time.Minute
+
+	// renewInterval bounds how often Renew asks the server.
+	renewInterval = 5 * time.Minute
+)
+
+var policy = httpx.GetPolicy{Timeout: 5 * time.Second, Retries: 2}
+
+// CheckIssuer reports why an issuer identifier cannot be used.
+func CheckIssuer(issuer string) error {
+	if issuer == "" {
+		return errors.New("is required: for instance helseid.Test.Issuer, or the authority of the configuration file")
+	}
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" {
+		return errors.New("is not an absolute URL")
+	}
+	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil {
+		return errors.New("must have no query, fragment or user")
+	}
+	return httpx.CheckSecure(u)
+}
+
+// NormalIssuer cuts the trailing slash off that some configurations have and
+// HelseID's metadata and tokens have not.
+func NormalIssuer(issuer string) string { return strings.TrimRight(issuer, "/") }
+
+// Source fetches the document on first use and keeps it for a day, and longer
+// while it cannot be renewed. A failed first fetch is not remembered.
+type Source struct {
+	issuer string
+	client *http.Client
+
+	flight  singleflight.Group
+	current atomic.Pointer[fetched]
+}
+
+type fetched struct {
+	document *Document
+	at       time.Time
+	renewAt  time.Time
+}
+
+// NewSource makes no network call.
+func NewSource(issuer string, client *http.Client) *Source {
+	return &Source{issuer: issuer, client: client}
+}
+
+// Get returns the document. Callers share a fetch, and it runs with the context
+// of the first of them: give it one that belongs to nobody in particular.
+func (s *Source) Get(ctx context.Context) (*Document, error) {
+	if current := s.current.Load(); current != nil && time.Now().Before(current.renewAt) {
+		return current.document, nil
+	}
+	return s.renew(ctx, func(current *fetched, now time.Time) bool { return now.Before(current.renewAt) })
+}
+
+// Renew returns a document that is at most five minutes old, if it can be had,
+// for a caller who has found that something in it is out of date.
+func (s *Source) Renew(ctx context.Context) (*Document, error) {
+	return s.renew(ctx, func(current *fetched, now time.Time) bool { return now.Sub(current.at) < renewInterval })
+}
+
+// renew fetches the document unless the current one is good enough. After a
+// failure an old document is better than none.
+func (s *Source) renew(ctx context.Context, goodEnough func(*fetched, time.Time) bool) (*Document, error) {
+	result, err, _ := s.flight.Do("", func() (any, error) {
+		now := time.Now().Round(0)
+		current := s.current.Load()
+		if current != nil && goodEnough(current, now) {
+			return current.document, nil
+		}
+		document, err := s.fetch(ctx)
+		switch {
+		case err == nil:
+			s.current.Store(&fetched{document: document, at: now, renewAt: now.Add(lifetime)})
+			return document, nil
+		case current == nil:
+			return nil, err
+		}
+		s.current.Store(&fetched{document: current.document, at: now, renewAt: now.Add(retryAfterFailure)})
+		return current.document, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return result.(*Document), nil
+}
+
+func (s *Source) fetch(ctx context.Context) (*Document, error) {
+	location := s.issuer + wellKnownPath
+	resp, body, err := httpx.Get(ctx, s.client, location, policy)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("metadata: %w: %w: check the issuer, the network and the proxy", ErrUnavailable, err)
+	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500:
+		return nil, fmt.Errorf("metadata: %w: %s answered status %d", ErrUnavailable, location, resp.StatusCode)
+	case resp.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("metadata: %w: %s answered status %d: check the issuer", ErrInvalid, location, resp.StatusCode)
+	}
+	document, err := Parse(body, s.issuer)
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %s (%s): %w", location, httpx.MediaType(resp.Header), err)
+	}
+	return document, nil
+}
