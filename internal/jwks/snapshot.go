@@ -1,0 +1,66 @@
+package jwks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+const snapshotVersion = 1
+
+// ErrNoSnapshot means that there is no set yet to be saved.
+var ErrNoSnapshot = errors.New("no key set has been fetched yet")
+
+// Snapshot writes the current set down, for Restore in a later process.
+func (s *KeySet) Snapshot(issuer string) ([]byte, error) {
+	current := s.current.Load()
+	if current == nil {
+		return nil, ErrNoSnapshot
+	}
+	return json.Marshal(map[string]any{
+		"version":    snapshotVersion,
+		"issuer":     issuer,
+		"jwks_uri":   current.uri,
+		"fetched_at": current.fetchedAt.Unix(),
+		"jwks":       json.RawMessage(current.raw),
+	})
+}
+
+// Restore takes a snapshot. One that is too old to be used is not an error and
+// has no effect.
+func (s *KeySet) Restore(snapshot []byte, issuer string) error {
+	object, err := jose.ParseObject(snapshot)
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	version, _ := object.Get("version").Int()
+	if version != snapshotVersion {
+		return errors.New("snapshot: of another version of this library")
+	}
+	if of, _ := object.Get("issuer").Text(); of != issuer {
+		return errors.New("snapshot: of another issuer")
+	}
+	fetchedAt, ok := object.Get("fetched_at").Int()
+	if !ok {
+		return errors.New("snapshot: fetched_at is missing")
+	}
+	uri, _ := object.Get("jwks_uri").Text()
+	if u, err := url.Parse(uri); err != nil || httpx.CheckSecure(u) != nil {
+		return errors.New("snapshot: jwks_uri is not usable")
+	}
+	found, err := parseSet([]byte(object.Get("jwks").Raw()))
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	at := time.Unix(fetchedAt, 0)
+	if at.After(time.Now()) {
+		return errors.New("snapshot: dated in the future")
+	}
+	s.store(found, uri, at)
+	return nil
+}

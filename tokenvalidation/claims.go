@@ -1,0 +1,189 @@
+package tokenvalidation
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// Claims is what a valid access token says. It is shared by whoever handles the
+// request: do not change it.
+//
+// A claim that is missing, null or of a type that it must not have leaves its
+// field empty; Malformed names the last kind.
+type Claims struct {
+	// Issuer is iss.
+	Issuer string
+
+	// Audience is aud: the short names of the APIs that the token is for.
+	Audience []string
+
+	// ID is jti.
+	ID string
+
+	// IssuedAt, NotBefore and Expiry are iat, nbf and exp.
+	IssuedAt, NotBefore, Expiry time.Time
+
+	// Scopes are the granted scopes.
+	Scopes []string
+
+	// ClientID is the client that got the token, and after a token exchange the
+	// one that exchanged it.
+	ClientID string
+
+	// ClientName is for logs only, and never for access control.
+	ClientName string
+
+	// ClientAuthentication is client_amr: how the client authenticated, such as
+	// "private_key_jwt".
+	ClientAuthentication string
+
+	// Tenancy is the client's tenancy.
+	Tenancy Tenancy
+
+	// Organization is the organisation that the client acts for.
+	Organization Organization
+
+	// User is the person who has logged in, or nil: the token is then a
+	// system's.
+	User *User
+
+	// Subject is sub. A system's token may have none, or its client id.
+	Subject string
+
+	// OriginalClientID is the first client of a token exchange, or "".
+	OriginalClientID string
+
+	// Actor is the newest actor of a token exchange, or nil.
+	Actor *Actor
+
+	// JournalID is the SFM journal of a multi-tenant client (nhn:sfm:journal-id),
+	// and SFMID that of a single-tenant one.
+	JournalID, SFMID string
+
+	// Attest is the trust framework's attest (nhn:tillitsrammeverk:parameters),
+	// or nil.
+	Attest *Attest
+
+	// Confirmation says what key the token is bound to.
+	Confirmation Confirmation
+
+	// Malformed names the claims that are left out because they are of a wrong
+	// type, for the audit record.
+	Malformed []string
+
+	object jose.Object
+}
+
+// Organization holds the organisation numbers of a token. Parts that the token
+// has not are empty.
+type Organization struct {
+	// Parent is the legal entity, Child the sub-unit.
+	Parent OrganizationNumber `json:"parent,omitempty"`
+	Child  OrganizationNumber `json:"child,omitempty"`
+
+	// Supplier is the supplier to which Parent has delegated, for a multi-tenant
+	// client.
+	Supplier OrganizationNumber `json:"supplier,omitempty"`
+}
+
+// IsZero reports that the token names no organisation.
+func (o Organization) IsZero() bool { return o == Organization{} }
+
+// User is a person who has logged in.
+type User struct {
+	// Subject is sub, a stable pseudonym. It may hold "+", "/" and "=".
+	Subject string
+
+	// PersonalIdentityNumber is the national identity number.
+	PersonalIdentityNumber PersonalIdentityNumber
+
+	// Pseudonym is the older pid_pseudonym.
+	Pseudonym string
+
+	// HPRNumber is empty for a user who is not health personnel.
+	HPRNumber HPRNumber
+
+	Name, GivenName, MiddleName, FamilyName string
+
+	// SecurityLevel and AssuranceLevel say how strongly the user was
+	// authenticated.
+	SecurityLevel  SecurityLevel
+	AssuranceLevel AssuranceLevel
+
+	// Network is "internett" or "helsenett".
+	Network string
+
+	// IdentityProvider is idp, AuthenticationMethods is amr.
+	IdentityProvider      string
+	AuthenticationMethods []string
+
+	// AuthenticatedAt is auth_time, the time of the login.
+	AuthenticatedAt time.Time
+
+	// SessionID is sid.
+	SessionID string
+
+	// OnBehalfOf is the organisation that the user acts for in ID-porten.
+	OnBehalfOf OrganizationNumber
+}
+
+// Actor is a client in a chain of token exchanges.
+type Actor struct {
+	Issuer       string
+	ClientID     string
+	Organization Organization
+
+	// Actor is the one before, or nil.
+	Actor *Actor
+}
+
+// Confirmation is cnf: what the bearer of the token must show.
+type Confirmation struct {
+	// Present reports whether the token has the claim, in any form.
+	Present bool
+
+	// Thumbprint is jkt, the thumbprint of the DPoP key.
+	Thumbprint string
+
+	// Unsupported reports that the claim demands something else, or is not of
+	// the right form: the token must then be refused everywhere.
+	Unsupported bool
+}
+
+// HasScope reports whether the scope was granted.
+func (c *Claims) HasScope(scope string) bool { return slices.Contains(c.Scopes, scope) }
+
+// IsSystem reports that the token is a system's, without a user.
+func (c *Claims) IsSystem() bool { return c.User == nil }
+
+// Raw returns a claim's JSON as it stood in the token, such as an API's own
+// claim "nhn:some-api/client/claims/some-id".
+func (c *Claims) Raw(name string) (json.RawMessage, bool) {
+	value := c.object.Get(name)
+	if value.Absent() {
+		return nil, false
+	}
+	return json.RawMessage(value.Raw()), true
+}
+
+// ErrNoClaim means that a token lacks a claim.
+var ErrNoClaim = errors.New("the token has no such claim")
+
+// Claim decodes a claim into a value of type T, by encoding/json. The error
+// wraps ErrNoClaim if the token has no such claim; it never quotes the claim.
+func Claim[T any](c *Claims, name string) (T, error) {
+	var value T
+	raw, ok := c.Raw(name)
+	if !ok {
+		return value, fmt.Errorf("%w: %s", ErrNoClaim, name)
+	}
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return value, fmt.Errorf("claim %s is not a %T", name, value)
+	}
+	return value, nil
+}

@@ -1,0 +1,268 @@
+package tokenvalidation
+
+import (
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// Claim names, as HelseID writes them.
+const (
+	claimPID            = "helseid://claims/identity/pid"
+	claimPIDPseudonym   = "helseid://claims/identity/pid_pseudonym"
+	claimSecurityLevel  = "helseid://claims/identity/security_level"
+	claimAssuranceLevel = "helseid://claims/identity/assurance_level"
+	claimNetwork        = "helseid://claims/identity/network"
+	claimHPRNumber      = "helseid://claims/hpr/hpr_number"
+	claimClientName     = "helseid://claims/client/client_name"
+	claimTenancy        = "helseid://claims/client/client_tenancy"
+	claimParent         = "helseid://claims/client/claims/orgnr_parent"
+	claimChild          = "helseid://claims/client/claims/orgnr_child"
+	claimSupplier       = "helseid://claims/client/claims/orgnr_supplier"
+	claimOnBehalfOf     = "helseid://claims/client/on_behalf_of"
+	claimOriginalClient = "helseid://claims/client/original_client_id"
+	claimJournalID      = "nhn:sfm:journal-id"
+	claimSFMID          = "e-helse:sfm.api/client/claims/sfm-id"
+	claimAttest         = "nhn:tillitsrammeverk:parameters"
+)
+
+// decoder reads typed claims and collects the names of those of a wrong type.
+type decoder struct {
+	object    jose.Object
+	malformed []string
+}
+
+// decodeClaims reads everything that has no influence on whether the token is
+// valid.
+func decodeClaims(object jose.Object) *Claims {
+	d := &decoder{object: object}
+	claims := &Claims{
+		Issuer:               d.text("iss"),
+		Audience:             d.texts("aud"),
+		ID:                   d.text("jti"),
+		IssuedAt:             d.time("iat"),
+		NotBefore:            d.time("nbf"),
+		Expiry:               d.time("exp"),
+		Scopes:               d.scopes(),
+		ClientID:             d.text("client_id"),
+		ClientName:           d.text(claimClientName),
+		ClientAuthentication: d.text("client_amr"),
+		Tenancy:              d.tenancy(),
+		Organization:         d.organization(),
+		Subject:              d.text("sub"),
+		OriginalClientID:     d.text(claimOriginalClient),
+		Actor:                d.actor(),
+		JournalID:            d.text(claimJournalID),
+		SFMID:                d.text(claimSFMID),
+		Attest:               d.attest(),
+		Confirmation:         confirmation(object),
+		object:               object,
+	}
+	claims.User = d.user(claims)
+	claims.Malformed = d.malformed
+	return claims
+}
+
+func (d *decoder) wrong(name string) { d.malformed = append(d.malformed, name) }
+
+func (d *decoder) text(name string) string {
+	value := d.object.Get(name)
+	text, ok := value.Text()
+	if !ok && !value.Absent() {
+		d.wrong(name)
+	}
+	return text
+}
+
+// texts reads an array of strings, or a single string as an array of one.
+func (d *decoder) texts(name string) []string {
+	value := d.object.Get(name)
+	if value.Absent() {
+		return nil
+	}
+	texts, ok := textList(value)
+	if !ok {
+		d.wrong(name)
+		return nil
+	}
+	return texts
+}
+
+func textList(value jose.Value) ([]string, bool) {
+	if text, ok := value.Text(); ok {
+		return []string{text}, true
+	}
+	values, ok := value.Array()
+	if !ok {
+		return nil, false
+	}
+	texts := make([]string, len(values))
+	for i := range values {
+		if texts[i], ok = values[i].Text(); !ok {
+			return nil, false
+		}
+	}
+	return texts, true
+}
+
+// scopes reads both forms that occur: an array, as HelseID writes it, and one
+// string with spaces (RFC 9068 section 2.2.3).
+func (d *decoder) scopes() []string {
+	value := d.object.Get("scope")
+	if text, ok := value.Text(); ok {
+		return strings.Fields(text)
+	}
+	return d.texts("scope")
+}
+
+func (d *decoder) time(name string) time.Time {
+	value := d.object.Get(name)
+	if value.Absent() {
+		return time.Time{}
+	}
+	seconds, ok := value.Seconds()
+	if !ok {
+		d.wrong(name)
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
+
+func (d *decoder) tenancy() Tenancy {
+	switch tenancy := Tenancy(d.text(claimTenancy)); tenancy {
+	case "":
+		return TenancySingle
+	case TenancyNone, TenancySingle, TenancyMulti:
+		return tenancy
+	}
+	d.wrong(claimTenancy)
+	return TenancyNone
+}
+
+func (d *decoder) organization() Organization {
+	return Organization{
+		Parent:   d.organizationNumber(claimParent),
+		Child:    d.organizationNumber(claimChild),
+		Supplier: d.organizationNumber(claimSupplier),
+	}
+}
+
+func (d *decoder) organizationNumber(name string) OrganizationNumber {
+	number := OrganizationNumber(d.text(name))
+	if number != "" && !number.Valid() {
+		d.wrong(name)
+		return ""
+	}
+	return number
+}
+
+// user finds out whether the token is a person's: it has an identity claim, or
+// a subject that is not the client itself (RFC 9068 section 2.2: a client's
+// token may name the client as its subject).
+func (d *decoder) user(claims *Claims) *User {
+	user := &User{
+		PersonalIdentityNumber: d.personalIdentityNumber(),
+		Pseudonym:              d.text(claimPIDPseudonym),
+		HPRNumber:              d.hprNumber(),
+		Name:                   d.text("name"),
+		GivenName:              d.text("given_name"),
+		MiddleName:             d.text("middle_name"),
+		FamilyName:             d.text("family_name"),
+		SecurityLevel:          level(d, claimSecurityLevel, securityLevels),
+		AssuranceLevel:         level(d, claimAssuranceLevel, assuranceLevels),
+		Network:                d.text(claimNetwork),
+		IdentityProvider:       d.text("idp"),
+		AuthenticationMethods:  d.texts("amr"),
+		AuthenticatedAt:        d.time("auth_time"),
+		SessionID:              d.text("sid"),
+		OnBehalfOf:             d.organizationNumber(claimOnBehalfOf),
+	}
+	if claims.Subject != "" && claims.Subject != claims.ClientID {
+		user.Subject = claims.Subject
+	}
+	if user.Subject == "" && user.PersonalIdentityNumber.IsZero() && user.Pseudonym == "" && user.HPRNumber == "" {
+		return nil
+	}
+	return user
+}
+
+func (d *decoder) personalIdentityNumber() PersonalIdentityNumber {
+	text := d.text(claimPID)
+	if text != "" && !isPersonalIdentityNumber(text) {
+		d.wrong(claimPID)
+		return PersonalIdentityNumber{}
+	}
+	return PersonalIdentityNumber{text}
+}
+
+func (d *decoder) hprNumber() HPRNumber {
+	number := HPRNumber(d.text(claimHPRNumber))
+	if number != "" && !number.Valid() {
+		d.wrong(claimHPRNumber)
+		return ""
+	}
+	return number
+}
+
+func level[L ~int](d *decoder, name string, levels map[string]L) L {
+	text := d.text(name)
+	found, ok := levels[text]
+	if !ok && text != "" {
+		d.wrong(name)
+	}
+	return found
+}
+
+// maxActors bounds the chain of token exchanges that is read.
+const maxActors = 10
+
+func (d *decoder) actor() *Actor {
+	value := d.object.Get("act")
+	if value.Absent() {
+		return nil
+	}
+	object, ok := value.Object()
+	if !ok {
+		d.wrong("act")
+		return nil
+	}
+	return d.actorOf(object, 1)
+}
+
+func (d *decoder) actorOf(object jose.Object, depth int) *Actor {
+	inner := &decoder{object: object}
+	actor := &Actor{
+		Issuer:       inner.text("iss"),
+		ClientID:     inner.text("client_id"),
+		Organization: inner.organization(),
+	}
+	if next, ok := object.Get("act").Object(); ok && depth < maxActors {
+		actor.Actor = d.actorOf(next, depth+1)
+	} else if object.Has("act") {
+		d.wrong("act")
+	}
+	for _, name := range inner.malformed {
+		d.wrong("act." + name)
+	}
+	return actor
+}
+
+// confirmation reads cnf (RFC 7800). A member other than jkt is a demand that
+// nothing here can meet, so it makes the token unusable rather than being
+// ignored.
+func confirmation(object jose.Object) Confirmation {
+	if !object.Has("cnf") {
+		return Confirmation{}
+	}
+	found := Confirmation{Present: true, Unsupported: true}
+	cnf, ok := object.Get("cnf").Object()
+	if !ok {
+		return found
+	}
+	jkt, ok := cnf.Get("jkt").Text()
+	if ok && jkt != "" && len(cnf.Names()) == 1 {
+		found.Thumbprint, found.Unsupported = jkt, false
+	}
+	return found
+}

@@ -1,0 +1,54 @@
+// Package tokenvalidation validates HelseID's access tokens and reads them into
+// typed claims: who the user is, for which organisation, and how strongly
+// authenticated.
+//
+// Most APIs use it through package middleware, which also checks the DPoP proof
+// that goes with the token. On its own it is for tokens that come some other
+// way:
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"errors"
+//		"fmt"
+//		"log"
+//		"os"
+//
+//		"github.com/helseid-go/sdk/helseid"
+//		"github.com/helseid-go/sdk/tokenvalidation"
+//	)
+//
+//	func main() {
+//		validator, err := tokenvalidation.New(tokenvalidation.Config{
+//			Issuer:   helseid.Test.Issuer,
+//			Audience: "nhn:some-api",
+//		})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer validator.Close()
+//
+//		claims, err := validator.Validate(context.Background(), os.Getenv("ACCESS_TOKEN"))
+//		switch {
+//		case errors.Is(err, tokenvalidation.ErrUnavailable):
+//			log.Fatal("HelseID cannot be reached: ", err)
+//		case err != nil:
+//			log.Fatal("refused: ", err)
+//		case claims.User == nil:
+//			fmt.Println("a system:", claims.ClientID)
+//		default:
+//			fmt.Println("a user with HPR number", claims.User.HPRNumber)
+//		}
+//	}
+//
+// A token that is bound to a key (Claims.Confirmation) is worth nothing without
+// the proof: whoever validates tokens alone must check that too, or refuse it.
+//
+// # Keys
+//
+// HelseID's keys are fetched when the first token comes, and kept: ten minutes
+// as fresh, up to 24 hours if no newer ones can be had. Tokens with a known key
+// never cause a request, and unknown keys two at once and then one in 30
+// seconds, whoever sends them.
+package tokenvalidation
