@@ -1,0 +1,89 @@
+package middleware
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// Record is one decision about a request, for the access log that Normen
+// demands. It holds neither the token nor a national identity number. What it
+// says of the caller is from a genuine token, and empty if there was none.
+type Record struct {
+	// Allowed reports whether the request was let in.
+	Allowed bool
+
+	// Status and Reason are those of the answer, if it was not.
+	Status int
+	Reason string
+
+	// Method and Route tell what was asked for. Route is the pattern that
+	// http.ServeMux matched, since paths may hold personal data; it is empty for
+	// other routers.
+	Method, Route string
+
+	// ClientID, Organization, HPRNumber and TokenID (jti) tell who asked.
+	ClientID     string
+	Organization tokenvalidation.Organization
+	HPRNumber    tokenvalidation.HPRNumber
+	TokenID      string
+
+	// Malformed names claims of the token that were left out because they are of
+	// a wrong type.
+	Malformed []string
+}
+
+func (m *Middleware) audit(r *http.Request, caller *caller, problem *Problem) {
+	if m.config.Audit == nil {
+		return
+	}
+	record := Record{Allowed: problem == nil, Status: http.StatusOK, Method: r.Method, Route: r.Pattern}
+	if problem != nil {
+		record.Status, record.Reason = problem.Status, problem.Reason
+	}
+	if caller != nil {
+		claims := caller.claims
+		record.ClientID = claims.ClientID
+		record.Organization = claims.Organization
+		record.TokenID = claims.ID
+		record.Malformed = claims.Malformed
+		if claims.User != nil {
+			record.HPRNumber = claims.User.HPRNumber
+		}
+	}
+	m.config.Audit(r.Context(), record)
+}
+
+// AuditLog returns an audit hook that writes to the logger: allowed requests at
+// level Info, refused ones at level Warn.
+func AuditLog(logger *slog.Logger) func(context.Context, Record) {
+	return func(ctx context.Context, record Record) {
+		level, message := slog.LevelInfo, "request allowed"
+		if !record.Allowed {
+			level, message = slog.LevelWarn, "request refused"
+		}
+		attributes := []slog.Attr{
+			slog.String("method", record.Method),
+			slog.String("route", record.Route),
+			slog.Int("status", record.Status),
+		}
+		for name, value := range map[string]string{
+			"reason":           record.Reason,
+			"client_id":        record.ClientID,
+			"parent":           string(record.Organization.Parent),
+			"child":            string(record.Organization.Child),
+			"supplier":         string(record.Organization.Supplier),
+			"hpr_number":       string(record.HPRNumber),
+			"jti":              record.TokenID,
+			"malformed_claims": strings.Join(record.Malformed, " "),
+		} {
+			if value != "" {
+				attributes = append(attributes, slog.String(name, value))
+			}
+		}
+		logger.LogAttrs(ctx, level, message, attributes...)
+	}
+}

@@ -1,0 +1,164 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// ErrConfig is wrapped by every error about the configuration.
+var ErrConfig = errors.New("middleware: configuration")
+
+// Config says what an API is and whom it trusts. Issuer and Audience are
+// enough to start with; the zero values of the rest are the strict defaults.
+type Config struct {
+	// Issuer is HelseID's issuer identifier, such as helseid.Test.Issuer.
+	// Required, unless Token.Issuer is set.
+	Issuer string
+
+	// Audience is the API's short name in HelseID, such as "nhn:some-api".
+	// Required, unless Token.Audience is set.
+	Audience string
+
+	// Token refines the validation of access tokens.
+	Token tokenvalidation.Config
+
+	// Proof refines the verification of DPoP proofs. If the API runs in more
+	// than one process, set Proof.Replay to a store that they share: with the
+	// default one each process accepts a proof once.
+	Proof dpop.VerifierConfig
+
+	// BearerOnly makes the API take unbound bearer tokens, and nothing else. It
+	// gives up the protection against stolen tokens: it is for APIs that have
+	// not moved to DPoP. A token that is bound to a key is refused.
+	BearerOnly bool
+
+	// PublicURL is the API's address as its clients see it, such as
+	// "https://api.example.no/journal": its scheme, host and path prefix stand
+	// before the path of each request when that is compared with the proof.
+	// Empty means the request's own scheme and host, as TrustedProxies correct
+	// them.
+	PublicURL string
+
+	// TrustedProxies are the addresses of reverse proxies whose word on the
+	// original scheme and host is taken. It has no effect with PublicURL, except
+	// for ForwardAuth.
+	TrustedProxies []netip.Prefix
+
+	// ForwardedHeader says which header the proxies set. They must overwrite or
+	// append to it, never pass on a client's own.
+	ForwardedHeader ForwardedHeader
+
+	// ForwardAuth is for an API that a proxy asks about requests to something
+	// else (nginx auth_request, Traefik forwardAuth): the method and path are
+	// then those in the headers named here, which only TrustedProxies may set.
+	ForwardAuth *ForwardAuth
+
+	// Realm is the realm parameter of challenges. Empty leaves it out.
+	Realm string
+
+	// WriteProblem replaces the body of refusals. The status and the challenge
+	// headers are set already; it must call WriteHeader with problem.Status. Nil
+	// means an application/problem+json document.
+	WriteProblem func(w http.ResponseWriter, r *http.Request, problem Problem)
+
+	// Audit, if set, gets a record of every decision. AuditLog makes one that
+	// writes to an slog.Logger.
+	Audit func(ctx context.Context, record Record)
+}
+
+// ForwardedHeader names the header in which proxies report the original
+// request.
+type ForwardedHeader int
+
+// The headers.
+const (
+	// XForwarded is the pair X-Forwarded-Proto and X-Forwarded-Host. Of several
+	// values the last counts: it is the nearest proxy's own.
+	XForwarded ForwardedHeader = iota
+
+	// Forwarded is the header of RFC 7239. Its elements are read from the last
+	// one back for as long as they name trusted proxies.
+	Forwarded
+)
+
+// ForwardAuth names the headers that carry the original request.
+type ForwardAuth struct {
+	// MethodHeader carries the method. Empty means X-Forwarded-Method.
+	MethodHeader string
+
+	// URIHeader carries path and query. Empty means X-Forwarded-Uri.
+	URIHeader string
+}
+
+// Middleware guards handlers. Make one for an API and keep it: the keys, the
+// used proofs and the nonces are in it. It is safe for concurrent use.
+type Middleware struct {
+	config    Config
+	validator *tokenvalidation.Validator
+	verifier  *dpop.Verifier
+	location  location
+	algs      string
+}
+
+// New checks the configuration and reports all its mistakes at once. It makes
+// no network call, so an API starts while HelseID is down; its requests get 503
+// until HelseID's keys are known.
+func New(config Config) (*Middleware, error) {
+	var errs []error
+	token := config.Token
+	if token.Issuer == "" {
+		token.Issuer = config.Issuer
+	}
+	if token.Audience == "" {
+		token.Audience = config.Audience
+	}
+	validator, err := tokenvalidation.New(token)
+	errs = append(errs, err)
+	verifier, err := dpop.NewVerifier(config.Proof)
+	errs = append(errs, err)
+	location, err := newLocation(config)
+	errs = append(errs, err)
+	if strings.ContainsFunc(config.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		errs = append(errs, errors.New("Realm holds a character that a challenge cannot"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return &Middleware{
+		config:    config,
+		validator: validator,
+		verifier:  verifier,
+		location:  location,
+		algs:      strings.Join(verifier.Algorithms(), " "),
+	}, nil
+}
+
+// Close ends what runs in the background.
+func (m *Middleware) Close() { m.validator.Close() }
+
+// Validator is the middleware's own, for its Snapshot.
+func (m *Middleware) Validator() *tokenvalidation.Validator { return m.validator }
+
+// parsePublicURL checks PublicURL. Plain http is for loopback only.
+func parsePublicURL(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return nil, errors.New("PublicURL must be an absolute URL without query and fragment")
+	}
+	if err := httpx.CheckSecure(u); err != nil {
+		return nil, fmt.Errorf("PublicURL: %w", err)
+	}
+	return u, nil
+}

@@ -1,0 +1,78 @@
+// Package middleware is the way in to an API that HelseID protects: it lets
+// only requests through that carry a valid access token and a DPoP proof for
+// exactly this request, and gives handlers the caller's claims.
+//
+//	package main
+//
+//	import (
+//		"fmt"
+//		"log"
+//		"net/http"
+//
+//		"github.com/helseid-go/sdk/helseid"
+//		"github.com/helseid-go/sdk/middleware"
+//	)
+//
+//	func main() {
+//		auth, err := middleware.New(middleware.Config{
+//			Issuer:    helseid.Test.Issuer,
+//			Audience:  "nhn:some-api",
+//			PublicURL: "https://api.example.no",
+//		})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		mux := http.NewServeMux()
+//		mux.Handle("GET /journal/{id}", auth.Require(journal,
+//			middleware.Scope("nhn:some-api/read"), middleware.SecurityLevel(4), middleware.HPRNumber()))
+//		log.Fatal(http.ListenAndServe("127.0.0.1:8080", mux))
+//	}
+//
+//	func journal(w http.ResponseWriter, r *http.Request) {
+//		caller := middleware.Claims(r.Context())
+//		fmt.Fprintln(w, "HPR number", caller.User.HPRNumber, "for", caller.Organization.Parent)
+//	}
+//
+// # Where am I?
+//
+// A proof names the URL that the client called. Behind a proxy that is not the
+// one that this process sees: set Config.PublicURL, or Config.TrustedProxies if
+// the API has several names. Nobody else's word is taken for it.
+//
+// # Answers
+//
+// A refusal has a challenge in the header WWW-Authenticate and a body of the
+// type application/problem+json, whose member reason is a word that does not
+// change:
+//
+//	401                                  no credentials
+//	401 invalid_request                  headers repeated or missing
+//	401 invalid_token                    the token, its binding, or the scheme
+//	401 invalid_dpop_proof               the proof, or it has been used before
+//	401 use_dpop_nonce                   a nonce is demanded (Config.Proof.Nonces)
+//	401 insufficient_user_authentication the user must log in in another way
+//	403 insufficient_scope               the caller may not do this
+//	431 invalid_request                  a header is too large
+//	503                                  HelseID's keys or the replay store are down
+//
+// An API that browsers call from another origin should name WWW-Authenticate and
+// DPoP-Nonce in the header Access-Control-Expose-Headers.
+//
+// # Routers
+//
+// Guard returns a func(http.Handler) http.Handler, which chi and others take as
+// it is: r.Use(auth.Guard(middleware.Scope("nhn:some-api/read"))). For gin, put
+// the guard before the engine, or adapt it:
+//
+//	router.Use(func(c *gin.Context) {
+//		passed := false
+//		auth.Guard()(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+//			c.Request, passed = r, true
+//		})).ServeHTTP(c.Writer, c.Request)
+//		if !passed {
+//			c.Abort()
+//		}
+//	})
+//
+// For echo: e.Use(echo.WrapMiddleware(auth.Guard())).
+package middleware

@@ -1,0 +1,178 @@
+package middleware
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// location finds out which request the client made, as the client saw it.
+type location struct {
+	public    *url.URL // nil: the request's own
+	proxies   []netip.Prefix
+	forwarded ForwardedHeader
+	auth      *ForwardAuth
+}
+
+func newLocation(config Config) (location, error) {
+	public, err := parsePublicURL(config.PublicURL)
+	if err != nil {
+		return location{}, err
+	}
+	if slices.ContainsFunc(config.TrustedProxies, func(p netip.Prefix) bool { return !p.IsValid() }) {
+		return location{}, errors.New("TrustedProxies holds an invalid prefix")
+	}
+	if config.ForwardedHeader != XForwarded && config.ForwardedHeader != Forwarded {
+		return location{}, errors.New("ForwardedHeader is neither XForwarded nor Forwarded")
+	}
+	found := location{public: public, proxies: config.TrustedProxies, forwarded: config.ForwardedHeader}
+	if config.ForwardAuth != nil {
+		if len(config.TrustedProxies) == 0 {
+			return location{}, errors.New("ForwardAuth needs TrustedProxies")
+		}
+		auth := *config.ForwardAuth
+		if auth.MethodHeader == "" {
+			auth.MethodHeader = "X-Forwarded-Method"
+		}
+		if auth.URIHeader == "" {
+			auth.URIHeader = "X-Forwarded-Uri"
+		}
+		found.auth = &auth
+	}
+	return found, nil
+}
+
+// errNoOriginal means that a request that should have come from a forward-auth
+// proxy did not say what it is about.
+var errNoOriginal = errors.New("the original method and path are missing")
+
+// target returns the method and the URL that the proof must be for. The URL is
+// compared, never requested.
+func (l *location) target(r *http.Request) (method, uri string, err error) {
+	trusted := l.isTrusted(remoteAddress(r))
+	method, path := r.Method, requestPath(r)
+	if l.auth != nil {
+		var ok bool
+		if method, path, ok = l.original(r); !trusted || !ok {
+			return "", "", errNoOriginal
+		}
+	}
+	if l.public != nil {
+		prefix := strings.TrimSuffix(l.public.EscapedPath(), "/")
+		return method, l.public.Scheme + "://" + l.public.Host + prefix + path, nil
+	}
+	scheme, host := "http", r.Host
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	if trusted {
+		scheme, host = l.forwardedOrigin(r, scheme, host)
+	}
+	return method, scheme + "://" + host + path, nil
+}
+
+// requestPath is the path as the client sent it: http.StripPrefix and the like
+// change r.URL, but not r.RequestURI.
+func requestPath(r *http.Request) string {
+	u := r.URL
+	if r.RequestURI != "" {
+		if sent, err := url.ParseRequestURI(r.RequestURI); err == nil {
+			u = sent
+		}
+	}
+	if path := u.EscapedPath(); path != "" {
+		return path
+	}
+	return "/"
+}
+
+func remoteAddress(r *http.Request) netip.Addr {
+	if address, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		return address.Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+func (l *location) isTrusted(address netip.Addr) bool {
+	return address.IsValid() && slices.ContainsFunc(l.proxies, func(p netip.Prefix) bool { return p.Contains(address) })
+}
+
+// original reads the request that a forward-auth proxy asks about.
+func (l *location) original(r *http.Request) (method, path string, ok bool) {
+	methods, uris := r.Header.Values(l.auth.MethodHeader), r.Header.Values(l.auth.URIHeader)
+	if len(methods) != 1 || len(uris) != 1 || methods[0] == "" {
+		return "", "", false
+	}
+	u, err := url.ParseRequestURI(uris[0])
+	if err != nil || u.Host != "" || !strings.HasPrefix(uris[0], "/") {
+		return "", "", false
+	}
+	return methods[0], u.EscapedPath(), true
+}
+
+func (l *location) forwardedOrigin(r *http.Request, scheme, host string) (string, string) {
+	var proto, name string
+	if l.forwarded == Forwarded {
+		proto, name = l.rfc7239(r.Header.Values("Forwarded"))
+	} else {
+		proto = lastValue(r.Header.Values("X-Forwarded-Proto"))
+		name = lastValue(r.Header.Values("X-Forwarded-Host"))
+	}
+	if proto = strings.ToLower(proto); proto == "https" || proto == "http" {
+		scheme = proto
+	}
+	if name != "" {
+		host = name
+	}
+	return scheme, host
+}
+
+// lastValue is the last element of a comma-separated list: what the nearest
+// proxy appended, after whatever the client may have made up.
+func lastValue(fields []string) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	field := fields[len(fields)-1]
+	return strings.TrimSpace(field[strings.LastIndexByte(field, ',')+1:])
+}
+
+// rfc7239 reads the elements from the last one back. Each was added by the
+// trusted host after it; the walk goes on for as long as the host that it names
+// is a trusted proxy too.
+func (l *location) rfc7239(fields []string) (proto, host string) {
+	elements := strings.Split(strings.Join(fields, ","), ",")
+	for _, element := range slices.Backward(elements) {
+		parameters := forwardedElement(element)
+		proto, host = parameters["proto"], parameters["host"]
+		if !l.isTrusted(forwardedFor(parameters["for"])) {
+			break
+		}
+	}
+	return proto, host
+}
+
+func forwardedElement(element string) map[string]string {
+	parameters := make(map[string]string)
+	for pair := range strings.SplitSeq(element, ";") {
+		name, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		if ok {
+			parameters[strings.ToLower(name)] = strings.Trim(value, `"`)
+		}
+	}
+	return parameters
+}
+
+// forwardedFor reads a node (RFC 7239 section 6) that is an address.
+func forwardedFor(node string) netip.Addr {
+	if address, err := netip.ParseAddrPort(node); err == nil {
+		return address.Addr().Unmap()
+	}
+	if address, err := netip.ParseAddr(strings.Trim(node, "[]")); err == nil {
+		return address.Unmap()
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,157 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+const (
+	schemeDPoP   = "DPoP"
+	schemeBearer = "Bearer"
+)
+
+// Require guards a handler function: only requests with a valid token and proof
+// that meet all requirements reach it.
+func (m *Middleware) Require(handler http.HandlerFunc, requirements ...Requirement) http.Handler {
+	return m.Guard(requirements...)(handler)
+}
+
+// Guard returns the same as a function from handler to handler, the form that
+// routers take as middleware.
+func (m *Middleware) Guard(requirements ...Requirement) func(http.Handler) http.Handler {
+	all := All(requirements...)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			caller, proof, problem := m.authenticate(r)
+			if problem == nil && len(requirements) > 0 {
+				problem = requirementProblem(all(r.Context(), caller.claims))
+			}
+			m.audit(r, caller, problem)
+			if problem != nil {
+				m.answer(w, r, problem)
+				return
+			}
+			m.advertiseNonce(w, proof)
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, caller)))
+		})
+	}
+}
+
+// authenticate goes through the checks, cheapest first, and makes no request on
+// behalf of a caller who has not passed those before. It returns the caller as
+// soon as the token is known to be genuine, so that a refusal for another
+// reason can be put on record with the caller's name.
+func (m *Middleware) authenticate(r *http.Request) (*caller, *dpop.Proof, *Problem) {
+	token, problem := m.credentials(r)
+	if problem != nil {
+		return nil, nil, problem
+	}
+	claims, err := m.validator.Validate(r.Context(), token)
+	if err != nil {
+		return nil, nil, tokenProblem(err)
+	}
+	found := &caller{claims: claims, token: AccessToken{token}}
+	if problem := m.checkBinding(claims.Confirmation); problem != nil {
+		return found, nil, problem
+	}
+	if m.config.BearerOnly {
+		return found, nil, nil
+	}
+	method, uri, err := m.location.target(r)
+	if err != nil {
+		return found, nil, refused(http.StatusBadRequest, codeInvalidRequest, "original_request", err.Error())
+	}
+	proof, err := m.verifier.Verify(r.Context(), r.Header.Get(dpop.HeaderName), dpop.Expectation{
+		Method:      method,
+		URI:         uri,
+		AccessToken: token,
+		Thumbprint:  claims.Confirmation.Thumbprint,
+	})
+	if err != nil {
+		return found, nil, proofProblem(err)
+	}
+	return found, proof, nil
+}
+
+// credentials reads the token, after a look at what came with it.
+func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
+	authorization, proofs := r.Header.Values("Authorization"), r.Header.Values(dpop.HeaderName)
+	switch {
+	case len(authorization) == 0:
+		return "", refused(http.StatusUnauthorized, "", reasonNoCredentials, "the Authorization header is missing")
+	case len(authorization) > 1:
+		return "", refused(http.StatusUnauthorized, codeInvalidRequest, "authorization_repeated", "there is more than one Authorization header")
+	}
+	scheme, token, _ := strings.Cut(authorization[0], " ")
+	token = strings.TrimLeft(token, " ")
+	want := schemeDPoP
+	if m.config.BearerOnly {
+		want = schemeBearer
+	}
+	switch {
+	case strings.EqualFold(scheme, want):
+	case strings.EqualFold(scheme, schemeDPoP), strings.EqualFold(scheme, schemeBearer):
+		return "", refused(http.StatusUnauthorized, codeInvalidToken, "authorization_scheme", "this API takes tokens with the scheme "+want+" only")
+	default:
+		return "", refused(http.StatusUnauthorized, "", reasonNoCredentials, "the Authorization header has another scheme than "+want)
+	}
+	switch {
+	case token == "":
+		return "", refused(http.StatusUnauthorized, codeInvalidToken, string(tokenvalidation.ReasonMalformed), "the Authorization header holds no token")
+	case m.config.BearerOnly && len(proofs) > 0:
+		return "", refused(http.StatusUnauthorized, codeInvalidRequest, "proof_unexpected", "this API takes no DPoP proofs")
+	case m.config.BearerOnly:
+		return token, nil
+	case len(proofs) == 0:
+		return "", refused(http.StatusUnauthorized, codeInvalidRequest, "proof_missing", "the DPoP header is missing")
+	case len(proofs) > 1:
+		return "", refused(http.StatusUnauthorized, codeInvalidRequest, "proof_repeated", "there is more than one DPoP header")
+	case len(proofs[0]) > dpop.MaxProof:
+		return "", proofProblem(&dpop.ProofError{Reason: dpop.ReasonTooLong})
+	}
+	return token, nil
+}
+
+// checkBinding refuses a token that demands what is not shown here.
+func (m *Middleware) checkBinding(confirmation tokenvalidation.Confirmation) *Problem {
+	invalid := func(detail string) *Problem {
+		return refused(http.StatusUnauthorized, codeInvalidToken, "token_binding", detail)
+	}
+	switch {
+	case confirmation.Unsupported:
+		return invalid("the access token is bound in a way that this API cannot check (cnf)")
+	case m.config.BearerOnly && confirmation.Present:
+		return invalid("the access token is bound to a key, and this API takes bearer tokens only")
+	case !m.config.BearerOnly && !confirmation.Present:
+		return invalid("the access token is not bound to a DPoP key (cnf.jkt)")
+	}
+	return nil
+}
+
+// advertiseNonce gives the newest nonce to a client that has an older one.
+func (m *Middleware) advertiseNonce(w http.ResponseWriter, proof *dpop.Proof) {
+	if nonces := m.config.Proof.Nonces; nonces != nil && proof != nil {
+		if newest := nonces.Nonce(); newest != proof.Nonce {
+			w.Header().Set(dpop.NonceHeaderName, newest)
+		}
+	}
+}
+
+// requirementProblem turns a requirement's error into an answer.
+func requirementProblem(err error) *Problem {
+	var denial *Denial
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &denial):
+		return denial.problem()
+	case errors.Is(err, ErrUnavailable):
+		return refused(http.StatusServiceUnavailable, "", "lookup_unavailable", "it cannot be told at the moment whether the caller may do this: try again later")
+	}
+	return refused(http.StatusForbidden, codeScope, "requirement", "the caller does not meet a requirement of this API")
+}

@@ -1,0 +1,169 @@
+package middleware
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// Problem is the answer to a request that is refused. None of it comes from the
+// request.
+type Problem struct {
+	// Status is the HTTP status.
+	Status int
+
+	// Code is the OAuth error code of the challenge, or "".
+	Code string
+
+	// Reason says which rule was broken, in one word that does not change:
+	// "token_expired", "proof_htu", "scope", "security_level".
+	Reason string
+
+	// Detail tells the caller's developer what to do.
+	Detail string
+
+	// Scope is the scope that would have been needed, for insufficient_scope.
+	Scope string
+
+	// ACRValues and MaxAge say what login would be needed, for
+	// insufficient_user_authentication (RFC 9470).
+	ACRValues string
+	MaxAge    time.Duration
+}
+
+// The error codes of RFC 6750, 9449 and 9470.
+const (
+	codeInvalidRequest  = "invalid_request"
+	codeInvalidToken    = "invalid_token"
+	codeInvalidProof    = "invalid_dpop_proof"
+	codeUseNonce        = "use_dpop_nonce"
+	codeScope           = "insufficient_scope"
+	codeAuthentication  = "insufficient_user_authentication"
+	reasonUnavailable   = "keys_unavailable"
+	reasonReplayStore   = "replay_store_unavailable"
+	reasonNoCredentials = "no_credentials"
+)
+
+func refused(status int, code, reason, detail string) *Problem {
+	return &Problem{Status: status, Code: code, Reason: reason, Detail: detail}
+}
+
+// tokenProblem turns an error of the validator into an answer.
+func tokenProblem(err error) *Problem {
+	var invalid *tokenvalidation.Error
+	if errors.As(err, &invalid) {
+		status := http.StatusUnauthorized
+		code := codeInvalidToken
+		if invalid.Reason == tokenvalidation.ReasonTooLong {
+			status, code = http.StatusRequestHeaderFieldsTooLarge, codeInvalidRequest
+		}
+		return refused(status, code, string(invalid.Reason), invalid.Error())
+	}
+	return refused(http.StatusServiceUnavailable, "", reasonUnavailable, "HelseID's keys are not to be had at the moment: try again later")
+}
+
+// proofProblem turns an error of the verifier into an answer.
+func proofProblem(err error) *Problem {
+	var invalid *dpop.ProofError
+	if errors.As(err, &invalid) {
+		problem := refused(http.StatusUnauthorized, codeInvalidProof, string(invalid.Reason), invalid.Error())
+		switch invalid.Reason {
+		case dpop.ReasonNonce:
+			problem.Code = codeUseNonce
+		case dpop.ReasonBinding:
+			problem.Code = codeInvalidToken
+		case dpop.ReasonTooLong:
+			problem.Status, problem.Code = http.StatusRequestHeaderFieldsTooLarge, codeInvalidRequest
+		}
+		return problem
+	}
+	return refused(http.StatusServiceUnavailable, "", reasonReplayStore, "it cannot be told whether the proof has been used before: try again later")
+}
+
+// retryAfter is what a 503 tells callers to wait, in seconds.
+const retryAfter = "5"
+
+// answer writes the refusal.
+func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, problem *Problem) {
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	switch problem.Status {
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", retryAfter)
+	default:
+		header.Set("WWW-Authenticate", m.challenge(problem))
+	}
+	if problem.Code == codeUseNonce {
+		header.Set(dpop.NonceHeaderName, m.config.Proof.Nonces.Nonce())
+	}
+	if m.config.WriteProblem != nil {
+		m.config.WriteProblem(w, r, *problem)
+		return
+	}
+	writeProblem(w, *problem)
+}
+
+// writeProblem writes an RFC 9457 document.
+func writeProblem(w http.ResponseWriter, problem Problem) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(problem.Status)
+	document := map[string]any{
+		"title":  http.StatusText(problem.Status),
+		"status": problem.Status,
+		"detail": problem.Detail,
+		"reason": problem.Reason,
+	}
+	if problem.Code != "" {
+		document["error"] = problem.Code
+	}
+	_ = json.NewEncoder(w).Encode(document)
+}
+
+// challenge writes the one challenge of the endpoint's scheme (RFC 6750 section
+// 3, RFC 9449 section 7.1, RFC 9470 section 3). A request without credentials
+// gets no error code. Every value is a constant of this package or of the
+// API's configuration.
+func (m *Middleware) challenge(problem *Problem) string {
+	var parameters []string
+	add := func(name, value string) {
+		if value != "" {
+			parameters = append(parameters, name+`="`+quoted(value)+`"`)
+		}
+	}
+	add("realm", m.config.Realm)
+	if problem.Code != "" {
+		add("error", problem.Code)
+		add("error_description", problem.Detail)
+		add("scope", problem.Scope)
+		add("acr_values", problem.ACRValues)
+		if problem.MaxAge > 0 {
+			add("max_age", strconv.FormatInt(int64(problem.MaxAge/time.Second), 10))
+		}
+	}
+	scheme := schemeBearer
+	if !m.config.BearerOnly {
+		scheme = schemeDPoP
+		add("algs", m.algs)
+	}
+	if len(parameters) == 0 {
+		return scheme
+	}
+	return scheme + " " + strings.Join(parameters, ", ")
+}
+
+// quoted makes a text fit for a quoted-string of printable ASCII (RFC 9110
+// section 5.6.4), with the characters that error_description forbids replaced.
+func quoted(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '\''
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,259 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// Requirement is something that a caller must fulfil. It returns nil if the
+// caller does, a *Denial if not, and an error that wraps ErrUnavailable if it
+// cannot tell, which makes the answer a 503. Any other error is a refusal whose
+// text nobody sees. Write your own as a function.
+type Requirement func(ctx context.Context, claims *tokenvalidation.Claims) error
+
+// ErrUnavailable is to be wrapped by a Requirement that cannot tell, because
+// something that it asks is down.
+var ErrUnavailable = errors.New("requirement cannot be checked")
+
+// Denial is a requirement's refusal. Its texts go to the caller: keep what the
+// token says out of them.
+type Denial struct {
+	// Reason is one word that does not change.
+	Reason string
+
+	// Detail tells the caller's developer what to do.
+	Detail string
+
+	// Scope is the scope that is missing, if that is the matter.
+	Scope string
+
+	// ACRValues and MaxAge ask for another login, as OpenID Connect writes it:
+	// "Level4", and the age that the login may have. The answer is then 401
+	// insufficient_user_authentication (RFC 9470) and otherwise 403
+	// insufficient_scope.
+	ACRValues string
+	MaxAge    time.Duration
+}
+
+// Error returns the detail.
+func (d *Denial) Error() string { return d.Detail }
+
+func (d *Denial) problem() *Problem {
+	problem := refused(http.StatusForbidden, codeScope, d.Reason, d.Detail)
+	if d.ACRValues != "" || d.MaxAge > 0 {
+		problem.Status, problem.Code = http.StatusUnauthorized, codeAuthentication
+	}
+	problem.Scope, problem.ACRValues, problem.MaxAge = d.Scope, d.ACRValues, d.MaxAge
+	return problem
+}
+
+// All is met if each of the requirements is. The first that is not decides the
+// answer.
+func All(requirements ...Requirement) Requirement {
+	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
+		for _, requirement := range requirements {
+			if err := requirement(ctx, claims); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// Any is met if one of the requirements is. If none is, the first decides the
+// answer, or one that could not tell. Without requirements it is never met.
+func Any(requirements ...Requirement) Requirement {
+	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
+		var first error = &Denial{Reason: "requirement", Detail: "nobody may do this"}
+		for i, requirement := range requirements {
+			err := requirement(ctx, claims)
+			if err == nil {
+				return nil
+			}
+			if i == 0 || errors.Is(err, ErrUnavailable) {
+				first = err
+			}
+		}
+		return first
+	}
+}
+
+// Scope demands all of the scopes.
+func Scope(scopes ...string) Requirement {
+	return func(_ context.Context, claims *tokenvalidation.Claims) error {
+		for _, scope := range scopes {
+			if !claims.HasScope(scope) {
+				return missingScope(scopes, "the access token lacks a scope")
+			}
+		}
+		return nil
+	}
+}
+
+// AnyScope demands one of the scopes.
+func AnyScope(scopes ...string) Requirement {
+	return func(_ context.Context, claims *tokenvalidation.Claims) error {
+		if slices.ContainsFunc(scopes, claims.HasScope) {
+			return nil
+		}
+		return missingScope(scopes, "the access token has none of the scopes of which one is needed")
+	}
+}
+
+func missingScope(scopes []string, detail string) error {
+	return &Denial{Reason: "scope", Detail: detail, Scope: strings.Join(scopes, " ")}
+}
+
+// User demands a person who has logged in.
+func User() Requirement {
+	return func(_ context.Context, claims *tokenvalidation.Claims) error {
+		if claims.User == nil {
+			return &Denial{Reason: "user", Detail: "this is for logged-in users only, and the access token is a system's"}
+		}
+		return nil
+	}
+}
+
+// System demands a token without a user.
+func System() Requirement {
+	return func(_ context.Context, claims *tokenvalidation.Claims) error {
+		if claims.User != nil {
+			return &Denial{Reason: "system", Detail: "this is for systems only, and the access token is a user's"}
+		}
+		return nil
+	}
+}
+
+// SecurityLevel demands a user at this level or above: 2, 3 or 4.
+func SecurityLevel(least tokenvalidation.SecurityLevel) Requirement {
+	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
+		if claims.User.SecurityLevel >= least {
+			return nil
+		}
+		return &Denial{
+			Reason:    "security_level",
+			Detail:    fmt.Sprintf("the user must log in at security level %d", least),
+			ACRValues: fmt.Sprintf("Level%d", least),
+		}
+	})
+}
+
+// AssuranceLevel demands a user at this eIDAS level or above.
+func AssuranceLevel(least tokenvalidation.AssuranceLevel) Requirement {
+	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
+		if claims.User.AssuranceLevel >= least {
+			return nil
+		}
+		text := least.String()
+		return &Denial{
+			Reason:    "assurance_level",
+			Detail:    "the user must log in at assurance level " + text,
+			ACRValues: strings.ToUpper(text[:1]) + text[1:],
+		}
+	})
+}
+
+// HPRNumber demands a user with a number in the register of health personnel.
+func HPRNumber() Requirement {
+	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
+		if claims.User.HPRNumber == "" {
+			return &Denial{Reason: "hpr_number", Detail: "the user must be health personnel: the access token has no HPR number"}
+		}
+		return nil
+	})
+}
+
+// Profession demands an attest of the trust framework with one of these
+// authorisations, by their codes in code system 9060, such as "LE" for a
+// physician.
+func Profession(codes ...string) Requirement {
+	const codeSystem = "urn:oid:2.16.578.1.12.4.1.1.9060"
+	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
+		if claims.Attest != nil {
+			authorization := claims.Attest.Practitioner.Authorization
+			if authorization.System == codeSystem && slices.Contains(codes, authorization.Code) {
+				return nil
+			}
+		}
+		return &Denial{Reason: "profession", Detail: "the attest in the access token does not show an authorisation that this API accepts"}
+	})
+}
+
+// AuthenticatedWithin demands a login that is not older.
+func AuthenticatedWithin(age time.Duration) Requirement {
+	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
+		at := claims.User.AuthenticatedAt
+		if !at.IsZero() && time.Since(at) <= age {
+			return nil
+		}
+		return &Denial{
+			Reason: "authentication_age",
+			Detail: "the user must log in again",
+			MaxAge: age,
+		}
+	})
+}
+
+// FreshAttest demands an attest of the trust framework that is at most an hour
+// old (ATT-58 of the framework's business rules).
+func FreshAttest() Requirement {
+	return func(_ context.Context, claims *tokenvalidation.Claims) error {
+		switch {
+		case claims.Attest == nil:
+			return &Denial{Reason: "attest_missing", Detail: "the access token has no attest of the trust framework"}
+		case claims.Attest.AttestedAt.IsZero(), time.Since(claims.Attest.AttestedAt) > tokenvalidation.AttestLifetime:
+			return &Denial{Reason: "attestation_has_expired", Detail: "attestation_has_expired: make a new attest and get a new token with it"}
+		}
+		return nil
+	}
+}
+
+// ParentOrganization demands one of these legal entities. Without numbers any
+// will do.
+func ParentOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
+	return organization("parent_organization", numbers, func(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber { return o.Parent })
+}
+
+// ChildOrganization demands one of these sub-units. Without numbers any will
+// do.
+func ChildOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
+	return organization("child_organization", numbers, func(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber { return o.Child })
+}
+
+// SupplierOrganization demands one of these suppliers. Without numbers any will
+// do.
+func SupplierOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
+	return organization("supplier_organization", numbers, func(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber { return o.Supplier })
+}
+
+func organization(reason string, numbers []tokenvalidation.OrganizationNumber, part func(tokenvalidation.Organization) tokenvalidation.OrganizationNumber) Requirement {
+	return func(_ context.Context, claims *tokenvalidation.Claims) error {
+		number := part(claims.Organization)
+		if number != "" && (len(numbers) == 0 || slices.Contains(numbers, number)) {
+			return nil
+		}
+		return &Denial{Reason: reason, Detail: "the access token is not for an organisation that this API accepts"}
+	}
+}
+
+// OrganizationLookup demands that allowed says yes to the token's organisation.
+// Its error makes the answer a 503.
+func OrganizationLookup(allowed func(context.Context, tokenvalidation.Organization) (bool, error)) Requirement {
+	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
+		ok, err := allowed(ctx, claims.Organization)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		case !ok:
+			return &Denial{Reason: "organization", Detail: "the access token is not for an organisation that this API accepts"}
+		}
+		return nil
+	}
+}
