@@ -70,18 +70,18 @@ func AuditLog(logger *slog.Logger) func(context.Context, Record) {
 			slog.String("route", record.Route),
 			slog.Int("status", record.Status),
 		}
-		for name, value := range map[string]string{
-			"reason":           record.Reason,
-			"client_id":        record.ClientID,
-			"parent":           string(record.Organization.Parent),
-			"child":            string(record.Organization.Child),
-			"supplier":         string(record.Organization.Supplier),
-			"hpr_number":       string(record.HPRNumber),
-			"jti":              record.TokenID,
-			"malformed_claims": strings.Join(record.Malformed, " "),
+		for _, attribute := range []slog.Attr{
+			slog.String("reason", record.Reason),
+			slog.String("client_id", record.ClientID),
+			slog.String("parent", string(record.Organization.Parent)),
+			slog.String("child", string(record.Organization.Child)),
+			slog.String("supplier", string(record.Organization.Supplier)),
+			slog.String("hpr_number", string(record.HPRNumber)),
+			slog.String("jti", record.TokenID),
+			slog.String("malformed_claims", strings.Join(record.Malformed, " ")),
 		} {
-			if value != "" {
-				attributes = append(attributes, slog.String(name, value))
+			if attribute.Value.String() != "" {
+				attributes = append(attributes, attribute)
 			}
 		}
 		logger.LogAttrs(ctx, level, message, attributes...)

@@ -145,17 +145,23 @@ func SecurityLevel(least tokenvalidation.SecurityLevel) Requirement {
 	})
 }
 
+// acrValues are HelseID's names for levels in a login request.
+var acrValues = map[tokenvalidation.AssuranceLevel]string{
+	tokenvalidation.AssuranceLow:         "Level2",
+	tokenvalidation.AssuranceSubstantial: "Level3",
+	tokenvalidation.AssuranceHigh:        "High",
+}
+
 // AssuranceLevel demands a user at this eIDAS level or above.
 func AssuranceLevel(least tokenvalidation.AssuranceLevel) Requirement {
 	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if claims.User.AssuranceLevel >= least {
 			return nil
 		}
-		text := least.String()
 		return &Denial{
 			Reason:    "assurance_level",
-			Detail:    "the user must log in at assurance level " + text,
-			ACRValues: strings.ToUpper(text[:1]) + text[1:],
+			Detail:    "the user must log in at assurance level " + least.String(),
+			ACRValues: acrValues[least],
 		}
 	})
 }

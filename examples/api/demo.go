@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+)
+
+// startDemo starts a HelseID in this process and makes a client for it. It
+// returns what ends it all, and what tells how to call the API.
+func startDemo(opts *options, stdout io.Writer) (end func(), announce func(address string), err error) {
+	server, err := helseidtest.Start()
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err := server.ConfigFile(opts.scope)
+	if err != nil {
+		return nil, nil, err
+	}
+	folder, err := os.MkdirTemp("", "helseid-demo-")
+	if err != nil {
+		return nil, nil, err
+	}
+	path := filepath.Join(folder, "client.json")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		return nil, nil, err
+	}
+	opts.issuer = server.Issuer()
+	announce = func(address string) {
+		fmt.Fprintf(stdout, "an embedded HelseID listens on %s; call the API with\n", server.Issuer())
+		fmt.Fprintf(stdout, "  go run ./examples/machine -config %s -scope %s -url %s/machine\n", path, opts.scope, address)
+	}
+	return func() { server.Close(); _ = os.RemoveAll(folder) }, announce, nil
+}

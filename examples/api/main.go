@@ -1,0 +1,174 @@
+// Command api is an API behind HelseID.
+//
+//	go run ./examples/api
+//	go run ./examples/api -issuer https://helseid-sts.test.nhn.no -audience nhn:some-api -scope nhn:some-api/read
+//
+// Without -issuer it starts a HelseID of its own on loopback, and writes a
+// client configuration with which examples/machine can call it.
+//
+// Routes, all but the last for valid DPoP tokens with the scope:
+//
+//	/machine, /files/…   systems and users, any method
+//	/practitioner        users at security level 4 with an HPR number
+//	/organisation        callers with a parent organisation
+//	/healthz             everybody
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/middleware"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+type options struct {
+	listen     string
+	issuer     string
+	audience   string
+	scope      string
+	publicURL  string
+	nonce      bool
+	tokenTypes string
+}
+
+func parseFlags(args []string, stderr io.Writer) (options, error) {
+	var opts options
+	flags := flag.NewFlagSet("api", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&opts.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
+	flags.StringVar(&opts.issuer, "issuer", "", "HelseID's issuer `URL`; empty: an embedded HelseID")
+	flags.StringVar(&opts.audience, "audience", "nhn:demo-api", "the API's short name in HelseID")
+	flags.StringVar(&opts.scope, "scope", "nhn:demo-api/read", "scope that callers need; empty: none")
+	flags.StringVar(&opts.publicURL, "public-url", "", "the API's `URL` as its clients see it, if that is another than it sees itself")
+	flags.BoolVar(&opts.nonce, "nonce", false, "demand a nonce of the API's own in each proof")
+	flags.StringVar(&opts.tokenTypes, "token-typ", "at+jwt", "accepted types of access tokens, separated by commas")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	if flags.NArg() > 0 {
+		err := fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		fmt.Fprintln(stderr, "api:", err)
+		return options{}, err
+	}
+	return opts, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	opts, err := parseFlags(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		return 2
+	}
+	if err := serve(ctx, opts, stdout, stderr); err != nil {
+		fmt.Fprintln(stderr, "api:", err)
+		if errors.Is(err, middleware.ErrConfig) {
+			return 2
+		}
+		return 1
+	}
+	return 0
+}
+
+func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
+	listener, err := net.Listen("tcp", opts.listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	demo := func(string) {}
+	if opts.issuer == "" {
+		end, announce, err := startDemo(&opts, stdout)
+		if err != nil {
+			return err
+		}
+		defer end()
+		demo = announce
+	}
+	if strings.HasPrefix(opts.issuer, "http://") {
+		fmt.Fprintln(stderr, "api: warning: HelseID is spoken to over plain http, which is accepted for loopback only")
+	}
+	auth, err := guard(opts, slog.New(slog.NewTextHandler(stderr, nil)))
+	if err != nil {
+		return err
+	}
+	defer auth.Close()
+
+	address := "http://" + listener.Addr().String()
+	fmt.Fprintln(stdout, "listening on", address)
+	demo(address)
+
+	server := &http.Server{Handler: routes(auth, opts.scope), ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() {
+		deadline, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = server.Shutdown(deadline)
+	})
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// guard sets the middleware up from the flags.
+func guard(opts options, logger *slog.Logger) (*middleware.Middleware, error) {
+	config := middleware.Config{
+		Issuer:    opts.issuer,
+		Audience:  opts.audience,
+		PublicURL: opts.publicURL,
+		Token:     tokenvalidation.Config{TokenTypes: strings.Split(opts.tokenTypes, ",")},
+		Audit:     middleware.AuditLog(logger),
+	}
+	if opts.nonce {
+		nonces, err := dpop.NewNonceIssuer(nil)
+		if err != nil {
+			return nil, err
+		}
+		config.Proof.Nonces = nonces
+	}
+	return middleware.New(config)
+}
+
+// routes guards each route with what it demands of callers. The files are
+// guarded outside of the mux, which would answer a path like /files//x with a
+// redirect before anybody has looked at the token.
+func routes(auth *middleware.Middleware, scope string) http.Handler {
+	scoped := middleware.All()
+	if scope != "" {
+		scoped = middleware.Scope(scope)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/machine", auth.Require(answer, scoped))
+	mux.Handle("/practitioner", auth.Require(answer, scoped, middleware.SecurityLevel(4), middleware.HPRNumber()))
+	mux.Handle("/organisation", auth.Require(answer, scoped, middleware.ParentOrganization()))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+
+	files := auth.Require(answer, scoped)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/files/") {
+			files.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
