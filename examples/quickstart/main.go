@@ -1,12 +1,12 @@
-// Command quickstart shows a system getting a token from HelseID and calling an
-// API with it, all in one process: it needs no configuration and no network.
+// Command quickstart shows the SDK in one process, without configuration and
+// without a network: a HelseID, an API behind it, a system that calls the API, a
+// clinician who does, and three attacks that are refused.
 //
 //	go run ./examples/quickstart
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -16,20 +16,24 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/middleware"
 )
 
-const scope = "nhn:quickstart-api/read"
+const (
+	audience = "nhn:quickstart-api"
+	scope    = audience + "/read"
+)
 
 func main() {
 	asJSON := flag.Bool("json", false, "print one JSON object per line")
 	flag.Parse()
-	if err := run(context.Background(), narrator{os.Stdout, *asJSON}); err != nil {
+	if err := run(context.Background(), &narrator{out: os.Stdout, asJSON: *asJSON}); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, tell narrator) error {
+func run(ctx context.Context, tell *narrator) error {
 	server, err := helseidtest.Start()
 	if err != nil {
 		return err
@@ -37,8 +41,50 @@ func run(ctx context.Context, tell narrator) error {
 	defer server.Close()
 	tell.step("helseid", "A HelseID for tests runs in this process, at %s.", server.Issuer())
 
-	// The file that HelseID Selvbetjening would hand out for the client.
-	file, err := server.ConfigFile(scope)
+	api, err := startAPI(server)
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	tell.step("api", "An API runs at %s. /status is for systems and users, /journal for clinicians at security level 4.", api.URL)
+
+	if err := systemCalls(ctx, tell, server, api.URL); err != nil {
+		return err
+	}
+	if err := clinicianCalls(ctx, tell, server, api.URL); err != nil {
+		return err
+	}
+	return attacks(ctx, tell, server, api.URL)
+}
+
+// startAPI puts two handlers behind the middleware.
+func startAPI(server *helseidtest.Server) (*httptest.Server, error) {
+	auth, err := middleware.New(middleware.Config{Issuer: server.Issuer(), Audience: audience})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /status", auth.Require(status, middleware.Scope(scope)))
+	mux.Handle("GET /journal", auth.Require(journal,
+		middleware.Scope(scope), middleware.SecurityLevel(4), middleware.HPRNumber()))
+	return httptest.NewServer(mux), nil
+}
+
+func status(w http.ResponseWriter, r *http.Request) {
+	claims := middleware.Claims(r.Context())
+	fmt.Fprintf(w, "fine, thank you, client %s of organisation %s", claims.ClientID, claims.Organization.Parent)
+}
+
+func journal(w http.ResponseWriter, r *http.Request) {
+	user := middleware.Claims(r.Context()).User
+	fmt.Fprintf(w, "a journal for %s, HPR number %s, level %d, identity number %v",
+		user.Name, user.HPRNumber, user.SecurityLevel, user.PersonalIdentityNumber)
+}
+
+// systemCalls is what a vendor's backend does: from the configuration file to a
+// call in a few lines.
+func systemCalls(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
+	file, err := server.ConfigFile(scope) // HelseID Selvbetjening hands this out
 	if err != nil {
 		return err
 	}
@@ -51,69 +97,87 @@ func run(ctx context.Context, tell narrator) error {
 		return err
 	}
 	defer client.Close()
-	tell.step("client", "Client %s is set up from its configuration file; nothing has been sent yet.", config.ClientID)
-
-	api := httptest.NewServer(http.HandlerFunc(greet))
-	defer api.Close()
+	tell.step("client", "A client is set up from its configuration file. Nothing has been sent yet.")
 
 	request := helseid.TokenRequest{Scopes: []string{scope}}
 	token, err := client.Token(ctx, request)
 	if err != nil {
 		return err
 	}
-	tell.step("token", "HelseID gave a %s token for %v, good for ten minutes. Printed, it reads %v.",
-		token.Type, token.Scopes, token.Access)
+	tell.step("token", "HelseID gave it a %s token for %v. Printed or logged, the token reads %v.", token.Type, token.Scopes, token.Access)
 
 	httpClient := client.HTTPClient(request)
 	for i := range 2 {
-		answer, err := get(ctx, httpClient, fmt.Sprintf("%s/greeting?call=%d", api.URL, i+1))
-		if err != nil {
+		response, err := httpClient.Get(fmt.Sprintf("%s/status?call=%d", api, i+1))
+		if err := tell.answer("system", "The system calls /status", response, err, http.StatusOK); err != nil {
 			return err
 		}
-		tell.step("call", "The API answered: %s", answer)
 	}
-	tell.step("summary", "Two calls, two different proofs, one token: HelseID's token endpoint was asked %d times, the first time to learn its nonce.",
+	tell.step("proofs", "Two calls, two proofs, one token. HelseID was asked for a token %d times, the first time to learn its nonce.",
 		len(server.Requests(helseidtest.EndpointToken)))
 	return nil
 }
 
-// greet stands in for an API.
-func greet(w http.ResponseWriter, r *http.Request) {
-	fmt.Fprintf(w, "hello; your Authorization header has %d characters and your DPoP proof %d",
-		len(r.Header.Get("Authorization")), len(r.Header.Get("DPoP")))
+// clinicianCalls uses tokens made to order, as tests of an API do.
+func clinicianCalls(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
+	clinician := []helseidtest.TokenOption{
+		helseidtest.Clinician(), helseidtest.Audience(audience), helseidtest.Scopes(scope),
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, api+"/journal", nil)
+	if err != nil {
+		return err
+	}
+	server.Authorize(request, server.Token(clinician...))
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err := tell.answer("clinician", "A clinician at level 4 opens /journal", response, err, http.StatusOK); err != nil {
+		return err
+	}
+
+	weaker := server.Token(append(clinician, helseidtest.SecurityLevel(3))...)
+	server.Authorize(request, weaker)
+	response, err = http.DefaultTransport.RoundTrip(request)
+	return tell.answer("step-up", "The same clinician, logged in at level 3", response, err, http.StatusUnauthorized)
 }
 
-func get(ctx context.Context, client *http.Client, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// attacks are made by somebody who has seen a clinician's request go by.
+func attacks(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
+	token := server.Token(helseidtest.Clinician(), helseidtest.Audience(audience), helseidtest.Scopes(scope))
+	seen, err := http.NewRequestWithContext(ctx, http.MethodGet, api+"/journal", nil)
 	if err != nil {
-		return "", err
+		return err
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return "", err
+	server.Authorize(seen, token)
+	response, err := http.DefaultTransport.RoundTrip(seen)
+	if err := tell.answer("seen", "A request goes by that an attacker copies", response, err, http.StatusOK); err != nil {
+		return err
 	}
+
+	replay := seen.Clone(ctx)
+	bearer := seen.Clone(ctx)
+	bearer.Header.Set("Authorization", "Bearer "+token)
+	bearer.Header.Del("DPoP")
+	ownKey := seen.Clone(ctx)
+	server.Authorize(ownKey, token, helseidtest.SignedWithAnotherKey())
+
+	for _, attack := range []struct {
+		what    string
+		request *http.Request
+	}{
+		{"Attack 1: the copied request is sent once more", replay},
+		{"Attack 2: the stolen token is sent as a plain bearer token", bearer},
+		{"Attack 3: the stolen token is sent with a proof by the attacker's own key", ownKey},
+	} {
+		response, err := http.DefaultTransport.RoundTrip(attack.request)
+		if err := tell.answer("attack", attack.what, response, err, http.StatusUnauthorized); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readBody returns the beginning of an answer's body.
+func readBody(response *http.Response) (string, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		return "", err
-	}
-	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("the API answered %s", response.Status)
-	}
-	return string(body), nil
-}
-
-// narrator prints what happens, in words or as JSON.
-type narrator struct {
-	out    io.Writer
-	asJSON bool
-}
-
-func (n narrator) step(event, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if n.asJSON {
-		_ = json.NewEncoder(n.out).Encode(map[string]string{"event": event, "text": text})
-		return
-	}
-	fmt.Fprintln(n.out, "•", text)
+	return string(body), err
 }

@@ -1,0 +1,11 @@
+// Package sdk holds no code. The packages of the HelseID SDK are:
+//
+//   - [github.com/helseid-go/sdk/helseid]: a client that gets tokens from
+//     HelseID and calls APIs with them.
+//   - [github.com/helseid-go/sdk/middleware]: the way in to an API that HelseID
+//     protects.
+//   - [github.com/helseid-go/sdk/helseid/helseidtest]: a HelseID for tests.
+//   - [github.com/helseid-go/sdk/tokenvalidation],
+//     [github.com/helseid-go/sdk/dpop] and
+//     [github.com/helseid-go/sdk/clientassertion]: what those are made of.
+package sdk
