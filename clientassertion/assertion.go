@@ -52,20 +52,20 @@ type Signer struct {
 func New(config Config) (*Signer, error) {
 	var errs []error
 	if strings.TrimSpace(config.ClientID) == "" {
-		errs = append(errs, errors.New("ClientID is required"))
+		errs = append(errs, errors.New("field ClientID is required"))
 	}
 	if strings.TrimSpace(config.Audience) == "" {
-		errs = append(errs, errors.New("Audience is required: the issuer of HelseID"))
+		errs = append(errs, errors.New("field Audience is required: the issuer of HelseID"))
 	}
 	if config.Key == nil || config.Key.key == nil {
-		errs = append(errs, errors.New("Key is required: make it with ParseKey or NewKey"))
+		errs = append(errs, errors.New("field Key is required: make it with ParseKey or NewKey"))
 	}
 	lifetime := config.Lifetime
 	if lifetime == 0 {
 		lifetime = DefaultLifetime
 	}
 	if lifetime < time.Second || lifetime > MaxLifetime || lifetime%time.Second != 0 {
-		errs = append(errs, fmt.Errorf("Lifetime is %v: it must be 1s to %v in whole seconds", config.Lifetime, MaxLifetime))
+		errs = append(errs, fmt.Errorf("field Lifetime is %v: it must be 1s to %v in whole seconds", config.Lifetime, MaxLifetime))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("clientassertion: %w", err)

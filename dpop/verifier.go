@@ -81,7 +81,7 @@ func NewVerifier(config VerifierConfig) (*Verifier, error) {
 	}
 	for _, name := range config.Algorithms {
 		if !slices.Contains(known, name) {
-			errs = append(errs, fmt.Errorf("Algorithms: %q is not one of %s", name, strings.Join(known, ", ")))
+			errs = append(errs, fmt.Errorf("field Algorithms: %q is not one of %s", name, strings.Join(known, ", ")))
 		}
 	}
 	algorithms := config.Algorithms
@@ -93,14 +93,14 @@ func NewVerifier(config VerifierConfig) (*Verifier, error) {
 			return standard
 		}
 		if value < time.Second || value > 5*time.Minute || value%time.Second != 0 {
-			errs = append(errs, fmt.Errorf("%s is %v: it must be 1s to 5m in whole seconds", name, value))
+			errs = append(errs, fmt.Errorf("field %s is %v: it must be 1s to 5m in whole seconds", name, value))
 		}
 		return value
 	}
 	maxAge := seconds("MaxAge", config.MaxAge, DefaultMaxAge)
 	maxFuture := seconds("MaxFuture", config.MaxFuture, DefaultMaxFuture)
 	if config.ReplicaSkew < 0 {
-		errs = append(errs, errors.New("ReplicaSkew is negative"))
+		errs = append(errs, errors.New("field ReplicaSkew is negative"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("dpop: %w", err)

@@ -56,7 +56,7 @@ func New(config Config) (*Client, error) {
 	}
 	prover, err := dpop.NewProver(dpopKey)
 	if err != nil {
-		return nil, fmt.Errorf("%w: DPoPKey: %w", ErrConfig, err)
+		return nil, fmt.Errorf("%w: field DPoPKey: %w", ErrConfig, err)
 	}
 	backChannel := httpx.NoRedirect(config.HTTPClient)
 	lifetime, end := context.WithCancel(context.Background())

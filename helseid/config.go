@@ -90,20 +90,20 @@ func (c Config) checked() (Config, error) {
 	var errs []error
 	c.Issuer = metadata.NormalIssuer(c.Issuer)
 	if err := metadata.CheckIssuer(c.Issuer); err != nil {
-		errs = append(errs, fmt.Errorf("Issuer: %w", err))
+		errs = append(errs, fmt.Errorf("field Issuer: %w", err))
 	}
 	if strings.TrimSpace(c.ClientID) == "" {
-		errs = append(errs, errors.New("ClientID is required: the id of the client in HelseID Selvbetjening"))
+		errs = append(errs, errors.New("field ClientID is required: the id of the client in HelseID Selvbetjening"))
 	}
 	if c.Key == nil {
-		errs = append(errs, errors.New("Key is required: make it with clientassertion.ParseKey, or load a configuration file"))
+		errs = append(errs, errors.New("field Key is required: make it with clientassertion.ParseKey, or load a configuration file"))
 	}
 	if c.AssertionLifetime != 0 && (c.AssertionLifetime < time.Second || c.AssertionLifetime > clientassertion.MaxLifetime ||
 		c.AssertionLifetime%time.Second != 0) {
-		errs = append(errs, fmt.Errorf("AssertionLifetime is %v: it must be 1s to %v in whole seconds", c.AssertionLifetime, clientassertion.MaxLifetime))
+		errs = append(errs, fmt.Errorf("field AssertionLifetime is %v: it must be 1s to %v in whole seconds", c.AssertionLifetime, clientassertion.MaxLifetime))
 	}
 	if c.RequestTimeout < 0 {
-		errs = append(errs, errors.New("RequestTimeout is negative"))
+		errs = append(errs, errors.New("field RequestTimeout is negative"))
 	}
 	if err := configError(errs); err != nil {
 		return Config{}, err

@@ -80,11 +80,11 @@ func (c *Client) prepare(request TokenRequest) (*preparedRequest, error) {
 	var errs []error
 	for _, scope := range prepared.scopes {
 		if !validScope(scope) {
-			errs = append(errs, fmt.Errorf("Scopes: %q is not one scope: each element is one name without spaces or quotes", scope))
+			errs = append(errs, fmt.Errorf("field Scopes: %q is not one scope: each element is one name without spaces or quotes", scope))
 		}
 	}
 	if strings.ContainsFunc(request.Resource, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		errs = append(errs, errors.New("Resource holds a space or control character"))
+		errs = append(errs, errors.New("field Resource holds a space or control character"))
 	}
 	for _, text := range request.AllowedOrigins {
 		origin, err := url.Parse(text)
@@ -92,14 +92,14 @@ func (c *Client) prepare(request TokenRequest) (*preparedRequest, error) {
 			err = httpx.CheckSecure(origin)
 		}
 		if err != nil || strings.Trim(origin.Path, "/") != "" || origin.RawQuery != "" {
-			errs = append(errs, fmt.Errorf("AllowedOrigins: %q is not an origin such as https://api.example.no", text))
+			errs = append(errs, fmt.Errorf("field AllowedOrigins: %q is not an origin such as https://api.example.no", text))
 			continue
 		}
 		prepared.allowedOrigins = append(prepared.allowedOrigins, httpx.Origin(origin))
 	}
 	details, err := json.Marshal(prepared.details)
 	if err != nil {
-		errs = append(errs, fmt.Errorf("Details: %w", err))
+		errs = append(errs, fmt.Errorf("field Details: %w", err))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: token request: %w", ErrConfig, err)

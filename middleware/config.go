@@ -128,7 +128,7 @@ func New(config Config) (*Middleware, error) {
 	location, err := newLocation(config)
 	errs = append(errs, err)
 	if strings.ContainsFunc(config.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
-		errs = append(errs, errors.New("Realm holds a character that a challenge cannot"))
+		errs = append(errs, errors.New("field Realm holds a character that a challenge cannot"))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -155,10 +155,10 @@ func parsePublicURL(text string) (*url.URL, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return nil, errors.New("PublicURL must be an absolute URL without query and fragment")
+		return nil, errors.New("field PublicURL must be an absolute URL without query and fragment")
 	}
 	if err := httpx.CheckSecure(u); err != nil {
-		return nil, fmt.Errorf("PublicURL: %w", err)
+		return nil, fmt.Errorf("field PublicURL: %w", err)
 	}
 	return u, nil
 }

@@ -23,15 +23,15 @@ func newLocation(config Config) (location, error) {
 		return location{}, err
 	}
 	if slices.ContainsFunc(config.TrustedProxies, func(p netip.Prefix) bool { return !p.IsValid() }) {
-		return location{}, errors.New("TrustedProxies holds an invalid prefix")
+		return location{}, errors.New("field TrustedProxies holds an invalid prefix")
 	}
 	if config.ForwardedHeader != XForwarded && config.ForwardedHeader != Forwarded {
-		return location{}, errors.New("ForwardedHeader is neither XForwarded nor Forwarded")
+		return location{}, errors.New("field ForwardedHeader is neither XForwarded nor Forwarded")
 	}
 	found := location{public: public, proxies: config.TrustedProxies, forwarded: config.ForwardedHeader}
 	if config.ForwardAuth != nil {
 		if len(config.TrustedProxies) == 0 {
-			return location{}, errors.New("ForwardAuth needs TrustedProxies")
+			return location{}, errors.New("field ForwardAuth needs TrustedProxies")
 		}
 		auth := *config.ForwardAuth
 		if auth.MethodHeader == "" {

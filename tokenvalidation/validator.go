@@ -85,13 +85,13 @@ func New(config Config) (*Validator, error) {
 	var errs []error
 	issuer := metadata.NormalIssuer(config.Issuer)
 	if err := metadata.CheckIssuer(issuer); err != nil {
-		errs = append(errs, fmt.Errorf("Issuer: %w", err))
+		errs = append(errs, fmt.Errorf("field Issuer: %w", err))
 	}
 	if strings.TrimSpace(config.Audience) == "" {
-		errs = append(errs, errors.New("Audience is required: the API's short name in HelseID"))
+		errs = append(errs, errors.New("field Audience is required: the API's short name in HelseID"))
 	}
 	if config.Leeway < 0 || config.Leeway > maxLeeway {
-		errs = append(errs, fmt.Errorf("Leeway is %v: it must be 0 to %v", config.Leeway, maxLeeway))
+		errs = append(errs, fmt.Errorf("field Leeway is %v: it must be 0 to %v", config.Leeway, maxLeeway))
 	}
 	types := []string{"at+jwt"}
 	if len(config.TokenTypes) > 0 {
@@ -99,7 +99,7 @@ func New(config Config) (*Validator, error) {
 	}
 	for _, typ := range config.TokenTypes {
 		if strings.TrimSpace(typ) == "" {
-			errs = append(errs, errors.New("TokenTypes holds an empty type"))
+			errs = append(errs, errors.New("field TokenTypes holds an empty type"))
 		}
 		types = append(types, normalType(typ))
 	}
@@ -113,7 +113,7 @@ func New(config Config) (*Validator, error) {
 	keys := jwks.New(metadata.NewSource(issuer, client), client)
 	if config.Snapshot != nil {
 		if err := keys.Restore(config.Snapshot, issuer); err != nil {
-			return nil, fmt.Errorf("%w: Snapshot: %w", ErrConfig, err)
+			return nil, fmt.Errorf("%w: field Snapshot: %w", ErrConfig, err)
 		}
 	}
 	validator := &Validator{
