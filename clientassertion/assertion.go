@@ -38,13 +38,18 @@ type Config struct {
 	// Lifetime is the time from iat to exp, from one second to MaxLifetime in
 	// whole seconds. Zero means DefaultLifetime.
 	Lifetime time.Duration
+
+	// Variants choose between forms on which HelseID's sources disagree. Of
+	// these, AuthorizationDetails has an effect here.
+	Variants Variants
 }
 
 // Signer makes client assertions. It is safe for concurrent use.
 type Signer struct {
 	clientID string
 	audience string
-	lifetime int64 // seconds
+	lifetime int64  // seconds
+	details  string // the name of the claim
 	jws      *jose.Signer
 }
 
@@ -70,7 +75,12 @@ func New(config Config) (*Signer, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("clientassertion: %w", err)
 	}
+	details := "assertion_details"
+	if config.Variants.AuthorizationDetails {
+		details = "authorization_details"
+	}
 	return &Signer{
+		details:  details,
 		clientID: config.ClientID,
 		audience: config.Audience,
 		lifetime: int64(lifetime / time.Second),
@@ -96,7 +106,7 @@ func (s *Signer) Sign(ctx context.Context, details ...Detail) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		claims.Raw("assertion_details", value)
+		claims.Raw(s.details, value)
 	}
 	assertion, err := s.jws.Sign(ctx, claims.Bytes())
 	if err != nil {

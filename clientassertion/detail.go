@@ -43,6 +43,10 @@ func ParseDetail(data []byte) (Detail, error) {
 // Type is the detail's member "type".
 func (d Detail) Type() string { return d.kind }
 
+// String returns the detail as JSON. It names organisations, and with an attest
+// a care relationship: it is no text for logs.
+func (d Detail) String() string { return d.json }
+
 // MarshalJSON returns the detail as it was given.
 func (d Detail) MarshalJSON() ([]byte, error) {
 	if d.json == "" {

@@ -12,6 +12,10 @@ import (
 	"github.com/helseid-go/sdk/internal/metadata"
 )
 
+// maxTokenFlights bounds how many tokens are fetched at the same time, also
+// when thousands of organisations become active at once.
+const maxTokenFlights = 32
+
 // Client is one client of HelseID, with its keys, its tokens and its nonces.
 // Make one per registered client and keep it: it is safe for concurrent use,
 // and the tokens are in it.
@@ -25,6 +29,8 @@ type Client struct {
 	backChannel *http.Client // to HelseID
 	tokens      tokenCache
 	refused     holdOff
+	outage      outage
+	slots       chan struct{} // one for each token request under way
 
 	lifetime context.Context // ends with Close
 	end      context.CancelFunc
@@ -44,6 +50,7 @@ func New(config Config) (*Client, error) {
 		Audience: config.Issuer,
 		Key:      config.Key,
 		Lifetime: config.AssertionLifetime,
+		Variants: config.Variants,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -66,6 +73,8 @@ func New(config Config) (*Client, error) {
 		prover:      prover,
 		metadata:    metadata.NewSource(config.Issuer, backChannel),
 		backChannel: backChannel,
+		tokens:      tokenCache{capacity: config.MaxTokens},
+		slots:       make(chan struct{}, maxTokenFlights),
 		lifetime:    lifetime,
 		end:         end,
 	}, nil
@@ -95,4 +104,20 @@ func (c *Client) begin() error {
 // TokenSource(request).Token(ctx).
 func (c *Client) Token(ctx context.Context, request TokenRequest) (*Token, error) {
 	return c.TokenSource(request).Token(ctx)
+}
+
+// Forget drops the token of this request from memory, so that the next call
+// fetches a new one. A user who changes to another patient must not use a token
+// with the attest for the one before.
+func (c *Client) Forget(request TokenRequest) {
+	if prepared, err := c.prepare(request); err == nil {
+		c.tokens.forget(prepared.key)
+	}
+}
+
+// Validate reports the mistakes in a token request, without a network call.
+// They wrap ErrConfig.
+func (c *Client) Validate(request TokenRequest) error {
+	_, err := c.prepare(request)
+	return err
 }

@@ -3,6 +3,7 @@ package helseid
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 const (
 	defaultRequestTimeout = 10 * time.Second
 	defaultRetries        = 2
+	defaultMaxTokens      = 20_000
 )
 
 // Config says who the client is. LoadConfig fills the first three fields from
@@ -40,6 +42,21 @@ type Config struct {
 	// seconds. Zero means clientassertion.DefaultLifetime.
 	AssertionLifetime time.Duration
 
+	// Tenancy says whether the client serves its own organisation or several.
+	// Empty means that each request's organisation decides. With it, a request
+	// that does not fit is an error before anything is sent.
+	Tenancy clientassertion.Tenancy
+
+	// Variants choose between forms on which HelseID's sources disagree. The
+	// zero value follows the newest.
+	Variants clientassertion.Variants
+
+	// MaxTokens is how many tokens are kept in memory, each for one combination
+	// of scopes, resource, organisation and details. The least recently used are
+	// forgotten first, approximately. Zero means 20 000; a token with its
+	// surroundings takes about 3 KiB.
+	MaxTokens int
+
 	// HTTPClient sends the requests to HelseID, and its Transport also those to
 	// the APIs. It is copied, not changed; its redirect policy and cookies are
 	// not used towards HelseID. Nil means a client that takes the proxy from the
@@ -53,6 +70,11 @@ type Config struct {
 	// connection or an answer of 429 or 5xx, with a growing and random wait in
 	// between. Zero means 2, a negative number none.
 	TokenRetries int
+
+	// Logger, if set, gets a line for what an operator may want to know: tokens
+	// fetched (level Debug), retries and scopes that were rejected (Warn). No
+	// line holds a token, an organisation or anything about a person.
+	Logger *slog.Logger
 
 	// OnEvent, if set, is told what the client does, for metrics and traces. It
 	// is called from many goroutines and must return quickly.
@@ -102,6 +124,12 @@ func (c Config) checked() (Config, error) {
 		c.AssertionLifetime%time.Second != 0) {
 		errs = append(errs, fmt.Errorf("field AssertionLifetime is %v: it must be 1s to %v in whole seconds", c.AssertionLifetime, clientassertion.MaxLifetime))
 	}
+	if c.Tenancy != "" && c.Tenancy != clientassertion.SingleTenant && c.Tenancy != clientassertion.MultiTenant {
+		errs = append(errs, fmt.Errorf("field Tenancy: use %q or %q", clientassertion.SingleTenant, clientassertion.MultiTenant))
+	}
+	if c.MaxTokens < 0 {
+		errs = append(errs, errors.New("field MaxTokens is negative"))
+	}
 	if c.RequestTimeout < 0 {
 		errs = append(errs, errors.New("field RequestTimeout is negative"))
 	}
@@ -116,6 +144,12 @@ func (c Config) checked() (Config, error) {
 		c.TokenRetries = defaultRetries
 	case c.TokenRetries < 0:
 		c.TokenRetries = 0
+	}
+	if c.MaxTokens == 0 {
+		c.MaxTokens = defaultMaxTokens
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.HTTPClient == nil {
 		c.HTTPClient = &http.Client{Transport: httpx.NewTransport()}

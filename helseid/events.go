@@ -1,6 +1,10 @@
 package helseid
 
-import "time"
+import (
+	"context"
+	"log/slog"
+	"time"
+)
 
 // EventKind says what happened.
 type EventKind string
@@ -29,6 +33,10 @@ const (
 	EventCacheStale EventKind = "cache_stale"
 	EventCacheMiss  EventKind = "cache_miss"
 
+	// EventProof: a DPoP proof was made for a call of an API. Duration tells how
+	// long the key took.
+	EventProof EventKind = "proof"
+
 	// EventTokenDropped: an API refused a token and it was forgotten.
 	EventTokenDropped EventKind = "token_dropped"
 )
@@ -47,4 +55,18 @@ func (c *Client) emit(event Event) {
 	if c.config.OnEvent != nil {
 		c.config.OnEvent(event)
 	}
+}
+
+// logToken tells of a token that was fetched.
+func (c *Client) logToken(ctx context.Context, token *Token, took time.Duration) {
+	c.config.Logger.DebugContext(ctx, "token fetched", slog.Duration("took", took), slog.Time("expiry", token.Expiry))
+	if len(token.RejectedScopes) > 0 {
+		c.config.Logger.WarnContext(ctx, "HelseID rejected scopes: the organisation has not accepted the API's terms",
+			slog.Any("scopes", token.RejectedScopes))
+	}
+}
+
+// logRetry tells of a request to HelseID that is made anew.
+func (c *Client) logRetry(ctx context.Context, err error, wait time.Duration) {
+	c.config.Logger.WarnContext(ctx, "a request to HelseID failed and is made anew", slog.Duration("wait", wait), slog.Any("error", err))
 }

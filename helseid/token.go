@@ -33,6 +33,7 @@ type Token struct {
 	renewAt time.Time // stale from here on
 	deadAt  time.Time // not handed out from here on
 	fetched time.Time // the start of the request that fetched it
+	checked bool      // has every scope that was asked for
 }
 
 // tokenState is where a token is in its life.
@@ -56,6 +57,14 @@ func (t *Token) setLifetime(start time.Time, lifetime time.Duration) {
 	t.Expiry = t.fetched.Add(lifetime)
 	t.renewAt = t.Expiry.Add(-min(30*time.Second, lifetime/10))
 	t.deadAt = t.Expiry.Add(-min(5*time.Second, lifetime/20))
+}
+
+// limit ends the token's use a given time after it was fetched, if it would live
+// longer.
+func (t *Token) limit(lifetime time.Duration) {
+	if !t.Expiry.IsZero() && t.Expiry.Sub(t.fetched) > lifetime {
+		t.setLifetime(t.fetched, lifetime)
+	}
 }
 
 func (t *Token) state(now time.Time) tokenState {

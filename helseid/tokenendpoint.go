@@ -37,6 +37,12 @@ type tokenGrant struct {
 // requestToken fetches a token, trying again after failures that a new attempt
 // can cure.
 func (c *Client) requestToken(ctx context.Context, grant tokenGrant) (*Token, error) {
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: too many token requests are under way", ErrUnavailable)
+	}
 	for try := 0; ; try++ {
 		token, err := c.tokenRoundTrips(ctx, grant)
 		if err == nil {
@@ -46,7 +52,9 @@ func (c *Client) requestToken(ctx context.Context, grant tokenGrant) (*Token, er
 		if !errors.As(err, &failure) || !failure.retry || try >= c.config.TokenRetries {
 			return nil, err
 		}
-		if !sleep(ctx, backoff(try, failure.retryAfter)) {
+		wait := backoff(try, failure.retryAfter)
+		c.logRetry(ctx, err, wait)
+		if !sleep(ctx, wait) {
 			return nil, err
 		}
 		c.emit(Event{Kind: EventRetry})
@@ -172,7 +180,7 @@ func (c *Client) sendTokenRequest(request *http.Request) (answer, error) {
 	if err != nil {
 		return answer{status: resp.StatusCode}, fmt.Errorf("the answer broke off: %w", err)
 	}
-	return answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
+	return answer{at: time.Now(), status: resp.StatusCode, header: resp.Header, body: body}, nil
 }
 
 // backoff grows from 250 ms, is random by half, and obeys the server's wish up

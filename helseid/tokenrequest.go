@@ -1,10 +1,6 @@
 package helseid
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -26,8 +22,20 @@ type TokenRequest struct {
 	// "nhn:kjernejournal" (RFC 8707). Empty leaves the parameter out.
 	Resource string
 
-	// Details are structured details for the client assertion's
-	// assertion_details.
+	// Organization is the organisation that the token is for. ForOrganization
+	// sets it for a single call.
+	Organization clientassertion.Organization
+
+	// JournalID is the SFM journal, a UUID, that a multi-tenant client asks for.
+	JournalID string
+
+	// Attest is the trust framework's attest. No token with it is used for
+	// longer than clientassertion.AttestLifetime; call Client.Forget with the
+	// request when the user changes to another patient.
+	Attest *clientassertion.Attest
+
+	// Details are further structured details for the client assertion, as JSON
+	// (clientassertion.ParseDetail).
 	Details []clientassertion.Detail
 
 	// AcceptMissingScopes accepts a token that was granted without some of
@@ -41,42 +49,30 @@ type TokenRequest struct {
 	AllowedOrigins []string
 }
 
-type tokenRequestKey struct{}
-
-// WithTokenRequest returns a context whose requests use this token request in
-// place of the one that was given to HTTPClient. It is the only request for
-// Client.Authorize.
-func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context {
-	return context.WithValue(ctx, tokenRequestKey{}, request)
-}
-
-func tokenRequestFrom(ctx context.Context) (TokenRequest, bool) {
-	request, ok := ctx.Value(tokenRequestKey{}).(TokenRequest)
-	return request, ok
-}
-
 // preparedRequest is a token request that has been checked and brought into one
 // form, with the key of its token in the cache.
 type preparedRequest struct {
+	original       TokenRequest
 	scopes         []string // sorted, without repetition
+	scope          string   // the same as one parameter
 	resource       string
 	details        []clientassertion.Detail
+	attested       bool
 	acceptMissing  bool
 	allowedOrigins []string
 	key            cacheKey
 }
 
-// cacheKey identifies one token. It is a hash of everything that the token
-// depends on.
-type cacheKey [sha256.Size]byte
-
+// prepare checks a request and reports all its mistakes at once.
 func (c *Client) prepare(request TokenRequest) (*preparedRequest, error) {
 	prepared := &preparedRequest{
+		original:      request,
 		scopes:        slices.Compact(slices.Sorted(slices.Values(request.Scopes))),
 		resource:      request.Resource,
-		details:       slices.Clone(request.Details),
+		attested:      request.Attest != nil,
 		acceptMissing: request.AcceptMissingScopes,
 	}
+	prepared.scope = strings.Join(prepared.scopes, " ")
 	var errs []error
 	for _, scope := range prepared.scopes {
 		if !validScope(scope) {
@@ -97,34 +93,54 @@ func (c *Client) prepare(request TokenRequest) (*preparedRequest, error) {
 		}
 		prepared.allowedOrigins = append(prepared.allowedOrigins, httpx.Origin(origin))
 	}
-	details, err := json.Marshal(prepared.details)
-	if err != nil {
-		errs = append(errs, fmt.Errorf("field Details: %w", err))
-	}
+	details, err := c.details(request)
+	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: token request: %w", ErrConfig, err)
 	}
-	prepared.key = c.cacheKey(grantClientCredentials, prepared, string(details))
+	prepared.details = details
+	prepared.key = c.cacheKey(grantClientCredentials, prepared)
 	return prepared, nil
 }
 
-// cacheKey hashes the parts with their lengths, so that no two lists of parts
-// can meet.
-func (c *Client) cacheKey(grant string, request *preparedRequest, details string) cacheKey {
-	hash := sha256.New()
-	add := func(part string) {
-		var length [8]byte
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		hash.Write(length[:])
-		hash.Write([]byte(part))
+// details turns the typed parts of a request into the details of an assertion.
+func (c *Client) details(request TokenRequest) ([]clientassertion.Detail, error) {
+	var (
+		details []clientassertion.Detail
+		errs    []error
+	)
+	add := func(field string, detail clientassertion.Detail, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("field %s: %w", field, err))
+			return
+		}
+		details = append(details, detail)
 	}
-	for _, part := range []string{c.config.Issuer, c.config.ClientID, grant, tokenTypeDPoP, c.prover.Thumbprint(), request.resource, details} {
-		add(part)
+	if !request.Organization.IsZero() {
+		detail, err := clientassertion.OrganizationDetail(request.Organization, c.config.Tenancy, c.config.Variants)
+		if err == nil && c.config.Issuer == Production.Issuer {
+			err = request.Organization.CheckDigits()
+		}
+		add("Organization", detail, err)
+	} else if c.config.Tenancy == clientassertion.MultiTenant {
+		errs = append(errs, errors.New("field Organization: a multi-tenant client must name the organisation that it acts for, see ForOrganization"))
 	}
-	for _, scope := range request.scopes {
-		add(scope)
+	if request.JournalID != "" {
+		detail, err := clientassertion.JournalIDDetail(request.JournalID)
+		add("JournalID", detail, err)
 	}
-	return cacheKey(hash.Sum(nil))
+	if request.Attest != nil {
+		detail, err := request.Attest.Detail()
+		add("Attest", detail, err)
+	}
+	for i, detail := range request.Details {
+		var err error
+		if detail.Type() == "" {
+			err = errors.New("it is empty: make it with clientassertion.ParseDetail")
+		}
+		add(fmt.Sprintf("Details[%d]", i), detail, err)
+	}
+	return details, errors.Join(errs...)
 }
 
 // validScope is scope-token of RFC 6749 section 3.3 and the backslash, which

@@ -17,6 +17,7 @@ const maxToken = 64 << 10
 
 // answer is a complete HTTP answer of the token endpoint.
 type answer struct {
+	at     time.Time // when it came
 	status int
 	header http.Header
 	body   []byte
@@ -32,12 +33,17 @@ func (a answer) tokenError() error {
 		if code, ok := object.Get("error").Text(); ok && validErrorCode(code) {
 			description, _ := object.Get("error_description").Text()
 			description = redact.Text(description)
-			return &TokenError{
+			failure := &TokenError{
 				Code:        code,
 				Description: description,
 				HID:         hidNumber.FindString(description),
 				StatusCode:  a.status,
+				Temporary:   temporaryStatus(a.status),
 			}
+			if code == "invalid_client" || code == "invalid_dpop_proof" {
+				failure.ClockDifference = clockDifference(a.header, a.at)
+			}
+			return failure
 		}
 	}
 	category := ErrInvalidResponse

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 	"time"
+
+	"github.com/helseid-go/sdk/clientassertion"
 )
 
 // dropInterval bounds how often the refusals of an API can make the client
@@ -41,15 +42,24 @@ func (c *Client) TokenSource(request TokenRequest) *TokenSource {
 // as long as its own context allows, and a caller who gives up does not disturb
 // the others.
 //
+// The organisation of ForOrganization and the request of WithTokenRequest
+// replace those of the source.
+//
 // The error is a *TokenError if HelseID refuses, and wraps ErrUnavailable,
 // ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted or ErrConfig
 // otherwise.
 func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
+	return s.client.sourceFor(ctx, s).token(ctx)
+}
+
+func (s *TokenSource) token(ctx context.Context) (*Token, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
+	now := time.Now()
+	s.entry.touch(now)
 	token := s.entry.token.Load()
-	switch token.state(time.Now()) {
+	switch token.state(now) {
 	case tokenFresh:
 		s.client.emit(Event{Kind: EventCacheHit})
 	case tokenStale:
@@ -62,12 +72,29 @@ func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 			return nil, err
 		}
 	}
-	if !s.request.acceptMissing {
-		if err := token.RequireScopes(s.request.scopes...); err != nil {
-			return nil, err
+	return token, s.checkScopes(token)
+}
+
+// freshToken returns a token that is not near its end, for a request that
+// cannot be sent twice. A stale one is better than none.
+func (s *TokenSource) freshToken(ctx context.Context) (*Token, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	stale := s.entry.token.Load()
+	if stale.state(time.Now()) == tokenStale {
+		if token, err := s.wait(ctx); err == nil {
+			return token, s.checkScopes(token)
 		}
 	}
-	return token, nil
+	return s.token(ctx)
+}
+
+func (s *TokenSource) checkScopes(token *Token) error {
+	if s.request.acceptMissing || token.checked {
+		return nil
+	}
+	return token.RequireScopes(s.request.scopes...)
 }
 
 // wait joins the flight that fetches the token, or starts it.
@@ -119,7 +146,7 @@ func (s *TokenSource) fly() (any, error) {
 	defer cancel()
 
 	start := time.Now()
-	token, err := s.client.requestToken(ctx, s.request.grant())
+	token, err := s.client.outage.run(ctx, func() (*Token, error) { return s.client.requestToken(ctx, s.request.grant()) })
 	s.client.emit(Event{Kind: EventTokenRequest, Duration: time.Since(start), Err: err})
 	s.observe(err)
 	if err != nil {
@@ -128,9 +155,14 @@ func (s *TokenSource) fly() (any, error) {
 		}
 		return nil, err
 	}
+	if s.request.attested {
+		token.limit(clientassertion.AttestLifetime)
+	}
+	token.checked = token.RequireScopes(s.request.scopes...) == nil
 	if !token.Expiry.IsZero() {
 		s.entry.token.Store(token)
 	}
+	s.client.logToken(ctx, token, time.Since(start))
 	return token, nil
 }
 
@@ -153,7 +185,7 @@ func (s *TokenSource) observe(err error) {
 func (r *preparedRequest) grant() tokenGrant {
 	parameters := url.Values{"grant_type": {grantClientCredentials}}
 	if len(r.scopes) > 0 {
-		parameters.Set("scope", strings.Join(r.scopes, " "))
+		parameters.Set("scope", r.scope)
 	}
 	if r.resource != "" {
 		parameters.Set("resource", r.resource)

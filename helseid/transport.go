@@ -9,6 +9,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
@@ -21,7 +22,8 @@ const maxSends = 3
 // HTTPClient returns a client whose requests carry a token for the request and
 // a fresh proof each. Use it like any other; it needs no Close of its own.
 //
-// A request's context may replace the token request (WithTokenRequest). Only
+// A request's context may choose the organisation (ForOrganization) or replace
+// the whole token request (WithTokenRequest). Only
 // https is spoken, except to loopback hosts. A redirect within the origin is
 // followed with a new proof, one to another origin is an error
 // (ErrOriginRefused) unless TokenRequest.AllowedOrigins names it. A 401 with a
@@ -54,18 +56,19 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 func (t *transport) roundTrip(request *http.Request) (*http.Response, error) {
-	source := t.source
-	if override, ok := tokenRequestFrom(request.Context()); ok {
-		source = t.client.TokenSource(override)
-	}
+	source := t.client.sourceFor(request.Context(), t.source)
 	if err := source.checkDestination(request); err != nil {
 		return nil, err
 	}
-	token, err := source.Token(request.Context())
+	call := &apiCall{transport: t, source: source, request: request}
+	get := source.token
+	if !call.canRepeat() {
+		get = source.freshToken
+	}
+	token, err := get(request.Context())
 	if err != nil {
 		return nil, err
 	}
-	call := &apiCall{transport: t, source: source, request: request}
 	return call.run(token)
 }
 
@@ -102,7 +105,7 @@ func (a *apiCall) run(token *Token) (*http.Response, error) {
 			}
 			a.nonced = true
 		case code == "invalid_token" && !a.dropped && a.canRepeat() && a.source.drop(token):
-			renewed, err := a.source.Token(a.request.Context())
+			renewed, err := a.source.token(a.request.Context())
 			if err != nil || !a.again() {
 				return resp, nil // the API's refusal says more than the renewal's
 			}
@@ -162,6 +165,7 @@ func (a *apiCall) send(token *Token, nonce string) (*http.Response, error) {
 
 // authorize puts token and proof on a request.
 func (c *Client) authorize(ctx context.Context, request *http.Request, token *Token, nonce string) error {
+	start := time.Now()
 	proof, err := c.prover.Proof(ctx, dpop.Target{
 		Method:      request.Method,
 		URL:         request.URL,
@@ -172,6 +176,7 @@ func (c *Client) authorize(ctx context.Context, request *http.Request, token *To
 	if err != nil {
 		return err
 	}
+	c.emit(Event{Kind: EventProof, API: true, Duration: time.Since(start)})
 	if request.Header == nil {
 		request.Header = make(http.Header)
 	}
@@ -185,12 +190,11 @@ func (c *Client) authorize(ctx context.Context, request *http.Request, token *To
 // before sending, and hand the response to ObserveResponse. The token request
 // is that of the context (WithTokenRequest), else the zero one.
 func (c *Client) Authorize(ctx context.Context, request *http.Request) error {
-	tokenRequest, _ := tokenRequestFrom(ctx)
-	source := c.TokenSource(tokenRequest)
+	source := c.sourceFor(ctx, c.TokenSource(TokenRequest{}))
 	if err := source.checkDestination(request); err != nil {
 		return err
 	}
-	token, err := source.Token(ctx)
+	token, err := source.token(ctx)
 	if err != nil {
 		return err
 	}

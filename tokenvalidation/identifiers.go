@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+
+	"github.com/helseid-go/sdk/internal/orgnr"
 )
 
 // masked stands wherever a national identity number would have been printed.
@@ -57,21 +59,12 @@ func isPersonalIdentityNumber(text string) bool { return isDigits(text, 11, 11) 
 type OrganizationNumber string
 
 // Valid reports whether the number has nine digits.
-func (n OrganizationNumber) Valid() bool { return isDigits(string(n), 9, 9) }
+func (n OrganizationNumber) Valid() bool { return orgnr.IsNumber(string(n)) }
 
 // ValidCheckDigit reports whether the number's last digit fits the others
 // (modulus 11). Real numbers pass; some of Norsk helsenett's test organisations
 // do not.
-func (n OrganizationNumber) ValidCheckDigit() bool {
-	if !n.Valid() {
-		return false
-	}
-	sum := 0
-	for i, weight := range []int{3, 2, 7, 6, 5, 4, 3, 2} {
-		sum += weight * int(n[i]-'0')
-	}
-	return (11-sum%11)%11 == int(n[8]-'0')
-}
+func (n OrganizationNumber) ValidCheckDigit() bool { return orgnr.HasValidCheckDigit(string(n)) }
 
 // HPRNumber is a number in the register of health personnel
 // (Helsepersonellregisteret).

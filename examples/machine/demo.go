@@ -17,7 +17,11 @@ func startDemo(opts *options, report *report) (helseid.Config, func(), error) {
 	if err != nil {
 		return helseid.Config{}, nil, err
 	}
-	file, err := server.ConfigFile(demoScope)
+	registration := helseidtest.Client{Scopes: []string{demoScope}, ChildOrganizations: []string{opts.child}}
+	if opts.parent != "" {
+		registration.MultiTenant, registration.Delegations = true, []string{opts.parent}
+	}
+	file, err := server.ConfigFileFor(registration)
 	if err != nil {
 		return helseid.Config{}, nil, err
 	}

@@ -26,6 +26,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 )
 
@@ -45,6 +46,9 @@ type options struct {
 	issuer      string
 	scope       string
 	resource    string
+	parent      string
+	child       string
+	journalID   string
 	method      string
 	url         string
 	calls       int
@@ -81,7 +85,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	defer client.Close()
 
-	request := helseid.TokenRequest{Scopes: strings.Fields(opts.scope), Resource: opts.resource}
+	request := helseid.TokenRequest{
+		Scopes:       strings.Fields(opts.scope),
+		Resource:     opts.resource,
+		Organization: clientassertion.Organization{Parent: opts.parent, Child: opts.child},
+		JournalID:    opts.journalID,
+	}
+	if err := client.Validate(request); err != nil {
+		report.problem(err)
+		return exitUsage
+	}
 	callAll(ctx, client, request, opts, report)
 	if !report.summary() {
 		return exitFailure
@@ -97,6 +110,9 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.issuer, "issuer", "", "issuer `URL` in place of the file's authority")
 	flags.StringVar(&opts.scope, "scope", "", "scopes to ask for, separated by spaces; empty: all that the client has")
 	flags.StringVar(&opts.resource, "resource", "", "short name of the API that the token is for")
+	flags.StringVar(&opts.parent, "parent", "", "organisation `number` of the legal entity that a multi-tenant client acts for")
+	flags.StringVar(&opts.child, "child", "", "organisation `number` of the sub-unit")
+	flags.StringVar(&opts.journalID, "journal-id", "", "SFM journal `id` for a multi-tenant client")
 	flags.StringVar(&opts.method, "method", http.MethodGet, "HTTP method")
 	flags.StringVar(&opts.url, "url", "", "`URL` to call")
 	flags.IntVar(&opts.calls, "n", 1, "number of calls")

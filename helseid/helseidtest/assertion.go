@@ -16,48 +16,48 @@ const (
 // checkAssertion authenticates a client (RFC 7523 section 3, and HelseID's
 // stricter rules). The assertion is spent whatever happens afterwards, also by
 // a request that is answered with a nonce.
-func (s *Server) checkAssertion(clientID, assertion string) (*Client, *refusal) {
+func (s *Server) checkAssertion(clientID, assertion string) (*Client, jose.Object, *refusal) {
 	compact, err := jose.ParseCompact(assertion, maxAssertion)
 	if err != nil {
-		return nil, invalidClient("the client assertion is not a JWS in compact form")
+		return nil, jose.Object{}, invalidClient("the client assertion is not a JWS in compact form")
 	}
 	if typ, _ := compact.Header.Get("typ").Text(); typ != "client-authentication+jwt" {
-		return nil, invalidClient("the client assertion's typ is not client-authentication+jwt")
+		return nil, jose.Object{}, invalidClient("the client assertion's typ is not client-authentication+jwt")
 	}
 	client := s.client(clientID)
 	if client == nil {
-		return nil, invalidClient("unknown client")
+		return nil, jose.Object{}, invalidClient("unknown client")
 	}
 	if !client.verifies(compact) {
-		return nil, invalidClient("the client assertion is not signed with a registered key")
+		return nil, jose.Object{}, invalidClient("the client assertion is not signed with a registered key")
 	}
 	claims, err := jose.ParseObject(compact.Payload)
 	if err != nil {
-		return nil, invalidClient("the client assertion's claims are not strict JSON")
+		return nil, jose.Object{}, invalidClient("the client assertion's claims are not strict JSON")
 	}
 	for _, name := range []string{"iss", "sub"} {
 		if value, _ := claims.Get(name).Text(); value != clientID {
-			return nil, invalidClient("the client assertion's " + name + " is not the client id")
+			return nil, jose.Object{}, invalidClient("the client assertion's " + name + " is not the client id")
 		}
 	}
 	if audience, _ := claims.Get("aud").Text(); audience != s.issuer {
-		return nil, invalidClient("the client assertion's aud is not the issuer as one string")
+		return nil, jose.Object{}, invalidClient("the client assertion's aud is not the issuer as one string")
 	}
 	if claims.Has("authorization_details") && claims.Has("assertion_details") {
-		return nil, invalidRequest("assertion_details and authorization_details exclude each other")
+		return nil, jose.Object{}, invalidRequest("assertion_details and authorization_details exclude each other")
 	}
 	expiry, refused := s.checkAssertionTimes(claims)
 	if refused != nil {
-		return nil, refused
+		return nil, jose.Object{}, refused
 	}
 	id, _ := claims.Get("jti").Text()
 	if id == "" {
-		return nil, invalidClient("the client assertion has no jti")
+		return nil, jose.Object{}, invalidClient("the client assertion has no jti")
 	}
 	if !s.firstUse("assertion "+clientID+" "+id, expiry) {
-		return nil, invalidClient("the client assertion has been used before")
+		return nil, jose.Object{}, invalidClient("the client assertion has been used before")
 	}
-	return client, nil
+	return client, claims, nil
 }
 
 // verifies tries the key that the header names, or the only one.

@@ -2,8 +2,6 @@ package helseidtest
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -32,8 +30,21 @@ type Client struct {
 	// GrantTypes that the client may use. Empty means client_credentials.
 	GrantTypes []string
 
-	// ParentOrganization is the legal entity that the client belongs to.
+	// ParentOrganization is the legal entity that the client belongs to: the
+	// supplier, for a multi-tenant client.
 	ParentOrganization string
+
+	// MultiTenant makes the client one that serves organisations which have
+	// delegated to it: Delegations. It must name one of them in each request.
+	MultiTenant bool
+	Delegations []string
+
+	// ChildOrganizations are the sub-units that a single-tenant client may name.
+	ChildOrganizations []string
+
+	// UnsignedTerms names, by parent organisation, scopes whose terms it has not
+	// signed. A token for it is granted without them (rejected_scope).
+	UnsignedTerms map[string][]string
 
 	keys []registeredKey
 }
@@ -75,31 +86,42 @@ func (s *Server) AddClient(client Client) error {
 // NewClient registers a client with a fresh EC key and returns the
 // configuration for it: pass it to helseid.New.
 func (s *Server) NewClient(scopes ...string) (helseid.Config, error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := jose.GenerateKey()
 	if err != nil {
 		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
 	}
-	return s.NewClientWithKey(private, clientassertion.KeyOptions{}, scopes...)
+	return s.NewClientWithKey(key.Signer(), clientassertion.KeyOptions{}, scopes...)
 }
 
 // NewClientWithKey does the same with a key of the caller's.
 func (s *Server) NewClientWithKey(signer crypto.Signer, options clientassertion.KeyOptions, scopes ...string) (helseid.Config, error) {
+	return s.register(signer, options, Client{Scopes: scopes})
+}
+
+// NewMultiTenantClient registers a multi-tenant client with a fresh EC key, to
+// which the given organisations have delegated.
+func (s *Server) NewMultiTenantClient(delegations []string, scopes ...string) (helseid.Config, error) {
+	key, err := jose.GenerateKey()
+	if err != nil {
+		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
+	}
+	return s.register(key.Signer(), clientassertion.KeyOptions{}, Client{Scopes: scopes, MultiTenant: true, Delegations: delegations})
+}
+
+// register completes a registration with a key and an id.
+func (s *Server) register(signer crypto.Signer, options clientassertion.KeyOptions, client Client) (helseid.Config, error) {
 	key, err := clientassertion.NewKey(signer, options)
 	if err != nil {
 		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
 	}
-	id := newUUID()
-	err = s.AddClient(Client{
-		ID:                 id,
-		Name:               "helseidtest client",
-		PublicJWKs:         [][]byte{key.PublicJWK()},
-		Scopes:             scopes,
-		ParentOrganization: DefaultParentOrganization,
-	})
-	if err != nil {
+	client.ID = newUUID()
+	client.Name = "helseidtest client"
+	client.PublicJWKs = [][]byte{key.PublicJWK()}
+	client.ParentOrganization = DefaultParentOrganization
+	if err := s.AddClient(client); err != nil {
 		return helseid.Config{}, err
 	}
-	return helseid.Config{Issuer: s.Issuer(), ClientID: id, Key: key, HTTPClient: s.HTTPClient()}, nil
+	return helseid.Config{Issuer: s.Issuer(), ClientID: client.ID, Key: key, HTTPClient: s.HTTPClient()}, nil
 }
 
 // ClientConfig is NewClient for tests.
@@ -116,11 +138,17 @@ func (s *Server) ClientConfig(t testing.TB, scopes ...string) helseid.Config {
 // configuration in the form that HelseID Selvbetjening hands out: write it to a
 // file for helseid.LoadConfig.
 func (s *Server) ConfigFile(scopes ...string) ([]byte, error) {
+	return s.ConfigFileFor(Client{Scopes: scopes})
+}
+
+// ConfigFileFor does the same for a registration of the caller's. Its ID, Name,
+// PublicJWKs and ParentOrganization are filled in.
+func (s *Server) ConfigFileFor(client Client) ([]byte, error) {
 	key, err := jose.GenerateKey()
 	if err != nil {
 		return nil, fmt.Errorf("helseidtest: %w", err)
 	}
-	config, err := s.NewClientWithKey(key.Signer(), clientassertion.KeyOptions{}, scopes...)
+	config, err := s.register(key.Signer(), clientassertion.KeyOptions{}, client)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +161,7 @@ func (s *Server) ConfigFile(scopes ...string) ([]byte, error) {
 		"authority":  s.Issuer(),
 		"clientId":   config.ClientID,
 		"grantTypes": []string{"client_credentials"},
-		"scopes":     scopes,
+		"scopes":     client.Scopes,
 		"secretType": "private_key_jwt:RsaPrivateKeyJwtSecret",
 		"privateJwk": string(jwk),
 	}, "", "  ")

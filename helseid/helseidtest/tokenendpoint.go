@@ -56,7 +56,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (map[string]any, 
 	if r.PostForm.Get("client_assertion_type") != clientassertion.Type {
 		return nil, invalidClient("client_assertion_type is not " + clientassertion.Type)
 	}
-	client, refused := s.checkAssertion(r.PostForm.Get("client_id"), r.PostForm.Get("client_assertion"))
+	client, assertion, refused := s.checkAssertion(r.PostForm.Get("client_id"), r.PostForm.Get("client_assertion"))
 	if refused != nil {
 		return nil, refused
 	}
@@ -72,7 +72,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (map[string]any, 
 	case !slices.Contains(client.GrantTypes, grant):
 		return nil, &refusal{http.StatusBadRequest, "unauthorized_client", "the grant type is not allowed for the client"}
 	}
-	return s.clientCredentials(r, client, proof)
+	return s.clientCredentials(r, client, assertion, proof)
 }
 
 // checkProof demands a valid proof with a nonce of this server.
@@ -132,7 +132,7 @@ func (s *Server) acceptNonce(w http.ResponseWriter, nonce string) bool {
 	return accepted
 }
 
-func (s *Server) clientCredentials(r *http.Request, client *Client, proof *dpop.Proof) (map[string]any, *refusal) {
+func (s *Server) clientCredentials(r *http.Request, client *Client, assertion jose.Object, proof *dpop.Proof) (map[string]any, *refusal) {
 	scopes := strings.Fields(r.PostForm.Get("scope"))
 	if len(scopes) == 0 {
 		scopes = client.Scopes
@@ -145,6 +145,10 @@ func (s *Server) clientCredentials(r *http.Request, client *Client, proof *dpop.
 			return nil, invalidScope("a scope is not granted to the client")
 		}
 	}
+	details, refused := s.details(client, assertion)
+	if refused != nil {
+		return nil, refused
+	}
 	audiences, refused := audiencesOf(scopes, r.PostForm["resource"])
 	if refused != nil {
 		return nil, refused
@@ -152,19 +156,28 @@ func (s *Server) clientCredentials(r *http.Request, client *Client, proof *dpop.
 	scopes = slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool {
 		return !slices.Contains(audiences, apiName(scope))
 	})
+	var rejected []string
+	if parent, ok := details[claimParent].(string); ok {
+		rejected = client.UnsignedTerms[parent]
+		scopes = slices.DeleteFunc(scopes, func(scope string) bool { return slices.Contains(rejected, scope) })
+	}
 	token, err := s.mint(
 		ClientID(client.ID), Audience(audiences...), Scopes(scopes...), boundTo(proof.Thumbprint),
-		Claim(claimClientName, client.Name), Claim(claimParent, client.ParentOrganization),
+		Claim(claimClientName, client.Name), Claim(claimParent, client.ParentOrganization), claims(details),
 	)
 	if err != nil {
 		return nil, &refusal{http.StatusInternalServerError, "server_error", "the token could not be made"}
 	}
-	return map[string]any{
+	response := map[string]any{
 		"access_token": token,
 		"token_type":   "DPoP",
 		"expires_in":   int64(s.options.tokenLifetime / time.Second),
 		"scope":        strings.Join(scopes, " "),
-	}, nil
+	}
+	if len(rejected) > 0 {
+		response["rejected_scope"] = strings.Join(rejected, " ")
+	}
+	return response, nil
 }
 
 func isIdentityScope(scope string) bool {

@@ -65,7 +65,12 @@ type Source struct {
 
 	flight  singleflight.Group
 	current atomic.Pointer[fetched]
+	clock   atomic.Int64 // nanoseconds that this machine is ahead, as last seen
 }
+
+// ClockDifference is how far this machine's clock was ahead of the server's at
+// the last fetch, to a second. It is zero if the server did not tell.
+func (s *Source) ClockDifference() time.Duration { return time.Duration(s.clock.Load()) }
 
 type fetched struct {
 	document *Document
@@ -129,6 +134,9 @@ func (s *Source) fetch(ctx context.Context) (*Document, error) {
 		return nil, fmt.Errorf("metadata: %w: %s answered status %d", ErrUnavailable, location, resp.StatusCode)
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("metadata: %w: %s answered status %d: check the issuer", ErrInvalid, location, resp.StatusCode)
+	}
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		s.clock.Store(int64(time.Since(date)))
 	}
 	document, err := Parse(body, s.issuer)
 	if err != nil {

@@ -1,0 +1,158 @@
+package clientassertion
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/orgnr"
+)
+
+// Tenancy says whether a client serves its own organisation or several.
+type Tenancy string
+
+// The tenancies. Empty means that the organisation decides: with a parent it is
+// multi-tenant.
+const (
+	SingleTenant Tenancy = "single-tenant"
+	MultiTenant  Tenancy = "multi-tenant"
+)
+
+// Organization says which organisation a token is for.
+//
+// A multi-tenant client names the legal entity that has delegated to its
+// supplier (Parent), and a sub-unit if wanted (Child). A single-tenant client
+// names a sub-unit on its whitelist (Child) and no parent: HelseID knows it.
+//
+// Source: HelseID, "Organisasjonsnumre", 16 February 2026.
+type Organization struct {
+	Parent string
+	Child  string
+}
+
+// IsZero reports that no organisation is named.
+func (o Organization) IsZero() bool { return o == Organization{} }
+
+func (o Organization) parts() [2]struct{ name, number string } {
+	return [2]struct{ name, number string }{{"parent", o.Parent}, {"child", o.Child}}
+}
+
+// CheckDigits returns an error if a number fails modulus 11. All real numbers
+// pass; some of Norsk helsenett's test organisations do not, so it is for
+// production only.
+func (o Organization) CheckDigits() error {
+	var errs []error
+	for _, part := range o.parts() {
+		if part.number != "" && !orgnr.HasValidCheckDigit(part.number) {
+			errs = append(errs, fmt.Errorf("%s organisation number: the check digit is wrong: is there a typing error?", part.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Variants choose between forms on which HelseID's sources disagree. The zero
+// value follows the newest of them.
+type Variants struct {
+	// OldSingleTenantSystem names the sub-unit of a single-tenant client with
+	// the system urn:oid:2.16.578.1.12.4.1.2.101, as an older sample does, in
+	// place of urn:oid:2.16.578.1.12.4.1.4.101.
+	OldSingleTenantSystem bool
+
+	// TrailingColon writes a parent without a child as "NO:ORGNR:parent:", as
+	// Norsk helsenett's .NET library does (March 2026), in place of
+	// "NO:ORGNR:parent", as its Java library does (April 2026).
+	TrailingColon bool
+
+	// AuthorizationDetails puts details under the claim authorization_details,
+	// the older name that HelseID still accepts in an assertion, in place of
+	// assertion_details (requirement FK5).
+	AuthorizationDetails bool
+}
+
+const (
+	systemMultiTenant     = "urn:oid:1.0.6523"
+	systemSingleTenant    = "urn:oid:2.16.578.1.12.4.1.4.101"
+	systemSingleTenantOld = "urn:oid:2.16.578.1.12.4.1.2.101"
+)
+
+// OrganizationDetail returns the detail of type helseid_authorization for the
+// organisation. The numbers must have nine digits. An explicit tenancy that the
+// organisation does not fit is an error.
+func OrganizationDetail(organization Organization, tenancy Tenancy, variants Variants) (Detail, error) {
+	if err := checkOrganization(organization, tenancy); err != nil {
+		return Detail{}, err
+	}
+	system, value := systemSingleTenant, organization.Child
+	switch {
+	case organization.Parent != "":
+		system, value = systemMultiTenant, "NO:ORGNR:"+organization.Parent
+		if organization.Child != "" || variants.TrailingColon {
+			value += ":" + organization.Child
+		}
+	case variants.OldSingleTenantSystem:
+		system = systemSingleTenantOld
+	}
+	return Detail{
+		kind: typeAuthorization,
+		json: `{"type":"` + typeAuthorization + `","practitioner_role":{"organization":{"identifier":{"system":"` + system +
+			`","type":"ENH","value":"` + value + `"}}}}`,
+	}, nil
+}
+
+const typeAuthorization = "helseid_authorization"
+
+func checkOrganization(organization Organization, tenancy Tenancy) error {
+	var errs []error
+	for _, part := range organization.parts() {
+		if part.number != "" && !orgnr.IsNumber(part.number) {
+			errs = append(errs, fmt.Errorf("%s organisation number: it must have nine digits", part.name))
+		}
+	}
+	switch {
+	case tenancy != "" && tenancy != SingleTenant && tenancy != MultiTenant:
+		errs = append(errs, fmt.Errorf("tenancy: use %q or %q", SingleTenant, MultiTenant))
+	case tenancy == SingleTenant && organization.Parent != "":
+		errs = append(errs, errors.New("parent organisation number: a single-tenant client names none, HelseID knows it from the registration"))
+	case tenancy == MultiTenant && organization.Parent == "":
+		errs = append(errs, errors.New("parent organisation number: a multi-tenant client must name the organisation that has delegated to it"))
+	case organization.IsZero():
+		errs = append(errs, errors.New("child organisation number: it is missing"))
+	}
+	return errors.Join(errs...)
+}
+
+// JournalIDDetail returns the detail of type nhn:sfm:journal-id, with which a
+// multi-tenant client names a journal in SFM (Sentral forskrivningsmodul). The
+// id is a UUID.
+func JournalIDDetail(id string) (Detail, error) {
+	if !isUUID(id) {
+		return Detail{}, errors.New("SFM journal id: it must be a UUID")
+	}
+	var value, detail jose.ObjectBuilder
+	value.String("journal_id", id)
+	detail.String("type", typeJournalID)
+	detail.Raw("value", string(value.Bytes()))
+	return Detail{kind: typeJournalID, json: string(detail.Bytes())}, nil
+}
+
+const typeJournalID = "nhn:sfm:journal-id"
+
+func isUUID(text string) bool {
+	if len(text) != 36 {
+		return false
+	}
+	for i := range len(text) {
+		c := text[i]
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F') {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,35 @@
+package helseid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrClock means that this machine's clock differs from HelseID's by more than
+// five seconds.
+var ErrClock = errors.New("the clock is off")
+
+// Check finds out at start-up what would go wrong later: HelseID cannot be
+// reached, the issuer is another, the key is not known, a scope is not granted,
+// the clock is off. It fetches the metadata and a token for each request, all
+// of which are kept for use. Without requests no token is fetched, and so the
+// key is not checked.
+//
+// The error joins everything found: test it with errors.Is and errors.As.
+func (c *Client) Check(ctx context.Context, requests ...TokenRequest) error {
+	var errs []error
+	if _, err := c.endpoint("token_endpoint"); err != nil {
+		return err // nothing else can succeed
+	}
+	if difference := c.metadata.ClockDifference(); difference.Abs() > maxClockDifference {
+		errs = append(errs, fmt.Errorf("%w: it differs from HelseID's by %v: synchronise it", ErrClock, difference.Abs().Round(time.Second)))
+	}
+	for _, request := range requests {
+		if _, err := c.Token(ctx, request); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

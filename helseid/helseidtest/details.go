@@ -1,0 +1,167 @@
+package helseidtest
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/orgnr"
+)
+
+const (
+	detailOrganization = "helseid_authorization"
+	detailJournalID    = "nhn:sfm:journal-id"
+	detailAttest       = "nhn:tillitsrammeverk:parameters"
+
+	systemMultiTenant     = "urn:oid:1.0.6523"
+	systemSingleTenant    = "urn:oid:2.16.578.1.12.4.1.4.101"
+	systemSingleTenantOld = "urn:oid:2.16.578.1.12.4.1.2.101"
+)
+
+// detailRefusal carries one of HelseID's own error numbers.
+func detailRefusal(number, description string) *refusal {
+	return &refusal{http.StatusBadRequest, "invalid_request", number + ": " + description}
+}
+
+// details turns the assertion's details into claims of the token.
+func (s *Server) details(client *Client, assertion jose.Object) (map[string]any, *refusal) {
+	claims := map[string]any{}
+	if client.MultiTenant {
+		claims[claimClientTenancy] = "multi-tenant"
+		claims[claimParent] = nil
+	}
+	list, refused := detailList(assertion)
+	if refused != nil {
+		return nil, refused
+	}
+	seen := map[string]bool{}
+	for _, detail := range list {
+		kind, _ := detail.Get("type").Text()
+		if seen[kind] {
+			return nil, detailRefusal("HID-1007", "a detail is repeated")
+		}
+		seen[kind] = true
+		var refused *refusal
+		switch kind {
+		case detailOrganization:
+			refused = organizationClaims(client, detail, claims)
+		case detailJournalID:
+			refused = journalClaim(client, detail, claims)
+		case detailAttest:
+			refused = s.attestClaim(detail, claims)
+		default:
+			refused = detailRefusal("HID-1007", "the type of a detail is not known")
+		}
+		if refused != nil {
+			return nil, refused
+		}
+	}
+	if client.MultiTenant && !seen[detailOrganization] {
+		return nil, detailRefusal("HID-1007", "a multi-tenant client names no organisation")
+	}
+	return claims, nil
+}
+
+// detailList reads one detail or several, under the claim's new name or its old
+// one.
+func detailList(assertion jose.Object) ([]jose.Object, *refusal) {
+	value := assertion.Get("assertion_details")
+	if value.Absent() {
+		value = assertion.Get("authorization_details")
+	}
+	if value.Absent() {
+		return nil, nil
+	}
+	if detail, ok := value.Object(); ok {
+		return []jose.Object{detail}, nil
+	}
+	values, ok := value.Array()
+	if !ok || len(values) == 0 {
+		return nil, detailRefusal("HID-1007", "the details are neither an object nor an array of some")
+	}
+	details := make([]jose.Object, len(values))
+	for i := range values {
+		if details[i], ok = values[i].Object(); !ok {
+			return nil, detailRefusal("HID-1007", "a detail is not an object")
+		}
+	}
+	return details, nil
+}
+
+func organizationClaims(client *Client, detail jose.Object, claims map[string]any) *refusal {
+	role, _ := detail.Get("practitioner_role").Object()
+	organization, _ := role.Get("organization").Object()
+	identifier, _ := organization.Get("identifier").Object()
+	system, _ := identifier.Get("system").Text()
+	value, _ := identifier.Get("value").Text()
+	if kind, _ := identifier.Get("type").Text(); kind != "ENH" {
+		return detailRefusal("HID-1007", "the type of the identifier is not ENH")
+	}
+	switch system {
+	case systemMultiTenant:
+		return multiTenantClaims(client, value, claims)
+	case systemSingleTenant, systemSingleTenantOld:
+		return singleTenantClaims(client, value, claims)
+	}
+	return detailRefusal("HID-1007", "the system of the identifier is not known")
+}
+
+func multiTenantClaims(client *Client, value string, claims map[string]any) *refusal {
+	parent, child, _ := strings.Cut(strings.TrimPrefix(value, "NO:ORGNR:"), ":")
+	switch {
+	case !client.MultiTenant:
+		return detailRefusal("HID-1005", "the client may not pass parent numbers")
+	case !strings.HasPrefix(value, "NO:ORGNR:"):
+		return detailRefusal("HID-1007", "the value does not start with NO:ORGNR:")
+	case !orgnr.IsNumber(parent) || child != "" && !orgnr.IsNumber(child):
+		return detailRefusal("HID-1004", "an organisation number must have nine digits")
+	case !slices.Contains(client.Delegations, parent):
+		return detailRefusal("HID-1001", "the parent number is not whitelisted for the client")
+	}
+	claims[claimParent] = parent
+	claims[claimSupplier] = client.ParentOrganization
+	if child != "" {
+		claims[claimChild] = child
+	}
+	return nil
+}
+
+func singleTenantClaims(client *Client, child string, claims map[string]any) *refusal {
+	switch {
+	case client.MultiTenant:
+		return detailRefusal("HID-1006", "a multi-tenant client must pass the parent number too")
+	case !orgnr.IsNumber(child):
+		return detailRefusal("HID-1004", "an organisation number must have nine digits")
+	case !slices.Contains(client.ChildOrganizations, child):
+		return detailRefusal("HID-1002", "the child number is not whitelisted for the client")
+	}
+	claims[claimChild] = child
+	return nil
+}
+
+func journalClaim(client *Client, detail jose.Object, claims map[string]any) *refusal {
+	value, _ := detail.Get("value").Object()
+	id, _ := value.Get("journal_id").Text()
+	if id == "" || !client.MultiTenant {
+		return detailRefusal("HID-1007", "the journal id is missing, or the client is not a multi-tenant one")
+	}
+	claims[detailJournalID] = id
+	return nil
+}
+
+// attestClaim completes an attest with the time of attestation.
+func (s *Server) attestClaim(detail jose.Object, claims map[string]any) *refusal {
+	attest := map[string]any{"toa": s.Now().Unix()}
+	for _, name := range []string{"practitioner", "care_relationship", "patients"} {
+		if value := detail.Get(name); !value.Absent() {
+			attest[name] = json.RawMessage(value.Raw())
+		}
+	}
+	if len(attest) < 3 {
+		return detailRefusal("HID-1007", "the attest lacks practitioner or care_relationship")
+	}
+	claims[detailAttest] = attest
+	return nil
+}

@@ -1,0 +1,31 @@
+package helseid
+
+import (
+	"context"
+
+	"golang.org/x/oauth2"
+)
+
+// OAuth2 returns the source as an oauth2.TokenSource, for libraries that take
+// one. Its Token method uses ctx.
+//
+// It is not fit for oauth2.NewClient and oauth2.Transport: they send the token
+// without a proof, and an API refuses it. Use Client.HTTPClient for calls, or
+// Client.Authorize.
+func (s *TokenSource) OAuth2(ctx context.Context) oauth2.TokenSource {
+	return oauth2Source{ctx, s}
+}
+
+type oauth2Source struct {
+	ctx    context.Context
+	source *TokenSource
+}
+
+// Token implements oauth2.TokenSource.
+func (s oauth2Source) Token() (*oauth2.Token, error) {
+	token, err := s.source.Token(s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &oauth2.Token{AccessToken: token.Access.Reveal(), TokenType: token.Type, Expiry: token.Expiry}, nil
+}

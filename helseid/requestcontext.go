@@ -1,0 +1,47 @@
+package helseid
+
+import (
+	"context"
+
+	"github.com/helseid-go/sdk/clientassertion"
+)
+
+type (
+	tokenRequestKey struct{}
+	organizationKey struct{}
+)
+
+// WithTokenRequest returns a context whose API calls use this token request in
+// place of the one that was given to HTTPClient. It is the only request for
+// Client.Authorize. An organisation that ForOrganization has set stays.
+func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context {
+	return context.WithValue(ctx, tokenRequestKey{}, request)
+}
+
+// ForOrganization returns a context whose API calls, and tokens, are for this
+// organisation: with a parent for a multi-tenant client, where the child may be
+// empty; with a child alone for a single-tenant one. One *http.Client so serves
+// all the organisations of a vendor.
+func ForOrganization(ctx context.Context, parent, child string) context.Context {
+	return context.WithValue(ctx, organizationKey{}, clientassertion.Organization{Parent: parent, Child: child})
+}
+
+// sourceFor returns the token source that a context asks for, which is base
+// unless the context says otherwise. What comes from the context is resolved
+// here: a shared token request carries nobody's context.
+func (c *Client) sourceFor(ctx context.Context, base *TokenSource) *TokenSource {
+	request, replaced := ctx.Value(tokenRequestKey{}).(TokenRequest)
+	organization, composed := ctx.Value(organizationKey{}).(clientassertion.Organization)
+	switch {
+	case !replaced && !composed:
+		return base
+	case !replaced && base.err != nil:
+		return base
+	case !replaced:
+		request = base.request.original
+	}
+	if composed {
+		request.Organization = organization
+	}
+	return c.TokenSource(request)
+}

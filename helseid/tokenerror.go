@@ -1,0 +1,121 @@
+package helseid
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// TokenError is HelseID's answer that it gives no token (RFC 6749 section
+// 5.2). Find it with errors.As.
+type TokenError struct {
+	// Code is the OAuth error code, for instance "invalid_client".
+	Code string
+
+	// Description is HelseID's explanation, cut to 300 characters, with anything
+	// that looks like a token or a national identity number taken out. It may be
+	// empty.
+	Description string
+
+	// HID is HelseID's own number for the error, such as "HID-1001", or "".
+	HID string
+
+	// StatusCode is the HTTP status of the answer.
+	StatusCode int
+
+	// Temporary reports that a later attempt may succeed without any change.
+	Temporary bool
+
+	// ClockDifference is how far this machine's clock is ahead of HelseID's, or
+	// behind if it is negative. It is set when it is more than five seconds and
+	// the error is one that a wrong clock causes.
+	ClockDifference time.Duration
+}
+
+// Error tells what HelseID answered and what to do about it.
+func (e *TokenError) Error() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "HelseID gave no token: %s (status %d)", e.Code, e.StatusCode)
+	if e.Description != "" {
+		fmt.Fprintf(&text, ": %s", e.Description)
+	}
+	if advice := e.Advice(); advice != "" {
+		fmt.Fprintf(&text, ": %s", advice)
+	}
+	return text.String()
+}
+
+// Is makes a temporary TokenError an ErrUnavailable.
+func (e *TokenError) Is(target error) bool { return target == ErrUnavailable && e.Temporary }
+
+// Advice says what to do about the error, or "" if that is not known.
+func (e *TokenError) Advice() string {
+	if e.ClockDifference != 0 {
+		side := "ahead of"
+		if e.ClockDifference < 0 {
+			side = "behind"
+		}
+		return fmt.Sprintf("this machine's clock is %v %s HelseID's: synchronise it", e.ClockDifference.Abs().Round(time.Second), side)
+	}
+	if advice, ok := hidAdvice[e.HID]; ok {
+		return advice
+	}
+	return codeAdvice[e.Code]
+}
+
+var codeAdvice = map[string]string{
+	"invalid_client": "check the client id, that the public key is registered in HelseID Selvbetjening and not expired, and the " +
+		"machine's clock; a new client or key takes up to 20 seconds to be known",
+	"invalid_scope":          "check the spelling, that the scope is granted to the client, and that no identity scope is asked for by a system",
+	"invalid_dpop_proof":     "check the machine's clock",
+	"use_dpop_nonce":         "HelseID demanded another nonce right after giving one: try again",
+	"unauthorized_client":    "the client is not registered for this grant type",
+	"unsupported_grant_type": "the client is not registered for this grant type",
+	"invalid_target":         "check the resource: it is the short name of an API",
+	"invalid_grant":          "the credential has expired or been used before: log in again",
+	"access_denied":          "HelseID refuses the details: an attest must be in the request object or in the assertion, not in both",
+}
+
+// hidAdvice follows HelseID's list of error numbers and its page on delegation
+// to a data processor.
+var hidAdvice = map[string]string{
+	"HID-1001": "the parent organisation has not delegated to the supplier: its main unit must do so in Altinn, with the service " +
+		`"La din databehandler innhente helseopplysninger på dine vegne (HelseID)" to the supplier's organisation number, logged in ` +
+		"more strongly than with MinID; it takes up to an hour to be known",
+	"HID-1002": "the child organisation is not on the client's whitelist: add it in HelseID Selvbetjening",
+	"HID-1003": "a whitelist of children under the parent leaves this child out: remove that whitelist",
+	"HID-1004": "an organisation number has nine digits",
+	"HID-1005": "the client may not name parent organisations: it is not a multi-tenant client",
+	"HID-1006": "the client may not name child organisations",
+	"HID-1007": "the details do not follow HelseID's specification",
+	"HID-1008": "a client with a shared secret may not name organisations",
+	"HID-1009": "an organisation may not be named in the assertion of the code grant: name it when the token is refreshed",
+	"HID-1010": "the client's registration contradicts itself: static claims and an enterprise certificate",
+}
+
+var hidNumber = regexp.MustCompile(`\bHID-[0-9]{4}\b`)
+
+func temporaryStatus(status int) bool {
+	return status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
+}
+
+// maxClockDifference is what HelseID's time checks forgive, as far as its
+// samples tell.
+const maxClockDifference = 5 * time.Second
+
+// clockDifference is how far this machine is ahead of the server that wrote the
+// header Date at about the given time, or zero if it cannot be told or is
+// small.
+func clockDifference(header http.Header, at time.Time) time.Duration {
+	date, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	difference := at.Sub(date)
+	if difference.Abs() <= maxClockDifference {
+		return 0
+	}
+	return difference
+}
