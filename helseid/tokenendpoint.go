@@ -134,9 +134,12 @@ func (c *Client) tokenAttempt(ctx context.Context, endpoint *url.URL, nonce stri
 	start := time.Now()
 	result, err := c.sendTokenRequest(request)
 	c.emit(Event{Kind: EventRoundTrip, Status: result.status, Duration: time.Since(start), Err: err})
+	if errors.Is(err, httpx.ErrTooLarge) {
+		return answer{}, fmt.Errorf("token endpoint: %w: %w", ErrInvalidResponse, err)
+	}
 	if err != nil {
 		err = fmt.Errorf("token endpoint: %w: %w", ErrUnavailable, err)
-		return answer{}, &attemptError{err: err, retry: ctx.Err() == nil && !errors.Is(err, httpx.ErrTooLarge)}
+		return answer{}, &attemptError{err: err, retry: ctx.Err() == nil}
 	}
 	c.nonces.Observe(endpoint, result.header)
 	return result, nil

@@ -38,18 +38,33 @@ const (
 	ReasonTime      Reason = "token_times"
 )
 
+// The further reasons why an ID token is refused.
+const (
+	ReasonNonce           Reason = "id_token_nonce"
+	ReasonSubject         Reason = "id_token_subject"
+	ReasonAuthorizedParty Reason = "id_token_azp"
+	ReasonTokenHash       Reason = "id_token_at_hash"
+	ReasonLoginAge        Reason = "id_token_auth_time"
+)
+
 var reasonTexts = map[Reason]string{
-	ReasonMalformed: "the access token is not a JWS in compact form with strict JSON",
-	ReasonTooLong:   "the access token is too long",
-	ReasonType:      "the access token's typ is not one of an access token",
-	ReasonAlgorithm: "the access token's alg is not that of the issuer's key",
-	ReasonKey:       "the access token is signed with a key that the issuer does not have",
-	ReasonSignature: "the access token's signature does not verify",
-	ReasonIssuer:    "the access token is from another issuer",
-	ReasonAudience:  "the access token is not for this API alone: ask for a token with this API as the only audience",
-	ReasonExpired:   "the access token has expired",
-	ReasonNotYet:    "the access token is not valid yet: check the clock",
-	ReasonTime:      "the access token's exp is missing, or one of its times is not a number",
+	ReasonMalformed: "the token is not a JWS in compact form with strict JSON",
+	ReasonTooLong:   "the token is too long",
+	ReasonType:      "the token's typ is not the one that is needed here",
+	ReasonAlgorithm: "the token's alg is not that of the issuer's key",
+	ReasonKey:       "the token is signed with a key that the issuer does not have",
+	ReasonSignature: "the token's signature does not verify",
+	ReasonIssuer:    "the token is from another issuer",
+	ReasonAudience:  "the token is not for the expected audience alone: ask for one with this API as its only audience",
+	ReasonExpired:   "the token has expired",
+	ReasonNotYet:    "the token is not valid yet: check the clock",
+	ReasonTime:      "the token's exp is missing, or one of its times is not a number",
+
+	ReasonNonce:           "the ID token's nonce is not the one of this login",
+	ReasonSubject:         "the ID token has no subject that is a person",
+	ReasonAuthorizedParty: "the ID token was issued to another client (azp)",
+	ReasonTokenHash:       "the ID token belongs to another access token (at_hash)",
+	ReasonLoginAge:        "the login is older than was asked for (auth_time)",
 }
 
 // Error tells which rule a token broke. Its text holds nothing of the token.

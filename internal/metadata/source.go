@@ -47,7 +47,7 @@ func CheckIssuer(issuer string) error {
 	if err != nil || u.Host == "" {
 		return errors.New("is not an absolute URL")
 	}
-	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil {
+	if strings.ContainsAny(issuer, "?#") || u.User != nil {
 		return errors.New("must have no query, fragment or user")
 	}
 	return httpx.CheckSecure(u)
@@ -128,6 +128,8 @@ func (s *Source) fetch(ctx context.Context) (*Document, error) {
 	location := s.issuer + wellKnownPath
 	resp, body, err := httpx.Get(ctx, s.client, location, policy)
 	switch {
+	case errors.Is(err, httpx.ErrTooLarge):
+		return nil, fmt.Errorf("metadata: %w: %s: %w", ErrInvalid, location, err)
 	case err != nil:
 		return nil, fmt.Errorf("metadata: %w: %w: check the issuer, the network and the proxy", ErrUnavailable, err)
 	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500:

@@ -24,10 +24,13 @@ const { values: flags } = parseArgs({
 const insecure = { [oauth.allowInsecureRequests]: true };
 const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512';
 
-// Nonces change every few calls; a client that is a little behind is still heard.
+// Nonces change every few calls; a client that is a little behind is still heard. "A little" must
+// be more than what ten calls at a time can do to each other: on a busy machine one call has been
+// overtaken by more than twenty others between its nonce and its arrival. It must also be less than
+// one run of fifty calls, or a client that keeps its first nonce for ever would not be noticed.
 const nonces = {
   every: 8,
-  keep: 3,
+  keep: 6,
   valid: [],
   calls: 0,
 

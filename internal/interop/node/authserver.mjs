@@ -1,15 +1,18 @@
 // The authorization server: npm oidc-provider, with a recorder and a fault injector in front.
 //
-//   node authserver.mjs --state FILE [--port N] [--nonces] [--lifetime SECONDS] [--with-parent]
+//   node authserver.mjs --state FILE [--port N] [--nonces] [--lifetime SECONDS] [--clients FILE]
+//                       [--jwks-path PATH] [--with-parent]
 //
-// Prints one line of JSON when it is ready. The state file holds the clients' private keys.
+// Prints one line of JSON when it is ready. The state file holds the clients' private keys. Its
+// signing keys are new at every start; --clients takes the clients from an earlier state file, so
+// that a server can be started again with new keys for the clients that it had.
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Faults } from './faults.mjs';
 import { control, exitWithParent, interceptAnswer, listen, readBody, sendJson } from './http.mjs';
-import { generateClients } from './keys.mjs';
-import { AUDIENCE, METADATA_PATH, SCOPES, TOKEN_PATH, makeProvider } from './provider.mjs';
+import { generateClients, readClients } from './keys.mjs';
+import { AUDIENCE, JWKS_PATH, METADATA_PATH, OTHER_AUDIENCE, SCOPES, TOKEN_PATH, makeProvider } from './provider.mjs';
 import { Recorder } from './recorder.mjs';
 
 const { values: flags } = parseArgs({
@@ -18,6 +21,8 @@ const { values: flags } = parseArgs({
     port: { type: 'string', default: '0' },
     nonces: { type: 'boolean', default: false },
     lifetime: { type: 'string', default: '600' },
+    clients: { type: 'string' },
+    'jwks-path': { type: 'string', default: JWKS_PATH },
     'with-parent': { type: 'boolean', default: false },
   },
 });
@@ -114,13 +119,14 @@ function withWrongIssuer(res) {
   });
 }
 
-const clients = await generateClients();
+const clients = flags.clients ? await readClients(flags.clients) : await generateClients();
 const issuer = await listen(Number(flags.port), (origin) => {
   const recorder = new Recorder(origin + TOKEN_PATH);
   const handle = makeProvider(origin, {
     clients,
     nonces: flags.nonces,
     lifetime: Number(flags.lifetime),
+    jwksPath: flags['jwks-path'],
     foreignNonces: () => faults.on('newnonce'),
   }).callback();
   const token = tokenEndpoint(recorder, handle);
@@ -130,10 +136,11 @@ const issuer = await listen(Number(flags.port), (origin) => {
     if (req.url.startsWith('/_control/')) {
       return control(req, res, body, { stats: () => recorder.stats(), reset: () => recorder.reset(), faults });
     }
-    recorder.request();
+    const { pathname } = new URL(req.url, origin);
+    recorder.request(pathname);
     // The stream has been read; oidc-provider looks here then, and parses the form itself.
     req.body = body;
-    switch (new URL(req.url, origin).pathname) {
+    switch (pathname) {
       case TOKEN_PATH:
         return token(req, res, body);
       case METADATA_PATH:
@@ -150,7 +157,9 @@ const issuer = await listen(Number(flags.port), (origin) => {
 fs.writeFileSync(flags.state, JSON.stringify({
   issuer,
   audience: AUDIENCE,
+  other_audience: OTHER_AUDIENCE,
   scopes: SCOPES,
+  jwks_path: flags['jwks-path'],
   clients: Object.fromEntries(clients.map(({ alg, id, privateJwk }) => [alg, { client_id: id, private_jwk: privateJwk }])),
 }), { mode: 0o600 });
 

@@ -1,5 +1,6 @@
 // Keys: made anew at every start, so that no private key is ever in the repository.
 import * as crypto from 'node:crypto';
+import * as fs from 'node:fs';
 import { calculateJwkThumbprint } from 'jose';
 
 // Node 20 can hang for ever when a freshly generated key is exported as a JWK while the garbage
@@ -26,20 +27,26 @@ const CLIENTS = [
   { alg: 'ES384', type: 'ec', options: { namedCurve: 'P-384' } },
 ];
 
-// One client per algorithm: what the server registers, and the private key as its owner holds it.
+// What the server registers, and the private key as its owner holds it.
+async function makeClient(alg, id, privateJwk) {
+  // The owner of a bare key may send no kid or the key's thumbprint; this serves both.
+  const kid = privateJwk.kid ?? await calculateJwkThumbprint(privateJwk);
+  return { alg, id, privateJwk, publicJwk: { ...publicJwk(privateJwk), alg, use: 'sig', kid } };
+}
+
+// One client per algorithm.
 export async function generateClients() {
   const clients = [];
   for (const { alg, type, options, bare } of CLIENTS) {
     const jwk = generatePrivateJwk(type, options);
-    // The owner of a bare key may send no kid or the key's thumbprint; this serves both.
-    const kid = bare ? await calculateJwkThumbprint(jwk) : crypto.randomBytes(16).toString('hex');
-    const names = { alg, use: 'sig', kid };
-    clients.push({
-      alg,
-      id: crypto.randomUUID(),
-      privateJwk: bare ? jwk : { ...jwk, ...names },
-      publicJwk: { ...publicJwk(jwk), ...names },
-    });
+    const names = { alg, use: 'sig', kid: crypto.randomBytes(16).toString('hex') };
+    clients.push(await makeClient(alg, crypto.randomUUID(), bare ? jwk : { ...jwk, ...names }));
   }
   return clients;
+}
+
+// The clients of an earlier server, from its state file.
+export async function readClients(file) {
+  const { clients } = JSON.parse(fs.readFileSync(file));
+  return Promise.all(Object.entries(clients).map(([alg, { client_id: id, private_jwk: jwk }]) => makeClient(alg, id, jwk)));
 }

@@ -7,6 +7,8 @@ import ServerChallenge from './node_modules/oidc-provider/lib/helpers/challenge.
 import { generatePrivateJwk } from './keys.mjs';
 
 export const AUDIENCE = 'nhn:interop-api';
+// Another API that takes the same scopes: a token for it differs in nothing but its audience.
+export const OTHER_AUDIENCE = 'nhn:interop-other-api';
 export const SCOPES = ['nhn:interop-api/read', 'nhn:interop-api/write'];
 export const JWKS_PATH = '/.well-known/openid-configuration/jwks';
 export const METADATA_PATH = '/.well-known/openid-configuration';
@@ -61,7 +63,7 @@ function assertAssertion(issuer) {
 // An API, and which scopes it knows. Unlike oidc-provider, which drops scopes it does not know,
 // HelseID refuses them, identity scopes included; no scope at all means every scope of the client.
 function getResourceServerInfo(ctx, resource) {
-  if (resource !== AUDIENCE) {
+  if (resource !== AUDIENCE && resource !== OTHER_AUDIENCE) {
     throw new errors.InvalidTarget();
   }
   ctx.oidc.params.scope ??= SCOPES.join(' ');
@@ -78,7 +80,7 @@ function getResourceServerInfo(ctx, resource) {
 }
 
 // `foreignNonces` tells whether the server in front has taken over the nonces.
-export function makeProvider(issuer, { clients, nonces, lifetime, foreignNonces }) {
+export function makeProvider(issuer, { clients, nonces, lifetime, jwksPath, foreignNonces }) {
   const { checkChallenge } = ServerChallenge.prototype;
   ServerChallenge.prototype.checkChallenge = function check(nonce) {
     return foreignNonces() || checkChallenge.call(this, nonce);
@@ -120,7 +122,7 @@ export function makeProvider(issuer, { clients, nonces, lifetime, foreignNonces 
     routes: {
       authorization: '/connect/authorize',
       end_session: '/connect/endsession',
-      jwks: JWKS_PATH,
+      jwks: jwksPath,
       pushed_authorization_request: '/connect/par',
       token: TOKEN_PATH,
       userinfo: '/connect/userinfo',

@@ -20,6 +20,7 @@ export class Recorder {
   reset() {
     this.#now = {
       requests: 0, // of any kind, at any path
+      paths: {}, // how many at each
       token_requests: 0,
       answers: {},
       scopes: [], // the parameter of each token request, null where it was left out
@@ -39,8 +40,9 @@ export class Recorder {
     };
   }
 
-  request() {
+  request(path) {
     this.#now.requests++;
+    this.#now.paths[path] = (this.#now.paths[path] ?? 0) + 1;
   }
 
   answer(name) {

@@ -6,28 +6,11 @@ import * as fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { importJWK } from 'jose';
 import * as oauth from 'oauth4webapi';
+import { discover, insecure, privateKeyJwt, withNonce } from './caller.mjs';
 
 const { values: flags } = parseArgs({ options: { state: { type: 'string' }, api: { type: 'string' } } });
 const state = JSON.parse(fs.readFileSync(flags.state));
-const issuer = new URL(state.issuer);
-const insecure = { [oauth.allowInsecureRequests]: true };
-const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, insecure));
-
-function privateKeyJwt(key) {
-  return oauth.PrivateKeyJwt(key, {
-    [oauth.modifyAssertion]: (header) => Object.assign(header, { typ: 'client-authentication+jwt' }),
-  });
-}
-
-// The first attempt may be answered with a nonce, which the DPoP handle remembers.
-async function withNonce(attempt) {
-  try {
-    return await attempt();
-  } catch (err) {
-    if (!oauth.isDPoPNonceError(err)) throw err;
-    return attempt();
-  }
-}
+const as = await discover(state);
 
 async function check(alg, { client_id: clientId, private_jwk: jwk }) {
   const client = { client_id: clientId };

@@ -1,0 +1,153 @@
+package tokenvalidation
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/jwks"
+	"github.com/helseid-go/sdk/internal/metadata"
+)
+
+// IDTokenConfig says which ID tokens to accept.
+type IDTokenConfig struct {
+	// Issuer is HelseID's issuer identifier. Required.
+	Issuer string
+
+	// ClientID is the client that logs users in; it must be the only audience.
+	// Required.
+	ClientID string
+
+	// HTTPClient fetches HelseID's metadata and keys. Nil means a client that
+	// takes the proxy from the environment.
+	HTTPClient *http.Client
+}
+
+// IDTokenValidator validates HelseID's ID tokens for one client. It is safe for
+// concurrent use.
+type IDTokenValidator struct {
+	validator Validator
+}
+
+// NewIDToken checks the configuration and makes no network call.
+func NewIDToken(config IDTokenConfig) (*IDTokenValidator, error) {
+	var errs []error
+	issuer := metadata.NormalIssuer(config.Issuer)
+	if err := metadata.CheckIssuer(issuer); err != nil {
+		errs = append(errs, fmt.Errorf("field Issuer: %w", err))
+	}
+	if strings.TrimSpace(config.ClientID) == "" {
+		errs = append(errs, errors.New("field ClientID is required"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	client := config.HTTPClient
+	if client == nil {
+		client = &http.Client{Transport: httpx.NewTransport()}
+	}
+	return &IDTokenValidator{Validator{
+		issuer:   issuer,
+		audience: config.ClientID,
+		// HelseID's ID tokens have the type JWT. OpenID Connect does not demand
+		// one, and any other type means that the token is not an ID token.
+		types:  []string{"jwt", ""},
+		leeway: int64(DefaultLeeway / time.Second),
+		keys:   jwks.New(metadata.NewSource(issuer, client), client),
+		now:    time.Now,
+	}}, nil
+}
+
+// Close ends a fetch of keys that is under way.
+func (v *IDTokenValidator) Close() { v.validator.Close() }
+
+// IDTokenExpectation says which login an ID token must be of.
+type IDTokenExpectation struct {
+	// Nonce is the nonce of the login. Empty means that there was none, as after
+	// a refresh; a nonce that the token then has is not looked at.
+	Nonce string
+
+	// AccessToken is the access token that came with it: a token with at_hash
+	// must have its hash.
+	AccessToken string
+
+	// MaxAge is how old the login may be. Zero means any age.
+	MaxAge time.Duration
+}
+
+// IDClaims is what a valid ID token says.
+type IDClaims struct {
+	// User is the person who has logged in.
+	User User
+
+	// IssuedAt and Expiry are iat and exp.
+	IssuedAt, Expiry time.Time
+
+	// Malformed names the claims that are left out because they are of a wrong
+	// type.
+	Malformed []string
+
+	object jose.Object
+}
+
+// Validate checks an ID token by the rules of OpenID Connect Core section
+// 3.1.3.7 and of HelseID's page on the matter. The error is an *Error, which is
+// an ErrInvalidToken, or wraps ErrUnavailable.
+func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected IDTokenExpectation) (*IDClaims, error) {
+	object, err := v.validator.verify(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if object.Get("iat").Absent() {
+		return nil, refuse(ReasonTime)
+	}
+	if subject, ok := object.Get("sub").Text(); !ok || subject == "" {
+		return nil, refuse(ReasonSubject)
+	}
+	if value := object.Get("azp"); !value.Absent() {
+		if party, ok := value.Text(); !ok || party != v.validator.audience {
+			return nil, refuse(ReasonAuthorizedParty)
+		}
+	}
+	if expected.Nonce != "" {
+		if nonce, ok := object.Get("nonce").Text(); !ok || nonce != expected.Nonce {
+			return nil, refuse(ReasonNonce)
+		}
+	}
+	if value := object.Get("at_hash"); !value.Absent() && expected.AccessToken != "" {
+		if hash, ok := value.Text(); !ok || hash != accessTokenHash(expected.AccessToken) {
+			return nil, refuse(ReasonTokenHash)
+		}
+	}
+	if expected.MaxAge > 0 {
+		at, ok := object.Get("auth_time").Seconds()
+		if !ok || v.validator.now().Unix()-at > int64(expected.MaxAge/time.Second)+v.validator.leeway {
+			return nil, refuse(ReasonLoginAge)
+		}
+	}
+	claims := decodeClaims(object)
+	if claims.User == nil {
+		return nil, refuse(ReasonSubject)
+	}
+	return &IDClaims{
+		User:      *claims.User,
+		IssuedAt:  claims.IssuedAt,
+		Expiry:    claims.Expiry,
+		Malformed: claims.Malformed,
+		object:    object,
+	}, nil
+}
+
+// accessTokenHash is the value of at_hash for HelseID's RS256 (OpenID Connect
+// Core section 3.1.3.6): the left half of the SHA-256.
+func accessTokenHash(token string) string {
+	digest := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(digest[:len(digest)/2])
+}
