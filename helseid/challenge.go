@@ -54,43 +54,48 @@ type challengeScanner struct {
 	text string
 }
 
+// challenge reads scheme [ 1*SP ( token68 / #auth-param ) ]. One that does not
+// fit ends the reading of its field.
 func (s *challengeScanner) challenge() (challenge, bool) {
 	s.skip(" \t,")
 	scheme := s.token()
 	if scheme == "" {
 		return challenge{}, false
 	}
+	if s.text != "" && !strings.Contains(" \t,", s.text[:1]) {
+		s.text = ""
+		return challenge{}, false
+	}
 	found := challenge{scheme: strings.ToLower(scheme), parameters: map[string]string{}}
-	s.skip(" \t")
+	if s.skip(" \t"); s.token68() {
+		return found, true
+	}
 	for {
 		before := s.text
 		s.skip(" \t,")
 		name := s.token()
 		s.skip(" \t")
-		if name == "" || !s.consume('=') || strings.HasPrefix(s.text, "=") {
-			// Not name=value: the scheme of the next challenge, or a token68.
-			s.text = before
-			s.token68()
+		if name == "" || !s.consume('=') {
+			s.text = before // the scheme of the next challenge, or the end
 			return found, true
 		}
 		s.skip(" \t")
 		value, ok := s.value()
-		if !ok {
-			s.text = ""
-			return found, false
-		}
 		name = strings.ToLower(name)
-		if _, duplicate := found.parameters[name]; duplicate {
+		_, duplicate := found.parameters[name]
+		if !ok || duplicate {
 			s.text = ""
-			return found, false
+			return challenge{}, false
 		}
 		found.parameters[name] = value
-		if s.skip(" \t"); s.text != "" && s.text[0] != ',' {
+		if s.skip(" \t"); !s.atSeparator() {
 			s.text = ""
 			return found, true
 		}
 	}
 }
+
+func (s *challengeScanner) atSeparator() bool { return s.text == "" || s.text[0] == ',' }
 
 func (s *challengeScanner) skip(set string) { s.text = strings.TrimLeft(s.text, set) }
 
@@ -112,15 +117,19 @@ func (s *challengeScanner) token() string {
 	return token
 }
 
-// token68 skips the credentials form that has padding instead of parameters.
-func (s *challengeScanner) token68() {
-	end := strings.IndexAny(s.text, " \t,")
-	if end < 0 {
-		end = len(s.text)
+// token68 skips the form of credentials that stands in place of parameters, if
+// that is what comes: characters and padding up to a comma or the end.
+func (s *challengeScanner) token68() bool {
+	rest := strings.TrimLeft(s.text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/")
+	if len(rest) == len(s.text) {
+		return false
 	}
-	if strings.HasSuffix(s.text[:end], "=") {
-		s.text = s.text[end:]
+	after := challengeScanner{strings.TrimLeft(rest, "=")}
+	if after.skip(" \t"); !after.atSeparator() {
+		return false
 	}
+	s.text = after.text
+	return true
 }
 
 func (s *challengeScanner) value() (string, bool) {

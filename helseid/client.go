@@ -32,6 +32,8 @@ type Client struct {
 	outage      outage
 	slots       chan struct{} // one for each token request under way
 
+	ownTransport *http.Transport // nil if the caller has supplied a client
+
 	lifetime context.Context // ends with Close
 	end      context.CancelFunc
 	running  sync.WaitGroup
@@ -44,6 +46,11 @@ func New(config Config) (*Client, error) {
 	config, err := config.checked()
 	if err != nil {
 		return nil, err
+	}
+	var ownTransport *http.Transport
+	if config.HTTPClient == nil {
+		ownTransport = httpx.NewTransport()
+		config.HTTPClient = &http.Client{Transport: ownTransport}
 	}
 	assertions, err := clientassertion.New(clientassertion.Config{
 		ClientID: config.ClientID,
@@ -71,12 +78,14 @@ func New(config Config) (*Client, error) {
 		config:      config,
 		assertions:  assertions,
 		prover:      prover,
-		metadata:    metadata.NewSource(config.Issuer, backChannel),
+		metadata:    metadata.NewSource(config.Issuer, backChannel, "token_endpoint"),
 		backChannel: backChannel,
 		tokens:      tokenCache{capacity: config.MaxTokens},
 		slots:       make(chan struct{}, maxTokenFlights),
 		lifetime:    lifetime,
 		end:         end,
+
+		ownTransport: ownTransport,
 	}, nil
 }
 
@@ -87,6 +96,9 @@ func (c *Client) Close() {
 	c.end()
 	c.closing.Unlock()
 	c.running.Wait()
+	if c.ownTransport != nil {
+		c.ownTransport.CloseIdleConnections()
+	}
 }
 
 // begin registers work that Close waits for.

@@ -12,11 +12,13 @@ import (
 // logged or marshalled in any way it reads "[redacted]"; only Reveal gives the
 // value.
 type Secret struct {
-	value string
+	value redact.Hidden
 }
 
+func newSecret(text string) Secret { return Secret{redact.Hide(text)} }
+
 // Reveal returns the value.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string { return s.value.Reveal() }
 
 // String returns "[redacted]".
 func (s Secret) String() string { return redact.Placeholder }

@@ -2,7 +2,6 @@ package helseid
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -15,19 +14,11 @@ import (
 // HelseID's grow to some 4 KiB.
 const maxToken = 64 << 10
 
-// answer is a complete HTTP answer of the token endpoint.
-type answer struct {
-	at     time.Time // when it came
-	status int
-	header http.Header
-	body   []byte
-}
-
 // tokenError reads the answer as an OAuth error. Nothing of a body in another
 // form gets into the error.
 func (a answer) tokenError() error {
 	if a.status >= 300 && a.status < 400 {
-		return fmt.Errorf("%w: the token endpoint redirects (status %d), and credentials follow no redirect", ErrInvalidResponse, a.status)
+		return fmt.Errorf("%w: the endpoint redirects (status %d), and credentials follow no redirect", ErrInvalidResponse, a.status)
 	}
 	if object, err := jose.ParseObject(a.body); err == nil {
 		if code, ok := object.Get("error").Text(); ok && validErrorCode(code) {
@@ -50,7 +41,7 @@ func (a answer) tokenError() error {
 	if temporaryStatus(a.status) {
 		category = ErrUnavailable
 	}
-	return fmt.Errorf("%w: the token endpoint answered status %d with %d bytes of %s", category, a.status, len(a.body), httpx.MediaType(a.header))
+	return fmt.Errorf("%w: the endpoint answered status %d with %d bytes of %s", category, a.status, len(a.body), httpx.MediaType(a.header))
 }
 
 // validErrorCode accepts the characters of RFC 6749 section 5.2, in a length
@@ -100,7 +91,7 @@ func (a answer) parseToken(start time.Time, asked []string, thumbprint string) (
 	if !strings.EqualFold(tokenType, tokenTypeDPoP) {
 		return nil, fmt.Errorf("token_type is not DPoP although a proof was sent: a token that is not bound to the key is not used")
 	}
-	token := &Token{Access: Secret{access}, Type: tokenTypeDPoP}
+	token := &Token{Access: newSecret(access), Type: tokenTypeDPoP}
 	if value := object.Get("expires_in"); !value.Absent() {
 		seconds, ok := value.Seconds()
 		if !ok || seconds <= 0 {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
@@ -133,12 +134,19 @@ var errStaleConnection = errors.New("the server closed an idle connection")
 // send makes a proof and sends the request once.
 func (a *apiCall) send(token *Token, nonce string) (*http.Response, error) {
 	ctx := a.request.Context()
-	reused := false
-	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }}
+	var outgoing *http.Request
+	connections, reused := 0, false
 	if isRepeatable(a.request) {
-		ctx = httptrace.WithClientTrace(ctx, trace)
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+			reused = info.Reused
+			if connections++; connections > 1 {
+				// net/http repeats the request after all, see forbidSilentRepeat,
+				// and has not written it yet.
+				a.renewProof(ctx, outgoing, token, nonce)
+			}
+		}})
 	}
-	outgoing := a.request.Clone(ctx)
+	outgoing = a.request.Clone(ctx)
 	if a.sends > 0 && outgoing.Body != nil && outgoing.Body != http.NoBody {
 		body, err := a.request.GetBody()
 		if err != nil {
@@ -147,6 +155,9 @@ func (a *apiCall) send(token *Token, nonce string) (*http.Response, error) {
 		outgoing.Body = body
 	}
 	if err := a.client.authorize(ctx, outgoing, token, nonce); err != nil {
+		if a.sends > 0 && outgoing.Body != nil {
+			_ = outgoing.Body.Close()
+		}
 		return nil, err
 	}
 	a.forbidSilentRepeat(outgoing)
@@ -161,6 +172,14 @@ func (a *apiCall) send(token *Token, nonce string) (*http.Response, error) {
 		return nil, fmt.Errorf("%w: %w", errStaleConnection, err)
 	}
 	return nil, err
+}
+
+// renewProof gives a request that net/http repeats by itself a proof of its own.
+// Without one it is better that the API refuses it.
+func (a *apiCall) renewProof(ctx context.Context, outgoing *http.Request, token *Token, nonce string) {
+	if a.client.authorize(ctx, outgoing, token, nonce) != nil {
+		outgoing.Header.Del(dpop.HeaderName)
+	}
 }
 
 // authorize puts token and proof on a request.
@@ -220,6 +239,9 @@ func (s *TokenSource) checkDestination(request *http.Request) error {
 	if request.URL == nil {
 		return errors.New("helseid: the request has no URL")
 	}
+	if request.Method == http.MethodTrace {
+		return errors.New("helseid: a TRACE request must not carry credentials (RFC 9110 section 9.3.8)")
+	}
 	if err := httpx.CheckSecure(request.URL); err != nil {
 		return fmt.Errorf("helseid: the request gets no token: %w", err)
 	}
@@ -252,11 +274,22 @@ func firstURL(request *http.Request) *url.URL {
 
 // forbidSilentRepeat keeps net/http from sending a request again by itself when
 // a connection that it had kept open turns out to be closed: the proof would go
-// out twice. It repeats only what has no body or a GetBody. Such requests get
-// an empty body that is neither; nothing of it is visible in HTTP/1. HTTP/2
-// repeats only what the server declares unprocessed, so it is left alone.
+// out twice. It repeats requests that have no body or a GetBody if their method
+// is idempotent, which the empty body hides, or if they have an idempotency key,
+// which another spelling of the header's name hides. Neither is visible in
+// HTTP/1. HTTP/2 repeats only what the server declares unprocessed, so it is
+// left alone.
 func (a *apiCall) forbidSilentRepeat(outgoing *http.Request) {
-	if !isRepeatable(outgoing) || !a.client.protocols.mayBeHTTP1(outgoing.URL) {
+	if !a.client.protocols.mayBeHTTP1(outgoing.URL) {
+		return
+	}
+	for _, name := range idempotencyKeys {
+		if values, ok := outgoing.Header[name]; ok {
+			delete(outgoing.Header, name)
+			outgoing.Header[strings.ToLower(name)] = values
+		}
+	}
+	if !isIdempotent(outgoing.Method) {
 		return
 	}
 	outgoing.GetBody = nil
@@ -265,13 +298,21 @@ func (a *apiCall) forbidSilentRepeat(outgoing *http.Request) {
 	}
 }
 
+// idempotencyKeys are the headers that make net/http repeat any request.
+var idempotencyKeys = []string{"Idempotency-Key", "X-Idempotency-Key"}
+
 // isRepeatable says which requests net/http considers safe to repeat.
 func isRepeatable(request *http.Request) bool {
-	switch request.Method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+	return isIdempotent(request.Method) ||
+		slices.ContainsFunc(idempotencyKeys, func(name string) bool { return len(request.Header[name]) > 0 })
+}
+
+func isIdempotent(method string) bool {
+	switch method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions:
 		return true
 	}
-	return len(request.Header["Idempotency-Key"]) > 0 || len(request.Header["X-Idempotency-Key"]) > 0
+	return false
 }
 
 func isTimeout(err error) bool {

@@ -39,11 +39,11 @@ func Token(ctx context.Context) AccessToken {
 // AccessToken is a caller's access token. Printed, logged or marshalled in any
 // way it reads "[redacted]"; only Reveal gives the value.
 type AccessToken struct {
-	value string
+	value redact.Hidden
 }
 
 // Reveal returns the token.
-func (t AccessToken) Reveal() string { return t.value }
+func (t AccessToken) Reveal() string { return t.value.Reveal() }
 
 // String returns "[redacted]".
 func (t AccessToken) String() string { return redact.Placeholder }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -55,7 +56,7 @@ func (m *Middleware) authenticate(r *http.Request) (*caller, *dpop.Proof, *Probl
 	if err != nil {
 		return nil, nil, tokenProblem(err)
 	}
-	found := &caller{claims: claims, token: AccessToken{token}}
+	found := &caller{claims: claims, token: AccessToken{redact.Hide(token)}}
 	if problem := m.checkBinding(claims.Confirmation); problem != nil {
 		return found, nil, problem
 	}

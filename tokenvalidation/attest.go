@@ -188,7 +188,7 @@ func (d *attestDecoder) identifier(name string) Identifier {
 func (d *attestDecoder) person(name string) Person {
 	part := d.identifier(name)
 	return Person{
-		Number:    PersonalIdentityNumber{part.ID},
+		Number:    newPersonalIdentityNumber(part.ID),
 		Name:      part.Name,
 		System:    part.System,
 		Authority: part.Authority,

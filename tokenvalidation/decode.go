@@ -193,7 +193,7 @@ func (d *decoder) personalIdentityNumber() PersonalIdentityNumber {
 		d.wrong(claimPID)
 		return PersonalIdentityNumber{}
 	}
-	return PersonalIdentityNumber{text}
+	return newPersonalIdentityNumber(text)
 }
 
 func (d *decoder) hprNumber() HPRNumber {

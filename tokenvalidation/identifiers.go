@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/internal/orgnr"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // masked stands wherever a national identity number would have been printed.
@@ -16,21 +17,27 @@ const masked = "***********"
 // D-nummer). Printed, logged or marshalled in any way it reads "***********";
 // only Reveal gives the digits.
 type PersonalIdentityNumber struct {
-	value string
+	value redact.Hidden
+}
+
+func newPersonalIdentityNumber(digits string) PersonalIdentityNumber {
+	return PersonalIdentityNumber{redact.Hide(digits)}
 }
 
 // Reveal returns the eleven digits. Whoever reads them has duties under Normen,
 // the sector's code of conduct for information security.
-func (n PersonalIdentityNumber) Reveal() string { return n.value }
+func (n PersonalIdentityNumber) Reveal() string { return n.value.Reveal() }
 
 // IsZero reports that there is no number.
-func (n PersonalIdentityNumber) IsZero() bool { return n.value == "" }
+func (n PersonalIdentityNumber) IsZero() bool { return n.value == redact.Hidden{} }
 
 // Equal compares two numbers without revealing them.
-func (n PersonalIdentityNumber) Equal(other PersonalIdentityNumber) bool { return n == other }
+func (n PersonalIdentityNumber) Equal(other PersonalIdentityNumber) bool {
+	return n.Reveal() == other.Reveal()
+}
 
 func (n PersonalIdentityNumber) mask() string {
-	if n.value == "" {
+	if n.IsZero() {
 		return ""
 	}
 	return masked

@@ -60,7 +60,7 @@ func NewIDToken(config IDTokenConfig) (*IDTokenValidator, error) {
 		// one, and any other type means that the token is not an ID token.
 		types:  []string{"jwt", ""},
 		leeway: int64(DefaultLeeway / time.Second),
-		keys:   jwks.New(metadata.NewSource(issuer, client), client),
+		keys:   jwks.New(metadata.NewSource(issuer, client, "jwks_uri"), client),
 		now:    time.Now,
 	}}, nil
 }

@@ -110,7 +110,7 @@ func New(config Config) (*Validator, error) {
 	if client == nil {
 		client = &http.Client{Transport: httpx.NewTransport()}
 	}
-	keys := jwks.New(metadata.NewSource(issuer, client), client)
+	keys := jwks.New(metadata.NewSource(issuer, client, "jwks_uri"), client)
 	if config.Snapshot != nil {
 		if err := keys.Restore(config.Snapshot, issuer); err != nil {
 			return nil, fmt.Errorf("%w: field Snapshot: %w", ErrConfig, err)

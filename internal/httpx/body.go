@@ -6,6 +6,8 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // MaxBody bounds every answer that is read into memory.
@@ -48,5 +50,5 @@ func MediaType(header http.Header) string {
 	if err != nil || len(mediaType) > 100 {
 		return "no usable content type"
 	}
-	return mediaType
+	return redact.Text(mediaType)
 }

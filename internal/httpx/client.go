@@ -36,13 +36,28 @@ func Transport(client *http.Client) http.RoundTripper {
 }
 
 // NoRedirect returns a copy of the client that hands a redirect back as the
-// answer, and keeps no cookies: a redirect would carry the credential in the
-// request elsewhere.
+// answer, without its Location, and keeps no cookies: a redirect would carry the
+// credential in the request elsewhere, and net/http quotes a Location that it
+// cannot parse.
 func NoRedirect(client *http.Client) *http.Client {
 	clone := *client
 	clone.Jar = nil
-	clone.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	clone.CheckRedirect = nil
+	clone.Transport = withoutLocation{Transport(client)}
 	return &clone
+}
+
+type withoutLocation struct {
+	base http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t withoutLocation) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := t.base.RoundTrip(request)
+	if err == nil && response.StatusCode >= 300 && response.StatusCode < 400 {
+		response.Header.Del("Location")
+	}
+	return response, err
 }
 
 // GetPolicy bounds a Get.

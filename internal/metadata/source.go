@@ -60,8 +60,9 @@ func NormalIssuer(issuer string) string { return strings.TrimRight(issuer, "/") 
 // Source fetches the document on first use and keeps it for a day, and longer
 // while it cannot be renewed. A failed first fetch is not remembered.
 type Source struct {
-	issuer string
-	client *http.Client
+	issuer   string
+	client   *http.Client
+	required []string
 
 	flight  singleflight.Group
 	current atomic.Pointer[fetched]
@@ -78,9 +79,10 @@ type fetched struct {
 	renewAt  time.Time
 }
 
-// NewSource makes no network call.
-func NewSource(issuer string, client *http.Client) *Source {
-	return &Source{issuer: issuer, client: client}
+// NewSource makes no network call. A document without one of the required
+// endpoints is not kept.
+func NewSource(issuer string, client *http.Client, required ...string) *Source {
+	return &Source{issuer: issuer, client: client, required: required}
 }
 
 // Get returns the document. Callers share a fetch, and it runs with the context
@@ -141,6 +143,11 @@ func (s *Source) fetch(ctx context.Context) (*Document, error) {
 		s.clock.Store(int64(time.Since(date)))
 	}
 	document, err := Parse(body, s.issuer)
+	for _, name := range s.required {
+		if err == nil {
+			_, err = document.Endpoint(name)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("metadata: %s (%s): %w", location, httpx.MediaType(resp.Header), err)
 	}
