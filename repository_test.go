@@ -1,0 +1,185 @@
+package sdk_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/helseid-go/sdk"
+
+// goFiles returns the tree's Go files by package folder, without nested
+// modules.
+func goFiles(t *testing.T) map[string][]string {
+	t.Helper()
+	files := make(map[string][]string)
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == "testdata" || name != "." && isModule(name)):
+			return filepath.SkipDir
+		case strings.HasSuffix(name, ".go"):
+			folder := filepath.ToSlash(filepath.Dir(name))
+			files[folder] = append(files[folder], filepath.ToSlash(name))
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	return files
+}
+
+func isModule(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "go.mod"))
+	return err == nil
+}
+
+func isTest(file string) bool { return strings.HasSuffix(file, "_test.go") }
+
+// Every package tells what it is for, once: in doc.go, or at the top of a
+// program.
+func TestEveryPackageHasOneDocComment(t *testing.T) {
+	for folder, files := range goFiles(t) {
+		documented := 0
+		for _, file := range files {
+			if isTest(file) {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.PackageClauseOnly)
+			require.NoError(t, err)
+			if parsed.Doc != nil {
+				documented++
+			}
+		}
+		if !slices.ContainsFunc(files, func(file string) bool { return !isTest(file) }) {
+			continue
+		}
+		require.Equal(t, 1, documented, "package comments in %s", folder)
+	}
+}
+
+// Imports point one way. A package may import those of lower layers only.
+func TestImportsPointOneWay(t *testing.T) {
+	layers := [][]string{
+		{"internal/redact", "internal/orgnr", "internal/jose", "internal/httpx"},
+		{"internal/metadata"},
+		{"internal/jwks"},
+		{"clientassertion", "dpop", "tokenvalidation"},
+		{"helseid", "middleware"},
+		{"helseid/helseidtest"},
+		{"examples/quickstart", "examples/machine", "examples/api", "internal/interop", "internal/mutation"},
+	}
+	layerOf := make(map[string]int)
+	for i, packages := range layers {
+		for _, name := range packages {
+			layerOf[name] = i
+		}
+	}
+	// The packages of the lowest layers may know each other in this order.
+	inner := map[string][]string{"internal/httpx": {"internal/redact"}}
+	for folder, files := range goFiles(t) {
+		if folder == "." {
+			continue
+		}
+		layer, known := layerOf[folder]
+		require.True(t, known, "package %s has no place in the house", folder)
+		for _, file := range files {
+			if isTest(file) {
+				continue
+			}
+			for _, imported := range imports(t, file) {
+				if imported == "github.com/lestrrat-go/jwx/v3/jwk" || strings.HasPrefix(imported, "github.com/lestrrat-go/jwx") {
+					require.Equal(t, "internal/jose", folder, "%s imports %s", file, imported)
+				}
+				own, ok := strings.CutPrefix(imported, module+"/")
+				if !ok || slices.Contains(inner[folder], own) {
+					continue
+				}
+				require.Less(t, layerOf[own], layer, "%s imports %s", file, own)
+			}
+		}
+	}
+}
+
+func imports(t *testing.T, file string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	require.NoError(t, err)
+	names := make([]string, len(parsed.Imports))
+	for i, spec := range parsed.Imports {
+		names[i], err = strconv.Unquote(spec.Path.Value)
+		require.NoError(t, err)
+	}
+	return names
+}
+
+// Each row of docs/compliance.md names code and tests in backquotes, as
+// `folder/file.go: Identifier` and `folder: TestName`. What it names must exist.
+func TestComplianceNamesWhatExists(t *testing.T) {
+	document, err := os.ReadFile("docs/compliance.md")
+	require.NoError(t, err)
+	files := goFiles(t)
+	reference := regexp.MustCompile("`([a-z0-9/_.]+): ([A-Za-z0-9_.]+)`")
+	rows := 0
+	for line := range strings.Lines(string(document)) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| id") {
+			continue
+		}
+		rows++
+		references := reference.FindAllStringSubmatch(line, -1)
+		if strings.Contains(line, "| open") || strings.Contains(line, "| yours") {
+			continue
+		}
+		require.GreaterOrEqual(t, len(references), 2, "a row names code and a test: %s", line)
+		tested := false
+		for _, found := range references {
+			place, name := found[1], found[2]
+			if strings.HasSuffix(place, ".go") {
+				source, err := os.ReadFile(place)
+				require.NoError(t, err, "row: %s", line)
+				require.Contains(t, string(source), name[strings.LastIndex(name, ".")+1:], "%s in row: %s", place, line)
+				continue
+			}
+			tested = true
+			require.True(t, hasTest(t, files[path.Clean(place)], name), "no test %s in %s", name, place)
+		}
+		require.True(t, tested, "a row names a test: %s", line)
+	}
+	require.Greater(t, rows, 20)
+}
+
+func hasTest(t *testing.T, files []string, name string) bool {
+	t.Helper()
+	for _, file := range files {
+		if !isTest(file) {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		require.NoError(t, err)
+		if strings.Contains(string(source), "func "+name+"(") {
+			return true
+		}
+	}
+	return false
+}
+
+// The README has exactly two set-up commands, in its first code block.
+func TestReadmeHasTwoSetUpCommands(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(readme), "```sh\n")
+	require.True(t, found)
+	block, _, found := strings.Cut(rest, "```")
+	require.True(t, found)
+	require.Equal(t, []string{"go run ./examples/quickstart", "go test ./..."}, strings.Split(strings.TrimSpace(block), "\n"))
+}
