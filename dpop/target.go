@@ -2,8 +2,11 @@ package dpop
 
 import (
 	"errors"
+	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/helseid-go/sdk/internal/jose"
 )
 
 // targetURI is the htu of a request that net/http will send to u: scheme and
@@ -13,7 +16,7 @@ func targetURI(u *url.URL, host string) (string, error) {
 	if u == nil {
 		return "", errors.New("dpop: the URL is required")
 	}
-	scheme := strings.ToLower(u.Scheme)
+	scheme := jose.LowerASCII(u.Scheme)
 	if scheme != "https" && scheme != "http" {
 		return "", errors.New("dpop: the URL must be absolute, with https")
 	}
@@ -41,23 +44,30 @@ func targetURI(u *url.URL, host string) (string, error) {
 // IPv6 zone, which never goes over the wire.
 func canonicalHost(scheme, host string) (string, error) {
 	authority := url.URL{Host: host}
-	name, port := strings.ToLower(authority.Hostname()), authority.Port()
-	if name == "" {
+	name, port := jose.LowerASCII(authority.Hostname()), authority.Port()
+	switch {
+	case name == "":
 		return "", errors.New("dpop: the URL has no host")
-	}
-	for i := range len(name) {
-		if name[i] <= ' ' || name[i] > '~' {
-			return "", errors.New("dpop: the URL's host is not ASCII: write it in its xn-- form")
+	case strings.Contains(name, ":"):
+		address, err := netip.ParseAddr(name)
+		if err != nil || !strings.HasPrefix(host, "[") {
+			return "", errors.New("dpop: the URL's host is not an IPv6 address")
 		}
+		name = "[" + address.WithZone("").String() + "]"
+	case !isHostName(name):
+		return "", errors.New("dpop: the URL's host is not a name in ASCII: write it in its xn-- form")
 	}
-	if zone := strings.IndexByte(name, '%'); zone >= 0 {
-		name = name[:zone]
-	}
-	if strings.Contains(name, ":") {
-		name = "[" + name + "]"
+	if strings.Trim(port, "0123456789") != "" {
+		return "", errors.New("dpop: the URL's port is not a number")
 	}
 	if port == "" || scheme == "https" && port == "443" || scheme == "http" && port == "80" {
 		return name, nil
 	}
 	return name + ":" + port, nil
+}
+
+// isHostName accepts the characters of domain names and IPv4 addresses, and the
+// underscore, which internal names have.
+func isHostName(name string) bool {
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-._") == ""
 }

@@ -1,8 +1,10 @@
 package dpop
 
 import (
-	"net/url"
+	"fmt"
 	"strings"
+
+	"github.com/helseid-go/sdk/internal/jose"
 )
 
 // sameURI compares two URLs by RFC 3986 section 6.2.2 and 6.2.3, without query
@@ -10,10 +12,6 @@ import (
 // The path is case-sensitive, and its segments are compared as they are, dots
 // included: what the client signed must be what it asked for.
 func sameURI(a, b string) bool {
-	if a == b && !strings.ContainsAny(a, "?#%") {
-		_, ok := normalURI(a)
-		return ok
-	}
 	first, ok := normalURI(a)
 	if !ok {
 		return false
@@ -22,43 +20,56 @@ func sameURI(a, b string) bool {
 	return ok && first == second
 }
 
+// normalURI takes the text apart by hand: package url re-encodes a whole path
+// when a single character of it is unusual, and an encoded slash is then lost.
 func normalURI(text string) (string, bool) {
 	if len(text) > MaxProof {
 		return "", false
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.User != nil {
+	scheme, rest, ok := strings.Cut(text, "://")
+	scheme = jose.LowerASCII(scheme)
+	if !ok || scheme != "https" && scheme != "http" {
 		return "", false
 	}
-	target, err := targetURI(u, "")
+	if end := strings.IndexAny(rest, "?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	authority, path := rest, "/"
+	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+		authority, path = rest[:slash], rest[slash:]
+	}
+	host, err := canonicalHost(scheme, authority)
 	if err != nil {
 		return "", false
 	}
-	return normalEncoding(target)
+	path, ok = normalPath(path)
+	return scheme + "://" + host + path, ok
 }
 
-// normalEncoding decodes what needed no encoding and writes hex digits in upper
-// case (RFC 3986 sections 6.2.2.1 and 6.2.2.2).
-func normalEncoding(text string) (string, bool) {
-	if !strings.Contains(text, "%") {
-		return text, true
-	}
+// normalPath decodes what needed no encoding, writes hex digits in upper case
+// (RFC 3986 sections 6.2.2.1 and 6.2.2.2), and encodes what needed it.
+func normalPath(path string) (string, bool) {
 	var out strings.Builder
-	for i := 0; i < len(text); i++ {
-		if text[i] != '%' {
-			out.WriteByte(text[i])
-			continue
-		}
-		if i+2 >= len(text) || !isHex(text[i+1]) || !isHex(text[i+2]) {
+	for i := 0; i < len(path); i++ {
+		switch c := path[i]; {
+		case c == '%':
+			if i+2 >= len(path) || !isHex(path[i+1]) || !isHex(path[i+2]) {
+				return "", false
+			}
+			char := hexValue(path[i+1])<<4 | hexValue(path[i+2])
+			if isUnreserved(char) {
+				out.WriteByte(char)
+			} else {
+				out.WriteString(strings.ToUpper(path[i : i+3]))
+			}
+			i += 2
+		case c <= ' ' || c == 0x7f:
 			return "", false
+		case isUnreserved(c) || strings.IndexByte("/!$&'()*+,;=:@", c) >= 0:
+			out.WriteByte(c)
+		default:
+			fmt.Fprintf(&out, "%%%02X", c)
 		}
-		char := hexValue(text[i+1])<<4 | hexValue(text[i+2])
-		if isUnreserved(char) {
-			out.WriteByte(char)
-		} else {
-			out.WriteString(strings.ToUpper(text[i : i+3]))
-		}
-		i += 2
 	}
 	return out.String(), true
 }

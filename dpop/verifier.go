@@ -199,7 +199,7 @@ func (v *Verifier) Verify(ctx context.Context, proof string, expected Expectatio
 // headerKey checks the header and returns its key, which signs with nothing but
 // the header's algorithm.
 func (v *Verifier) headerKey(header jose.Object) (*jose.PublicKey, error) {
-	if typ, ok := header.Get("typ").Text(); !ok || !isProofType(typ) {
+	if typ, ok := header.Get("typ").Text(); !ok || jose.MediaType(typ) != headerType {
 		return nil, refuse(ReasonType)
 	}
 	algorithm, ok := header.Get("alg").Text()
@@ -220,13 +220,6 @@ func (v *Verifier) headerKey(header jose.Object) (*jose.PublicKey, error) {
 	return key, nil
 }
 
-// isProofType compares a media type: case does not matter, and the prefix
-// application/ may be written out (RFC 7515 section 4.1.9).
-func isProofType(typ string) bool {
-	typ = strings.ToLower(typ)
-	return strings.TrimPrefix(typ, "application/") == headerType
-}
-
 func (v *Verifier) checkClaims(payload []byte, expected Expectation) (*Proof, error) {
 	claims, err := jose.ParseObject(payload)
 	if err != nil {
@@ -236,7 +229,7 @@ func (v *Verifier) checkClaims(payload []byte, expected Expectation) (*Proof, er
 	if !ok || id == "" || len(id) > maxID {
 		return nil, refuse(ReasonID)
 	}
-	if htm, ok := claims.Get("htm").Text(); !ok || htm != expected.Method {
+	if htm, ok := claims.Get("htm").Text(); !ok || htm == "" || htm != expected.Method {
 		return nil, refuse(ReasonMethod)
 	}
 	htu, ok := claims.Get("htu").Text()
@@ -290,9 +283,10 @@ func (v *Verifier) checkTimes(claims jose.Object) (time.Time, error) {
 // request must not make two proofs of it.
 func (v *Verifier) checkFirstUse(ctx context.Context, proof *Proof) error {
 	use := Use{
-		Proof:  sha256.Sum256([]byte(proof.Thumbprint + "." + proof.ID)),
-		Key:    sha256.Sum256([]byte(proof.Thumbprint)),
-		Forget: proof.IssuedAt.Add(v.remember),
+		Proof: sha256.Sum256([]byte(proof.Thumbprint + "." + proof.ID)),
+		Key:   sha256.Sum256([]byte(proof.Thumbprint)),
+		// The store goes by the real time, whatever the verifier's clock says.
+		Forget: time.Now().Add(proof.IssuedAt.Add(v.remember).Sub(v.now())).Round(time.Second),
 	}
 	first, err := v.replay.Record(ctx, use)
 	if err != nil {

@@ -63,6 +63,9 @@ func (e *attemptError) Unwrap() error { return e.err }
 // cure. An answer that is not a success is an error.
 func (c *Client) exchange(ctx context.Context, request backChannelRequest) (answer, error) {
 	for try := 0; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return answer{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
 		result, err := c.roundTrips(ctx, request)
 		if err == nil {
 			return result, nil

@@ -22,11 +22,29 @@ type tokenCache struct {
 type cacheEntry struct {
 	token   atomic.Pointer[Token]
 	used    atomic.Int64 // Unix seconds
+	evicted atomic.Bool  // no longer in the cache: look the key up again
 	refused holdOff
 
 	mu        sync.Mutex
+	forgotten uint64    // how often Forget has emptied it
 	renewAt   time.Time // no background renewal before
 	droppedAt time.Time // when an API's refusal last emptied it
+}
+
+// forgets is how often the entry has been emptied by Forget.
+func (e *cacheEntry) forgets() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.forgotten
+}
+
+// keep stores a token, unless it was asked for before the last Forget.
+func (e *cacheEntry) keep(token *Token, forgets uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.forgotten == forgets {
+		e.token.Store(token)
+	}
 }
 
 // touch notes that the entry is in use, at most once a second so that busy
@@ -35,6 +53,20 @@ func (e *cacheEntry) touch(now time.Time) {
 	if seconds := now.Unix(); e.used.Load() != seconds {
 		e.used.Store(seconds)
 	}
+}
+
+// dropInterval bounds how often the refusals of an API can make the client
+// fetch a new token, and protects a token that is younger.
+const dropInterval = 30 * time.Second
+
+func (e *cacheEntry) drop(sent *Token, now time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now.Sub(sent.fetched) < dropInterval || now.Sub(e.droppedAt) < dropInterval || !e.token.CompareAndSwap(sent, nil) {
+		return false
+	}
+	e.droppedAt = now
+	return true
 }
 
 func (c *tokenCache) entry(key cacheKey) *cacheEntry {
@@ -78,14 +110,20 @@ func (c *tokenCache) evict() {
 			break
 		}
 	}
+	oldest.evicted.Store(true)
 	delete(c.entries, oldestKey)
 }
 
-// forget empties the entry of a key, if there is one.
+// forget empties the entry of a key, if there is one, also of a token that is on
+// its way.
 func (c *tokenCache) forget(key cacheKey) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if entry, ok := c.entries[key]; ok {
+		entry.mu.Lock()
+		defer entry.mu.Unlock()
+		entry.forgotten++
 		entry.token.Store(nil)
+		c.flights.Forget(string(key[:]))
 	}
 }

@@ -3,6 +3,7 @@ package helseid
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/helseid-go/sdk/clientassertion"
@@ -17,16 +18,17 @@ const maxConfigFile = 1 << 20
 // version control and readable by the service alone. Errors wrap ErrConfig and
 // never quote the file.
 func LoadConfig(path string) (Config, error) {
-	info, err := os.Stat(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("%w: %w: is the path right?", ErrConfig, err)
 	}
-	if info.Size() > maxConfigFile {
-		return Config{}, fmt.Errorf("%w: %s is larger than 1 MiB: it is no client configuration", ErrConfig, path)
-	}
-	data, err := os.ReadFile(path)
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxConfigFile+1))
 	if err != nil {
 		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if len(data) > maxConfigFile {
+		return Config{}, fmt.Errorf("%w: %s is larger than 1 MiB: it is no client configuration", ErrConfig, path)
 	}
 	config, err := ParseConfig(data)
 	if err != nil {

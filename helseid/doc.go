@@ -52,8 +52,10 @@
 //
 // HelseID's refusals are *TokenError, found with errors.As. Everything else
 // wraps one of the package's error variables; test for them with errors.Is. No
-// error holds a token, an assertion, a proof, a key or a national identity
-// number, so errors can be logged as they are.
+// error of this package holds a token, an assertion, a proof, a key or a
+// national identity number. But net/http quotes the URL of a failed request with
+// its query: keep personal data out of URLs, or take the *url.Error apart before
+// you log it, as examples/machine does.
 //
 // # Testing
 //

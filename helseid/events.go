@@ -2,6 +2,7 @@ package helseid
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -52,9 +53,23 @@ type Event struct {
 }
 
 func (c *Client) emit(event Event) {
-	if c.config.OnEvent != nil {
-		c.config.OnEvent(event)
+	if c.config.OnEvent == nil {
+		return
 	}
+	event.Err = withoutDescription(event.Err)
+	c.config.OnEvent(event)
+}
+
+// withoutDescription leaves out what HelseID wrote in a refusal: it may name an
+// organisation.
+func withoutDescription(err error) error {
+	var refusal *TokenError
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	bare := *refusal
+	bare.Description = ""
+	return &bare
 }
 
 // logToken tells of a token that was fetched.
@@ -68,5 +83,6 @@ func (c *Client) logToken(ctx context.Context, token *Token, took time.Duration)
 
 // logRetry tells of a request to HelseID that is made anew.
 func (c *Client) logRetry(ctx context.Context, err error, wait time.Duration) {
-	c.config.Logger.WarnContext(ctx, "a request to HelseID failed and is made anew", slog.Duration("wait", wait), slog.Any("error", err))
+	c.config.Logger.WarnContext(ctx, "a request to HelseID failed and is made anew",
+		slog.Duration("wait", wait), slog.Any("cause", withoutDescription(err)))
 }

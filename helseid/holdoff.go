@@ -18,6 +18,7 @@ const (
 type holdOff struct {
 	mu       sync.Mutex
 	refusals int
+	counted  time.Time // when the last refusal was counted
 	until    time.Time
 	err      error
 }
@@ -32,15 +33,20 @@ func (h *holdOff) check(now time.Time) error {
 	return nil
 }
 
-// observe takes note of an outcome.
-func (h *holdOff) observe(now time.Time, err error) {
+// observe takes note of the outcome of a request that was started at the given
+// time. Requests that were under way together count as one.
+func (h *holdOff) observe(started, now time.Time, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err == nil {
-		h.refusals, h.until, h.err = 0, time.Time{}, nil
+		h.refusals, h.counted, h.until, h.err = 0, time.Time{}, time.Time{}, nil
 		return
 	}
 	h.err = err
+	if started.Before(h.counted) {
+		return
+	}
+	h.counted = now
 	if h.refusals++; h.refusals >= 2 {
 		h.until = now.Add(min(firstHoldOff<<min(h.refusals-2, 10), maxHoldOff))
 	}

@@ -2,6 +2,7 @@ package helseid
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/oauth2"
 )
@@ -27,5 +28,9 @@ func (s oauth2Source) Token() (*oauth2.Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &oauth2.Token{AccessToken: token.Access.Reveal(), TokenType: token.Type, Expiry: token.Expiry}, nil
+	expiry := token.Expiry
+	if expiry.IsZero() {
+		expiry = time.Now() // unknown, which package oauth2 would take for never
+	}
+	return &oauth2.Token{AccessToken: token.Access.Reveal(), TokenType: token.Type, Expiry: expiry}, nil
 }

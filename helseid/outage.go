@@ -3,7 +3,14 @@ package helseid
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"time"
+)
+
+const (
+	firstProbeInterval = 250 * time.Millisecond
+	maxProbeInterval   = 2 * time.Second
 )
 
 // outage keeps a HelseID in trouble from being stormed. While the last request
@@ -12,54 +19,95 @@ import (
 // stays that of one client however many tokens are wanted, and the first
 // request after the recovery succeeds.
 type outage struct {
-	mu    sync.Mutex
-	down  bool
-	probe chan struct{} // closed when the probe has ended; nil without one
-	err   error         // of the last probe
+	mu       sync.Mutex
+	down     bool
+	interval time.Duration // between probes
+	ended    time.Time     // when the last failure was noted
+	probe    *probe        // under way, or nil
 }
 
-// run calls fetch, or waits for somebody else's probe first.
+// probe is a request that goes out during an outage.
+type probe struct {
+	started time.Time
+	done    chan struct{}
+	err     error // valid when done is closed
+}
+
+// run calls fetch, or waits for somebody else's probe first. The failure of a
+// probe that was started before this call says nothing about now.
 func (o *outage) run(ctx context.Context, fetch func() (*Token, error)) (*Token, error) {
+	arrived := time.Now()
 	for {
-		o.mu.Lock()
-		if !o.down {
-			o.mu.Unlock()
+		running, own := o.enter()
+		switch {
+		case running == nil:
 			token, err := fetch()
 			o.observe(err, nil)
 			return token, err
-		}
-		probe := o.probe
-		if probe == nil {
-			probe = make(chan struct{})
-			o.probe = probe
-			o.mu.Unlock()
-			token, err := fetch()
-			o.observe(err, probe)
+		case own:
+			var token *Token
+			err := o.pause(ctx, running)
+			if err == nil {
+				token, err = fetch()
+			}
+			o.observe(err, running)
 			return token, err
 		}
-		o.mu.Unlock()
 		select {
-		case <-probe:
+		case <-running.done:
 		case <-ctx.Done():
-			return nil, ErrUnavailable
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 		}
-		o.mu.Lock()
-		down, err := o.down, o.err
-		o.mu.Unlock()
-		if down {
-			return nil, err
+		if errors.Is(running.err, ErrUnavailable) && !running.started.Before(arrived) {
+			return nil, running.err
 		}
 	}
 }
 
-// observe notes an outcome. Any answer of HelseID's, also a refusal, ends the
-// outage.
-func (o *outage) observe(err error, probe chan struct{}) {
+// enter returns nil if there is no outage, else the probe that is under way: the
+// caller's own if there was none.
+func (o *outage) enter() (running *probe, own bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.down, o.err = errors.Is(err, ErrUnavailable), err
-	if probe != nil && o.probe == probe {
+	if !o.down {
+		return nil, false
+	}
+	if o.probe == nil {
+		o.probe = &probe{started: time.Now(), done: make(chan struct{})}
+		return o.probe, true
+	}
+	return o.probe, false
+}
+
+// pause keeps probes apart.
+func (o *outage) pause(ctx context.Context, own *probe) error {
+	o.mu.Lock()
+	wait := time.Until(o.ended.Add(o.interval))
+	o.mu.Unlock()
+	if wait > 0 && !sleep(ctx, wait) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	own.started = time.Now()
+	return nil
+}
+
+// observe notes an outcome. Any answer of HelseID's, also a refusal, ends the
+// outage.
+func (o *outage) observe(err error, own *probe) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.down = errors.Is(err, ErrUnavailable)
+	if o.down {
+		o.interval = min(max(firstProbeInterval, 2*o.interval), maxProbeInterval)
+		o.ended = time.Now()
+	} else {
+		o.interval = 0
+	}
+	if own != nil {
 		o.probe = nil
-		close(probe)
+		own.err = err
+		close(own.done)
 	}
 }

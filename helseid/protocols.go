@@ -32,13 +32,14 @@ func (p *protocols) observe(u *url.URL, major int) {
 	p.http1[origin] = isHTTP1
 }
 
-// mayBeHTTP1 is true for plain http and for origins that answered in HTTP/1. A
-// first request opens its own connection, and net/http repeats none such.
-func (p *protocols) mayBeHTTP1(u *url.URL) bool {
+// isHTTP1 is true for plain http and for origins that answered in HTTP/1. Of one
+// that has not answered yet nothing is known.
+func (p *protocols) isHTTP1(u *url.URL) (isHTTP1, known bool) {
 	if httpx.IsPlainLoopback(u) {
-		return true
+		return true, true
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.http1[httpx.Origin(u)]
+	isHTTP1, known = p.http1[httpx.Origin(u)]
+	return isHTTP1, known
 }

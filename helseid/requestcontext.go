@@ -12,8 +12,9 @@ type (
 )
 
 // WithTokenRequest returns a context whose API calls use this token request in
-// place of the one that was given to HTTPClient. It is the only request for
-// Client.Authorize. An organisation that ForOrganization has set stays.
+// place of the one that was given to HTTPClient, its AllowedOrigins included. It
+// is the only request for Client.Authorize. An organisation that ForOrganization
+// has set stays.
 func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context {
 	return context.WithValue(ctx, tokenRequestKey{}, request)
 }
@@ -32,13 +33,11 @@ func ForOrganization(ctx context.Context, parent, child string) context.Context 
 func (c *Client) sourceFor(ctx context.Context, base *TokenSource) *TokenSource {
 	request, replaced := ctx.Value(tokenRequestKey{}).(TokenRequest)
 	organization, composed := ctx.Value(organizationKey{}).(clientassertion.Organization)
-	switch {
-	case !replaced && !composed:
-		return base
-	case !replaced && base.err != nil:
-		return base
-	case !replaced:
-		request = base.request.original
+	if !replaced {
+		if !composed || base.original.Organization == organization {
+			return base
+		}
+		request = base.original
 	}
 	if composed {
 		request.Organization = organization

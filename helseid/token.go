@@ -53,7 +53,9 @@ const maxTokenLifetime = 24 * time.Hour
 // are the wall clock's: a machine that slept must not believe its token alive.
 func (t *Token) setLifetime(start time.Time, lifetime time.Duration) {
 	lifetime = min(lifetime, maxTokenLifetime)
-	t.fetched = start.Round(0)
+	// HelseID writes exp in whole seconds: a token may end almost a second
+	// before expires_in has passed.
+	t.fetched = start.Round(0).Truncate(time.Second)
 	t.Expiry = t.fetched.Add(lifetime)
 	t.renewAt = t.Expiry.Add(-min(30*time.Second, lifetime/10))
 	t.deadAt = t.Expiry.Add(-min(5*time.Second, lifetime/20))

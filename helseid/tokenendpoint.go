@@ -25,24 +25,20 @@ type tokenGrant struct {
 	once       bool     // the grant carries a code or a refresh token
 }
 
-// requestToken fetches a token.
-func (c *Client) requestToken(ctx context.Context, grant tokenGrant) (*Token, error) {
-	result, err := c.requestTokenAnswer(ctx, grant)
-	if err != nil {
-		return nil, err
-	}
-	return result.token(result.sent, grant.scopes, c.prover.Thumbprint())
-}
-
-// requestTokenAnswer sends a request to the token endpoint, when it is its
-// turn.
-func (c *Client) requestTokenAnswer(ctx context.Context, grant tokenGrant) (answer, error) {
+// fetchToken fetches a token when it is its turn, and in an outage does not add
+// to the trouble.
+func (c *Client) fetchToken(ctx context.Context, grant tokenGrant) (*Token, error) {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
-		return answer{}, fmt.Errorf("%w: too many token requests are under way", ErrUnavailable)
+		return nil, fmt.Errorf("%w: too many token requests are under way", ErrUnavailable)
 	}
+	return c.outage.run(ctx, func() (*Token, error) { return c.requestToken(ctx, grant) })
+}
+
+// requestToken sends a request to the token endpoint.
+func (c *Client) requestToken(ctx context.Context, grant tokenGrant) (*Token, error) {
 	result, err := c.exchange(ctx, backChannelRequest{
 		endpoint:   "token_endpoint",
 		parameters: grant.parameters,
@@ -50,8 +46,11 @@ func (c *Client) requestTokenAnswer(ctx context.Context, grant tokenGrant) (answ
 		prove:      true,
 		once:       grant.once,
 	})
-	if err == nil && result.status != http.StatusOK {
-		err = fmt.Errorf("%w: the token endpoint answered status %d", ErrInvalidResponse, result.status)
+	if err != nil {
+		return nil, err
 	}
-	return result, err
+	if result.status != http.StatusOK {
+		return nil, fmt.Errorf("%w: the token endpoint answered status %d", ErrInvalidResponse, result.status)
+	}
+	return result.token(result.sent, grant.scopes, c.prover.Thumbprint())
 }

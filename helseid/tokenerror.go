@@ -66,6 +66,7 @@ func (e *TokenError) Advice() string {
 }
 
 var codeAdvice = map[string]string{
+	"invalid_request": "HelseID cannot make sense of the request: check the organisation numbers and the other details",
 	"invalid_client": "check the client id, that the public key is registered in HelseID Selvbetjening and not expired, and the " +
 		"machine's clock; a new client or key takes up to 20 seconds to be known",
 	"invalid_scope":          "check the spelling, that the scope is granted to the client, and that no identity scope is asked for by a system",

@@ -49,10 +49,22 @@ type TokenRequest struct {
 	AllowedOrigins []string
 }
 
+// clone copies what the caller could change later.
+func (r TokenRequest) clone() TokenRequest {
+	r.Scopes = slices.Clone(r.Scopes)
+	r.Details = slices.Clone(r.Details)
+	r.AllowedOrigins = slices.Clone(r.AllowedOrigins)
+	if r.Attest != nil {
+		attest := *r.Attest
+		attest.Patients = slices.Clone(attest.Patients)
+		r.Attest = &attest
+	}
+	return r
+}
+
 // preparedRequest is a token request that has been checked and brought into one
 // form, with the key of its token in the cache.
 type preparedRequest struct {
-	original       TokenRequest
 	scopes         []string // sorted, without repetition
 	scope          string   // the same as one parameter
 	resource       string
@@ -66,10 +78,8 @@ type preparedRequest struct {
 // prepare checks a request and reports all its mistakes at once.
 func (c *Client) prepare(request TokenRequest) (*preparedRequest, error) {
 	prepared := &preparedRequest{
-		original:      request,
 		scopes:        slices.Compact(slices.Sorted(slices.Values(request.Scopes))),
 		resource:      request.Resource,
-		attested:      request.Attest != nil,
 		acceptMissing: request.AcceptMissingScopes,
 	}
 	prepared.scope = strings.Join(prepared.scopes, " ")
@@ -87,7 +97,7 @@ func (c *Client) prepare(request TokenRequest) (*preparedRequest, error) {
 		if err == nil {
 			err = httpx.CheckSecure(origin)
 		}
-		if err != nil || strings.Trim(origin.Path, "/") != "" || origin.RawQuery != "" {
+		if err != nil || origin.User != nil || strings.ContainsAny(text, "?#") || strings.Trim(origin.Path, "/") != "" {
 			errs = append(errs, fmt.Errorf("field AllowedOrigins: %q is not an origin such as https://api.example.no", text))
 			continue
 		}
@@ -99,6 +109,7 @@ func (c *Client) prepare(request TokenRequest) (*preparedRequest, error) {
 		return nil, fmt.Errorf("%w: token request: %w", ErrConfig, err)
 	}
 	prepared.details = details
+	prepared.attested = slices.ContainsFunc(details, func(d clientassertion.Detail) bool { return d.Type() == clientassertion.AttestType })
 	prepared.key = c.cacheKey(grantClientCredentials, prepared)
 	return prepared, nil
 }
@@ -127,6 +138,9 @@ func (c *Client) details(request TokenRequest) ([]clientassertion.Detail, error)
 	}
 	if request.JournalID != "" {
 		detail, err := clientassertion.JournalIDDetail(request.JournalID)
+		if err == nil && c.config.Tenancy == clientassertion.SingleTenant {
+			err = errors.New("a single-tenant client names no journal, HelseID knows it from the registration")
+		}
 		add("JournalID", detail, err)
 	}
 	if request.Attest != nil {

@@ -1,6 +1,7 @@
 package helseid
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -100,8 +101,11 @@ func (a answer) parseToken(start time.Time, asked []string, thumbprint string) (
 		seconds = min(seconds, int64(maxTokenLifetime/time.Second))
 		token.setLifetime(start, time.Duration(seconds)*time.Second)
 	}
-	claims, readable := unverifiedClaims(access)
-	if readable {
+	claims, isJWT, err := unverifiedClaims(access)
+	if err != nil {
+		return nil, err
+	}
+	if isJWT {
 		if err := checkBinding(claims, thumbprint); err != nil {
 			return nil, err
 		}
@@ -136,14 +140,21 @@ func validToken68(token string) bool {
 
 // unverifiedClaims looks into a token that is a JWT. The client need not
 // understand its tokens: one that is not a JWT is fine, and nothing is decided
-// by the claims but whether the token is usable with the client's own key.
-func unverifiedClaims(token string) (jose.Object, bool) {
+// by the claims but whether the token is usable with the client's own key. What
+// starts like a JWT must be one, or its binding could not be seen.
+func unverifiedClaims(token string) (claims jose.Object, isJWT bool, err error) {
+	if !strings.HasPrefix(token, "eyJ") || strings.Count(token, ".") != 2 { // {"
+		return jose.Object{}, false, nil
+	}
+	errJWT := errors.New("the access token looks like a JWT and is none")
 	compact, err := jose.ParseCompact(token, maxToken)
 	if err != nil {
-		return jose.Object{}, false
+		return jose.Object{}, false, errJWT
 	}
-	claims, err := jose.ParseObject(compact.Payload)
-	return claims, err == nil
+	if claims, err = jose.ParseObject(compact.Payload); err != nil {
+		return jose.Object{}, false, errJWT
+	}
+	return claims, true, nil
 }
 
 func checkBinding(claims jose.Object, thumbprint string) error {

@@ -5,33 +5,44 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/helseid-go/sdk/clientassertion"
 )
-
-// dropInterval bounds how often the refusals of an API can make the client
-// fetch a new token, and protects a token that is younger.
-const dropInterval = 30 * time.Second
 
 // TokenSource gives tokens for one token request. It is prepared once: asking
 // it for a token that is in memory takes no lock and no allocation. It is safe
 // for concurrent use.
 type TokenSource struct {
-	client  *Client
-	request *preparedRequest
-	entry   *cacheEntry
-	err     error // of the token request
+	client   *Client
+	original TokenRequest
+	request  *preparedRequest
+	place    atomic.Pointer[cacheEntry]
+	err      error // of the token request
 }
 
 // TokenSource prepares a token source. A mistake in the request is reported by
 // its Token method, and wraps ErrConfig.
 func (c *Client) TokenSource(request TokenRequest) *TokenSource {
-	prepared, err := c.prepare(request)
-	if err != nil {
-		return &TokenSource{client: c, err: err}
+	source := &TokenSource{client: c, original: request.clone()}
+	if source.request, source.err = c.prepare(source.original); source.err == nil {
+		source.place.Store(c.tokens.entry(source.request.key))
 	}
-	return &TokenSource{client: c, request: prepared, entry: c.tokens.entry(prepared.key)}
+	return source
+}
+
+// entry is the place of the source's token, which moves when the cache has
+// forgotten the old one.
+func (s *TokenSource) entry() *cacheEntry {
+	entry := s.place.Load()
+	if entry.evicted.Load() {
+		entry = s.client.tokens.entry(s.request.key)
+		s.place.Store(entry)
+	}
+	return entry
 }
 
 // Token returns a token that is valid for some time yet.
@@ -56,9 +67,9 @@ func (s *TokenSource) token(ctx context.Context) (*Token, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	now := time.Now()
-	s.entry.touch(now)
-	token := s.entry.token.Load()
+	now, entry := time.Now(), s.entry()
+	entry.touch(now)
+	token := entry.token.Load()
 	switch token.state(now) {
 	case tokenFresh:
 		s.client.emit(Event{Kind: EventCacheHit})
@@ -72,19 +83,33 @@ func (s *TokenSource) token(ctx context.Context) (*Token, error) {
 			return nil, err
 		}
 	}
-	return token, s.checkScopes(token)
+	if err := s.checkScopes(token); err != nil {
+		return nil, err
+	}
+	return token, nil
 }
 
+// maxFreshWait is how long a request that cannot be sent twice waits for a newer
+// token when it has one that is still good.
+const maxFreshWait = 2 * time.Second
+
 // freshToken returns a token that is not near its end, for a request that
-// cannot be sent twice. A stale one is better than none.
+// cannot be sent twice. A stale one is better than none, and HelseID is asked no
+// more often than for other requests.
 func (s *TokenSource) freshToken(ctx context.Context) (*Token, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	stale := s.entry.token.Load()
-	if stale.state(time.Now()) == tokenStale {
-		if token, err := s.wait(ctx); err == nil {
-			return token, s.checkScopes(token)
+	if entry := s.entry(); entry.token.Load().state(time.Now()) == tokenStale {
+		if flight := s.renew(); flight != nil {
+			timer := time.NewTimer(maxFreshWait)
+			defer timer.Stop()
+			select {
+			case <-flight:
+			case <-timer.C:
+			case <-ctx.Done():
+				return nil, fmt.Errorf("wait for a token: %w", ctx.Err())
+			}
 		}
 	}
 	return s.token(ctx)
@@ -113,19 +138,19 @@ func (s *TokenSource) wait(ctx context.Context) (*Token, error) {
 	}
 }
 
-// renew starts a flight without waiting for it. A failure leaves the old token
-// in place and the next attempt for later.
-func (s *TokenSource) renew() {
-	s.entry.mu.Lock()
-	defer s.entry.mu.Unlock()
+// renew starts a flight without waiting for it, and returns it. A failure leaves
+// the old token in place and the next attempt for later.
+func (s *TokenSource) renew() <-chan singleflight.Result {
+	entry := s.entry()
+	entry.mu.Lock()
+	defer entry.mu.Unlock()
 	now := time.Now()
-	if now.Before(s.entry.renewAt) {
-		return
+	token := entry.token.Load()
+	if now.Before(entry.renewAt) || token.state(now) != tokenStale {
+		return nil
 	}
-	if token := s.entry.token.Load(); token.state(now) == tokenStale {
-		s.entry.renewAt = now.Add(token.renewalRetry())
-		s.client.tokens.flights.DoChan(string(s.request.key[:]), s.fly)
-	}
+	entry.renewAt = now.Add(token.renewalRetry())
+	return s.client.tokens.flights.DoChan(string(s.request.key[:]), s.fly)
 }
 
 // fly fetches the token on behalf of everybody who waits. It runs on the
@@ -136,19 +161,21 @@ func (s *TokenSource) fly() (any, error) {
 	}
 	defer s.client.running.Done()
 	// Whoever missed just before the last flight landed finds its token here.
-	if token := s.entry.token.Load(); token.state(time.Now()) == tokenFresh {
+	entry := s.entry()
+	forgets := entry.forgets()
+	if token := entry.token.Load(); token.state(time.Now()) == tokenFresh {
 		return token, nil
 	}
-	if err := errors.Join(s.client.refused.check(time.Now()), s.entry.refused.check(time.Now())); err != nil {
+	if err := errors.Join(s.client.refused.check(time.Now()), entry.refused.check(time.Now())); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(s.client.lifetime, tokenRequestTimeout)
 	defer cancel()
 
 	start := time.Now()
-	token, err := s.client.outage.run(ctx, func() (*Token, error) { return s.client.requestToken(ctx, s.request.grant()) })
+	token, err := s.client.fetchToken(ctx, s.request.grant())
 	s.client.emit(Event{Kind: EventTokenRequest, Duration: time.Since(start), Err: err})
-	s.observe(err)
+	s.observe(entry, start, err)
 	if err != nil {
 		if s.client.lifetime.Err() != nil {
 			return nil, ErrClosed
@@ -160,24 +187,24 @@ func (s *TokenSource) fly() (any, error) {
 	}
 	token.checked = token.RequireScopes(s.request.scopes...) == nil
 	if !token.Expiry.IsZero() {
-		s.entry.token.Store(token)
+		entry.keep(token, forgets)
 	}
 	s.client.logToken(ctx, token, time.Since(start))
 	return token, nil
 }
 
 // observe holds further requests off after a refusal, of this token or of all.
-func (s *TokenSource) observe(err error) {
+func (s *TokenSource) observe(entry *cacheEntry, started time.Time, err error) {
 	now := time.Now()
 	refusal, whole := isRefusal(err)
 	switch {
 	case err == nil:
-		s.client.refused.observe(now, nil)
-		s.entry.refused.observe(now, nil)
+		s.client.refused.observe(started, now, nil)
+		entry.refused.observe(started, now, nil)
 	case whole:
-		s.client.refused.observe(now, err)
+		s.client.refused.observe(started, now, err)
 	case refusal:
-		s.entry.refused.observe(now, err)
+		entry.refused.observe(started, now, err)
 	}
 }
 
@@ -193,20 +220,22 @@ func (r *preparedRequest) grant() tokenGrant {
 	return tokenGrant{parameters: parameters, details: r.details, scopes: r.scopes}
 }
 
+// replaceable reports whether a token that an API refused should be replaced by
+// another: somebody else has done so already, or it may be dropped now.
+func (s *TokenSource) replaceable(sent *Token) bool {
+	if current := s.entry().token.Load(); current != sent && current.state(time.Now()) != tokenDead {
+		return true
+	}
+	return s.drop(sent)
+}
+
 // drop forgets a token that an API refused, and reports whether it did: only
 // the token that was sent, only if it is not brand new, and only so often. An
 // API that refuses everything must not turn into a load on HelseID.
 func (s *TokenSource) drop(sent *Token) bool {
-	s.entry.mu.Lock()
-	defer s.entry.mu.Unlock()
-	now := time.Now()
-	if now.Sub(sent.fetched) < dropInterval || now.Sub(s.entry.droppedAt) < dropInterval {
+	if !s.entry().drop(sent, time.Now()) {
 		return false
 	}
-	if !s.entry.token.CompareAndSwap(sent, nil) {
-		return false
-	}
-	s.entry.droppedAt = now
 	s.client.emit(Event{Kind: EventTokenDropped, API: true})
 	return true
 }

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
@@ -84,8 +81,8 @@ type apiCall struct {
 }
 
 func (a *apiCall) run(token *Token) (*http.Response, error) {
+	nonce := a.client.nonces.Get(a.request.URL)
 	for {
-		nonce := a.client.nonces.Get(a.request.URL)
 		resp, err := a.send(token, nonce)
 		if err != nil {
 			if errors.Is(err, errStaleConnection) && a.again() {
@@ -104,13 +101,17 @@ func (a *apiCall) run(token *Token) (*http.Response, error) {
 			if fresh == "" || fresh == nonce || !a.again() {
 				return resp, nil
 			}
-			a.nonced = true
-		case code == "invalid_token" && !a.dropped && a.canRepeat() && a.source.drop(token):
+			// This one, and not what a late answer may have put in its place.
+			a.nonced, nonce = true, fresh
+		case code == "invalid_token" && !a.dropped && a.canRepeat() && a.source.replaceable(token):
 			renewed, err := a.source.token(a.request.Context())
 			if err != nil || !a.again() {
 				return resp, nil // the API's refusal says more than the renewal's
 			}
 			token, a.dropped = renewed, true
+			if fresh != "" {
+				nonce = fresh
+			}
 		default:
 			return resp, nil
 		}
@@ -133,20 +134,21 @@ var errStaleConnection = errors.New("the server closed an idle connection")
 
 // send makes a proof and sends the request once.
 func (a *apiCall) send(token *Token, nonce string) (*http.Response, error) {
-	ctx := a.request.Context()
-	var outgoing *http.Request
-	connections, reused := 0, false
-	if isRepeatable(a.request) {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-			reused = info.Reused
-			if connections++; connections > 1 {
-				// net/http repeats the request after all, see forbidSilentRepeat,
-				// and has not written it yet.
-				a.renewProof(ctx, outgoing, token, nonce)
-			}
-		}})
+	resp, err := a.sendGuarded(token, nonce)
+	if errors.Is(err, errUnshielded) {
+		// It is known now that the origin speaks HTTP/1.
+		resp, err = a.sendGuarded(token, nonce)
 	}
-	outgoing = a.request.Clone(ctx)
+	return resp, err
+}
+
+// errUnshielded ends an attempt whose proof net/http could have sent twice.
+var errUnshielded = errors.New("the request is not fit for a connection that was kept open")
+
+func (a *apiCall) sendGuarded(token *Token, nonce string) (*http.Response, error) {
+	guard := a.guard()
+	ctx := guard.ctx
+	outgoing := a.request.Clone(ctx)
 	if a.sends > 0 && outgoing.Body != nil && outgoing.Body != http.NoBody {
 		body, err := a.request.GetBody()
 		if err != nil {
@@ -160,26 +162,24 @@ func (a *apiCall) send(token *Token, nonce string) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	a.forbidSilentRepeat(outgoing)
-	a.sends++
+	if guard.shielded {
+		shield(outgoing)
+	}
 	resp, err := a.base.RoundTrip(outgoing)
-	if err == nil {
-		a.client.protocols.observe(a.request.URL, resp.ProtoMajor)
-		resp.Request = a.request // the caller's, which holds no token
-		return resp, nil
+	if err != nil {
+		if errors.Is(context.Cause(ctx), errUnshielded) && a.canRepeat() {
+			return nil, errUnshielded
+		}
+		a.sends++
+		if guard.reused && a.request.Context().Err() == nil && !isTimeout(err) {
+			return nil, fmt.Errorf("%w: %w", errStaleConnection, err)
+		}
+		return nil, err
 	}
-	if reused && isRepeatable(a.request) && ctx.Err() == nil && !isTimeout(err) {
-		return nil, fmt.Errorf("%w: %w", errStaleConnection, err)
-	}
-	return nil, err
-}
-
-// renewProof gives a request that net/http repeats by itself a proof of its own.
-// Without one it is better that the API refuses it.
-func (a *apiCall) renewProof(ctx context.Context, outgoing *http.Request, token *Token, nonce string) {
-	if a.client.authorize(ctx, outgoing, token, nonce) != nil {
-		outgoing.Header.Del(dpop.HeaderName)
-	}
+	a.sends++
+	a.client.protocols.observe(a.request.URL, resp.ProtoMajor)
+	resp.Request = a.request // the caller's, which holds no token
+	return resp, nil
 }
 
 // authorize puts token and proof on a request.
@@ -272,55 +272,7 @@ func firstURL(request *http.Request) *url.URL {
 	return request.URL
 }
 
-// forbidSilentRepeat keeps net/http from sending a request again by itself when
-// a connection that it had kept open turns out to be closed: the proof would go
-// out twice. It repeats requests that have no body or a GetBody if their method
-// is idempotent, which the empty body hides, or if they have an idempotency key,
-// which another spelling of the header's name hides. Neither is visible in
-// HTTP/1. HTTP/2 repeats only what the server declares unprocessed, so it is
-// left alone.
-func (a *apiCall) forbidSilentRepeat(outgoing *http.Request) {
-	if !a.client.protocols.mayBeHTTP1(outgoing.URL) {
-		return
-	}
-	for _, name := range idempotencyKeys {
-		if values, ok := outgoing.Header[name]; ok {
-			delete(outgoing.Header, name)
-			outgoing.Header[strings.ToLower(name)] = values
-		}
-	}
-	if !isIdempotent(outgoing.Method) {
-		return
-	}
-	outgoing.GetBody = nil
-	if outgoing.Body == nil || outgoing.Body == http.NoBody {
-		outgoing.Body = emptyBody{}
-	}
-}
-
-// idempotencyKeys are the headers that make net/http repeat any request.
-var idempotencyKeys = []string{"Idempotency-Key", "X-Idempotency-Key"}
-
-// isRepeatable says which requests net/http considers safe to repeat.
-func isRepeatable(request *http.Request) bool {
-	return isIdempotent(request.Method) ||
-		slices.ContainsFunc(idempotencyKeys, func(name string) bool { return len(request.Header[name]) > 0 })
-}
-
-func isIdempotent(method string) bool {
-	switch method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions:
-		return true
-	}
-	return false
-}
-
 func isTimeout(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
-
-type emptyBody struct{}
-
-func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
-func (emptyBody) Close() error             { return nil }

@@ -20,7 +20,8 @@ type Record struct {
 	Status int
 	Reason string
 
-	// Method and Route tell what was asked for. Route is the pattern that
+	// Method and Route tell what was asked for. Method is "other" if it is not
+	// one of HTTP's own, since callers can make up any. Route is the pattern that
 	// http.ServeMux matched, since paths may hold personal data; it is empty for
 	// other routers.
 	Method, Route string
@@ -40,7 +41,7 @@ func (m *Middleware) audit(r *http.Request, caller *caller, problem *Problem) {
 	if m.config.Audit == nil {
 		return
 	}
-	record := Record{Allowed: problem == nil, Status: http.StatusOK, Method: r.Method, Route: r.Pattern}
+	record := Record{Allowed: problem == nil, Status: http.StatusOK, Method: methodName(r.Method), Route: r.Pattern}
 	if problem != nil {
 		record.Status, record.Reason = problem.Status, problem.Reason
 	}
@@ -55,6 +56,15 @@ func (m *Middleware) audit(r *http.Request, caller *caller, problem *Problem) {
 		}
 	}
 	m.config.Audit(r.Context(), record)
+}
+
+func methodName(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return "other"
 }
 
 // AuditLog returns an audit hook that writes to the logger: allowed requests at

@@ -45,7 +45,9 @@ type Config struct {
 	// "https://api.example.no/journal": its scheme, host and path prefix stand
 	// before the path of each request when that is compared with the proof.
 	// Empty means the request's own scheme and host, as TrustedProxies correct
-	// them.
+	// them. Set it in production: the Host header is the caller's to choose, so
+	// without PublicURL a proof that was made for another host, and stolen there
+	// together with its token, would pass here.
 	PublicURL string
 
 	// TrustedProxies are the addresses of reverse proxies whose word on the
@@ -156,6 +158,9 @@ func parsePublicURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return nil, errors.New("field PublicURL must be an absolute URL without query and fragment")
+	}
+	if strings.ContainsFunc(u.Host, func(r rune) bool { return r > '~' }) {
+		return nil, errors.New("field PublicURL: write the host in its xn-- form")
 	}
 	if err := httpx.CheckSecure(u); err != nil {
 		return nil, fmt.Errorf("field PublicURL: %w", err)

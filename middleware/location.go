@@ -74,19 +74,26 @@ func (l *location) target(r *http.Request) (method, uri string, err error) {
 	return method, scheme + "://" + host + path, nil
 }
 
-// requestPath is the path as the client sent it: http.StripPrefix and the like
-// change r.URL, but not r.RequestURI.
+// requestPath is the path as the client sent it, byte for byte:
+// http.StripPrefix and the like change r.URL, and package url re-encodes paths,
+// but neither touches r.RequestURI.
 func requestPath(r *http.Request) string {
-	u := r.URL
-	if r.RequestURI != "" {
-		if sent, err := url.ParseRequestURI(r.RequestURI); err == nil {
-			u = sent
-		}
+	path := r.URL.EscapedPath() // for a request that no server has read
+	if strings.HasPrefix(r.RequestURI, "/") {
+		path = withoutQuery(r.RequestURI)
+	} else if _, rest, absolute := strings.Cut(withoutQuery(r.RequestURI), "://"); absolute {
+		_, path, _ = strings.Cut(rest, "/")
+		path = "/" + path
 	}
-	if path := u.EscapedPath(); path != "" {
-		return path
+	if path == "" {
+		return "/"
 	}
-	return "/"
+	return path
+}
+
+func withoutQuery(target string) string {
+	path, _, _ := strings.Cut(target, "?")
+	return path
 }
 
 func remoteAddress(r *http.Request) netip.Addr {
@@ -106,11 +113,10 @@ func (l *location) original(r *http.Request) (method, path string, ok bool) {
 	if len(methods) != 1 || len(uris) != 1 || methods[0] == "" {
 		return "", "", false
 	}
-	u, err := url.ParseRequestURI(uris[0])
-	if err != nil || u.Host != "" || !strings.HasPrefix(uris[0], "/") {
+	if _, err := url.ParseRequestURI(uris[0]); err != nil || !strings.HasPrefix(uris[0], "/") {
 		return "", "", false
 	}
-	return methods[0], u.EscapedPath(), true
+	return methods[0], withoutQuery(uris[0]), true
 }
 
 func (l *location) forwardedOrigin(r *http.Request, scheme, host string) (string, string) {

@@ -23,8 +23,13 @@ func (m *Middleware) Require(handler http.HandlerFunc, requirements ...Requireme
 }
 
 // Guard returns the same as a function from handler to handler, the form that
-// routers take as middleware.
+// routers take as middleware. It panics if a requirement is nil.
 func (m *Middleware) Guard(requirements ...Requirement) func(http.Handler) http.Handler {
+	for _, requirement := range requirements {
+		if requirement == nil {
+			panic("middleware: a requirement is nil")
+		}
+	}
 	all := All(requirements...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -74,7 +79,7 @@ func (m *Middleware) authenticate(r *http.Request) (*caller, *dpop.Proof, *Probl
 		Thumbprint:  claims.Confirmation.Thumbprint,
 	})
 	if err != nil {
-		return found, nil, proofProblem(err)
+		return found, nil, m.proofProblem(err)
 	}
 	return found, proof, nil
 }
@@ -113,7 +118,7 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 	case len(proofs) > 1:
 		return "", refused(http.StatusUnauthorized, codeInvalidRequest, "proof_repeated", "there is more than one DPoP header")
 	case len(proofs[0]) > dpop.MaxProof:
-		return "", proofProblem(&dpop.ProofError{Reason: dpop.ReasonTooLong})
+		return "", m.proofProblem(&dpop.ProofError{Reason: dpop.ReasonTooLong})
 	}
 	return token, nil
 }

@@ -69,13 +69,15 @@ func tokenProblem(err error) *Problem {
 }
 
 // proofProblem turns an error of the verifier into an answer.
-func proofProblem(err error) *Problem {
+func (m *Middleware) proofProblem(err error) *Problem {
 	var invalid *dpop.ProofError
 	if errors.As(err, &invalid) {
 		problem := refused(http.StatusUnauthorized, codeInvalidProof, string(invalid.Reason), invalid.Error())
 		switch invalid.Reason {
 		case dpop.ReasonNonce:
-			problem.Code = codeUseNonce
+			if m.config.Proof.Nonces != nil {
+				problem.Code = codeUseNonce
+			}
 		case dpop.ReasonBinding:
 			problem.Code = codeInvalidToken
 		case dpop.ReasonTooLong:

@@ -192,11 +192,19 @@ func Profession(codes ...string) Requirement {
 	})
 }
 
-// AuthenticatedWithin demands a login that is not older.
+// isWithin reports whether a time is at most so long ago. One in the future is
+// not, beyond what clocks may differ.
+func isWithin(at time.Time, age time.Duration) bool {
+	since := time.Since(at)
+	return !at.IsZero() && since <= age && since >= -tokenvalidation.DefaultLeeway
+}
+
+// AuthenticatedWithin demands a login that is not older than this, in whole
+// seconds and one at least.
 func AuthenticatedWithin(age time.Duration) Requirement {
+	age = max(age.Truncate(time.Second), time.Second)
 	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
-		at := claims.User.AuthenticatedAt
-		if !at.IsZero() && time.Since(at) <= age {
+		if isWithin(claims.User.AuthenticatedAt, age) {
 			return nil
 		}
 		return &Denial{
@@ -214,7 +222,7 @@ func FreshAttest() Requirement {
 		switch {
 		case claims.Attest == nil:
 			return &Denial{Reason: "attest_missing", Detail: "the access token has no attest of the trust framework"}
-		case claims.Attest.AttestedAt.IsZero(), time.Since(claims.Attest.AttestedAt) > tokenvalidation.AttestLifetime:
+		case !isWithin(claims.Attest.AttestedAt, tokenvalidation.AttestLifetime):
 			return &Denial{Reason: "attestation_has_expired", Detail: "attestation_has_expired: make a new attest and get a new token with it"}
 		}
 		return nil
@@ -256,7 +264,7 @@ func OrganizationLookup(allowed func(context.Context, tokenvalidation.Organizati
 		ok, err := allowed(ctx, claims.Organization)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return fmt.Errorf("%w: %v", ErrUnavailable, err) // not %w: the error may be a Denial
 		case !ok:
 			return &Denial{Reason: "organization", Detail: "the access token is not for an organisation that this API accepts"}
 		}

@@ -57,7 +57,7 @@ func decodeClaims(object jose.Object) *Claims {
 		SFMID:                d.text(claimSFMID),
 		Attest:               d.attest(),
 		Confirmation:         confirmation(object),
-		object:               object,
+		object:               func() jose.Object { return object },
 	}
 	claims.User = d.user(claims)
 	claims.Malformed = d.malformed
@@ -181,10 +181,17 @@ func (d *decoder) user(claims *Claims) *User {
 	if claims.Subject != "" && claims.Subject != claims.ClientID {
 		user.Subject = claims.Subject
 	}
-	if user.Subject == "" && user.PersonalIdentityNumber.IsZero() && user.Pseudonym == "" && user.HPRNumber == "" {
-		return nil
+	// A claim that is there makes a user even if it is of a wrong type: a system
+	// must not be taken for one because something is amiss.
+	for _, name := range []string{"sub", claimPID, claimPIDPseudonym, claimHPRNumber} {
+		value := d.object.Get(name)
+		text, isText := value.Text()
+		if value.Absent() || isText && (text == "" || name == "sub" && text == claims.ClientID) {
+			continue
+		}
+		return user
 	}
-	return user
+	return nil
 }
 
 func (d *decoder) personalIdentityNumber() PersonalIdentityNumber {

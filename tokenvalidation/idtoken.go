@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/internal/httpx"
-	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/jwks"
 	"github.com/helseid-go/sdk/internal/metadata"
 )
@@ -93,8 +92,6 @@ type IDClaims struct {
 	// Malformed names the claims that are left out because they are of a wrong
 	// type.
 	Malformed []string
-
-	object jose.Object
 }
 
 // Validate checks an ID token by the rules of OpenID Connect Core section
@@ -141,7 +138,6 @@ func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected 
 		IssuedAt:  claims.IssuedAt,
 		Expiry:    claims.Expiry,
 		Malformed: claims.Malformed,
-		object:    object,
 	}, nil
 }
 

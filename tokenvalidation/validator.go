@@ -101,7 +101,7 @@ func New(config Config) (*Validator, error) {
 		if strings.TrimSpace(typ) == "" {
 			errs = append(errs, errors.New("field TokenTypes holds an empty type"))
 		}
-		types = append(types, normalType(typ))
+		types = append(types, jose.MediaType(strings.TrimSpace(typ)))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -185,7 +185,7 @@ const maxKeyID = 256
 
 func (v *Validator) checkHeader(header jose.Object) (kid string, err error) {
 	typ, ok := header.Get("typ").Text()
-	if !ok && header.Has("typ") || !slices.Contains(v.types, normalType(typ)) {
+	if !ok && header.Has("typ") || !slices.Contains(v.types, jose.MediaType(typ)) {
 		return "", refuse(ReasonType)
 	}
 	alg, ok := header.Get("alg").Text()
@@ -197,12 +197,6 @@ func (v *Validator) checkHeader(header jose.Object) (kid string, err error) {
 		return "", refuse(ReasonKey)
 	}
 	return kid, nil
-}
-
-// normalType folds the case of a media type and drops the prefix that may be
-// left out (RFC 7515 section 4.1.9).
-func normalType(typ string) string {
-	return strings.TrimPrefix(strings.ToLower(typ), "application/")
 }
 
 func (v *Validator) checkClaims(claims jose.Object) error {

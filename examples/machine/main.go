@@ -17,8 +17,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	defer cleanup()
-	if err := checkTarget(opts.url, report); err != nil {
+	if err := checkTarget(opts.method, opts.url, report); err != nil {
 		report.problem(err)
 		return exitUsage
 	}
@@ -156,11 +156,14 @@ func configure(opts *options, report *report) (helseid.Config, func(), error) {
 	return config, func() {}, nil
 }
 
-// checkTarget finds a bad -url before a token is fetched for it.
-func checkTarget(target string, report *report) error {
+// checkTarget finds a bad -method or -url before a token is fetched for it.
+func checkTarget(method, target string, report *report) error {
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" {
 		return errors.New("-url is not an absolute URL")
+	}
+	if _, err := http.NewRequest(method, target, nil); err != nil {
+		return fmt.Errorf("-method: %w", err)
 	}
 	switch {
 	case u.Scheme == "https":
@@ -173,7 +176,8 @@ func checkTarget(target string, report *report) error {
 }
 
 func isLoopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback() && !address.Is4In6()
 }
 
 // callAll makes the calls, so many at a time.

@@ -154,13 +154,18 @@ func journalClaim(client *Client, detail jose.Object, claims map[string]any) *re
 // attestClaim completes an attest with the time of attestation.
 func (s *Server) attestClaim(detail jose.Object, claims map[string]any) *refusal {
 	attest := map[string]any{"toa": s.Now().Unix()}
-	for _, name := range []string{"practitioner", "care_relationship", "patients"} {
-		if value := detail.Get(name); !value.Absent() {
-			attest[name] = json.RawMessage(value.Raw())
+	for _, name := range []string{"practitioner", "care_relationship"} {
+		value := detail.Get(name)
+		if _, ok := value.Object(); !ok {
+			return detailRefusal("HID-1007", "the attest's "+name+" is missing or not an object")
 		}
+		attest[name] = json.RawMessage(value.Raw())
 	}
-	if len(attest) < 3 {
-		return detailRefusal("HID-1007", "the attest lacks practitioner or care_relationship")
+	if value := detail.Get("patients"); !value.Absent() {
+		if _, ok := value.Array(); !ok {
+			return detailRefusal("HID-1007", "the attest's patients are not an array")
+		}
+		attest["patients"] = json.RawMessage(value.Raw())
 	}
 	claims[detailAttest] = attest
 	return nil

@@ -5,12 +5,26 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 )
 
-// memoryTransport calls a handler directly.
+// memoryTransport calls handlers directly, by their hosts.
 type memoryTransport struct {
-	handler http.Handler
+	server *Server
+}
+
+// handler finds the server's own or a mounted one.
+func (t memoryTransport) handler(u *url.URL) http.Handler {
+	if u.Scheme != "https" {
+		return nil
+	}
+	if "https://"+u.Host == inMemoryHost {
+		return t.server.handler
+	}
+	t.server.mu.Lock()
+	defer t.server.mu.Unlock()
+	return t.server.mounted[u.Host]
 }
 
 var errAborted = errors.New("the server cut the connection")
@@ -20,13 +34,17 @@ func (t memoryTransport) RoundTrip(request *http.Request) (*http.Response, error
 	if request.Body != nil {
 		defer request.Body.Close()
 	}
+	handler := t.handler(request.URL)
+	if handler == nil {
+		return nil, errors.New("helseidtest: a server in memory answers for itself and what is mounted only")
+	}
 	type outcome struct {
 		response *http.Response
 		err      error
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		response, err := t.serve(request)
+		response, err := serveInMemory(handler, request)
 		done <- outcome{response, err}
 	}()
 	select {
@@ -37,7 +55,7 @@ func (t memoryTransport) RoundTrip(request *http.Request) (*http.Response, error
 	}
 }
 
-func (t memoryTransport) serve(request *http.Request) (*http.Response, error) {
+func serveInMemory(handler http.Handler, request *http.Request) (*http.Response, error) {
 	incoming := request.Clone(request.Context())
 	incoming.RequestURI = request.URL.RequestURI()
 	if incoming.Host == "" {
@@ -47,7 +65,7 @@ func (t memoryTransport) serve(request *http.Request) (*http.Response, error) {
 		incoming.Body = http.NoBody
 	}
 	writer := &memoryWriter{header: make(http.Header)}
-	aborted := writer.run(t.handler, incoming)
+	aborted := writer.run(handler, incoming)
 	if aborted && writer.status == 0 {
 		return nil, errAborted
 	}
@@ -63,7 +81,7 @@ func (t memoryTransport) serve(request *http.Request) (*http.Response, error) {
 		length = n
 	}
 	return &http.Response{
-		Status:        http.StatusText(writer.status),
+		Status:        strconv.Itoa(writer.status) + " " + http.StatusText(writer.status),
 		StatusCode:    writer.status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,

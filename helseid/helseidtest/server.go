@@ -50,6 +50,7 @@ type Server struct {
 	clockSkew time.Duration
 	faults    []*Fault
 	requests  []Request
+	mounted   map[string]http.Handler
 }
 
 // NewServer starts a server that ends with the test.
@@ -93,7 +94,10 @@ func Start(opts ...Option) (*Server, error) {
 		server.issuer = inMemoryHost + server.base
 		return server, nil
 	}
-	return server, server.listen()
+	if err := server.listen(); err != nil {
+		return nil, err
+	}
+	return server, nil
 }
 
 func (s *Server) listen() error {
@@ -125,9 +129,21 @@ func (s *Server) Issuer() string { return s.issuer }
 // only way to it, for others an ordinary client.
 func (s *Server) HTTPClient() *http.Client {
 	if s.server == nil {
-		return &http.Client{Transport: memoryTransport{s.handler}}
+		return &http.Client{Transport: memoryTransport{s}}
 	}
 	return &http.Client{}
+}
+
+// Mount makes a handler, such as an API under test, answer at https://host for
+// the HTTPClient of a server in memory. The handler must see requests as TLS
+// ones: an API with a middleware of this SDK sets its PublicURL.
+func (s *Server) Mount(host string, handler http.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mounted == nil {
+		s.mounted = make(map[string]http.Handler)
+	}
+	s.mounted[host] = handler
 }
 
 // Now is the server's time, which SetClockSkew moves.
@@ -160,15 +176,14 @@ func (s *Server) observed(endpoint Endpoint, next http.HandlerFunc) http.Handler
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
 		w.Header().Set("Cache-Control", "no-store")
-		if endpoint != EndpointToken {
+		if endpoint == EndpointToken {
+			// The body is read first: a fault strikes after the server has had
+			// the credentials, which is when it is dangerous.
+			s.recordTokenRequest(r)
+		} else {
 			s.record(Request{Endpoint: endpoint, Method: r.Method})
 		}
 		if fault := s.takeFault(endpoint); fault != nil {
-			// The body is read first: a fault strikes after the server has had
-			// the credentials, which is when it is dangerous.
-			if endpoint == EndpointToken {
-				s.recordTokenRequest(r)
-			}
 			fault.serve(w, r, next)
 			return
 		}

@@ -26,7 +26,7 @@ type tokenSpec struct {
 // system's, for the audience "nhn:test-api". It panics if a claim cannot be
 // written as JSON.
 func (s *Server) Token(opts ...TokenOption) string {
-	token, err := s.mint(append([]TokenOption{boundTo(s.proofKey.key.Public().Thumbprint())}, opts...)...)
+	token, err := s.mint(append([]TokenOption{BoundTo(s.proofKey.key.Public().Thumbprint())}, opts...)...)
 	if err != nil {
 		panic(err)
 	}
@@ -209,13 +209,14 @@ func BrokenSignature() TokenOption { return func(s *tokenSpec) { s.mangle = brea
 // DPoP.
 func Unbound() TokenOption { return Claim("cnf", nil) }
 
-func boundTo(thumbprint string) TokenOption {
+// BoundTo binds the token to the DPoP key with this thumbprint.
+func BoundTo(thumbprint string) TokenOption {
 	return Claim("cnf", map[string]string{"jkt": thumbprint})
 }
 
 // BoundToAnotherKey binds the token to a key that nobody has.
 func BoundToAnotherKey() TokenOption {
-	return boundTo("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
+	return BoundTo("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
 }
 
 // breakSignature changes a character in the middle of the signature.

@@ -32,7 +32,6 @@ func invalidScope(description string) *refusal {
 }
 
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
-	s.recordTokenRequest(r)
 	response, refused := s.token(w, r)
 	if refused != nil {
 		writeJSON(w, refused.status, map[string]string{"error": refused.code, "error_description": refused.description})
@@ -156,13 +155,20 @@ func (s *Server) clientCredentials(r *http.Request, client *Client, assertion jo
 	scopes = slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool {
 		return !slices.Contains(audiences, apiName(scope))
 	})
-	var rejected []string
-	if parent, ok := details[claimParent].(string); ok {
-		rejected = client.UnsignedTerms[parent]
-		scopes = slices.DeleteFunc(scopes, func(scope string) bool { return slices.Contains(rejected, scope) })
+	parent, ok := details[claimParent].(string)
+	if !ok {
+		parent = client.ParentOrganization
 	}
+	var rejected []string
+	scopes = slices.DeleteFunc(scopes, func(scope string) bool {
+		unsigned := slices.Contains(client.UnsignedTerms[parent], scope)
+		if unsigned {
+			rejected = append(rejected, scope)
+		}
+		return unsigned
+	})
 	token, err := s.mint(
-		ClientID(client.ID), Audience(audiences...), Scopes(scopes...), boundTo(proof.Thumbprint),
+		ClientID(client.ID), Audience(audiences...), Scopes(scopes...), BoundTo(proof.Thumbprint),
 		Claim(claimClientName, client.Name), Claim(claimParent, client.ParentOrganization), claims(details),
 	)
 	if err != nil {

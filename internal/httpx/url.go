@@ -15,7 +15,7 @@ var ErrInsecureURL = errors.New("https is required: plain http is accepted for l
 // CheckSecure accepts https, and http to a loopback host.
 func CheckSecure(u *url.URL) error {
 	switch {
-	case u == nil || u.Host == "":
+	case u == nil || u.Hostname() == "":
 		return errors.New("the URL must be absolute")
 	case strings.EqualFold(u.Scheme, "https"):
 		return nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 )
@@ -15,7 +14,10 @@ import (
 // authOptions are the ways in which the authorization server can be started.
 type authOptions struct {
 	nonces   bool
-	lifetime int // of access tokens, in seconds; the server's own default if zero
+	lifetime int    // of access tokens, in seconds; the server's own default if zero
+	jwksPath string // where the signing keys are; the server's own default if empty
+	port     string // a free one if empty
+	clients  string // state file of an earlier server whose clients it takes over; new ones if empty
 }
 
 // An authServer is a running authserver.mjs.
@@ -29,6 +31,7 @@ type authServer struct {
 type authState struct {
 	Issuer   string
 	Audience string
+	JWKSPath string `json:"jwks_path"`
 	Scopes   []string
 	Clients  map[string]client // by algorithm
 }
@@ -42,6 +45,7 @@ type client struct {
 // authStats is what the server has seen since it was last reset.
 type authStats struct {
 	Requests               int
+	Paths                  map[string]int
 	TokenRequests          int            `json:"token_requests"`
 	Answers                map[string]int // "200", "503", "400 invalid_scope", "cut", …
 	Scopes                 []*string
@@ -59,9 +63,18 @@ type assertion struct {
 	Claims struct{ Iss, Sub, Aud string }
 }
 
-func startAuthServer(ctx context.Context, log io.Writer, dir string, options authOptions) (*authServer, *child, error) {
-	file := filepath.Join(dir, fmt.Sprintf("authserver-%t-%d.json", options.nonces, options.lifetime))
+// startAuthServer starts a server that writes its state to this file.
+func startAuthServer(ctx context.Context, log io.Writer, file string, options authOptions) (*authServer, *child, error) {
 	args := []string{"--state", file}
+	for name, value := range map[string]string{
+		"--jwks-path": options.jwksPath,
+		"--port":      options.port,
+		"--clients":   options.clients,
+	} {
+		if value != "" {
+			args = append(args, name, value)
+		}
+	}
 	if options.nonces {
 		args = append(args, "--nonces")
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"sync"
 	"time"
 )
 
@@ -15,15 +16,46 @@ const readyTimeout = 30 * time.Second
 
 // A child is a running server.
 type child struct {
-	url  string
-	stop func()
+	url      string
+	stop     func() // may be called again
+	messages *messages
 }
 
-// startNode starts a server and waits for the line in which it says where it listens.
+// messages is what a server has written to stderr so far.
+type messages struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (m *messages) Write(p []byte) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.text.Write(p)
+}
+
+func (m *messages) String() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.text.String()
+}
+
+// startNode starts one of the servers in nodeDir.
 func startNode(ctx context.Context, log io.Writer, script string, args ...string) (*child, error) {
 	cmd := exec.CommandContext(ctx, "node", append([]string{script, "--with-parent"}, args...)...)
 	cmd.Dir = nodeDir
-	// The server ends when this pipe does, so it cannot outlive this process.
+	return startServer(cmd, log, script, func(line string) string {
+		var event struct{ Event, URL string }
+		if err := json.Unmarshal([]byte(line), &event); err != nil || event.Event != "ready" {
+			return ""
+		}
+		return event.URL
+	})
+}
+
+// startServer starts a server and waits for its first line, from which readURL reads where it
+// listens.
+func startServer(cmd *exec.Cmd, log io.Writer, name string, readURL func(line string) string) (*child, error) {
+	// A server started with --with-parent ends when this pipe does, so it cannot outlive this process.
 	if _, err := cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -31,8 +63,8 @@ func startNode(ctx context.Context, log io.Writer, script string, args ...string
 	if err != nil {
 		return nil, err
 	}
-	var complaints bytes.Buffer // read only after the process has ended
-	cmd.Stderr = io.MultiWriter(&complaints, log)
+	complaints := new(messages)
+	cmd.Stderr = io.MultiWriter(complaints, log)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -54,15 +86,14 @@ func startNode(ctx context.Context, log io.Writer, script string, args ...string
 		_ = cmd.Wait() // "killed" is what it is meant to say
 	}
 
-	var event struct{ Event, URL string }
+	// When the command's context ends, so do its output and the wait for the line.
 	select {
 	case line := <-ready:
-		if err := json.Unmarshal([]byte(line), &event); err == nil && event.Event == "ready" {
-			return &child{url: event.URL, stop: stop}, nil
+		if url := readURL(line); url != "" {
+			return &child{url: url, stop: stop, messages: complaints}, nil
 		}
 	case <-time.After(readyTimeout):
-	case <-ctx.Done():
 	}
 	stop()
-	return nil, fmt.Errorf("%s did not start: %s", script, complaints.Bytes())
+	return nil, fmt.Errorf("%s did not start: %s", name, complaints)
 }

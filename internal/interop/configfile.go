@@ -47,12 +47,17 @@ func (l *lab) writeConfig(config configFile) (string, error) {
 }
 
 func (l *lab) writeFile(content []byte) (string, error) {
-	file, err := os.CreateTemp(l.dir, "client-*.json") // readable for its owner alone
+	file, err := l.newFile("client-*.json")
 	if err != nil {
 		return "", err
 	}
-	if _, err := file.Write(content); err != nil {
-		file.Close()
+	return file, os.WriteFile(file, content, 0o600)
+}
+
+// newFile makes an empty file that only its owner can read.
+func (l *lab) newFile(pattern string) (string, error) {
+	file, err := os.CreateTemp(l.dir, pattern)
+	if err != nil {
 		return "", err
 	}
 	return file.Name(), file.Close()

@@ -14,23 +14,28 @@ type lab struct {
 	log       io.Writer
 	dir       string // for files that live as long as the lab
 	installed bool
-	machine   string // the binary under test
+	binaries  binaries
 	auths     map[authOptions]*authServer
 	apis      map[apiOptions]*apiServer
+	programs  map[programOptions]*program
 	children  []*child
 }
 
-func newLab(log io.Writer, machine string) (*lab, error) {
+// binaries are the programs under test; an empty name is built when it is first needed.
+type binaries struct{ machine, api string }
+
+func newLab(log io.Writer, binaries binaries) (*lab, error) {
 	dir, err := os.MkdirTemp("", "helseid-interop-")
 	if err != nil {
 		return nil, err
 	}
 	return &lab{
-		log:     log,
-		dir:     dir,
-		machine: machine,
-		auths:   map[authOptions]*authServer{},
-		apis:    map[apiOptions]*apiServer{},
+		log:      log,
+		dir:      dir,
+		binaries: binaries,
+		auths:    map[authOptions]*authServer{},
+		apis:     map[apiOptions]*apiServer{},
+		programs: map[programOptions]*program{},
 	}, nil
 }
 
@@ -43,18 +48,38 @@ func (l *lab) close() {
 	}
 }
 
-// machineBinary builds the program under test.
 func (l *lab) machineBinary(ctx context.Context) (string, error) {
-	if l.machine != "" {
-		return l.machine, nil
+	return l.build(ctx, "machine", &l.binaries.machine)
+}
+
+func (l *lab) apiBinary(ctx context.Context) (string, error) {
+	return l.build(ctx, "api", &l.binaries.api)
+}
+
+// build builds an example program once.
+func (l *lab) build(ctx context.Context, example string, binary *string) (string, error) {
+	if *binary != "" {
+		return *binary, nil
 	}
-	binary := filepath.Join(l.dir, "machine")
-	output, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./examples/machine").CombinedOutput()
+	built := filepath.Join(l.dir, example)
+	output, err := exec.CommandContext(ctx, "go", "build", "-o", built, "./examples/"+example).CombinedOutput()
 	if err != nil {
-		return "", fatalError{fmt.Errorf("examples/machine does not build: %w\n%s", err, output)}
+		return "", fatalError{fmt.Errorf("examples/%s does not build: %w\n%s", example, err, output)}
 	}
-	l.machine = binary
-	return binary, nil
+	*binary = built
+	return built, nil
+}
+
+// install installs the npm packages once.
+func (l *lab) install(ctx context.Context) error {
+	if l.installed {
+		return nil
+	}
+	if err := npmInstall(ctx, l.log); err != nil {
+		return fatalError{err}
+	}
+	l.installed = true
+	return nil
 }
 
 // auth returns an authorization server with its counters at zero and all faults switched off.
@@ -62,19 +87,29 @@ func (l *lab) auth(ctx context.Context, options authOptions) (*authServer, error
 	if server, ok := l.auths[options]; ok {
 		return server, server.reset(ctx)
 	}
-	if !l.installed {
-		if err := npmInstall(ctx, l.log); err != nil {
-			return nil, fatalError{err}
-		}
-		l.installed = true
-	}
-	server, process, err := startAuthServer(ctx, l.log, l.dir, options)
+	server, _, err := l.startAuth(ctx, options)
 	if err != nil {
-		return nil, fatalError{err}
+		return nil, err
 	}
-	l.children = append(l.children, process)
 	l.auths[options] = server
 	return server, nil
+}
+
+// startAuth starts an authorization server that nobody else uses.
+func (l *lab) startAuth(ctx context.Context, options authOptions) (*authServer, *child, error) {
+	if err := l.install(ctx); err != nil {
+		return nil, nil, err
+	}
+	file, err := l.newFile("authserver-*.json")
+	if err != nil {
+		return nil, nil, err
+	}
+	server, process, err := startAuthServer(ctx, l.log, file, options)
+	if err != nil {
+		return nil, nil, fatalError{err}
+	}
+	l.children = append(l.children, process)
+	return server, process, nil
 }
 
 // api returns an API in the same state, for the tokens of that authorization server.

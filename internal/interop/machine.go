@@ -124,6 +124,29 @@ func (r *result) failed(exit int) error {
 	return nil
 }
 
+// lost checks that so many of n calls failed, that the rest did not, and that it was said why.
+func (r *result) lost(failures, n int) error {
+	if err := r.failed(1); err != nil {
+		return err
+	}
+	if r.summary == nil {
+		return errors.New("no summary")
+	}
+	counted := r.summary.failures()
+	if counted != failures || r.summary.OK != n-failures || r.summary.Requests != n || len(r.calls) != n {
+		return fmt.Errorf("%d call events and the summary %+v, want %d of %d calls to fail", len(r.calls), *r.summary, failures, n)
+	}
+	return nil
+}
+
+func (s *summary) failures() int {
+	sum := 0
+	for _, n := range s.Failures {
+		sum += n
+	}
+	return sum
+}
+
 // complaint is the last line of stderr, for a scenario's own message.
 func (r *result) complaint() string {
 	lines := strings.Split(strings.TrimSpace(r.stderr), "\n")

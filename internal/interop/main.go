@@ -1,6 +1,7 @@
-// Command interop runs the SDK's example program examples/machine against an authorization server
-// and an API that nobody of this project wrote (npm oidc-provider and oauth4webapi), so that the
-// SDK and its own test server cannot agree on the same mistake.
+// Command interop runs the SDK's example programs against an authorization server, an API and
+// clients that nobody of this project wrote (npm oidc-provider, oauth4webapi and dpop), so that the
+// SDK and its own test server cannot agree on the same mistake: examples/machine calls their API,
+// their clients call examples/api, and with their tokens the one calls the other.
 //
 //	go run ./internal/interop [-run REGEXP] [-v]
 //
@@ -39,11 +40,13 @@ func main() {
 func run() int {
 	pattern := flag.String("run", "", "run only the scenarios that match this `regexp`")
 	verbose := flag.Bool("v", false, "show what the child processes print")
-	machine := flag.String("machine", "", "test this `binary` instead of building examples/machine")
+	var binaries binaries
+	flag.StringVar(&binaries.machine, "machine", "", "test this `binary` instead of building examples/machine")
+	flag.StringVar(&binaries.api, "api", "", "test this `binary` instead of building examples/api")
 	flag.Parse()
 	selected, err := regexp.Compile(*pattern)
 	if err != nil || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "usage: go run ./internal/interop [-run REGEXP] [-v] [-machine BINARY]")
+		fmt.Fprintln(os.Stderr, "usage: go run ./internal/interop [-run REGEXP] [-v] [-machine BINARY] [-api BINARY]")
 		return 2
 	}
 
@@ -56,7 +59,7 @@ func run() int {
 	if *verbose {
 		log = os.Stderr
 	}
-	lab, err := newLab(log, *machine)
+	lab, err := newLab(log, binaries)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -98,5 +101,7 @@ func scenarios() []scenario {
 	all = append(all, authFaultScenarios()...)
 	all = append(all, apiFaultScenarios()...)
 	all = append(all, configScenarios()...)
+	all = append(all, programScenarios()...)
+	all = append(all, issuerScenarios()...)
 	return all
 }

@@ -44,10 +44,7 @@ func apiUnsteady(ctx context.Context, l *lab, f fault) (string, error) {
 	if result.summary == nil {
 		return "", fmt.Errorf("no summary: %s", result.complaint())
 	}
-	failures := 0
-	for _, n := range result.summary.Failures {
-		failures += n
-	}
+	failures := result.summary.failures()
 	switch {
 	case api.FaultsHit[f.Kind] != f.Count:
 		return "", fmt.Errorf("the fault happened %d times, want %d", api.FaultsHit[f.Kind], f.Count)
@@ -100,10 +97,13 @@ func redirectOther(ctx context.Context, l *lab) (string, error) {
 		return "", err
 	}
 	_, api, err := b.stats(ctx, b.flags["scope"])
-	if err := errors.Join(result.failed(1), err); err != nil {
+	if err := errors.Join(result.lost(1, 3), err); err != nil {
 		return "", err
 	}
-	if n := trap.visitors.Load(); n > 0 || api.FaultsHit["redirect-other"] != 1 {
+	if hit := api.FaultsHit["redirect-other"]; hit != 1 {
+		return "", fmt.Errorf("the redirect happened %d times, want 1", hit)
+	}
+	if n := trap.visitors.Load(); n > 0 {
 		return "", fmt.Errorf("%d connections to the other origin", n)
 	}
 	return result.complaint(), nil
@@ -123,5 +123,5 @@ func apiDown(ctx context.Context, l *lab) (string, error) {
 		return "", err
 	}
 	_, _, err = b.stats(ctx, b.flags["scope"])
-	return result.complaint(), errors.Join(result.failed(1), err)
+	return result.complaint(), errors.Join(result.lost(3, 3), err)
 }

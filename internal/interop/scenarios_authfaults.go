@@ -80,7 +80,7 @@ func tokenRefused(ctx context.Context, l *lab, f fault) (string, error) {
 		return "", err
 	}
 	auth, api, err := b.stats(ctx, b.flags["scope"])
-	if err := errors.Join(result.failed(1), err); err != nil {
+	if err := errors.Join(result.lost(3, 3), err); err != nil {
 		return "", err
 	}
 	if auth.FaultsHit[f.Kind] == 0 {
@@ -111,10 +111,13 @@ func wrongIssuer(ctx context.Context, l *lab) (string, error) {
 		return "", err
 	}
 	auth, _, err := b.stats(ctx, b.flags["scope"])
-	if err := errors.Join(result.failed(1), err); err != nil {
+	if err := errors.Join(result.lost(3, 3), err); err != nil {
 		return "", err
 	}
-	if auth.FaultsHit["wrong-issuer-metadata"] == 0 || auth.TokenRequests > 0 {
+	if auth.FaultsHit["wrong-issuer-metadata"] == 0 {
+		return "", errors.New("the metadata was not asked for")
+	}
+	if auth.TokenRequests > 0 {
 		return "", fmt.Errorf("%d token requests", auth.TokenRequests)
 	}
 	return result.complaint(), nil
@@ -131,7 +134,7 @@ func unknownScope(ctx context.Context, l *lab) (string, error) {
 		return "", err
 	}
 	auth, api, err := b.stats(ctx, scope)
-	if err := errors.Join(result.failed(1), err); err != nil {
+	if err := errors.Join(result.lost(50, 50), err); err != nil {
 		return "", err
 	}
 	if !strings.Contains(result.stderr, "invalid_scope") {
@@ -160,5 +163,5 @@ func authDown(ctx context.Context, l *lab) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return result.complaint(), result.failed(1)
+	return result.complaint(), result.lost(3, 3)
 }

@@ -80,6 +80,9 @@ func fiftyCalls(ctx context.Context, l *lab, want setup) (string, error) {
 }
 
 func checkAssertions(stats authStats, b *bench, alg string) error {
+	if len(stats.Assertions) != stats.TokenRequests {
+		return fmt.Errorf("%d client assertions in %d token requests", len(stats.Assertions), stats.TokenRequests)
+	}
 	for _, a := range stats.Assertions {
 		if a.Claims.Iss != b.client.ClientID || a.Claims.Sub != b.client.ClientID || a.Claims.Aud != b.auth.state.Issuer {
 			return fmt.Errorf("claims of a client assertion: %+v", a.Claims)
@@ -127,7 +130,7 @@ func noScope(ctx context.Context, l *lab) (string, error) {
 	if err := errors.Join(result.succeeded(50), err); err != nil {
 		return "", err
 	}
-	if slices.ContainsFunc(auth.Scopes, func(sent *string) bool { return sent != nil }) {
+	if len(auth.Scopes) == 0 || slices.ContainsFunc(auth.Scopes, func(sent *string) bool { return sent != nil }) {
 		return "", errors.New("an empty scope was sent")
 	}
 	if all := strings.Join(b.auth.state.Scopes, " "); api.Last.Scope != all {
@@ -151,7 +154,7 @@ func resource(ctx context.Context, l *lab) (string, error) {
 	if err := errors.Join(result.succeeded(50), err); err != nil {
 		return "", err
 	}
-	if slices.ContainsFunc(auth.Resources, func(sent *string) bool { return value(sent) != want }) {
+	if len(auth.Resources) == 0 || slices.ContainsFunc(auth.Resources, func(sent *string) bool { return value(sent) != want }) {
 		return "", errors.New("the resource was not sent as it was given")
 	}
 	return want, nil

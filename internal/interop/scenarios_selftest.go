@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os/exec"
-	"strings"
 )
 
 // selftestScenarios show that the servers work, with a client that is not ours either.
@@ -31,15 +29,28 @@ func selftest(ctx context.Context, l *lab, nonces bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "node", "selftest.mjs", "--state", auth.stateFile, "--api", api.url)
-	cmd.Dir = nodeDir
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, strings.TrimSpace(string(output)))
+	var passed struct {
+		Event   string
+		Clients []string
+	}
+	if err := runNode(ctx, l, &passed, "selftest.mjs", "--state", auth.stateFile, "--api", api.url); err != nil {
+		return "", err
+	}
+	if passed.Event != "passed" || len(passed.Clients) != len(auth.state.Clients) {
+		return "", fmt.Errorf("the self-test did not say what it has done: %+v", passed)
 	}
 
 	stats, err := auth.stats(ctx)
 	if err != nil {
 		return "", err
+	}
+	seen, err := api.stats(ctx)
+	if err != nil {
+		return "", err
+	}
+	// Servers that never ask for a nonce would let any client pass.
+	if byAuth, byAPI := stats.Answers["400 use_dpop_nonce"], seen.Refused["use_dpop_nonce"]; byAuth > 0 != nonces || byAPI > 0 != nonces {
+		return "", fmt.Errorf("%d nonce challenges of the token endpoint, %d of the API", byAuth, byAPI)
 	}
 	// Each client repeats one request as it was; this is how the scenarios below would notice.
 	clients := len(auth.state.Clients)

@@ -153,18 +153,23 @@ func importJWK(data []byte) (crypto.Signer, error) {
 
 func parsePEM(data []byte, options KeyOptions) (*Key, error) {
 	var signer crypto.Signer
+	certificate := false
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		found, err := pemSigner(block)
 		if err != nil {
 			return nil, err
 		}
 		if found == nil {
+			certificate = certificate || block.Type == "CERTIFICATE"
 			continue
 		}
 		if signer != nil {
 			return nil, errors.New("the PEM text holds more than one private key")
 		}
 		signer = found
+	}
+	if signer == nil && certificate {
+		return nil, errors.New("the PEM text holds a certificate, but the private key that belongs to it is needed")
 	}
 	if signer == nil {
 		return nil, errors.New("the PEM text holds no private key: a block PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY is needed")

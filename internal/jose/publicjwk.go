@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 )
 
 // privateMembers are the members of RFC 7518 section 6 that give a key away.
@@ -25,11 +26,14 @@ func HasPrivateMember(jwk Object) bool {
 
 // ParsePublicJWK reads an RSA or EC public key. It is written out here, and not
 // left to a library, because a DPoP proof brings a key with each request.
-// A JWK with a private member is refused. If the JWK has an alg of its own it
+// A JWK with a private member is refused, and one that is not for signatures. If the JWK has an alg of its own it
 // must equal algorithm; an empty algorithm means the JWK's, else the default.
 func ParsePublicJWK(jwk Object, algorithm Algorithm) (*PublicKey, error) {
 	if HasPrivateMember(jwk) {
 		return nil, errors.New("the JWK holds private key material")
+	}
+	if !mayVerify(jwk) {
+		return nil, errors.New("the JWK is not for verifying signatures (use, key_ops)")
 	}
 	key, err := publicCryptoKey(jwk)
 	if err != nil {
@@ -120,4 +124,17 @@ func bytesMember(jwk Object, name string, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("the JWK member %s is too long", name)
 	}
 	return value, nil
+}
+
+// mayVerify checks use and key_ops (RFC 7517 sections 4.2 and 4.3).
+func mayVerify(jwk Object) bool {
+	if use := jwk.Get("use"); !use.Absent() && use.Raw() != `"sig"` {
+		return false
+	}
+	value := jwk.Get("key_ops")
+	if value.Absent() {
+		return true
+	}
+	operations, ok := value.Array()
+	return ok && slices.ContainsFunc(operations, func(v Value) bool { return v.Raw() == `"verify"` })
 }

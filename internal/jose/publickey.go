@@ -109,13 +109,28 @@ func requiredMembers(public crypto.PublicKey) (string, error) {
 		e := big.NewInt(int64(key.E)).Bytes()
 		return `{"e":"` + encodeSegment(e) + `","kty":"RSA","n":"` + encodeSegment(key.N.Bytes()) + `"}`, nil
 	case *ecdsa.PublicKey:
-		point, err := key.Bytes() // 4 || X || Y, coordinates padded
+		point, err := safeBytes(key)
 		if err != nil {
-			return "", errors.New("the EC public key is not on its curve")
+			return "", err
 		}
 		size := (len(point) - 1) / 2
 		return `{"crv":"` + key.Curve.Params().Name + `","kty":"EC","x":"` + encodeSegment(point[1:1+size]) +
 			`","y":"` + encodeSegment(point[1+size:]) + `"}`, nil
 	}
 	return "", errKeyType
+}
+
+// safeBytes is 4 || X || Y with padded coordinates. The standard library panics
+// for a key without coordinates, which a KMS client may return.
+func safeBytes(key *ecdsa.PublicKey) (point []byte, err error) {
+	errPoint := errors.New("the EC public key is not on its curve")
+	defer func() {
+		if recover() != nil {
+			err = errPoint
+		}
+	}()
+	if point, err = key.Bytes(); err != nil {
+		return nil, errPoint
+	}
+	return point, nil
 }

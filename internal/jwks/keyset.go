@@ -79,7 +79,9 @@ func New(source *metadata.Source, client *http.Client) *KeySet {
 
 // Close ends a fetch that is under way and waits for it.
 func (s *KeySet) Close() {
+	s.mu.Lock() // no fetch starts between the end and the wait
 	s.end()
+	s.mu.Unlock()
 	s.running.Wait()
 }
 
@@ -191,9 +193,13 @@ func (s *KeySet) start(now time.Time, wanted string) {
 	done := make(chan struct{})
 	s.flight, s.attempted = done, now
 	s.running.Go(func() {
+		first := s.usable(now) == nil
 		err := s.fetch(wanted)
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if current := s.current.Load(); first && err == nil && current.keys[wanted] == nil {
+			s.takeAllowance(time.Now()) // the first fetch was for an unknown key too
+		}
 		s.failure, s.flight = err, nil
 		close(done)
 	})

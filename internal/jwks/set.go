@@ -3,7 +3,6 @@ package jwks
 import (
 	"crypto/sha256"
 	"errors"
-	"slices"
 
 	"github.com/helseid-go/sdk/internal/jose"
 )
@@ -41,7 +40,7 @@ func parseSet(document []byte) (*set, error) {
 			continue
 		}
 		kid, _ := jwk.Get("kid").Text()
-		if kid == "" || !mayVerify(jwk) {
+		if kid == "" {
 			continue
 		}
 		if key, err := jose.ParsePublicJWK(jwk, algorithmOf(jwk)); err == nil {
@@ -52,19 +51,6 @@ func parseSet(document []byte) (*set, error) {
 		return nil, errNoKeys
 	}
 	return found, nil
-}
-
-// mayVerify checks use and key_ops (RFC 7517 sections 4.2 and 4.3).
-func mayVerify(jwk jose.Object) bool {
-	if use := jwk.Get("use"); !use.Absent() && use.Raw() != `"sig"` {
-		return false
-	}
-	value := jwk.Get("key_ops")
-	if value.Absent() {
-		return true
-	}
-	operations, ok := value.Array()
-	return ok && slices.ContainsFunc(operations, func(v jose.Value) bool { return v.Raw() == `"verify"` })
 }
 
 // algorithmOf is the key's alg, or RS256 for an RSA key that names none, since

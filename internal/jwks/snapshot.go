@@ -13,6 +13,10 @@ import (
 
 const snapshotVersion = 1
 
+// maxClockStep is how far the clock may have been set back since a snapshot was
+// made: an API must start again after a small correction.
+const maxClockStep = 5 * time.Minute
+
 // ErrNoSnapshot means that there is no set yet to be saved.
 var ErrNoSnapshot = errors.New("no key set has been fetched yet")
 
@@ -57,9 +61,12 @@ func (s *KeySet) Restore(snapshot []byte, issuer string) error {
 	if err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
-	at := time.Unix(fetchedAt, 0)
-	if at.After(time.Now()) {
-		return errors.New("snapshot: dated in the future")
+	at, now := time.Unix(fetchedAt, 0), time.Now()
+	if at.After(now) {
+		if at.Sub(now) > maxClockStep {
+			return errors.New("snapshot: dated in the future")
+		}
+		at = now
 	}
 	s.store(found, uri, at)
 	return nil

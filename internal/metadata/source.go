@@ -34,6 +34,9 @@ const (
 
 	// renewInterval bounds how often Renew asks the server.
 	renewInterval = 5 * time.Minute
+
+	// justFetched is how young a document is that Renew need not ask for again.
+	justFetched = time.Second
 )
 
 var policy = httpx.GetPolicy{Timeout: 5 * time.Second, Retries: 2}
@@ -77,6 +80,7 @@ type fetched struct {
 	document *Document
 	at       time.Time
 	renewAt  time.Time
+	renewed  time.Time // when Renew last asked the server
 }
 
 // NewSource makes no network call. A document without one of the required
@@ -91,39 +95,52 @@ func (s *Source) Get(ctx context.Context) (*Document, error) {
 	if current := s.current.Load(); current != nil && time.Now().Before(current.renewAt) {
 		return current.document, nil
 	}
-	return s.renew(ctx, func(current *fetched, now time.Time) bool { return now.Before(current.renewAt) })
+	return s.renew(ctx, false)
 }
 
-// Renew returns a document that is at most five minutes old, if it can be had,
+// Renew asks the server for the document once more, at most every five minutes,
 // for a caller who has found that something in it is out of date.
 func (s *Source) Renew(ctx context.Context) (*Document, error) {
-	return s.renew(ctx, func(current *fetched, now time.Time) bool { return now.Sub(current.at) < renewInterval })
+	return s.renew(ctx, true)
 }
 
 // renew fetches the document unless the current one is good enough. After a
 // failure an old document is better than none.
-func (s *Source) renew(ctx context.Context, goodEnough func(*fetched, time.Time) bool) (*Document, error) {
+func (s *Source) renew(ctx context.Context, demanded bool) (*Document, error) {
 	result, err, _ := s.flight.Do("", func() (any, error) {
 		now := time.Now().Round(0)
 		current := s.current.Load()
-		if current != nil && goodEnough(current, now) {
+		if current != nil && current.goodEnough(now, demanded) {
 			return current.document, nil
 		}
-		document, err := s.fetch(ctx)
-		switch {
-		case err == nil:
-			s.current.Store(&fetched{document: document, at: now, renewAt: now.Add(lifetime)})
-			return document, nil
-		case current == nil:
-			return nil, err
+		next := &fetched{at: now, renewAt: now.Add(lifetime)}
+		if current != nil {
+			next.renewed = current.renewed
 		}
-		s.current.Store(&fetched{document: current.document, at: now, renewAt: now.Add(retryAfterFailure)})
-		return current.document, nil
+		if demanded {
+			next.renewed = now
+		}
+		var err error
+		if next.document, err = s.fetch(ctx); err != nil {
+			if current == nil {
+				return nil, err
+			}
+			next.document, next.renewAt = current.document, now.Add(retryAfterFailure)
+		}
+		s.current.Store(next)
+		return next.document, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return result.(*Document), nil
+}
+
+func (f *fetched) goodEnough(now time.Time, demanded bool) bool {
+	if demanded {
+		return now.Sub(f.renewed) < renewInterval || now.Sub(f.at) < justFetched
+	}
+	return now.Before(f.renewAt)
 }
 
 func (s *Source) fetch(ctx context.Context) (*Document, error) {

@@ -38,8 +38,10 @@ func Text(text string) string {
 		}
 		text = text[len(run):]
 		run = hide(run)
+		if runes += len(run); runes > maxText {
+			break
+		}
 		out.WriteString(run)
-		runes += len(run)
 	}
 	return strings.TrimSpace(out.String())
 }

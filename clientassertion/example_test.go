@@ -1,0 +1,62 @@
+package clientassertion_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"fmt"
+	"log"
+	"strings"
+
+	"github.com/helseid-go/sdk/clientassertion"
+)
+
+func Example() {
+	// In a program this is a key from a file, with ParseKey, or in a KMS.
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		log.Fatal(err)
+	}
+	key, err := clientassertion.NewKey(private, clientassertion.KeyOptions{KeyID: "my-key"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	signer, err := clientassertion.New(clientassertion.Config{
+		ClientID: "6d2a1c0e-5f0b-4a57-9a35-0d5f0a7a2f11",
+		Audience: "https://helseid-sts.test.nhn.no",
+		Key:      key,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	assertion, err := signer.Sign(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(key)
+	fmt.Println("client_assertion_type =", clientassertion.Type)
+	fmt.Println("parts of client_assertion:", len(strings.Split(assertion, ".")))
+	// Output:
+	// ES256 key my-key
+	// client_assertion_type = urn:ietf:params:oauth:client-assertion-type:jwt-bearer
+	// parts of client_assertion: 3
+}
+
+func ExampleParseDetail() {
+	detail, err := clientassertion.ParseDetail([]byte(`{
+		"type": "nhn:sfm:journal-id",
+		"value": {"journal_id": "d3a1a6e2-7d55-4c3f-9b0e-3d5c0e2b7f10"}
+	}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(detail.Type())
+	// Output: nhn:sfm:journal-id
+}
+
+func ExampleParseKey() {
+	_, err := clientassertion.ParseKey([]byte(`{"kty":"EC","crv":"P-256","x":"...","y":"..."}`), clientassertion.KeyOptions{})
+	fmt.Println(err)
+	// Output: unusable signing key: it is a public key: the private JWK with member d is needed
+}

@@ -1,0 +1,128 @@
+//lint:file-ignore SA1019,SA9005 the raw numbers are what must not be printed
+
+package dpop
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// privateJWK is a JWK as a map, to be bent by the tests.
+func privateJWK(t testing.TB, algorithm string) map[string]any {
+	t.Helper()
+	data, err := keyFor(t, algorithm).MarshalPrivateJWK()
+	require.NoError(t, err)
+	var members map[string]any
+	require.NoError(t, json.Unmarshal(data, &members))
+	return members
+}
+
+func TestGenerateKey(t *testing.T) {
+	t.Parallel()
+	one, err := GenerateKey()
+	require.NoError(t, err)
+	two, err := GenerateKey()
+	require.NoError(t, err)
+	require.Equal(t, "ES256", one.Algorithm())
+	require.Len(t, one.Thumbprint(), 43)
+	require.NotEqual(t, one.Thumbprint(), two.Thumbprint())
+}
+
+func TestParseKey(t *testing.T) {
+	t.Parallel()
+	t.Run("T046 RSA without alg makes PS256 proofs, and the input is left alone", func(t *testing.T) {
+		t.Parallel()
+		members := privateJWK(t, "RS512")
+		delete(members, "alg")
+		data := must(json.Marshal(members))
+		before := bytes.Clone(data)
+		key, err := ParseKey(data)
+		require.NoError(t, err)
+		require.Equal(t, "PS256", key.Algorithm())
+		require.Equal(t, before, data)
+		require.Equal(t, "PS256", decode(t, makeProof(t, newProver(t, key), Target{URL: parseURL(t, apiURI)})).header["alg"])
+	})
+	t.Run("T041 an X.509 certificate with its RSA key", func(t *testing.T) {
+		t.Parallel()
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, sharedRSA().Public(), sharedRSA())
+		require.NoError(t, err)
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(sharedRSA()))})...)
+		key, err := ParseKey(text)
+		require.NoError(t, err)
+		jwk := decode(t, makeProof(t, newProver(t, key), Target{URL: parseURL(t, apiURI)})).header["jwk"].(map[string]any)
+		require.Len(t, jwk, 3)
+		require.Equal(t, "RSA", jwk["kty"])
+	})
+	t.Run("T040 X25519 cannot sign", func(t *testing.T) {
+		t.Parallel()
+		x25519 := must(ecdh.X25519().GenerateKey(rand.Reader))
+		b64 := base64.RawURLEncoding.EncodeToString
+		_, err := ParseKey([]byte(`{"kty":"OKP","crv":"X25519","x":"` + b64(x25519.PublicKey().Bytes()) + `","d":"` + b64(x25519.Bytes()) + `"}`))
+		require.ErrorIs(t, err, ErrKey)
+		_, err = ParseKey(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(x25519))}))
+		require.ErrorIs(t, err, ErrKey)
+	})
+	t.Run("what is stored is read again", func(t *testing.T) {
+		t.Parallel()
+		for _, algorithm := range algorithms {
+			key := keyFor(t, algorithm)
+			data, err := key.MarshalPrivateJWK()
+			require.NoError(t, err)
+			back, err := ParseKey(data)
+			require.NoError(t, err)
+			require.Equal(t, key.Thumbprint(), back.Thumbprint())
+			require.Equal(t, algorithm, back.Algorithm())
+		}
+	})
+	for name, data := range map[string][]byte{"nil": nil, "text": []byte("x"), "cut off": []byte(`{"kty":"EC"`)} {
+		t.Run("T099 "+name, func(t *testing.T) {
+			t.Parallel()
+			_, err := ParseKey(data)
+			require.ErrorIs(t, err, ErrKey)
+		})
+	}
+}
+
+func TestNewKey(t *testing.T) {
+	t.Parallel()
+	_, err := NewKey(nil, "")
+	require.ErrorIs(t, err, ErrKey)
+	_, err = NewKey(sharedRSA(), "ES256")
+	require.ErrorIs(t, err, ErrKey, "T094")
+	_, err = NewKey(sharedEC["ES256"](), "PS256")
+	require.ErrorIs(t, err, ErrKey, "T094")
+	_, err = NewKey(sharedRSA(), "none")
+	require.ErrorIs(t, err, ErrKey)
+	key, err := NewKey(sharedRSA(), "")
+	require.NoError(t, err)
+	require.Equal(t, "PS256", key.Algorithm())
+}
+
+func TestKeyDoesNotPrintItself(t *testing.T) {
+	t.Parallel()
+	key := keyFor(t, "ES256")
+	secret := sharedEC["ES256"]().D
+	d := privateJWK(t, "ES256")["d"].(string)
+	for _, text := range []string{
+		fmt.Sprint(key), fmt.Sprintf("%+v", key), fmt.Sprintf("%#v", key), fmt.Sprintf("%x", key), fmt.Sprintf("%v", *key),
+		string(must(json.Marshal(key))), fmt.Sprintf("%+v", newProver(t, key)),
+	} {
+		require.NotContains(t, text, secret.String())
+		require.NotContains(t, text, fmt.Sprintf("%x", secret))
+		require.NotContains(t, text, d)
+	}
+	require.Equal(t, "ES256 key "+key.Thumbprint(), key.String())
+}

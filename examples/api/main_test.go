@@ -1,0 +1,321 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+)
+
+const (
+	audience = "nhn:demo-api"
+	scope    = "nhn:demo-api/read"
+)
+
+var (
+	jwsLike        = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}[.]`)
+	identityNumber = regexp.MustCompile(`(^|[^0-9])[0-9]{11}($|[^0-9])`)
+)
+
+// buffer is written to by the program while the test reads it.
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// program is the example while it runs.
+type program struct {
+	testing.TB
+	server *helseidtest.Server
+	url    string
+	stderr *buffer
+}
+
+// start runs the program against a server until the test ends, and then checks
+// how it ended and what it wrote.
+func start(t *testing.T, server *helseidtest.Server, args ...string) *program {
+	t.Helper()
+	reader, writer := io.Pipe()
+	p := &program{TB: t, server: server, stderr: &buffer{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, append([]string{"-listen", "127.0.0.1:0"}, args...), writer, p.stderr)
+		_ = writer.Close()
+	}()
+	line, err := bufio.NewReader(reader).ReadString('\n')
+	require.NoError(t, err, p.stderr.String())
+	go func() { _, _ = io.Copy(io.Discard, reader) }()
+	var ok bool
+	p.url, ok = strings.CutPrefix(strings.TrimSpace(line), "listening on ")
+	require.True(t, ok, "the first line is %q", line)
+	t.Cleanup(func() {
+		cancel()
+		require.Zero(t, <-ended)
+		_, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		require.Error(t, err, "it still listens")
+		require.NotRegexp(t, jwsLike, p.stderr.String())
+		require.NotRegexp(t, identityNumber, p.stderr.String())
+	})
+	return p
+}
+
+// call sends a request with a token, and a proof for what is public.
+func (p *program) call(method, path, public string, token []helseidtest.TokenOption, proof ...helseidtest.ProofOption) (*http.Response, map[string]any) {
+	p.Helper()
+	request, err := http.NewRequestWithContext(p.Context(), method, p.url+path, nil)
+	require.NoError(p, err)
+	request.URL.RawPath, request.URL.Opaque = "", path // as it is, on the wire
+	if public == "" {
+		public = p.url + path
+	}
+	if token != nil {
+		accessToken := p.server.Token(append([]helseidtest.TokenOption{helseidtest.Audience(audience), helseidtest.Scopes(scope)}, token...)...)
+		proof = append([]helseidtest.ProofOption{helseidtest.ProofClaim("htu", public)}, proof...)
+		request.Header.Set("Authorization", "DPoP "+accessToken)
+		request.Header.Set("DPoP", p.server.Proof(method, public, accessToken, proof...))
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
+	require.NoError(p, err)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(p, err)
+	require.NoError(p, response.Body.Close())
+	require.NotRegexp(p, identityNumber, string(body))
+	var document map[string]any
+	if strings.Contains(response.Header.Get("Content-Type"), "json") && len(body) > 0 {
+		require.NoError(p, json.Unmarshal(body, &document), string(body))
+	}
+	return response, document
+}
+
+func system() []helseidtest.TokenOption { return []helseidtest.TokenOption{} }
+
+func clinician(options ...helseidtest.TokenOption) []helseidtest.TokenOption {
+	return append([]helseidtest.TokenOption{helseidtest.Clinician()}, options...)
+}
+
+// The routes let in whom the contract says.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	p := start(t, server, "-issuer", server.Issuer())
+	for _, test := range []struct {
+		name, method, path string
+		token              []helseidtest.TokenOption
+		status             int
+	}{
+		{"health", "GET", "/healthz", nil, 200},
+		{"no token", "GET", "/machine", nil, 401},
+		{"a system", "GET", "/machine", system(), 200},
+		{"a system, another method", "DELETE", "/machine", system(), 200},
+		{"a user", "POST", "/machine", clinician(), 200},
+		{"another scope", "GET", "/machine", []helseidtest.TokenOption{helseidtest.Scopes("nhn:demo-api/write")}, 403},
+		{"another audience", "GET", "/machine", []helseidtest.TokenOption{helseidtest.Audience("nhn:other")}, 401},
+		{"a clinician", "GET", "/practitioner", clinician(), 200},
+		{"a clinician at level 3", "GET", "/practitioner", clinician(helseidtest.SecurityLevel(3)), 401},
+		{"a user without HPR number", "GET", "/practitioner", clinician(helseidtest.HPRNumber("")), 403},
+		{"a system as a clinician", "GET", "/practitioner", system(), 403},
+		{"a clinician without scope", "GET", "/practitioner", clinician(helseidtest.Scopes()), 403},
+		{"an organisation", "GET", "/organisation", system(), 200},
+		{"no organisation", "GET", "/organisation", []helseidtest.TokenOption{helseidtest.Organization("", "", "")}, 403},
+		{"an organisation without scope", "GET", "/organisation", []helseidtest.TokenOption{helseidtest.Scopes("x")}, 403},
+		{"a file", "GET", "/files/a/b.txt", system(), 200},
+		{"a file with a query", "PUT", "/files/a?b=c", system(), 200},
+		{"a double slash", "GET", "/files//x", system(), 200},
+		{"dot dot", "GET", "/files/../x", system(), 200},
+		{"an encoded slash", "GET", "/files/a%2Fb", system(), 200},
+		{"a file without token", "GET", "/files/a", nil, 401},
+		{"a double slash without token", "GET", "/files//x", nil, 401},
+		{"dot dot without token", "GET", "/files/../x", nil, 401},
+		{"dot dot to an open route", "GET", "/files/../healthz", nil, 401},
+		{"encoded files without token", "GET", "/%66iles/x", nil, 401},
+		{"a file without scope", "GET", "/files/x", []helseidtest.TokenOption{helseidtest.Scopes("x")}, 403},
+		{"nothing", "GET", "/nothing", system(), 404},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			response, _ := p.call(test.method, test.path, "", test.token)
+			require.Equal(t, test.status, response.StatusCode, response.Header.Get("WWW-Authenticate"))
+		})
+	}
+}
+
+// The answer has the form of the contract, with the national identity number
+// masked.
+func TestAnswer(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	p := start(t, server, "-issuer", server.Issuer())
+	_, body := p.call("GET", "/practitioner", "", clinician(helseidtest.Organization("994598759", "999977775", "987654325"), helseidtest.Claim("auth_time", 1700000000)))
+	user := body["user"].(map[string]any)
+	require.Equal(t, "***********", user["personal_identity_number"])
+	require.Equal(t, helseidtest.DefaultHPRNumber, user["hpr_number"])
+	require.Equal(t, "high", user["assurance_level"])
+	require.EqualValues(t, 4, user["security_level"])
+	require.Equal(t, "KVART GREVLING", user["name"])
+	require.Equal(t, map[string]any{"parent": "994598759", "child": "999977775", "supplier": "987654325"}, body["organization"])
+	require.Equal(t, []any{scope}, body["scopes"])
+	require.Equal(t, []any{audience}, body["audience"])
+	require.Equal(t, "helseidtest-client", body["client_id"])
+
+	_, body = p.call("GET", "/machine", "", []helseidtest.TokenOption{helseidtest.Organization("", "", "")})
+	require.Contains(t, body, "user")
+	require.Nil(t, body["user"])
+	require.Contains(t, body, "organization")
+	require.Nil(t, body["organization"])
+}
+
+// It starts while the issuer is down, says so, and recovers.
+func TestIssuerDown(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	for _, endpoint := range []helseidtest.Endpoint{helseidtest.EndpointMetadata, helseidtest.EndpointJWKS} {
+		server.Inject(helseidtest.Fault{Endpoint: endpoint, Times: -1, Status: http.StatusForbidden})
+	}
+	p := start(t, server, "-issuer", server.Issuer())
+	response, _ := p.call("GET", "/healthz", "", nil)
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	response, body := p.call("GET", "/machine", "", system())
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	require.NotEmpty(t, response.Header.Get("Retry-After"))
+	require.Equal(t, "keys_unavailable", body["reason"])
+	server.ClearFaults()
+	require.Eventually(t, func() bool {
+		response, _ := p.call("GET", "/machine", "", system())
+		return response.StatusCode == http.StatusOK
+	}, 15e9, 25e7)
+}
+
+func TestNonce(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	p := start(t, server, "-issuer", server.Issuer(), "-nonce")
+	response, body := p.call("GET", "/machine", "", system())
+	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
+	require.Equal(t, "use_dpop_nonce", body["error"])
+	response, _ = p.call("GET", "/machine", "", system(), helseidtest.ProofClaim("nonce", response.Header.Get("DPoP-Nonce")))
+	require.Equal(t, http.StatusOK, response.StatusCode)
+}
+
+func TestTokenTypes(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	strict := start(t, server, "-issuer", server.Issuer())
+	// A space after the comma is no part of the type.
+	loose := start(t, server, "-issuer", server.Issuer(), "-token-typ", "at+jwt, JWT")
+	jwt := []helseidtest.TokenOption{helseidtest.Header("typ", "JWT")}
+	response, _ := strict.call("GET", "/machine", "", jwt)
+	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
+	response, _ = loose.call("GET", "/machine", "", jwt)
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	response, _ = loose.call("GET", "/machine", "", system())
+	require.Equal(t, http.StatusOK, response.StatusCode)
+}
+
+func TestPublicURL(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	p := start(t, server, "-issuer", server.Issuer(), "-public-url", "https://api.example.no/v1")
+	response, _ := p.call("GET", "/files/a?x=y", "https://api.example.no/v1/files/a", system())
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	response, body := p.call("GET", "/files/a", "", system())
+	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
+	require.Equal(t, "proof_htu", body["reason"])
+}
+
+func TestFlags(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	other := start(t, server, "-issuer", server.Issuer()+"/", "-audience", "nhn:other", "-scope", "")
+	response, _ := other.call("GET", "/machine", "", []helseidtest.TokenOption{helseidtest.Audience("nhn:other"), helseidtest.Scopes()})
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.Contains(t, other.stderr.String(), "plain http")
+	for name, test := range map[string]struct {
+		code int
+		args []string
+	}{
+		"help":                 {0, []string{"-h"}},
+		"an unknown flag":      {2, []string{"-x"}},
+		"an argument":          {2, []string{"x"}},
+		"plain http":           {2, []string{"-issuer", "http://issuer.example", "-listen", "127.0.0.1:0"}},
+		"no issuer":            {2, []string{"-issuer", "x", "-listen", "127.0.0.1:0"}},
+		"public URL over http": {2, []string{"-issuer", server.Issuer(), "-public-url", "http://api.example.no", "-listen", "127.0.0.1:0"}},
+		"no token type":        {2, []string{"-issuer", server.Issuer(), "-token-typ", "", "-listen", "127.0.0.1:0"}},
+		"no audience":          {2, []string{"-issuer", server.Issuer(), "-audience", "", "-listen", "127.0.0.1:0"}},
+		"no address":           {1, []string{"-issuer", server.Issuer(), "-listen", "x:y:z"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			require.Equal(t, test.code, run(t.Context(), test.args, &stdout, &stderr))
+			require.NotEmpty(t, stderr.String())
+			require.NotContains(t, stdout.String(), "listening")
+		})
+	}
+}
+
+// Without an issuer it brings its own, and says how to call it.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	reader, writer := io.Pipe()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	stderr := &buffer{}
+	go func() {
+		ended <- run(ctx, []string{"-listen", "127.0.0.1:0"}, writer, stderr)
+		_ = writer.Close()
+	}()
+	lines := bufio.NewScanner(reader)
+	require.True(t, lines.Scan())
+	address, ok := strings.CutPrefix(lines.Text(), "listening on ")
+	require.True(t, ok)
+	require.True(t, lines.Scan())
+	require.Contains(t, lines.Text(), "embedded HelseID")
+	require.True(t, lines.Scan())
+	command := strings.Fields(lines.Text())
+	require.Equal(t, address+"/machine", command[len(command)-1])
+	var file string
+	for i, word := range command {
+		if word == "-config" {
+			file = command[i+1]
+		}
+	}
+	config, err := helseid.LoadConfig(file)
+	require.NoError(t, err)
+	client, err := helseid.New(config)
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/machine", nil)
+	require.NoError(t, err)
+	response, err := client.HTTPClient(helseid.TokenRequest{Scopes: []string{scope}}).Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	client.Close()
+	cancel()
+	require.Zero(t, <-ended)
+	require.NoFileExists(t, file)
+}

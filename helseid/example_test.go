@@ -1,0 +1,212 @@
+package helseid_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+)
+
+// In place of HelseID Selvbetjening's file and of a real API.
+func exampleFile() (path string, server *helseidtest.Server, cleanup func()) {
+	server, err := helseidtest.Start()
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+	file, err := server.ConfigFile("nhn:kjernejournal/api")
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+	dir, err := os.MkdirTemp("", "helseid")
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+	path = filepath.Join(dir, "client.json")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+	return path, server, func() { server.Close(); _ = os.RemoveAll(dir) }
+}
+
+func exampleAPI() *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		fmt.Fprintf(w, "%s %s with a %s token and %d proof", r.Method, r.URL, scheme, len(r.Header.Values("DPoP")))
+	}))
+}
+
+// A system calls an API. The file is the one that HelseID Selvbetjening hands
+// out.
+func Example() {
+	path, _, cleanup := exampleFile()
+	defer cleanup()
+	things := exampleAPI()
+	defer things.Close()
+
+	config, err := helseid.LoadConfig(path)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client, err := helseid.New(config)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	api := client.HTTPClient(helseid.TokenRequest{Scopes: []string{"nhn:kjernejournal/api"}})
+	resp, err := api.Get(things.URL + "/v1/things?page=2")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	fmt.Println(resp.StatusCode, string(body))
+	// Output: 200 GET /v1/things?page=2 with a DPoP token and 1 proof
+}
+
+func ExampleParseConfig() {
+	server, err := helseidtest.Start()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	secret, err := server.ConfigFile("nhn:kjernejournal/api") // from a secret store, say
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	config, err := helseid.ParseConfig(secret)
+	fmt.Println(config.Registered.Scopes, config.Key.Algorithm(), err)
+
+	_, err = helseid.ParseConfig(bytes.Replace(secret, []byte("privateJwk"), []byte("somethingElse"), 1))
+	fmt.Println(err)
+	// Output:
+	// [nhn:kjernejournal/api] ES256 <nil>
+	// helseid: configuration: the member privateJwk is missing: the file holds no private key
+}
+
+func ExampleClient_Token() {
+	server, client, cleanup := exampleClient()
+	defer cleanup()
+
+	for range 3 {
+		token, err := client.Token(context.Background(), helseid.TokenRequest{Scopes: []string{"nhn:kjernejournal/api"}})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(token.Type, token.Scopes, token.Access)
+	}
+	fmt.Println("requests to HelseID:", len(server.Requests(helseidtest.EndpointToken)), "the first to learn its nonce")
+	// Output:
+	// DPoP [nhn:kjernejournal/api] [redacted]
+	// DPoP [nhn:kjernejournal/api] [redacted]
+	// DPoP [nhn:kjernejournal/api] [redacted]
+	// requests to HelseID: 2 the first to learn its nonce
+}
+
+func exampleClient() (*helseidtest.Server, *helseid.Client, func()) {
+	path, server, cleanup := exampleFile()
+	config, err := helseid.LoadConfig(path)
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+	client, err := helseid.New(config)
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+	return server, client, func() { client.Close(); cleanup() }
+}
+
+func ExampleClient_TokenSource() {
+	_, client, cleanup := exampleClient()
+	defer cleanup()
+
+	// Prepared once, asked often: from memory it costs next to nothing.
+	source := client.TokenSource(helseid.TokenRequest{Scopes: []string{"nhn:kjernejournal/api"}})
+	token, err := source.Token(context.Background())
+	fmt.Println(token.Scopes, err)
+	// Output: [nhn:kjernejournal/api] <nil>
+}
+
+func ExampleWithTokenRequest() {
+	_, client, cleanup := exampleClient()
+	defer cleanup()
+	things := exampleAPI()
+	defer things.Close()
+
+	api := client.HTTPClient(helseid.TokenRequest{})
+	ctx := helseid.WithTokenRequest(context.Background(), helseid.TokenRequest{
+		Scopes:         []string{"nhn:kjernejournal/api"},
+		AllowedOrigins: []string{"https://api.example.nhn.no"},
+	})
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, things.URL, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = api.Do(request)
+	fmt.Println("refused:", errors.Is(err, helseid.ErrOriginRefused))
+	// Output: refused: true
+}
+
+// A request that is sent with something else than HTTPClient.
+func ExampleClient_Authorize() {
+	_, client, cleanup := exampleClient()
+	defer cleanup()
+	things := exampleAPI()
+	defer things.Close()
+
+	ctx := helseid.WithTokenRequest(context.Background(), helseid.TokenRequest{Scopes: []string{"nhn:kjernejournal/api"}})
+	for again := true; again; {
+		request, err := http.NewRequestWithContext(ctx, http.MethodDelete, things.URL+"/v1/things/7", nil)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if err := client.Authorize(ctx, request); err != nil { // for each attempt
+			fmt.Println(err)
+			return
+		}
+		response, err := things.Client().Do(request)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		again = client.ObserveResponse(response)
+		body, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		fmt.Println(string(body))
+	}
+	// Output: DELETE /v1/things/7 with a DPoP token and 1 proof
+}
+
+func ExampleTokenError() {
+	_, client, cleanup := exampleClient()
+	defer cleanup()
+
+	_, err := client.Token(context.Background(), helseid.TokenRequest{Scopes: []string{"nhn:not-ours/api"}})
+	var refusal *helseid.TokenError
+	if errors.As(err, &refusal) {
+		fmt.Println(refusal.Code, refusal.StatusCode)
+		fmt.Println(refusal.Description)
+	}
+	fmt.Println("may trying later help?", errors.Is(err, helseid.ErrUnavailable))
+	// Output:
+	// invalid_scope 400
+	// a scope is not granted to the client
+	// may trying later help? false
+}

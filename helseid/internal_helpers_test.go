@@ -1,0 +1,36 @@
+package helseid
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"net/url"
+	"strconv"
+
+	"github.com/helseid-go/sdk/dpop"
+)
+
+func mustSigner() crypto.Signer {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+func mustDPoPKey() *dpop.Key {
+	key, err := dpop.GenerateKey()
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+func mustURL(n int) *url.URL {
+	u, err := url.Parse("https://api-" + strconv.Itoa(n) + ".example.no/")
+	if err != nil {
+		panic(err)
+	}
+	return u
+}

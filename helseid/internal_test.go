@@ -1,0 +1,256 @@
+package helseid
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/clientassertion"
+)
+
+func TestCacheKeyPartsDoNotMeet(t *testing.T) {
+	t.Parallel()
+	build := func(change func(*Config)) *Client {
+		key, err := clientassertion.NewKey(mustSigner(), clientassertion.KeyOptions{})
+		require.NoError(t, err)
+		config := Config{Issuer: "https://a.example.no", ClientID: "b", Key: key}
+		change(&config)
+		client, err := New(config)
+		require.NoError(t, err)
+		t.Cleanup(client.Close)
+		return client
+	}
+	client := build(func(*Config) {})
+	key := func(client *Client, request TokenRequest) cacheKey {
+		prepared, err := client.prepare(request)
+		require.NoError(t, err)
+		return prepared.key
+	}
+	detail := func(text string) clientassertion.Detail {
+		detail, err := clientassertion.ParseDetail([]byte(text))
+		require.NoError(t, err)
+		return detail
+	}
+	seen := make(map[cacheKey]int)
+	add := func(key cacheKey) {
+		seen[key]++
+		require.Equal(t, 1, seen[key], "two different requests have one key")
+	}
+	base := TokenRequest{Scopes: []string{"a", "b"}}
+	add(key(client, base))
+	for _, request := range []TokenRequest{
+		{}, {Scopes: []string{"a"}}, {Scopes: []string{"ab"}}, {Scopes: []string{"a", "b", "c"}},
+		{Scopes: []string{"b"}, Resource: "a"}, {Resource: "ab"}, {Resource: "a"}, {Scopes: []string{"a", "b"}, Resource: "a"},
+		{Details: []clientassertion.Detail{detail(`{"type":"a"}`)}},
+		{Details: []clientassertion.Detail{detail(`{"type":"b"}`)}},
+		{Details: []clientassertion.Detail{detail(`{"type":"a"}`), detail(`{"type":"b"}`)}},
+		{Details: []clientassertion.Detail{detail(`{"type":"b"}`), detail(`{"type":"a"}`)}},
+		{Organization: clientassertion.Organization{Child: "999977775"}},
+		{Organization: clientassertion.Organization{Parent: "999977775"}},
+		{Organization: clientassertion.Organization{Parent: "999977775", Child: "999977776"}},
+		{Organization: clientassertion.Organization{Parent: "999977776", Child: "999977775"}},
+	} {
+		add(key(client, request))
+	}
+	prepared, err := client.prepare(base)
+	require.NoError(t, err)
+	add(client.cacheKey("another grant", prepared))
+	for _, change := range []func(*Config){
+		func(c *Config) { c.Issuer = "https://b.example.no" },
+		func(c *Config) { c.ClientID = "c" },
+		func(c *Config) { c.Issuer, c.ClientID = "https://a.example.nob", "x" },
+		func(c *Config) { c.DPoPKey = mustDPoPKey() }, // T076: a token of another DPoP key is of no use
+	} {
+		add(key(build(change), base))
+	}
+	// No part can be moved into its neighbour.
+	require.NotEqual(t, client.cacheKey("a", &preparedRequest{scope: "b", resource: "c"}), client.cacheKey("a", &preparedRequest{scope: "bc"}))
+	require.NotEqual(t, client.cacheKey("a", &preparedRequest{scope: "b", resource: "c"}), client.cacheKey("a", &preparedRequest{scope: "", resource: "bc"}))
+	require.NotEqual(t, client.cacheKey("ab", &preparedRequest{}), client.cacheKey("a", &preparedRequest{scope: "b"}))
+
+	// What a token does not depend on is not in its key.
+	require.Equal(t, key(client, base), key(client, TokenRequest{
+		Scopes: []string{"b", "a", "b"}, AcceptMissingScopes: true, AllowedOrigins: []string{"https://x.example.no"},
+	}))
+}
+
+func TestT076NewClientKeySameDPoPKey(t *testing.T) {
+	t.Parallel()
+	shared := mustDPoPKey()
+	keys := make(map[cacheKey]bool)
+	for range 2 {
+		key, err := clientassertion.NewKey(mustSigner(), clientassertion.KeyOptions{})
+		require.NoError(t, err)
+		client, err := New(Config{Issuer: "https://a.example.no", ClientID: "b", Key: key, DPoPKey: shared})
+		require.NoError(t, err)
+		t.Cleanup(client.Close)
+		keys[client.cacheKey("grant", &preparedRequest{})] = true
+	}
+	require.Len(t, keys, 1, "a token outlives the client's key, and not the DPoP key")
+}
+
+func TestTokenState(t *testing.T) {
+	t.Parallel()
+	start := time.Now().Truncate(time.Second)
+	token := &Token{}
+	token.setLifetime(start, 10*time.Minute)
+	for after, want := range map[time.Duration]tokenState{
+		0:                   tokenFresh,
+		570*time.Second - 1: tokenFresh,
+		570 * time.Second:   tokenStale,
+		595*time.Second - 1: tokenStale,
+		595 * time.Second:   tokenDead,
+		10 * time.Minute:    tokenDead,
+		-time.Hour:          tokenFresh, // the clock went back
+	} {
+		require.Equal(t, want, token.state(start.Round(0).Add(after)), "after %v", after)
+	}
+	require.Equal(t, tokenDead, (*Token)(nil).state(start))
+	require.Equal(t, tokenDead, (&Token{}).state(start), "a token of unknown life is not handed out again")
+	require.Equal(t, start.Round(0), token.fetched, "by the wall clock")
+	require.Equal(t, 10*time.Second, token.renewalRetry())
+
+	token.setLifetime(start, time.Minute)
+	require.Equal(t, 2*time.Second, token.renewalRetry())
+	token.setLifetime(start, 1000*time.Hour)
+	require.Equal(t, start.Round(0).Add(24*time.Hour), token.Expiry)
+}
+
+func TestBackoff(t *testing.T) {
+	t.Parallel()
+	for try, most := range map[int]time.Duration{
+		0: 250 * time.Millisecond, 1: 500 * time.Millisecond, 2: time.Second, 3: 2 * time.Second, 4: 4 * time.Second, 5: 4 * time.Second, 20: 4 * time.Second,
+	} {
+		different := make(map[time.Duration]bool)
+		for range 200 {
+			wait := backoff(try, 0)
+			require.GreaterOrEqual(t, wait, most/2)
+			require.Less(t, wait, most)
+			different[wait] = true
+		}
+		require.Greater(t, len(different), 10, "not random")
+		require.Equal(t, 4*time.Second, backoff(try, time.Hour))
+	}
+	require.Equal(t, 3*time.Second, backoff(0, 3*time.Second))
+}
+
+func TestBackoffOfManyTries(t *testing.T) {
+	t.Parallel()
+	for _, try := range []int{30, 40, 63, 64, 100} { // TokenRetries has no upper limit
+		require.NotPanics(t, func() { backoff(try, 0) }, "try %d", try)
+		require.Positive(t, backoff(try, 0), "try %d", try)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]time.Duration{
+		"": 0, "0": 0, "1": time.Second, "4": 4 * time.Second, "5": 4 * time.Second, "86400": 4 * time.Second,
+		"-1": 0, "1.5": 0, "x": 0, "99999999999999999999": 0, "Wed, 21 Oct 2015 07:28:00 GMT": 0,
+	} {
+		require.Equal(t, want, retryAfter(http.Header{"Retry-After": {value}}), value)
+	}
+}
+
+// An event handler may use the client, so no lock is held while it is told. (In
+// a synctest bubble the deadlock would hang for good: a mutex is no wait there.)
+func TestNoLockIsHeldDuringAnEvent(t *testing.T) {
+	t.Parallel()
+	key, err := clientassertion.NewKey(mustSigner(), clientassertion.KeyOptions{})
+	require.NoError(t, err)
+	var source *TokenSource
+	free := false
+	client, err := New(Config{Issuer: "https://a.example.no", ClientID: "b", Key: key, OnEvent: func(event Event) {
+		if event.Kind == EventTokenDropped {
+			if free = source.entry().mu.TryLock(); free {
+				source.entry().mu.Unlock()
+			}
+		}
+	}})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	source = client.TokenSource(TokenRequest{})
+	token := &Token{}
+	token.setLifetime(time.Now().Add(-time.Minute), 10*time.Minute)
+	source.entry().token.Store(token)
+	require.True(t, source.drop(token))
+	require.True(t, free, "the entry is locked while the handler runs")
+}
+
+func TestHoldOff(t *testing.T) {
+	t.Parallel()
+	var h holdOff
+	now := time.Now()
+	refusal := errors.New("no")
+	require.NoError(t, h.check(now))
+	h.observe(now, now, refusal)
+	require.NoError(t, h.check(now), "one refusal has no effect")
+	for _, wait := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
+		h.observe(now, now, refusal)
+		require.Equal(t, refusal, h.check(now.Add(wait*time.Second-1)))
+		require.NoError(t, h.check(now.Add(wait*time.Second)))
+	}
+	for range 100 { // no shift overflows
+		h.observe(now, now, refusal)
+		require.Equal(t, refusal, h.check(now.Add(30*time.Second-1)))
+	}
+	h.observe(now, now, nil)
+	require.NoError(t, h.check(now))
+	h.observe(now, now, refusal)
+	require.NoError(t, h.check(now))
+}
+
+func TestIsRefusal(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		err            error
+		refusal, whole bool
+	}{
+		{nil, false, false},
+		{errors.New("x"), false, false},
+		{ErrUnavailable, false, false},
+		{&TokenError{Code: "invalid_client", StatusCode: 400}, true, true},
+		{&TokenError{Code: "invalid_client", StatusCode: 401}, true, true},
+		{&TokenError{Code: "unauthorized_client", StatusCode: 400}, true, true},
+		{&TokenError{Code: "invalid_client", StatusCode: 503, Temporary: true}, false, false},
+		{&TokenError{Code: "invalid_scope", StatusCode: 400}, true, false},
+		{&TokenError{Code: "slow_down", StatusCode: 429, Temporary: true}, false, false},
+		{&TokenError{Code: "use_dpop_nonce", StatusCode: 400}, false, false},
+		{&attemptError{err: &TokenError{Code: "invalid_scope", StatusCode: 400}}, true, false},
+	} {
+		refusal, whole := isRefusal(test.err)
+		require.Equal(t, test.refusal, refusal, "%v", test.err)
+		require.Equal(t, test.whole, whole, "%v", test.err)
+	}
+}
+
+func TestTokenErrorIs(t *testing.T) {
+	t.Parallel()
+	for status, unavailable := range map[int]bool{400: false, 401: false, 403: false, 429: true, 500: true, 503: true} {
+		err := answer{status: status, body: []byte(`{"error":"x"}`)}.tokenError()
+		require.Equal(t, unavailable, errors.Is(err, ErrUnavailable), status)
+		require.NotErrorIs(t, err, ErrInvalidResponse)
+	}
+}
+
+func TestValidToken68(t *testing.T) {
+	t.Parallel()
+	for token, want := range map[string]bool{
+		"a": true, "a==": true, "aA0-._~+/": true, "a====": true,
+		"": false, "=": false, "a=b": false, "a b": false, "a\n": false, "a\r": false, "\ta": false, "a,b": false, "å": false, "a\x00": false, `a"`: false, "a:b": false,
+	} {
+		require.Equal(t, want, validToken68(token), "%q", token)
+	}
+}
+
+func TestProtocolsAreBounded(t *testing.T) {
+	t.Parallel()
+	var p protocols
+	for i := range 10 * maxProtocols {
+		p.observe(mustURL(i), 1+i%2)
+		require.LessOrEqual(t, len(p.http1), maxProtocols)
+	}
+}

@@ -1,0 +1,102 @@
+package middleware_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/middleware"
+)
+
+func newNonceWorld(t testing.TB) (*world, *dpop.NonceIssuer) {
+	t.Helper()
+	nonces, err := dpop.NewNonceIssuer(nil)
+	require.NoError(t, err)
+	return newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Nonces = nonces }}), nonces
+}
+
+func (w *world) withNonce(nonce any) *http.Request {
+	request := w.genuine()
+	token := strings.TrimPrefix(request.Header.Get("Authorization"), "DPoP ")
+	request.Header.Set("DPoP", w.server.Proof(http.MethodGet, resource, token, helseidtest.ProofClaim("nonce", nonce)))
+	return request
+}
+
+// T142: an API with nonces refuses every proof without one of its own, and says
+// which to use.
+func TestNonces(t *testing.T) {
+	t.Parallel()
+	w, nonces := newNonceWorld(t)
+	other, err := dpop.NewNonceIssuer(nil)
+	require.NoError(t, err)
+	for _, nonce := range []any{nil, "", "garbage", "eyJ", strings.Repeat("A", 32), strings.Repeat("A", 5000), other.Nonce(), nonces.Nonce() + "=", nonces.Nonce()[:31], nonces.Nonce() + "A",
+		strings.ToLower(nonces.Nonce()) + "x", 1, true, []string{nonces.Nonce()}, map[string]string{"nonce": nonces.Nonce()}} {
+		response, found := w.requireRefused(w.withNonce(nonce), "proof_nonce")
+		require.Equal(t, http.StatusUnauthorized, response.StatusCode)
+		require.Equal(t, "use_dpop_nonce", found.parameters["error"])
+		next := response.Header.Get("DPoP-Nonce")
+		require.True(t, nonces.Valid(next))
+		response = w.requireOK(w.withNonce(next))
+		require.Empty(t, response.Header.Get("DPoP-Nonce"), "it has the newest")
+	}
+	// Other faults are told as they are, without a nonce.
+	for _, option := range []helseidtest.ProofOption{helseidtest.ProofClaim("htm", "PUT"), helseidtest.ProofClaim("ath", "x")} {
+		request := w.genuine()
+		token := strings.TrimPrefix(request.Header.Get("Authorization"), "DPoP ")
+		request.Header.Set("DPoP", w.server.Proof(http.MethodGet, resource, token, option))
+		response := w.serve(request)
+		require.Empty(t, response.Header.Get("DPoP-Nonce"))
+	}
+}
+
+// A nonce is no secret, and no proof is better for it: it must be under the
+// signature, and the proof is still good once only.
+func TestNonceIsNotEnough(t *testing.T) {
+	t.Parallel()
+	w, nonces := newNonceWorld(t)
+	request := w.withNonce(nonces.Nonce())
+	w.requireOK(request)
+	w.requireRefused(request, "proof_replayed")
+	request = w.genuine()
+	token := strings.TrimPrefix(request.Header.Get("Authorization"), "DPoP ")
+	request.Header.Set("DPoP", w.server.Proof(http.MethodGet, resource, token, helseidtest.ProofClaim("nonce", nonces.Nonce()), proofAt(-60)))
+	w.requireRefused(request, "proof_iat")
+}
+
+// A client with an older nonce gets in and is told the newest; with one that is
+// too old it gets that and nothing else.
+func TestNonceAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, nonces := newNonceWorld(t)
+		first := nonces.Nonce()
+		for range 4 {
+			wait(30 * time.Second)
+			response := w.requireOK(w.withNonce(first))
+			require.Equal(t, nonces.Nonce(), response.Header.Get("DPoP-Nonce"))
+			require.NotEqual(t, first, nonces.Nonce())
+		}
+		wait(30 * time.Second)
+		response, _ := w.requireRefused(w.withNonce(first), "proof_nonce")
+		require.Equal(t, nonces.Nonce(), response.Header.Get("DPoP-Nonce"))
+		w.auth.Close()
+	})
+}
+
+// Replicas with the same secret take each other's nonces.
+func TestNonceOfAReplica(t *testing.T) {
+	t.Parallel()
+	secret := []byte(strings.Repeat("s", 32))
+	here, err := dpop.NewNonceIssuer(secret)
+	require.NoError(t, err)
+	there, err := dpop.NewNonceIssuer(secret)
+	require.NoError(t, err)
+	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Nonces = here }})
+	w.requireOK(w.withNonce(there.Nonce()))
+}

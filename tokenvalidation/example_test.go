@@ -1,0 +1,118 @@
+package tokenvalidation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// start is a HelseID for the examples, and a validator of its tokens.
+func start() (*helseidtest.Server, *tokenvalidation.Validator) {
+	server, err := helseidtest.Start(helseidtest.InMemory())
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example of a program
+	}
+	validator, err := tokenvalidation.New(tokenvalidation.Config{Issuer: server.Issuer(), Audience: "nhn:some-api", HTTPClient: server.HTTPClient()})
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example of a program
+	}
+	return server, validator
+}
+
+func ExampleValidator_Validate() {
+	server, validator := start()
+	defer server.Close()
+	defer validator.Close()
+	for _, token := range []string{
+		server.Token(helseidtest.Audience("nhn:some-api")),
+		server.Token(helseidtest.Audience("nhn:some-api"), helseidtest.Clinician()),
+		server.Token(helseidtest.Audience("nhn:other-api")),
+		server.Token(helseidtest.Audience("nhn:some-api"), helseidtest.Expired()),
+	} {
+		claims, err := validator.Validate(context.Background(), token)
+		var refused *tokenvalidation.Error
+		switch {
+		case errors.Is(err, tokenvalidation.ErrUnavailable):
+			fmt.Println("HelseID cannot be reached")
+		case errors.As(err, &refused):
+			fmt.Println("refused:", refused.Reason)
+		case claims.User == nil:
+			fmt.Println("a system:", claims.ClientID)
+		default:
+			fmt.Println("a user:", claims.User.Name, claims.User.PersonalIdentityNumber)
+		}
+	}
+	// Output:
+	// a system: helseidtest-client
+	// a user: KVART GREVLING ***********
+	// refused: token_audience
+	// refused: token_expired
+}
+
+func ExampleClaim() {
+	server, validator := start()
+	defer server.Close()
+	defer validator.Close()
+	token := server.Token(helseidtest.Audience("nhn:some-api"), helseidtest.Claim("nhn:some-api/client/claims/region", "south"))
+	claims, err := validator.Validate(context.Background(), token)
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example of a program
+	}
+	region, err := tokenvalidation.Claim[string](claims, "nhn:some-api/client/claims/region")
+	fmt.Println(region, err)
+	// Output: south <nil>
+}
+
+func ExampleValidator_Snapshot() {
+	server, validator := start()
+	defer server.Close()
+	defer validator.Close()
+	token := server.Token(helseidtest.Audience("nhn:some-api"))
+	if _, err := validator.Validate(context.Background(), token); err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example of a program
+	}
+	snapshot, err := validator.Snapshot() // write it to a file
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example of a program
+	}
+
+	// HelseID is down when the API starts again.
+	server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointJWKS, Times: -1, Status: 503})
+	restarted, err := tokenvalidation.New(tokenvalidation.Config{
+		Issuer: server.Issuer(), Audience: "nhn:some-api", HTTPClient: server.HTTPClient(), Snapshot: snapshot,
+	})
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example of a program
+	}
+	defer restarted.Close()
+	_, err = restarted.Validate(context.Background(), token)
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExamplePersonalIdentityNumber() {
+	server, validator := start()
+	defer server.Close()
+	defer validator.Close()
+	claims, err := validator.Validate(context.Background(), server.Token(helseidtest.Audience("nhn:some-api"), helseidtest.Clinician()))
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example of a program
+	}
+	fmt.Printf("%v %+v\n", claims.User.PersonalIdentityNumber, claims.User.PersonalIdentityNumber)
+	fmt.Println(len(claims.User.PersonalIdentityNumber.Reveal()))
+	// Output:
+	// *********** ***********
+	// 11
+}
+
+func ExampleOrganizationNumber_ValidCheckDigit() {
+	fmt.Println(tokenvalidation.OrganizationNumber("994598759").ValidCheckDigit())
+	fmt.Println(tokenvalidation.OrganizationNumber("994598758").ValidCheckDigit())
+	// Output:
+	// true
+	// false
+}

@@ -1,0 +1,163 @@
+package tokenvalidation_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// everyPrint is what a careless developer could make of a value.
+func everyPrint(t testing.TB, value any) []string {
+	t.Helper()
+	var printed []string
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T %v", "%10s", "%-20v", "%o", "%c", "%U", "%e", "%t", "%p"} {
+		printed = append(printed, fmt.Sprintf(verb, value)) //nolint:govet // the verb shall be wrong
+	}
+	printed = append(printed, fmt.Sprint(value), fmt.Sprintln(value), fmt.Errorf("%v", value).Error())
+	data, err := json.Marshal(value)
+	require.NoError(t, err)
+	printed = append(printed, string(data))
+	for _, handler := range []func(*bytes.Buffer) slog.Handler{
+		func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
+		func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
+	} {
+		var buffer bytes.Buffer
+		logger := slog.New(handler(&buffer))
+		logger.Info("x", "value", value)
+		logger.Info("x", slog.Any("value", value), slog.Group("g", slog.Any("value", value)))
+		printed = append(printed, buffer.String())
+	}
+	return printed
+}
+
+// hidden are the digits in every form that formatting could give them.
+func requireHidden(t testing.TB, printed []string) {
+	t.Helper()
+	const digits = helseidtest.DefaultPersonalIdentityNumber
+	for _, text := range printed {
+		for _, form := range []string{digits, fmt.Sprintf("%x", digits), fmt.Sprintf("%X", digits), digits[:8], digits[3:]} {
+			require.NotContains(t, text, form)
+		}
+	}
+}
+
+// A national identity number is never printed, whatever it is a part of: the
+// claims, the user, somebody's own type, a pointer, a map or an error.
+func TestPersonalIdentityNumberIsNeverPrinted(t *testing.T) {
+	t.Parallel()
+	claims := validated(t, helseidtest.Clinician(), helseidtest.Claim("nhn:tillitsrammeverk:parameters", raw(
+		`{"practitioner":{"identifier":{"id":"06828399789"}},"patients":[{"identifier":{"id":"06828399789"}}]}`)))
+	number := claims.User.PersonalIdentityNumber
+	require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, number.Reveal())
+	type own struct {
+		Exported   tokenvalidation.PersonalIdentityNumber
+		unexported tokenvalidation.PersonalIdentityNumber
+		user       tokenvalidation.User
+	}
+	for name, value := range map[string]any{
+		"the number":         number,
+		"a pointer to it":    &number,
+		"a slice":            []tokenvalidation.PersonalIdentityNumber{number},
+		"a map":              map[string]any{"pid": number},
+		"an array":           [1]tokenvalidation.PersonalIdentityNumber{number},
+		"the user":           claims.User,
+		"the user's value":   *claims.User,
+		"the claims":         claims,
+		"the claims's value": *claims,
+		"the attest":         claims.Attest,
+		"the attest's value": *claims.Attest,
+		"a type of one's own": own{
+			Exported: number, unexported: number, user: *claims.User,
+		},
+		"a pointer to a type of one's own": &own{Exported: number, unexported: number, user: *claims.User},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			requireHidden(t, everyPrint(t, value))
+		})
+	}
+	for _, verb := range []string{"%v", "%s", "%q", "%x", "%d", "%#v", "%+v"} {
+		require.Equal(t, "***********", fmt.Sprintf(verb, number)) //nolint:govet // the verb shall be wrong
+	}
+	data, err := json.Marshal(map[string]any{"pid": number})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"pid":"***********"}`, string(data))
+	data, err = json.Marshal(map[tokenvalidation.PersonalIdentityNumber]int{number: 1})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"***********":1}`, string(data))
+	type person struct {
+		PID tokenvalidation.PersonalIdentityNumber
+	}
+	data, err = xml.Marshal(person{number})
+	require.NoError(t, err)
+	requireHidden(t, []string{string(data)})
+	require.Equal(t, "***********", number.String())
+	require.Equal(t, "***********", number.GoString())
+	require.Equal(t, "***********", number.LogValue().String())
+}
+
+func TestPersonalIdentityNumber(t *testing.T) {
+	t.Parallel()
+	var zero tokenvalidation.PersonalIdentityNumber
+	require.True(t, zero.IsZero())
+	require.Empty(t, zero.String())
+	require.Empty(t, fmt.Sprint(zero))
+	require.Empty(t, zero.Reveal())
+	one := validated(t, helseidtest.Clinician()).User.PersonalIdentityNumber
+	same := validated(t, helseidtest.Clinician()).User.PersonalIdentityNumber
+	other := validated(t, helseidtest.Clinician(), helseidtest.Claim(claimPrefix+"identity/pid", "13116900216")).User.PersonalIdentityNumber
+	require.False(t, one.IsZero())
+	require.True(t, one.Equal(same))
+	require.False(t, one.Equal(other))
+	require.False(t, one.Equal(zero))
+}
+
+func TestOrganizationNumber(t *testing.T) {
+	t.Parallel()
+	for number, want := range map[tokenvalidation.OrganizationNumber][2]bool{
+		"994598759": {true, true}, "974760673": {true, true}, "923609016": {true, true}, // Norsk helsenett, Brønnøysund, Equinor
+		"994598758": {true, false}, "123456789": {true, false}, "000000000": {true, true},
+		"100000020": {true, false}, // its check digit would be ten
+		"":          {false, false}, "99459875": {false, false}, "9945987590": {false, false}, "99459875x": {false, false}, "٩٩٤": {false, false}, "994 598 75": {false, false},
+	} {
+		require.Equal(t, want, [2]bool{number.Valid(), number.ValidCheckDigit()}, string(number))
+	}
+}
+
+func TestHPRNumber(t *testing.T) {
+	t.Parallel()
+	for number, want := range map[tokenvalidation.HPRNumber]bool{
+		"1": true, "565505933": true, "999999999": true, "": false, "0": false, "0123": false, "1234567890": false, "x": false, "12 3": false, "-1": false,
+	} {
+		require.Equal(t, want, number.Valid(), string(number))
+	}
+}
+
+func TestLevels(t *testing.T) {
+	t.Parallel()
+	require.Less(t, tokenvalidation.SecurityLevel(0), tokenvalidation.SecurityLevel2)
+	require.Less(t, tokenvalidation.SecurityLevel2, tokenvalidation.SecurityLevel3)
+	require.Less(t, tokenvalidation.SecurityLevel3, tokenvalidation.SecurityLevel4)
+	require.Less(t, tokenvalidation.AssuranceLevel(0), tokenvalidation.AssuranceLow)
+	require.Less(t, tokenvalidation.AssuranceLow, tokenvalidation.AssuranceSubstantial)
+	require.Less(t, tokenvalidation.AssuranceSubstantial, tokenvalidation.AssuranceHigh)
+	for text, want := range map[string]tokenvalidation.AssuranceLevel{"low": tokenvalidation.AssuranceLow, "substantial": tokenvalidation.AssuranceSubstantial, "high": tokenvalidation.AssuranceHigh} {
+		require.Equal(t, want, validated(t, helseidtest.Clinician(), helseidtest.AssuranceLevel(text)).User.AssuranceLevel)
+		require.Equal(t, text, want.String())
+		data, err := json.Marshal(want)
+		require.NoError(t, err)
+		require.Equal(t, `"`+text+`"`, string(data))
+	}
+	require.Empty(t, tokenvalidation.AssuranceLevel(9).String())
+	for level := range 3 {
+		require.Equal(t, tokenvalidation.SecurityLevel(level+2), validated(t, helseidtest.Clinician(), helseidtest.SecurityLevel(level+2)).User.SecurityLevel)
+	}
+}
