@@ -1,0 +1,144 @@
+package tokenvalidation_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+const loginClient = "the-login-client"
+
+// idToken mints an ID token as HelseID writes them: type JWT, the client as
+// audience, the nonce of the login.
+func idToken(server *helseidtest.Server, opts ...helseidtest.TokenOption) string {
+	standard := []helseidtest.TokenOption{
+		helseidtest.Clinician(),
+		helseidtest.Audience(loginClient),
+		helseidtest.Header("typ", "JWT"),
+		helseidtest.Claim("nonce", "the-nonce"),
+		helseidtest.Claim("client_id", nil),
+		helseidtest.Claim("scope", nil),
+		helseidtest.Unbound(),
+	}
+	return server.Token(append(standard, opts...)...)
+}
+
+func hashOf(accessToken string) string {
+	digest := sha256.Sum256([]byte(accessToken))
+	return base64.RawURLEncoding.EncodeToString(digest[:16])
+}
+
+// The rules of OpenID Connect Core section 3.1.3.7 and of HelseID's page on ID
+// tokens, one fault at a time.
+func TestIDToken(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: server.Issuer(), ClientID: loginClient})
+	require.NoError(t, err)
+	t.Cleanup(validator.Close)
+
+	const accessToken = "an-access-token"
+	claim, header := helseidtest.Claim, helseidtest.Header
+	now := time.Now().Unix()
+	type options = []helseidtest.TokenOption
+	for name, test := range map[string]struct {
+		options options
+		reason  tokenvalidation.Reason // empty: accepted
+	}{
+		"T166 genuine":                    {nil, ""},
+		"T166 audience as array of one":   {options{claim("aud", []string{loginClient})}, ""},
+		"T166 no type":                    {options{header("typ", nil)}, ""},
+		"T166 own azp":                    {options{claim("azp", loginClient)}, ""},
+		"T166 at_hash of the token":       {options{claim("at_hash", hashOf(accessToken))}, ""},
+		"T166 no sub":                     {options{claim("sub", nil)}, tokenvalidation.ReasonSubject},
+		"T166 empty sub":                  {options{claim("sub", "")}, tokenvalidation.ReasonSubject},
+		"T166 sub of a wrong type":        {options{claim("sub", 7)}, tokenvalidation.ReasonSubject},
+		"T166 sub that is the client":     {options{claim("sub", loginClient), claim("client_id", loginClient), claim("helseid://claims/identity/pid", nil), claim("helseid://claims/hpr/hpr_number", nil)}, tokenvalidation.ReasonSubject},
+		"T166 no exp":                     {options{claim("exp", nil)}, tokenvalidation.ReasonTime},
+		"T166 no iat":                     {options{claim("iat", nil)}, tokenvalidation.ReasonTime},
+		"T166 no iss":                     {options{claim("iss", nil)}, tokenvalidation.ReasonIssuer},
+		"T166 no aud":                     {options{claim("aud", nil)}, tokenvalidation.ReasonAudience},
+		"T166 iat in the future":          {options{claim("iat", now+600)}, tokenvalidation.ReasonNotYet},
+		"T166 nbf in the future":          {options{claim("nbf", now+600)}, tokenvalidation.ReasonNotYet},
+		"T166 expired":                    {options{helseidtest.Expired()}, tokenvalidation.ReasonExpired},
+		"T166 another issuer":             {options{claim("iss", "https://evil.example")}, tokenvalidation.ReasonIssuer},
+		"T166 another client":             {options{claim("aud", "another")}, tokenvalidation.ReasonAudience},
+		"T166 several clients":            {options{claim("aud", []string{loginClient, "another"})}, tokenvalidation.ReasonAudience},
+		"T166 no nonce":                   {options{claim("nonce", nil)}, tokenvalidation.ReasonNonce},
+		"T166 another nonce":              {options{claim("nonce", "another")}, tokenvalidation.ReasonNonce},
+		"T166 nonce of a wrong type":      {options{claim("nonce", 1)}, tokenvalidation.ReasonNonce},
+		"another azp":                     {options{claim("azp", "another")}, tokenvalidation.ReasonAuthorizedParty},
+		"azp of a wrong type":             {options{claim("azp", true)}, tokenvalidation.ReasonAuthorizedParty},
+		"at_hash of another token":        {options{claim("at_hash", hashOf("another"))}, tokenvalidation.ReasonTokenHash},
+		"at_hash of a wrong type":         {options{claim("at_hash", 1)}, tokenvalidation.ReasonTokenHash},
+		"login too old":                   {options{claim("auth_time", now-3600)}, tokenvalidation.ReasonLoginAge},
+		"no auth_time":                    {options{claim("auth_time", nil)}, tokenvalidation.ReasonLoginAge},
+		"an access token":                 {options{header("typ", "at+jwt")}, tokenvalidation.ReasonType},
+		"a logout token":                  {options{header("typ", "logout+jwt")}, tokenvalidation.ReasonType},
+		"a proof":                         {options{header("typ", "dpop+jwt")}, tokenvalidation.ReasonType},
+		"alg none":                        {options{header("alg", "none")}, tokenvalidation.ReasonAlgorithm},
+		"another algorithm":               {options{header("alg", "PS256")}, tokenvalidation.ReasonAlgorithm},
+		"broken signature":                {options{helseidtest.BrokenSignature()}, tokenvalidation.ReasonSignature},
+		"a key that HelseID does not own": {options{helseidtest.SignedWithUnknownKey()}, tokenvalidation.ReasonSignature},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			claims, err := validator.Validate(t.Context(), idToken(server, test.options...), tokenvalidation.IDTokenExpectation{
+				Nonce: "the-nonce", AccessToken: accessToken, MaxAge: 10 * time.Minute,
+			})
+			if test.reason == "" {
+				require.NoError(t, err)
+				require.Equal(t, tokenvalidation.HPRNumber(helseidtest.DefaultHPRNumber), claims.User.HPRNumber)
+				require.Equal(t, tokenvalidation.SecurityLevel4, claims.User.SecurityLevel)
+				require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, claims.User.PersonalIdentityNumber.Reveal())
+				require.WithinDuration(t, time.Now().Add(10*time.Minute), claims.Expiry, time.Minute)
+				return
+			}
+			var refused *tokenvalidation.Error
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, test.reason, refused.Reason)
+			require.ErrorIs(t, err, tokenvalidation.ErrInvalidToken)
+			require.Nil(t, claims)
+		})
+	}
+}
+
+// What was not asked for is not demanded: after a refresh there is no nonce.
+func TestIDTokenWithoutExpectations(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: server.Issuer() + "/", ClientID: loginClient})
+	require.NoError(t, err)
+	t.Cleanup(validator.Close)
+	token := idToken(server, helseidtest.Claim("nonce", nil), helseidtest.Claim("auth_time", nil), helseidtest.Claim("at_hash", "x"))
+	_, err = validator.Validate(t.Context(), token, tokenvalidation.IDTokenExpectation{})
+	require.NoError(t, err)
+}
+
+// A HelseID that is down is not a forged token.
+func TestIDTokenOutage(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	token := idToken(server)
+	server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointJWKS, Status: 503, Times: -1})
+	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: server.Issuer(), ClientID: loginClient})
+	require.NoError(t, err)
+	t.Cleanup(validator.Close)
+	_, err = validator.Validate(t.Context(), token, tokenvalidation.IDTokenExpectation{Nonce: "the-nonce"})
+	require.ErrorIs(t, err, tokenvalidation.ErrUnavailable)
+	require.NotErrorIs(t, err, tokenvalidation.ErrInvalidToken)
+}
+
+func TestIDTokenConfig(t *testing.T) {
+	t.Parallel()
+	_, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: "http://example.no"})
+	require.ErrorIs(t, err, tokenvalidation.ErrConfig)
+	require.ErrorContains(t, err, "Issuer")
+	require.ErrorContains(t, err, "ClientID")
+}
