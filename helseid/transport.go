@@ -21,12 +21,11 @@ const maxSends = 3
 // a fresh proof each. Use it like any other; it needs no Close of its own.
 //
 // A request's context may choose the organisation (ForOrganization) or replace
-// the whole token request (WithTokenRequest). Only
-// https is spoken, except to loopback hosts. A redirect within the origin is
-// followed with a new proof, one to another origin is an error
-// (ErrOriginRefused) unless TokenRequest.AllowedOrigins names it. A 401 with a
-// DPoP nonce is answered once, provided that the body can be sent again
-// (http.Request.GetBody).
+// the whole token request (WithTokenRequest). Only https is spoken, except to
+// loopback hosts. A redirect within the origin is followed with a new proof, one
+// to another origin is an error (ErrOriginRefused) unless
+// TokenRequest.AllowedOrigins names it. A 401 with a DPoP nonce is answered once,
+// provided that the body can be sent again (http.Request.GetBody).
 func (c *Client) HTTPClient(request TokenRequest) *http.Client {
 	return &http.Client{Transport: c.Transport(request), Timeout: c.config.HTTPClient.Timeout}
 }
@@ -76,6 +75,7 @@ type apiCall struct {
 	source  *TokenSource
 	request *http.Request
 	sends   int
+	begun   bool // the request's own body has been given away
 	nonced  bool // a nonce challenge has been answered
 	dropped bool // the token has been replaced
 }
@@ -149,7 +149,7 @@ func (a *apiCall) sendGuarded(token *Token, nonce string) (*http.Response, error
 	guard := a.guard()
 	ctx := guard.ctx
 	outgoing := a.request.Clone(ctx)
-	if a.sends > 0 && outgoing.Body != nil && outgoing.Body != http.NoBody {
+	if a.begun && outgoing.Body != nil && outgoing.Body != http.NoBody {
 		body, err := a.request.GetBody()
 		if err != nil {
 			return nil, fmt.Errorf("rewind the request body: %w", err)
@@ -157,7 +157,7 @@ func (a *apiCall) sendGuarded(token *Token, nonce string) (*http.Response, error
 		outgoing.Body = body
 	}
 	if err := a.client.authorize(ctx, outgoing, token, nonce); err != nil {
-		if a.sends > 0 && outgoing.Body != nil {
+		if a.begun && outgoing.Body != nil {
 			_ = outgoing.Body.Close()
 		}
 		return nil, err
@@ -165,6 +165,7 @@ func (a *apiCall) sendGuarded(token *Token, nonce string) (*http.Response, error
 	if guard.shielded {
 		shield(outgoing)
 	}
+	a.begun = true
 	resp, err := a.base.RoundTrip(outgoing)
 	if err != nil {
 		if errors.Is(context.Cause(ctx), errUnshielded) && a.canRepeat() {
