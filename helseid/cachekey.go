@@ -20,7 +20,7 @@ func (c *Client) cacheKey(grant string, request *preparedRequest) cacheKey {
 	add(c.config.Issuer)
 	add(c.config.ClientID)
 	add(grant)
-	add(tokenTypeDPoP)
+	add(request.tokenType)
 	add(c.prover.Thumbprint())
 	add(request.scope)
 	add(request.resource)

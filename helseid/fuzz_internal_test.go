@@ -69,7 +69,7 @@ func FuzzTokenAnswer(f *testing.F) {
 	start := time.Now()
 	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
 		a := answer{status: status, header: http.Header{"Content-Type": {contentType}}, body: body}
-		token, err := a.token(start, []string{"a"}, fuzzThumbprint)
+		token, err := a.token(start, tokenTypeDPoP, []string{"a"}, fuzzThumbprint)
 		switch {
 		case err != nil && (token != nil || !errors.Is(err, ErrInvalidResponse)):
 			t.Fatalf("an error of no category, or with a token: %v", err)

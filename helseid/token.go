@@ -7,15 +7,19 @@ import (
 	"time"
 )
 
-const tokenTypeDPoP = "DPoP"
+// The token types, which are the schemes of the Authorization header too.
+const (
+	tokenTypeDPoP   = "DPoP"
+	tokenTypeBearer = "Bearer"
+)
 
-// Token is an access token, bound to the client's DPoP key. It is shared
-// between callers: do not change it.
+// Token is an access token, bound to the client's DPoP key unless the request
+// was for an unbound one. It is shared between callers: do not change it.
 type Token struct {
 	// Access is the token itself.
 	Access Secret
 
-	// Type is its token_type, "DPoP".
+	// Type is its token_type: "DPoP", or "Bearer" if that was asked for.
 	Type string
 
 	// Expiry is when the token ends, counted from the start of the request that

@@ -22,7 +22,8 @@ type tokenGrant struct {
 	parameters url.Values
 	details    []clientassertion.Detail
 	scopes     []string // asked for
-	once       bool     // the grant carries a code or a refresh token
+	tokenType  string
+	once       bool // the grant carries a code or a refresh token
 }
 
 // fetchToken fetches a token when it is its turn, and in an outage does not add
@@ -43,7 +44,7 @@ func (c *Client) requestToken(ctx context.Context, grant tokenGrant) (*Token, er
 		endpoint:   "token_endpoint",
 		parameters: grant.parameters,
 		details:    grant.details,
-		prove:      true,
+		prove:      grant.tokenType == tokenTypeDPoP,
 		once:       grant.once,
 	})
 	if err != nil {
@@ -52,5 +53,5 @@ func (c *Client) requestToken(ctx context.Context, grant tokenGrant) (*Token, er
 	if result.status != http.StatusOK {
 		return nil, fmt.Errorf("%w: the token endpoint answered status %d", ErrInvalidResponse, result.status)
 	}
-	return result.token(result.sent, grant.scopes, c.prover.Thumbprint())
+	return result.token(result.sent, grant.tokenType, grant.scopes, c.prover.Thumbprint())
 }

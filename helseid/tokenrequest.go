@@ -38,6 +38,12 @@ type TokenRequest struct {
 	// (clientassertion.ParseDetail).
 	Details []clientassertion.Detail
 
+	// UnboundBearerToken asks for a bearer token in place of one that is bound to
+	// the client's key, for an API that has not moved to DPoP. Whoever steals
+	// such a token can use it. It is never a fallback: without it, a bearer token
+	// is refused.
+	UnboundBearerToken bool
+
 	// AcceptMissingScopes accepts a token that was granted without some of
 	// Scopes. By default that is an error (ErrScopeNotGranted), since the API
 	// would refuse the call later and with less to go by.
@@ -68,6 +74,7 @@ type preparedRequest struct {
 	scopes         []string // sorted, without repetition
 	scope          string   // the same as one parameter
 	resource       string
+	tokenType      string
 	details        []clientassertion.Detail
 	attested       bool
 	acceptMissing  bool
@@ -80,7 +87,11 @@ func (c *Client) prepare(request TokenRequest) (*preparedRequest, error) {
 	prepared := &preparedRequest{
 		scopes:        slices.Compact(slices.Sorted(slices.Values(request.Scopes))),
 		resource:      request.Resource,
+		tokenType:     tokenTypeDPoP,
 		acceptMissing: request.AcceptMissingScopes,
+	}
+	if request.UnboundBearerToken {
+		prepared.tokenType = tokenTypeBearer
 	}
 	prepared.scope = strings.Join(prepared.scopes, " ")
 	var errs []error

@@ -59,21 +59,21 @@ func validErrorCode(code string) bool {
 	return redact.Text(code) == code
 }
 
-// token reads the answer as a token that was asked for at start, for a key with
-// the given thumbprint.
-func (a answer) token(start time.Time, asked []string, thumbprint string) (*Token, error) {
+// token reads the answer as a token of the given type that was asked for at
+// start, for a key with the given thumbprint.
+func (a answer) token(start time.Time, tokenType string, asked []string, thumbprint string) (*Token, error) {
 	if !httpx.IsJSON(a.header) {
 		return nil, fmt.Errorf("%w: the token endpoint answered 200 with %d bytes of %s in place of JSON: is the issuer right, or a proxy in the way?",
 			ErrInvalidResponse, len(a.body), httpx.MediaType(a.header))
 	}
-	token, err := a.parseToken(start, asked, thumbprint)
+	token, err := a.parseToken(start, tokenType, asked, thumbprint)
 	if err != nil {
 		return nil, fmt.Errorf("%w: token answer of %d bytes: %w", ErrInvalidResponse, len(a.body), err)
 	}
 	return token, nil
 }
 
-func (a answer) parseToken(start time.Time, asked []string, thumbprint string) (*Token, error) {
+func (a answer) parseToken(start time.Time, wanted string, asked []string, thumbprint string) (*Token, error) {
 	object, err := jose.ParseObject(a.body)
 	if err != nil {
 		return nil, err
@@ -89,10 +89,10 @@ func (a answer) parseToken(start time.Time, asked []string, thumbprint string) (
 	if !ok {
 		return nil, fmt.Errorf("token_type is missing or not a string")
 	}
-	if !strings.EqualFold(tokenType, tokenTypeDPoP) {
-		return nil, fmt.Errorf("token_type is not DPoP although a proof was sent: a token that is not bound to the key is not used")
+	if !strings.EqualFold(tokenType, wanted) {
+		return nil, fmt.Errorf("token_type is not %s as it was asked for: another kind of token is not used", wanted)
 	}
-	token := &Token{Access: newSecret(access), Type: tokenTypeDPoP}
+	token := &Token{Access: newSecret(access), Type: wanted}
 	if value := object.Get("expires_in"); !value.Absent() {
 		seconds, ok := value.Seconds()
 		if !ok || seconds <= 0 {
@@ -106,7 +106,7 @@ func (a answer) parseToken(start time.Time, asked []string, thumbprint string) (
 		return nil, err
 	}
 	if isJWT {
-		if err := checkBinding(claims, thumbprint); err != nil {
+		if err := checkBinding(claims, wanted, thumbprint); err != nil {
 			return nil, err
 		}
 	}
@@ -157,7 +157,13 @@ func unverifiedClaims(token string) (claims jose.Object, isJWT bool, err error) 
 	return claims, true, nil
 }
 
-func checkBinding(claims jose.Object, thumbprint string) error {
+func checkBinding(claims jose.Object, tokenType, thumbprint string) error {
+	if tokenType == tokenTypeBearer {
+		if claims.Has("cnf") {
+			return fmt.Errorf("the bearer token is bound to a key (cnf): an API would refuse it")
+		}
+		return nil
+	}
 	confirmation, _ := claims.Get("cnf").Object()
 	if jkt, ok := confirmation.Get("jkt").Text(); !ok || jkt != thumbprint {
 		return fmt.Errorf("the access token is not bound to the client's DPoP key (cnf.jkt)")

@@ -217,7 +217,7 @@ func (r *preparedRequest) grant() tokenGrant {
 	if r.resource != "" {
 		parameters.Set("resource", r.resource)
 	}
-	return tokenGrant{parameters: parameters, details: r.details, scopes: r.scopes}
+	return tokenGrant{parameters: parameters, details: r.details, scopes: r.scopes, tokenType: r.tokenType}
 }
 
 // replaceable reports whether a token that an API refused should be replaced by

@@ -183,8 +183,17 @@ func (a *apiCall) sendGuarded(token *Token, nonce string) (*http.Response, error
 	return resp, nil
 }
 
-// authorize puts token and proof on a request.
+// authorize puts the token on a request, and a proof unless it is a bearer
+// token.
 func (c *Client) authorize(ctx context.Context, request *http.Request, token *Token, nonce string) error {
+	if request.Header == nil {
+		request.Header = make(http.Header)
+	}
+	request.Header.Set("Authorization", token.Type+" "+token.Access.Reveal())
+	request.Header.Del(dpop.HeaderName)
+	if token.Type == tokenTypeBearer {
+		return nil
+	}
 	start := time.Now()
 	proof, err := c.prover.Proof(ctx, dpop.Target{
 		Method:      request.Method,
@@ -197,10 +206,6 @@ func (c *Client) authorize(ctx context.Context, request *http.Request, token *To
 		return err
 	}
 	c.emit(Event{Kind: EventProof, API: true, Duration: time.Since(start)})
-	if request.Header == nil {
-		request.Header = make(http.Header)
-	}
-	request.Header.Set("Authorization", "DPoP "+token.Access.Reveal())
 	request.Header.Set(dpop.HeaderName, proof)
 	return nil
 }

@@ -42,6 +42,10 @@ type Client struct {
 	// ChildOrganizations are the sub-units that a single-tenant client may name.
 	ChildOrganizations []string
 
+	// AllowBearer gives the client bearer tokens for token requests without a
+	// proof. Otherwise they are refused.
+	AllowBearer bool
+
 	// UnsignedTerms names, by parent organisation, scopes whose terms it has not
 	// signed. A token for it is granted without them (rejected_scope).
 	UnsignedTerms map[string][]string

@@ -59,9 +59,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (map[string]any, 
 	if refused != nil {
 		return nil, refused
 	}
-	proof, refused := s.checkProof(w, r)
-	if refused != nil {
-		return nil, refused
+	var proof *dpop.Proof // nil for a bearer token
+	if len(r.Header.Values(dpop.HeaderName)) > 0 || !client.AllowBearer {
+		if proof, refused = s.checkProof(w, r); refused != nil {
+			return nil, refused
+		}
 	}
 	switch grant := r.PostForm.Get("grant_type"); {
 	case grant == "":
@@ -167,8 +169,12 @@ func (s *Server) clientCredentials(r *http.Request, client *Client, assertion jo
 		}
 		return unsigned
 	})
+	tokenType, binding := "Bearer", Unbound()
+	if proof != nil {
+		tokenType, binding = "DPoP", BoundTo(proof.Thumbprint)
+	}
 	token, err := s.mint(
-		ClientID(client.ID), Audience(audiences...), Scopes(scopes...), BoundTo(proof.Thumbprint),
+		ClientID(client.ID), Audience(audiences...), Scopes(scopes...), binding,
 		Claim(claimClientName, client.Name), Claim(claimParent, client.ParentOrganization), claims(details),
 	)
 	if err != nil {
@@ -176,7 +182,7 @@ func (s *Server) clientCredentials(r *http.Request, client *Client, assertion jo
 	}
 	response := map[string]any{
 		"access_token": token,
-		"token_type":   "DPoP",
+		"token_type":   tokenType,
 		"expires_in":   int64(s.options.tokenLifetime / time.Second),
 		"scope":        strings.Join(scopes, " "),
 	}

@@ -1,0 +1,81 @@
+package helseid_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+)
+
+// bearerConfig is a client that may have bearer tokens.
+func bearerConfig(t *testing.T, server *helseidtest.Server, allow bool) helseid.Config {
+	t.Helper()
+	file, err := server.ConfigFileFor(helseidtest.Client{Scopes: []string{"nhn:some-api/read"}, AllowBearer: allow})
+	require.NoError(t, err)
+	config, err := helseid.ParseConfig(file)
+	require.NoError(t, err)
+	return config
+}
+
+// T081: bearer and DPoP tokens of one client are kept apart, and each is
+// fetched once. A bearer token comes only when it is asked for.
+func TestT081UnboundBearerToken(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	client := newClient(t, bearerConfig(t, server, true))
+	var seen http.Header
+	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header }))
+	defer api.Close()
+
+	bearer := helseid.TokenRequest{UnboundBearerToken: true}
+	for range 2 {
+		token, err := client.Token(t.Context(), bearer)
+		require.NoError(t, err)
+		require.Equal(t, "Bearer", token.Type)
+		response, err := client.HTTPClient(bearer).Get(api.URL)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, "Bearer "+token.Access.Reveal(), seen.Get("Authorization"))
+		require.Empty(t, seen.Values("DPoP"))
+	}
+	requests := server.Requests(helseidtest.EndpointToken)
+	require.Len(t, requests, 1, "no nonce is needed without a proof")
+	require.Empty(t, requests[0].Proof)
+
+	bound, err := client.Token(t.Context(), helseid.TokenRequest{})
+	require.NoError(t, err)
+	require.Equal(t, "DPoP", bound.Type)
+	again, err := client.Token(t.Context(), bearer)
+	require.NoError(t, err)
+	require.NotEqual(t, bound.Access.Reveal(), again.Access.Reveal())
+}
+
+// Neither side falls back to the other kind.
+func TestNoFallbackBetweenTokenTypes(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	client := newClient(t, bearerConfig(t, server, false))
+	_, err := client.Token(t.Context(), helseid.TokenRequest{UnboundBearerToken: true})
+	var refusal *helseid.TokenError
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, "invalid_dpop_proof", refusal.Code)
+
+	for name, test := range map[string]struct {
+		body    string
+		request helseid.TokenRequest
+	}{
+		"bearer in place of DPoP":     {`{"access_token":"a","token_type":"Bearer","expires_in":600}`, helseid.TokenRequest{}},
+		"DPoP in place of bearer":     {`{"access_token":"a","token_type":"DPoP","expires_in":600}`, helseid.TokenRequest{UnboundBearerToken: true}},
+		"a bound token called bearer": {`{"access_token":"` + server.Token() + `","token_type":"Bearer","expires_in":600}`, helseid.TokenRequest{UnboundBearerToken: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server.Inject(helseidtest.Fault{Body: test.body})
+			_, err := newClient(t, bearerConfig(t, server, true)).Token(t.Context(), test.request)
+			require.ErrorIs(t, err, helseid.ErrInvalidResponse)
+		})
+	}
+}
