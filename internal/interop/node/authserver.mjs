@@ -9,6 +9,7 @@
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import { parseArgs } from 'node:util';
+import { REGISTERED_PARENT, SUPPLIER } from './details.mjs';
 import { Faults } from './faults.mjs';
 import { control, exitWithParent, interceptAnswer, listen, readBody, sendJson } from './http.mjs';
 import { generateClients, readClients } from './keys.mjs';
@@ -159,6 +160,8 @@ fs.writeFileSync(flags.state, JSON.stringify({
   audience: AUDIENCE,
   other_audience: OTHER_AUDIENCE,
   scopes: SCOPES,
+  registered_parent: REGISTERED_PARENT,
+  supplier: SUPPLIER,
   jwks_path: flags['jwks-path'],
   clients: Object.fromEntries(clients.map(({ alg, id, privateJwk }) => [alg, { client_id: id, private_jwk: privateJwk }])),
 }), { mode: 0o600 });

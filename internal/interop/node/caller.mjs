@@ -6,9 +6,13 @@ export const insecure = { [oauth.allowInsecureRequests]: true };
 
 const TIMEOUT = 10_000; // milliseconds, for one request
 
-export function privateKeyJwt(key) {
+// Authenticates with the key, with more claims in the assertion if there are any.
+export function privateKeyJwt(key, more = {}) {
   return oauth.PrivateKeyJwt(key, {
-    [oauth.modifyAssertion]: (header) => Object.assign(header, { typ: 'client-authentication+jwt' }),
+    [oauth.modifyAssertion]: (header, claims) => {
+      header.typ = 'client-authentication+jwt';
+      Object.assign(claims, more);
+    },
   });
 }
 

@@ -4,6 +4,8 @@ import { Provider, errors } from 'oidc-provider';
 // The provider computes its nonces from the clock and lets nobody replace them. In the mode where
 // the server in front hands out its own, that server has checked the nonce already.
 import ServerChallenge from './node_modules/oidc-provider/lib/helpers/challenge.js';
+import { MalformedDetails, detailClaims } from './details.mjs';
+import { decodeJwt } from './jwt.mjs';
 import { generatePrivateJwk } from './keys.mjs';
 
 export const AUDIENCE = 'nhn:interop-api';
@@ -60,6 +62,17 @@ function assertAssertion(issuer) {
   };
 }
 
+// What the assertion says beyond who the client is goes into the token. The assertion has been
+// verified when a token is made.
+function extraTokenClaims(ctx) {
+  try {
+    return detailClaims(decodeJwt(ctx.oidc.params.client_assertion).claims.assertion_details);
+  } catch (err) {
+    if (!(err instanceof MalformedDetails)) throw err;
+    throw new errors.InvalidRequest(`HID-1007: ${err.message}`);
+  }
+}
+
 // An API, and which scopes it knows. Unlike oidc-provider, which drops scopes it does not know,
 // HelseID refuses them, identity scopes included; no scope at all means every scope of the client.
 function getResourceServerInfo(ctx, resource) {
@@ -104,6 +117,7 @@ export function makeProvider(issuer, { clients, nonces, lifetime, jwksPath, fore
       clientAuthSigningAlgValues: ALGORITHMS,
       dPoPSigningAlgValues: ALGORITHMS,
     },
+    extraTokenClaims,
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },

@@ -25,6 +25,7 @@ export class Recorder {
       answers: {},
       scopes: [], // the parameter of each token request, null where it was left out
       resources: [], // likewise
+      details: [], // of each assertion, as they were written, null where there are none
       duplicate_assertion_jtis: [],
       duplicate_proof_jtis: [],
       violations: {},
@@ -70,6 +71,8 @@ export class Recorder {
     this.#check('assertion_unreadable', !assertion);
     if (assertion) {
       this.#once(this.#assertionJtis, assertion.claims.jti, this.#now.duplicate_assertion_jtis);
+      this.#check('authorization_details', 'authorization_details' in assertion.claims);
+      this.#now.details.push(assertion.claims.assertion_details ?? null);
       this.#now.assertions = [...this.#now.assertions, assertion].slice(-KEEP);
     }
   }
