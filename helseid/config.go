@@ -53,7 +53,7 @@ type Config struct {
 	// MaxTokens is how many tokens are kept in memory, each for one combination
 	// of scopes, resource, organisation and details. The least recently used are
 	// forgotten first, approximately. Zero means 20 000; a token with its
-	// surroundings takes about 3 KiB.
+	// surroundings takes about 2 KiB.
 	MaxTokens int
 
 	// HTTPClient sends the requests to HelseID, and its Transport also those to

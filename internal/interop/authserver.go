@@ -34,6 +34,10 @@ type authState struct {
 	JWKSPath string `json:"jwks_path"`
 	Scopes   []string
 	Clients  map[string]client // by algorithm
+
+	// What the server adds to tokens for organisations.
+	RegisteredParent string `json:"registered_parent"` // of a client that names no parent itself
+	Supplier         string // of one that does
 }
 
 // A client is registered at the server.
@@ -50,8 +54,9 @@ type authStats struct {
 	Answers                map[string]int // "200", "503", "400 invalid_scope", "cut", …
 	Scopes                 []*string
 	Resources              []*string
-	DuplicateAssertionJTIs []string `json:"duplicate_assertion_jtis"`
-	DuplicateProofJTIs     []string `json:"duplicate_proof_jtis"`
+	Details                []json.RawMessage // of each client assertion, null where there are none
+	DuplicateAssertionJTIs []string          `json:"duplicate_assertion_jtis"`
+	DuplicateProofJTIs     []string          `json:"duplicate_proof_jtis"`
 	Violations             map[string]int
 	Assertions             []assertion
 	FaultsHit              map[string]int `json:"faults_hit"`

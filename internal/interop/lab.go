@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 )
 
 // A lab has everything that the scenarios share, each thing made when it is first needed.
 type lab struct {
 	log       io.Writer
-	dir       string // for files that live as long as the lab
+	dir       string        // for files that live as long as the lab
+	faultTime time.Duration // of the run among random faults
 	installed bool
 	binaries  binaries
 	auths     map[authOptions]*authServer
@@ -24,18 +26,19 @@ type lab struct {
 // binaries are the programs under test; an empty name is built when it is first needed.
 type binaries struct{ machine, api string }
 
-func newLab(log io.Writer, binaries binaries) (*lab, error) {
+func newLab(log io.Writer, binaries binaries, faultTime time.Duration) (*lab, error) {
 	dir, err := os.MkdirTemp("", "helseid-interop-")
 	if err != nil {
 		return nil, err
 	}
 	return &lab{
-		log:      log,
-		dir:      dir,
-		binaries: binaries,
-		auths:    map[authOptions]*authServer{},
-		apis:     map[apiOptions]*apiServer{},
-		programs: map[programOptions]*program{},
+		log:       log,
+		dir:       dir,
+		faultTime: faultTime,
+		binaries:  binaries,
+		auths:     map[authOptions]*authServer{},
+		apis:      map[apiOptions]*apiServer{},
+		programs:  map[programOptions]*program{},
 	}, nil
 }
 

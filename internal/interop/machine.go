@@ -30,7 +30,7 @@ func (f flags) args() []string {
 	return args
 }
 
-// A result is what one run of machine has printed and returned.
+// A result is what one run of machine has printed and returned. Without -json it has no events.
 type result struct {
 	exit           int
 	stdout, stderr string
@@ -69,6 +69,9 @@ func runMachine(ctx context.Context, log io.Writer, binary string, flags flags) 
 	if strings.Contains(r.stderr, "\ngoroutine ") {
 		return nil, fmt.Errorf("machine crashed: %s", r.stderr)
 	}
+	if flags["json"] == "" {
+		return r, nil
+	}
 	return r, r.parse()
 }
 
@@ -91,6 +94,16 @@ func (r *result) parse() error {
 		}
 	}
 	return nil
+}
+
+// firstAnswer reads the JSON of the API's first good answer, which is printed without -json only.
+func (r *result) firstAnswer(into any) error {
+	for line := range strings.Lines(r.stdout) {
+		if body, found := strings.CutPrefix(line, "first answer: 200 "); found {
+			return json.Unmarshal([]byte(body), into)
+		}
+	}
+	return fmt.Errorf("no good answer is printed: %s", r.complaint())
 }
 
 // succeeded checks that all of n calls were answered well, and says so everywhere.

@@ -3,7 +3,7 @@
 // SDK and its own test server cannot agree on the same mistake: examples/machine calls their API,
 // their clients call examples/api, and with their tokens the one calls the other.
 //
-//	go run ./internal/interop [-run REGEXP] [-v]
+//	go run ./internal/interop [-run REGEXP] [-v] [-faults DURATION]
 //
 // It is run from the repository's root, needs node and npm, and fails when they are missing.
 // Everything happens on 127.0.0.1; only npm reaches further, to install the servers.
@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-const deadline = 5 * time.Minute
+const deadline = 5 * time.Minute // for everything but the run among random faults
 
 // A scenario is one thing to prove. It says in a few words what it saw.
 type scenario struct {
@@ -40,26 +40,27 @@ func main() {
 func run() int {
 	pattern := flag.String("run", "", "run only the scenarios that match this `regexp`")
 	verbose := flag.Bool("v", false, "show what the child processes print")
+	faultTime := flag.Duration("faults", 20*time.Second, "how long the run among random faults lasts")
 	var binaries binaries
 	flag.StringVar(&binaries.machine, "machine", "", "test this `binary` instead of building examples/machine")
 	flag.StringVar(&binaries.api, "api", "", "test this `binary` instead of building examples/api")
 	flag.Parse()
 	selected, err := regexp.Compile(*pattern)
-	if err != nil || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "usage: go run ./internal/interop [-run REGEXP] [-v] [-machine BINARY] [-api BINARY]")
+	if err != nil || flag.NArg() > 0 || *faultTime < 0 {
+		fmt.Fprintln(os.Stderr, "usage: go run ./internal/interop [-run REGEXP] [-v] [-faults DURATION] [-machine BINARY] [-api BINARY]")
 		return 2
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+	ctx, cancel := context.WithTimeout(ctx, deadline+*faultTime)
 	defer cancel()
 
 	log := io.Discard
 	if *verbose {
 		log = os.Stderr
 	}
-	lab, err := newLab(log, binaries)
+	lab, err := newLab(log, binaries, *faultTime)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -101,7 +102,9 @@ func scenarios() []scenario {
 	all = append(all, authFaultScenarios()...)
 	all = append(all, apiFaultScenarios()...)
 	all = append(all, configScenarios()...)
+	all = append(all, organizationScenarios()...)
 	all = append(all, programScenarios()...)
 	all = append(all, issuerScenarios()...)
+	all = append(all, faultRunScenarios()...)
 	return all
 }

@@ -32,7 +32,7 @@ async function checkDetails(tokenFor) {
     null, 'NO:ORGNR:999977775', [], [null], [both], [both[0], both[0]], {}, { type: 'toString' },
     organization('NO:ORGNR:99997777'), organization('NO:ORGNR:999977775:99997777'), organization('999977775'),
     organization('NO:ORGNR:999977775', 'urn:oid:2.16.578.1.12.4.1.4.101'), organization(999977775, 'urn:oid:2.16.578.1.12.4.1.4.101'),
-    { ...organization('NO:ORGNR:999977775'), more: true }, journal('42'), { type: 'nhn:sfm:journal-id', value: { 'journal-id': id } },
+    { ...organization('NO:ORGNR:999977775'), more: true }, journal('42'), journal([id]), { type: 'nhn:sfm:journal-id', value: { 'journal-id': id } },
   ]) {
     await assert.rejects(tokenFor(malformed), { error: 'invalid_request' }, JSON.stringify(malformed));
   }
