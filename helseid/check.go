@@ -26,9 +26,9 @@ func (c *Client) Check(ctx context.Context, requests ...TokenRequest) error {
 	if difference := c.metadata.ClockDifference(); difference.Abs() > maxClockDifference {
 		errs = append(errs, fmt.Errorf("%w: it differs from HelseID's by %v: synchronise it", ErrClock, difference.Abs().Round(time.Second)))
 	}
-	for _, request := range requests {
+	for i, request := range requests {
 		if _, err := c.Token(ctx, request); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("token request %d %v: %w", i+1, request.Scopes, err))
 		}
 	}
 	return errors.Join(errs...)

@@ -120,10 +120,11 @@ func (c *Client) Token(ctx context.Context, request TokenRequest) (*Token, error
 
 // Forget drops the token of this request from memory, so that the next call
 // fetches a new one. A user who changes to another patient must not use a token
-// with the attest for the one before.
-func (c *Client) Forget(request TokenRequest) {
-	if prepared, err := c.prepare(request); err == nil {
-		c.tokens.forget(prepared.key)
+// with the attest for the one before. The context counts as it does for Token:
+// give it the organisation that the token was fetched with (ForOrganization).
+func (c *Client) Forget(ctx context.Context, request TokenRequest) {
+	if source := c.sourceFor(ctx, c.TokenSource(request)); source.err == nil {
+		c.tokens.forget(source.request.key)
 	}
 }
 

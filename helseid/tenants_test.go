@@ -630,7 +630,7 @@ func TestForget(t *testing.T) {
 		first, err := source.Token(t.Context())
 		require.NoError(t, err)
 		other := w.token(t)
-		w.client.Forget(request()) // an equal request, not the same
+		w.client.Forget(t.Context(), request()) // an equal request, not the same
 		second, err := source.Token(t.Context())
 		require.NoError(t, err)
 		require.False(t, first.Access.Reveal() == second.Access.Reveal())
@@ -649,7 +649,7 @@ func TestForget(t *testing.T) {
 		second, err := w.client.Token(t.Context(), next)
 		require.NoError(t, err)
 		require.False(t, first.Access.Reveal() == second.Access.Reveal())
-		w.client.Forget(request())
+		w.client.Forget(t.Context(), request())
 		kept, err := w.client.Token(t.Context(), next)
 		require.NoError(t, err)
 		require.Same(t, second, kept)
@@ -657,8 +657,8 @@ func TestForget(t *testing.T) {
 	t.Run("of something that is not there", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, worldOptions{})
-		w.client.Forget(request())
-		w.client.Forget(helseid.TokenRequest{Scopes: []string{""}})
+		w.client.Forget(t.Context(), request())
+		w.client.Forget(t.Context(), helseid.TokenRequest{Scopes: []string{""}})
 		require.Empty(t, w.server.Requests())
 	})
 	t.Run("a token that is on its way was asked for before", func(t *testing.T) {
@@ -669,7 +669,7 @@ func TestForget(t *testing.T) {
 			var group sync.WaitGroup
 			group.Go(func() { _, _ = w.client.Token(t.Context(), request()) })
 			pause(time.Second)
-			w.client.Forget(request()) // the user has changed to another patient
+			w.client.Forget(t.Context(), request()) // the user has changed to another patient
 			group.Wait()
 			_, err := w.client.Token(t.Context(), request())
 			require.NoError(t, err)
@@ -684,7 +684,7 @@ func TestForget(t *testing.T) {
 			var group sync.WaitGroup
 			group.Go(func() { _, _ = w.client.Token(t.Context(), request()) })
 			pause(time.Second)
-			w.client.Forget(request())
+			w.client.Forget(t.Context(), request())
 			pause(time.Second)
 			_, err := w.client.Token(t.Context(), request()) // the first is still under way
 			require.NoError(t, err)
@@ -704,7 +704,7 @@ func TestForget(t *testing.T) {
 			_, err = w.client.Token(t.Context(), request()) // renews in the background
 			require.NoError(t, err)
 			pause(time.Second)
-			w.client.Forget(request())
+			w.client.Forget(t.Context(), request())
 			pause(time.Minute)
 			_, err = w.client.Token(t.Context(), request())
 			require.NoError(t, err)
@@ -718,7 +718,7 @@ func TestForget(t *testing.T) {
 		first, err := source.Token(t.Context())
 		require.NoError(t, err)
 		w.token(t) // takes the only place
-		w.client.Forget(request())
+		w.client.Forget(t.Context(), request())
 		second, err := source.Token(t.Context())
 		require.NoError(t, err)
 		require.False(t, first.Access.Reveal() == second.Access.Reveal(), "a token that was to be forgotten is used")

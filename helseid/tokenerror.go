@@ -82,15 +82,16 @@ var codeAdvice = map[string]string{
 // hidAdvice follows HelseID's list of error numbers and its page on delegation
 // to a data processor.
 var hidAdvice = map[string]string{
-	"HID-1001": "the parent organisation has not delegated to the supplier: its main unit must do so in Altinn, with the service " +
+	"HID-1001": "check the number; if it is right, the parent organisation has not delegated to the supplier: its main unit must do so in Altinn, with the service " +
 		`"La din databehandler innhente helseopplysninger på dine vegne (HelseID)" to the supplier's organisation number, logged in ` +
 		"more strongly than with MinID; it takes up to an hour to be known",
 	"HID-1002": "the child organisation is not on the client's whitelist: add it in HelseID Selvbetjening",
 	"HID-1003": "a whitelist of children under the parent leaves this child out: remove that whitelist",
 	"HID-1004": "an organisation number has nine digits",
 	"HID-1005": "the client may not name parent organisations: it is not a multi-tenant client",
-	"HID-1006": "the client may not name child organisations",
-	"HID-1007": "the details do not follow HelseID's specification",
+	"HID-1006": "the client may not name a child organisation, or not without its parent",
+	"HID-1007": "a multi-tenant client must name its organisation, with ForOrganization or TokenRequest.Organization (Config.Tenancy finds that " +
+		"before anything is sent); details of your own must follow HelseID's specification",
 	"HID-1008": "a client with a shared secret may not name organisations",
 	"HID-1009": "an organisation may not be named in the assertion of the code grant: name it when the token is refreshed",
 	"HID-1010": "the client's registration contradicts itself: static claims and an enterprise certificate",

@@ -23,7 +23,7 @@ type TokenRequest struct {
 	Resource string
 
 	// Organization is the organisation that the token is for. ForOrganization
-	// sets it for a single call.
+	// sets it for a single call, and wins.
 	Organization clientassertion.Organization
 
 	// JournalID is the SFM journal, a UUID, that a multi-tenant client asks for.
@@ -31,7 +31,7 @@ type TokenRequest struct {
 
 	// Attest is the trust framework's attest. No token with it is used for
 	// longer than clientassertion.AttestLifetime; call Client.Forget with the
-	// request when the user changes to another patient.
+	// context and request when the user changes to another patient.
 	Attest *clientassertion.Attest
 
 	// Details are further structured details for the client assertion, as JSON

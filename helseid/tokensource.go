@@ -57,8 +57,8 @@ func (s *TokenSource) entry() *cacheEntry {
 // replace those of the source.
 //
 // The error is a *TokenError if HelseID refuses, and wraps ErrUnavailable,
-// ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted or ErrConfig
-// otherwise.
+// ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted, ErrClosed, ErrConfig
+// or the context's error otherwise.
 func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 	return s.client.sourceFor(ctx, s).token(ctx)
 }

@@ -24,8 +24,10 @@ const maxSends = 3
 // the whole token request (WithTokenRequest). Only https is spoken, except to
 // loopback hosts. A redirect within the origin is followed with a new proof, one
 // to another origin is an error (ErrOriginRefused) unless
-// TokenRequest.AllowedOrigins names it. A 401 with a DPoP nonce is answered once,
-// provided that the body can be sent again (http.Request.GetBody).
+// TokenRequest.AllowedOrigins names both. A 401 with a DPoP nonce is answered
+// once, provided that the body can be sent again (http.Request.GetBody). So is a
+// 401 with invalid_token, with a new token, if the old one has been in use for 30
+// seconds; a younger one is not replaced, and the 401 is the answer.
 func (c *Client) HTTPClient(request TokenRequest) *http.Client {
 	return &http.Client{Transport: c.Transport(request), Timeout: c.config.HTTPClient.Timeout}
 }
@@ -213,7 +215,9 @@ func (c *Client) authorize(ctx context.Context, request *http.Request, token *To
 // Authorize sets the headers Authorization and DPoP on a request that will be
 // sent with something else than HTTPClient. Call it for each attempt, just
 // before sending, and hand the response to ObserveResponse. The token request
-// is that of the context (WithTokenRequest), else the zero one.
+// and the organisation are those of ctx (WithTokenRequest, ForOrganization), not
+// of the request's own context; without one it is the zero token request, which
+// asks for every scope that the client has.
 func (c *Client) Authorize(ctx context.Context, request *http.Request) error {
 	source := c.sourceFor(ctx, c.TokenSource(TokenRequest{}))
 	if err := source.checkDestination(request); err != nil {

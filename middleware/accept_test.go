@@ -235,7 +235,7 @@ func TestNonceOfWrongType(t *testing.T) {
 func TestAllowOtherAudiences(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{config: func(c *middleware.Config) { c.Token.AllowOtherAudiences = true }})
-	require.Equal(t, http.StatusOK, w.serve(w.genuine(helseidtest.Audience("nhn:other", helseidtest.DefaultAudience))).StatusCode)
+	require.Equal(t, http.StatusOK, w.serve(w.genuine(helseidtest.Audience(helseidtest.DefaultAudience, "nhn:other"))).StatusCode)
 	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine(helseidtest.Audience("nhn:other", "nhn:another"))).StatusCode)
 }
 

@@ -61,6 +61,10 @@ type problemDocument struct {
 	Detail string `json:"detail"`
 	Reason string `json:"reason"`
 	Error  string `json:"error"`
+
+	Scope     string `json:"scope"`
+	ACRValues string `json:"acr_values"`
+	MaxAge    int64  `json:"max_age"`
 }
 
 // refusal checks what every refusal has in common, and returns its parts.

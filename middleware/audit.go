@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -20,10 +21,15 @@ type Record struct {
 	Status int
 	Reason string
 
+	// Cause is the error behind a 503 or behind a requirement of the API's own,
+	// for the operator; the caller does not see it. It is cut to 300 characters,
+	// with what looks like a token or a national identity number taken out.
+	Cause string
+
 	// Method and Route tell what was asked for. Method is "other" if it is not
 	// one of HTTP's own, since callers can make up any. Route is the pattern that
 	// http.ServeMux matched, since paths may hold personal data; it is empty for
-	// other routers.
+	// other routers, and when the guard stands outside of the ServeMux.
 	Method, Route string
 
 	// ClientID, Organization, HPRNumber and TokenID (jti) tell who asked.
@@ -41,9 +47,12 @@ func (m *Middleware) audit(r *http.Request, caller *caller, problem *Problem) {
 	if m.config.Audit == nil {
 		return
 	}
-	record := Record{Allowed: problem == nil, Status: http.StatusOK, Method: methodName(r.Method), Route: r.Pattern}
+	record := Record{Allowed: problem == nil, Method: methodName(r.Method), Route: r.Pattern}
 	if problem != nil {
 		record.Status, record.Reason = problem.Status, problem.Reason
+		if problem.cause != nil {
+			record.Cause = redact.Text(problem.cause.Error())
+		}
 	}
 	if caller != nil {
 		claims := caller.claims
@@ -78,10 +87,13 @@ func AuditLog(logger *slog.Logger) func(context.Context, Record) {
 		attributes := []slog.Attr{
 			slog.String("method", record.Method),
 			slog.String("route", record.Route),
-			slog.Int("status", record.Status),
+		}
+		if !record.Allowed {
+			attributes = append(attributes, slog.Int("status", record.Status))
 		}
 		for _, attribute := range []slog.Attr{
 			slog.String("reason", record.Reason),
+			slog.String("cause", record.Cause),
 			slog.String("client_id", record.ClientID),
 			slog.String("parent", string(record.Organization.Parent)),
 			slog.String("child", string(record.Organization.Child)),

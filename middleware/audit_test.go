@@ -29,7 +29,7 @@ func TestAuditRecord(t *testing.T) {
 	options := []helseidtest.TokenOption{helseidtest.Clinician(), helseidtest.Organization("994598759", "999977775", "987654325"), helseidtest.Claim("jti", "THE-JTI"), helseidtest.Claim("idp", 7)}
 	w.requireOK(w.genuine(options...))
 	want := middleware.Record{
-		Allowed: true, Status: http.StatusOK, Method: http.MethodGet, Route: "GET /journal/{id}",
+		Allowed: true, Method: http.MethodGet, Route: "GET /journal/{id}",
 		ClientID: "helseidtest-client", HPRNumber: helseidtest.DefaultHPRNumber, TokenID: "THE-JTI",
 		Organization: tokenvalidation.Organization{Parent: "994598759", Child: "999977775", Supplier: "987654325"},
 		Malformed:    []string{"idp"},

@@ -44,6 +44,9 @@ type Config struct {
 	// PublicURL is the API's address as its clients see it, such as
 	// "https://api.example.no/journal": its scheme, host and path prefix stand
 	// before the path of each request when that is compared with the proof.
+	// The prefix is put before the path as it was received, also inside
+	// http.StripPrefix: name it only if the proxy takes it off.
+	//
 	// Empty means the request's own scheme and host, as TrustedProxies correct
 	// them. Set it in production: the Host header is the caller's to choose, so
 	// without PublicURL a proof that was made for another host, and stolen there

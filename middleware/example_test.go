@@ -63,7 +63,7 @@ func ExampleMiddleware_Require_test() {
 	}
 	// Output:
 	// 200 HPR number 565505933 for 994598759
-	// 401 {"detail":"the user must log in at security level 4","error":"insufficient_user_authentication","reason":"security_level","status":401,"title":"Unauthorized"}
+	// 401 {"acr_values":"Level4","detail":"the user must log in at security level 4","error":"insufficient_user_authentication","reason":"security_level","status":401,"title":"Unauthorized"}
 }
 
 // A requirement of one's own is a function.

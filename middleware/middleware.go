@@ -156,8 +156,11 @@ func requirementProblem(err error) *Problem {
 		return nil
 	case errors.As(err, &denial):
 		return denial.problem()
-	case errors.Is(err, ErrUnavailable):
-		return refused(http.StatusServiceUnavailable, "", "lookup_unavailable", "it cannot be told at the moment whether the caller may do this: try again later")
 	}
-	return refused(http.StatusForbidden, codeScope, "requirement", "the caller does not meet a requirement of this API")
+	problem := refused(http.StatusForbidden, codeScope, "requirement", "the caller does not meet a requirement of this API")
+	if errors.Is(err, ErrUnavailable) {
+		problem = refused(http.StatusServiceUnavailable, "", "lookup_unavailable", "it cannot be told at the moment whether the caller may do this: try again later")
+	}
+	problem.cause = err
+	return problem
 }

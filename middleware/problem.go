@@ -35,6 +35,8 @@ type Problem struct {
 	// insufficient_user_authentication (RFC 9470).
 	ACRValues string
 	MaxAge    time.Duration
+
+	cause error // for the audit record
 }
 
 // The error codes of RFC 6750, 9449 and 9470.
@@ -65,7 +67,9 @@ func tokenProblem(err error) *Problem {
 		}
 		return refused(status, code, string(invalid.Reason), invalid.Error())
 	}
-	return refused(http.StatusServiceUnavailable, "", reasonUnavailable, "HelseID's keys are not to be had at the moment: try again later")
+	problem := refused(http.StatusServiceUnavailable, "", reasonUnavailable, "HelseID's keys are not to be had at the moment: try again later")
+	problem.cause = err
+	return problem
 }
 
 // proofProblem turns an error of the verifier into an answer.
@@ -85,7 +89,9 @@ func (m *Middleware) proofProblem(err error) *Problem {
 		}
 		return problem
 	}
-	return refused(http.StatusServiceUnavailable, "", reasonReplayStore, "it cannot be told whether the proof has been used before: try again later")
+	problem := refused(http.StatusServiceUnavailable, "", reasonReplayStore, "it cannot be told whether the proof has been used before: try again later")
+	problem.cause = err
+	return problem
 }
 
 // retryAfter is what a 503 tells callers to wait, in seconds.
@@ -121,8 +127,13 @@ func writeProblem(w http.ResponseWriter, problem Problem) {
 		"detail": problem.Detail,
 		"reason": problem.Reason,
 	}
-	if problem.Code != "" {
-		document["error"] = problem.Code
+	for name, value := range map[string]string{"error": problem.Code, "scope": problem.Scope, "acr_values": problem.ACRValues} {
+		if value != "" {
+			document[name] = value
+		}
+	}
+	if problem.MaxAge > 0 {
+		document["max_age"] = int64(problem.MaxAge / time.Second)
 	}
 	_ = json.NewEncoder(w).Encode(document)
 }

@@ -85,20 +85,30 @@ func Any(requirements ...Requirement) Requirement {
 	}
 }
 
-// Scope demands all of the scopes.
+// checkScopes panics for what could never be met, or always.
+func checkScopes(name string, scopes []string) {
+	if len(scopes) == 0 || slices.ContainsFunc(scopes, func(scope string) bool { return scope == "" || strings.ContainsAny(scope, " \t\"") }) {
+		panic("middleware: " + name + " needs scopes, each without spaces")
+	}
+}
+
+// Scope demands all of the scopes. It panics without scopes, and if one is empty
+// or holds a space.
 func Scope(scopes ...string) Requirement {
+	checkScopes("Scope", scopes)
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
 		for _, scope := range scopes {
 			if !claims.HasScope(scope) {
-				return missingScope(scopes, "the access token lacks a scope")
+				return missingScope(scopes, "the access token lacks one of the scopes that are needed")
 			}
 		}
 		return nil
 	}
 }
 
-// AnyScope demands one of the scopes.
+// AnyScope demands one of the scopes. It panics as Scope does.
 func AnyScope(scopes ...string) Requirement {
+	checkScopes("AnyScope", scopes)
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if slices.ContainsFunc(scopes, claims.HasScope) {
 			return nil
@@ -131,8 +141,12 @@ func System() Requirement {
 	}
 }
 
-// SecurityLevel demands a user at this level or above: 2, 3 or 4.
+// SecurityLevel demands a user at this level or above: 2, 3 or 4. It panics for
+// any other.
 func SecurityLevel(least tokenvalidation.SecurityLevel) Requirement {
+	if least < tokenvalidation.SecurityLevel2 || least > tokenvalidation.SecurityLevel4 {
+		panic("middleware: SecurityLevel is 2, 3 or 4")
+	}
 	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if claims.User.SecurityLevel >= least {
 			return nil
@@ -229,22 +243,54 @@ func FreshAttest() Requirement {
 	}
 }
 
-// ParentOrganization demands one of these legal entities. Without numbers any
-// will do.
+// ParentOrganization demands one of these legal entities. It panics without numbers, and
+// if one has not nine digits: a list that is empty by mistake must not let
+// everybody in.
 func ParentOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
-	return organization("parent_organization", numbers, func(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber { return o.Parent })
+	checkNumbers("ParentOrganization", numbers)
+	return organization("parent_organization", numbers, parentOf)
 }
 
-// ChildOrganization demands one of these sub-units. Without numbers any will
-// do.
+// AnyParentOrganization demands a legal entity, whichever.
+func AnyParentOrganization() Requirement { return organization("parent_organization", nil, parentOf) }
+
+// ChildOrganization demands one of these sub-units. It panics without numbers, and
+// if one has not nine digits: a list that is empty by mistake must not let
+// everybody in.
 func ChildOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
-	return organization("child_organization", numbers, func(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber { return o.Child })
+	checkNumbers("ChildOrganization", numbers)
+	return organization("child_organization", numbers, childOf)
 }
 
-// SupplierOrganization demands one of these suppliers. Without numbers any will
-// do.
+// AnyChildOrganization demands a sub-unit, whichever.
+func AnyChildOrganization() Requirement { return organization("child_organization", nil, childOf) }
+
+// SupplierOrganization demands one of these suppliers. It panics without numbers, and
+// if one has not nine digits: a list that is empty by mistake must not let
+// everybody in.
 func SupplierOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
-	return organization("supplier_organization", numbers, func(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber { return o.Supplier })
+	checkNumbers("SupplierOrganization", numbers)
+	return organization("supplier_organization", numbers, supplierOf)
+}
+
+// AnySupplierOrganization demands a supplier, whichever.
+func AnySupplierOrganization() Requirement {
+	return organization("supplier_organization", nil, supplierOf)
+}
+
+func parentOf(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber   { return o.Parent }
+func childOf(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber    { return o.Child }
+func supplierOf(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber { return o.Supplier }
+
+func checkNumbers(name string, numbers []tokenvalidation.OrganizationNumber) {
+	if len(numbers) == 0 {
+		panic("middleware: " + name + " needs a number; Any" + name + " takes all")
+	}
+	for _, number := range numbers {
+		if !number.Valid() {
+			panic("middleware: " + name + ": an organisation number has nine digits")
+		}
+	}
 }
 
 func organization(reason string, numbers []tokenvalidation.OrganizationNumber, part func(tokenvalidation.Organization) tokenvalidation.OrganizationNumber) Requirement {

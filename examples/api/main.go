@@ -160,7 +160,7 @@ func routes(auth *middleware.Middleware, scope string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/machine", auth.Require(answer, scoped))
 	mux.Handle("/practitioner", auth.Require(answer, scoped, middleware.SecurityLevel(4), middleware.HPRNumber()))
-	mux.Handle("/organisation", auth.Require(answer, scoped, middleware.ParentOrganization()))
+	mux.Handle("/organisation", auth.Require(answer, scoped, middleware.AnyParentOrganization()))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 
 	files := auth.Require(answer, scoped)

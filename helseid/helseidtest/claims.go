@@ -18,6 +18,7 @@ const (
 // identity number has a month above 80, which no real person's has.
 const (
 	DefaultParentOrganization     = "994598759"
+	DefaultSupplier               = "987654325"
 	DefaultPersonalIdentityNumber = "06828399789"
 	DefaultHPRNumber              = "565505933"
 )

@@ -1,6 +1,7 @@
 package helseidtest
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"encoding/json"
@@ -118,10 +119,14 @@ func (s *Server) register(signer crypto.Signer, options clientassertion.KeyOptio
 	if err != nil {
 		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
 	}
-	client.ID = newUUID()
-	client.Name = "helseidtest client"
-	client.PublicJWKs = [][]byte{key.PublicJWK()}
-	client.ParentOrganization = DefaultParentOrganization
+	client.ID = cmp.Or(client.ID, newUUID())
+	client.Name = cmp.Or(client.Name, "helseidtest client")
+	client.PublicJWKs = append(client.PublicJWKs, key.PublicJWK())
+	owner := DefaultParentOrganization
+	if client.MultiTenant {
+		owner = DefaultSupplier
+	}
+	client.ParentOrganization = cmp.Or(client.ParentOrganization, owner)
 	if err := s.AddClient(client); err != nil {
 		return helseid.Config{}, err
 	}
@@ -145,8 +150,9 @@ func (s *Server) ConfigFile(scopes ...string) ([]byte, error) {
 	return s.ConfigFileFor(Client{Scopes: scopes})
 }
 
-// ConfigFileFor does the same for a registration of the caller's. Its ID, Name,
-// PublicJWKs and ParentOrganization are filled in.
+// ConfigFileFor does the same for a registration of the caller's. Its ID, Name
+// and ParentOrganization are filled in if they are empty, and the new key is
+// added to PublicJWKs.
 func (s *Server) ConfigFileFor(client Client) ([]byte, error) {
 	key, err := jose.GenerateKey()
 	if err != nil {

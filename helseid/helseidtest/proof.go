@@ -65,7 +65,8 @@ func withoutQuery(target string) string {
 }
 
 // Authorize puts a token of Server.Token and a proof for exactly this request
-// on it.
+// on it. The proof is for the request's own URL: if the API under test has a
+// PublicURL, make the request with that one.
 func (s *Server) Authorize(request *http.Request, token string, opts ...ProofOption) {
 	target := *request.URL
 	if target.Host == "" { // a request made by httptest.NewRequest with a path

@@ -23,7 +23,9 @@ type tokenSpec struct {
 
 // Token mints an access token as HelseID would, signed with the server's key
 // and bound to the key that Server.Proof uses. Without options it is a
-// system's, for the audience "nhn:test-api". It panics if a claim cannot be
+// system's, for the audience "nhn:test-api"; without Scopes it has the scope
+// "/read" of its audience. Options apply in the order given, so put Clinician
+// before those that change something of it. It panics if a claim cannot be
 // written as JSON.
 func (s *Server) Token(opts ...TokenOption) string {
 	token, err := s.mint(append([]TokenOption{BoundTo(s.proofKey.key.Public().Thumbprint())}, opts...)...)
@@ -46,7 +48,6 @@ func (s *Server) mint(opts ...TokenOption) (string, error) {
 			"aud":              DefaultAudience,
 			"client_id":        "helseidtest-client",
 			"client_amr":       "private_key_jwt",
-			"scope":            []string{DefaultAudience + "/read"},
 			"iat":              now,
 			"nbf":              now,
 			"exp":              now + int64(s.options.tokenLifetime/time.Second),
@@ -59,12 +60,27 @@ func (s *Server) mint(opts ...TokenOption) (string, error) {
 	for _, option := range opts {
 		option(spec)
 	}
+	if _, decided := spec.claims["scope"]; !decided {
+		spec.claims["scope"] = []string{firstAudience(spec.claims["aud"]) + "/read"}
+	}
 	if spec.key == nil {
 		spec.key = signing
 	}
 	maps.DeleteFunc(spec.claims, func(_ string, value any) bool { return value == nil })
 	maps.DeleteFunc(spec.header, func(_ string, value any) bool { return value == nil })
 	return signObjects(spec.key, spec.header, spec.claims, spec.mangle)
+}
+
+func firstAudience(aud any) string {
+	switch aud := aud.(type) {
+	case string:
+		return aud
+	case []string:
+		if len(aud) > 0 {
+			return aud[0]
+		}
+	}
+	return DefaultAudience
 }
 
 func signObjects(key *mintingKey, header, claims map[string]any, mangle func(string) string) (string, error) {
