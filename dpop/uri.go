@@ -23,7 +23,7 @@ func sameURI(a, b string) bool {
 // normalURI takes the text apart by hand: package url re-encodes a whole path
 // when a single character of it is unusual, and an encoded slash is then lost.
 func normalURI(text string) (string, bool) {
-	if len(text) > MaxProof {
+	if len(text) > MaxProof || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return "", false
 	}
 	scheme, rest, ok := strings.Cut(text, "://")
@@ -63,8 +63,6 @@ func normalPath(path string) (string, bool) {
 				out.WriteString(strings.ToUpper(path[i : i+3]))
 			}
 			i += 2
-		case c <= ' ' || c == 0x7f:
-			return "", false
 		case isUnreserved(c) || strings.IndexByte("/!$&'()*+,;=:@", c) >= 0:
 			out.WriteByte(c)
 		default:
