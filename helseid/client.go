@@ -125,6 +125,7 @@ func (c *Client) Token(ctx context.Context, request TokenRequest) (*Token, error
 func (c *Client) Forget(ctx context.Context, request TokenRequest) {
 	if source := c.sourceFor(ctx, c.TokenSource(request)); source.err == nil {
 		c.tokens.forget(source.request.key)
+		c.unshareToken(ctx, source.request.key)
 	}
 }
 

@@ -56,6 +56,10 @@ type Config struct {
 	// surroundings takes about 2 KiB.
 	MaxTokens int
 
+	// TokenCache, if set, shares tokens between processes. DPoPKey is required
+	// then, the same in all of them: tokens are bound to it.
+	TokenCache TokenCache
+
 	// HTTPClient sends the requests to HelseID, and its Transport also those to
 	// the APIs. It is copied, not changed; its redirect policy and cookies are
 	// not used towards HelseID. Nil means a client that takes the proxy from the
@@ -125,6 +129,9 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.Tenancy != "" && c.Tenancy != clientassertion.SingleTenant && c.Tenancy != clientassertion.MultiTenant {
 		errs = append(errs, fmt.Errorf("field Tenancy: use %q or %q", clientassertion.SingleTenant, clientassertion.MultiTenant))
+	}
+	if c.TokenCache != nil && c.DPoPKey == nil {
+		errs = append(errs, errors.New("field DPoPKey is required with TokenCache: tokens outlive the process, and so must the key that they are bound to"))
 	}
 	if c.MaxTokens < 0 {
 		errs = append(errs, errors.New("field MaxTokens is negative"))

@@ -171,6 +171,10 @@ func (s *TokenSource) fly() (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(s.client.lifetime, tokenRequestTimeout)
 	defer cancel()
+	if token := s.client.sharedToken(ctx, s.request); token != nil {
+		entry.keep(token, forgets)
+		return token, nil
+	}
 
 	start := time.Now()
 	token, err := s.client.fetchToken(ctx, s.request.grant())
@@ -188,6 +192,7 @@ func (s *TokenSource) fly() (any, error) {
 	token.checked = token.RequireScopes(s.request.scopes...) == nil
 	if !token.Expiry.IsZero() {
 		entry.keep(token, forgets)
+		s.client.shareToken(ctx, s.request.key, token)
 	}
 	s.client.logToken(ctx, token, time.Since(start))
 	return token, nil
@@ -236,6 +241,7 @@ func (s *TokenSource) drop(sent *Token) bool {
 	if !s.entry().drop(sent, time.Now()) {
 		return false
 	}
+	s.client.unshareToken(s.client.lifetime, s.request.key)
 	s.client.emit(Event{Kind: EventTokenDropped, API: true})
 	return true
 }

@@ -1,0 +1,114 @@
+package helseid
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"log/slog"
+	"time"
+)
+
+// TokenCache shares tokens between processes, beside the memory of each. Implement
+// it on whatever they have in common. The values hold tokens, and tokens hold
+// national identity numbers: encrypt them.
+//
+// A cache that fails or is slow costs a token request and nothing else.
+type TokenCache interface {
+	// Get returns the value under a key, or nil if there is none.
+	Get(ctx context.Context, key string) ([]byte, error)
+
+	// Set stores a value for this long, in place of an earlier one. An empty
+	// value removes it.
+	Set(ctx context.Context, key string, value []byte, lifetime time.Duration) error
+}
+
+// sharedCacheTimeout bounds each use of a TokenCache.
+const sharedCacheTimeout = 500 * time.Millisecond
+
+// storedToken is a token as it is written to a TokenCache. The form is private:
+// processes of different versions of this library may not understand each other,
+// and then fetch tokens of their own.
+type storedToken struct {
+	Version  int      `json:"version"`
+	Access   string   `json:"access"`
+	Type     string   `json:"type"`
+	Scopes   []string `json:"scopes,omitempty"`
+	Rejected []string `json:"rejected,omitempty"`
+	Fetched  int64    `json:"fetched"`  // Unix seconds
+	Lifetime int64    `json:"lifetime"` // seconds
+}
+
+const storedTokenVersion = 1
+
+// sharedToken looks for a fresh token of this kind in the shared cache.
+func (c *Client) sharedToken(ctx context.Context, request *preparedRequest) *Token {
+	if c.config.TokenCache == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, sharedCacheTimeout)
+	defer cancel()
+	value, err := c.config.TokenCache.Get(ctx, request.key.String())
+	if err != nil {
+		c.logCache(ctx, "read", err)
+		return nil
+	}
+	var stored storedToken
+	if len(value) == 0 || json.Unmarshal(value, &stored) != nil ||
+		stored.Version != storedTokenVersion || stored.Type != request.tokenType || !validToken68(stored.Access) || stored.Lifetime <= 0 {
+		return nil
+	}
+	token := &Token{Access: newSecret(stored.Access), Type: stored.Type, Scopes: stored.Scopes, RejectedScopes: stored.Rejected}
+	token.setLifetime(time.Unix(stored.Fetched, 0), time.Duration(min(stored.Lifetime, int64(maxTokenLifetime/time.Second)))*time.Second)
+	token.checked = token.RequireScopes(request.scopes...) == nil
+	if now := time.Now(); token.fetched.After(now) || token.state(now) != tokenFresh {
+		return nil
+	}
+	return token
+}
+
+// shareToken writes a token to the shared cache.
+func (c *Client) shareToken(ctx context.Context, key cacheKey, token *Token) {
+	if c.config.TokenCache == nil || token.Expiry.IsZero() {
+		return
+	}
+	value, err := json.Marshal(storedToken{
+		Version:  storedTokenVersion,
+		Access:   token.Access.Reveal(),
+		Type:     token.Type,
+		Scopes:   token.Scopes,
+		Rejected: token.RejectedScopes,
+		Fetched:  token.fetched.Unix(),
+		Lifetime: int64(token.Expiry.Sub(token.fetched) / time.Second),
+	})
+	if err == nil {
+		err = c.setShared(ctx, key, value, time.Until(token.deadAt))
+	}
+	if err != nil {
+		c.logCache(ctx, "write", err)
+	}
+}
+
+// unshareToken removes a token from the shared cache.
+func (c *Client) unshareToken(ctx context.Context, key cacheKey) {
+	if c.config.TokenCache == nil {
+		return
+	}
+	if err := c.setShared(ctx, key, nil, 0); err != nil {
+		c.logCache(ctx, "remove", err)
+	}
+}
+
+func (c *Client) setShared(ctx context.Context, key cacheKey, value []byte, lifetime time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, sharedCacheTimeout)
+	defer cancel()
+	return c.config.TokenCache.Set(ctx, key.String(), value, lifetime)
+}
+
+// logCache says that the cache failed, and not how: its errors may quote what was
+// to be stored.
+func (c *Client) logCache(ctx context.Context, operation string, _ error) {
+	c.config.Logger.WarnContext(ctx, "the shared token cache failed", slog.String("operation", operation))
+}
+
+// String is the key in hexadecimal.
+func (k cacheKey) String() string { return hex.EncodeToString(k[:]) }
