@@ -39,12 +39,14 @@ func (e *cacheEntry) forgets() uint64 {
 }
 
 // keep stores a token, unless it was asked for before the last Forget.
-func (e *cacheEntry) keep(token *Token, forgets uint64) {
+func (e *cacheEntry) keep(token *Token, forgets uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.forgotten == forgets {
-		e.token.Store(token)
+	if e.forgotten != forgets {
+		return false
 	}
+	e.token.Store(token)
+	return true
 }
 
 // touch notes that the entry is in use, at most once a second so that busy

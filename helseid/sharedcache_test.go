@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/helseidtest"
 )
 
 // sharedMap is a TokenCache in memory.
@@ -150,6 +151,26 @@ func TestForgetSharedToken(t *testing.T) {
 	w.client.Forget(t.Context(), helseid.TokenRequest{Scopes: []string{testScope}})
 	require.Empty(t, cache.values)
 	require.NotEqual(t, first.Access.Reveal(), w.token(t).Access.Reveal())
+}
+
+// A token that was on its way when it was forgotten is not shared either.
+func TestForgetTokenOnItsWayToOthers(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		cache := &sharedMap{}
+		w := newWorld(t, worldOptions{config: func(c *helseid.Config) { c.TokenCache = cache }})
+		w.server.Inject(helseidtest.Fault{Delay: 2 * time.Second})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w.token(t)
+		}()
+		time.Sleep(time.Second)
+		w.client.Forget(t.Context(), helseid.TokenRequest{Scopes: []string{testScope}})
+		<-done
+		require.Equal(t, 1, w.tokenRequests())
+		require.Empty(t, cache.values)
+	})
 }
 
 // A token that outlives the process needs a key that does.

@@ -190,9 +190,11 @@ func (s *TokenSource) fly() (any, error) {
 		token.limit(clientassertion.AttestLifetime)
 	}
 	token.checked = token.RequireScopes(s.request.scopes...) == nil
-	if !token.Expiry.IsZero() {
-		entry.keep(token, forgets)
+	if !token.Expiry.IsZero() && entry.keep(token, forgets) {
 		s.client.shareToken(ctx, s.request.key, token)
+		if entry.forgets() != forgets {
+			s.client.unshareToken(ctx, s.request.key) // Forget came in between
+		}
 	}
 	s.client.logToken(ctx, token, time.Since(start))
 	return token, nil

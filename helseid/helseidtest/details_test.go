@@ -99,7 +99,7 @@ func TestDetailRefusals(t *testing.T) {
 		"prefix in other case":             {multi, organization(multiSystem, "no:orgnr:111222333"), "HID-1007"},
 		"another system":                   {multi, organization("urn:oid:1.0.652301", "NO:ORGNR:111222333"), "HID-1007"},
 		"another type of identifier": {multi, object{"type": "helseid_authorization", "practitioner_role": object{"organization": object{"identifier": object{
-			"system": multiSystem, "type": "XXX", "value": "NO:ORGNR:111222333",
+			"system": multiSystem, "type": "PRS", "value": "NO:ORGNR:111222333",
 		}}}}, "HID-1007"},
 		"twice":                              {multi, []any{organization(multiSystem, "NO:ORGNR:111222333"), organization(multiSystem, "NO:ORGNR:111222333")}, "HID-1007"},
 		"unknown type":                       {single, object{"type": "x"}, "HID-1007"},
