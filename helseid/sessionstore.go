@@ -1,0 +1,114 @@
+package helseid
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// SessionStore keeps the sessions of logged-in users. Config.SessionStore puts
+// it where several processes, or one after a restart, find it. It is a table
+// with one atomic operation: a row has a version, and Save writes it only if
+// nobody else has in between.
+//
+//	UPDATE sessions SET data = $1, version = version + 1, expiry = $2
+//	WHERE key = $3 AND version = $4
+//
+// The data is a JSON object of this library's with a version of its own, which
+// later versions of the library can read. It holds the refresh token and the ID
+// token, and with it a national identity number: encrypt it. Keys are hashes,
+// from which no session's id can be told.
+//
+// The mark that a refresh is under way is part of the data. So the store is the
+// lock, too, that keeps two processes from using one refresh token.
+type SessionStore interface {
+	// Load returns what is stored under a key, or the zero StoredSession if
+	// there is nothing or it has expired.
+	Load(ctx context.Context, key string) (StoredSession, error)
+
+	// Save stores the session under a key with the version after
+	// session.Version, provided that the stored version is session.Version: zero
+	// for a key under which nothing may be stored. It reports whether it did.
+	// The check and the writing are one step.
+	Save(ctx context.Context, key string, session StoredSession) (saved bool, err error)
+
+	// Delete removes what is stored under a key, if anything is.
+	Delete(ctx context.Context, key string) error
+}
+
+// StoredSession is one row of a SessionStore.
+type StoredSession struct {
+	// Version counts how often the row has been written. Zero means that there
+	// is none.
+	Version uint64
+
+	// Data is for this library alone.
+	Data []byte
+
+	// Expiry is when the row can be removed.
+	Expiry time.Time
+}
+
+// ErrSessionStore is wrapped by the errors of a SessionStore that failed. The
+// session may be good: trying later can help.
+var ErrSessionStore = errors.New("the session store failed")
+
+// MemorySessionStore is a SessionStore in this process's memory, which ends with
+// the process. A client without Config.SessionStore has one of its own. The zero
+// value is ready to use, and it is safe for concurrent use.
+type MemorySessionStore struct {
+	mu    sync.Mutex
+	rows  map[string]StoredSession
+	sweep int // size at which expired rows are removed
+}
+
+// Load implements SessionStore.
+func (m *MemorySessionStore) Load(_ context.Context, key string) (StoredSession, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.live(key, time.Now()), nil
+}
+
+func (m *MemorySessionStore) live(key string, now time.Time) StoredSession {
+	row := m.rows[key]
+	if !now.Before(row.Expiry) {
+		return StoredSession{}
+	}
+	return row
+}
+
+// minSweep is the fewest rows for which it is worth looking for expired ones.
+const minSweep = 1024
+
+// Save implements SessionStore.
+func (m *MemorySessionStore) Save(_ context.Context, key string, session StoredSession) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	if m.live(key, now).Version != session.Version {
+		return false, nil
+	}
+	if m.rows == nil {
+		m.rows = make(map[string]StoredSession)
+	}
+	if len(m.rows) >= max(m.sweep, minSweep) {
+		for key, row := range m.rows {
+			if !now.Before(row.Expiry) {
+				delete(m.rows, key)
+			}
+		}
+		m.sweep = 2 * len(m.rows)
+	}
+	session.Version++
+	m.rows[key] = session
+	return true, nil
+}
+
+// Delete implements SessionStore.
+func (m *MemorySessionStore) Delete(_ context.Context, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.rows, key)
+	return nil
+}
