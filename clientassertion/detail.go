@@ -60,6 +60,9 @@ var errEmptyDetail = errors.New("assertion detail: empty, make it with ParseDeta
 // marshalDetails writes one detail as an object and several as an array, as
 // Norsk helsenett's own libraries do.
 func marshalDetails(details []Detail) (string, error) {
+	if len(details) == 0 {
+		return "", errEmptyDetail
+	}
 	parts := make([]string, len(details))
 	for i, detail := range details {
 		if detail.json == "" {

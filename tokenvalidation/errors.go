@@ -10,7 +10,7 @@ import (
 var (
 	// ErrInvalidToken means that the token must not be accepted. Every *Error is
 	// one.
-	ErrInvalidToken = errors.New("invalid access token")
+	ErrInvalidToken = errors.New("invalid token")
 
 	// ErrUnavailable means that HelseID's keys cannot be had at the moment, so
 	// there is no telling. The token may be good.
@@ -45,7 +45,12 @@ const (
 	ReasonAuthorizedParty Reason = "id_token_azp"
 	ReasonTokenHash       Reason = "id_token_at_hash"
 	ReasonLoginAge        Reason = "id_token_auth_time"
+	ReasonSecurityLevel   Reason = "id_token_security_level"
+	ReasonOtherLogin      Reason = "id_token_other_login"
 )
+
+// The further reason why a logout token is refused.
+const ReasonLogout Reason = "logout_token_claims"
 
 var reasonTexts = map[Reason]string{
 	ReasonMalformed: "the token is not a JWS in compact form with strict JSON",
@@ -65,6 +70,10 @@ var reasonTexts = map[Reason]string{
 	ReasonAuthorizedParty: "the ID token was issued to another client (azp)",
 	ReasonTokenHash:       "the ID token belongs to another access token (at_hash)",
 	ReasonLoginAge:        "the login is older than was asked for (auth_time)",
+	ReasonSecurityLevel:   "the user's security level is lower than was asked for, or the scope for the claim is missing",
+	ReasonOtherLogin:      "the refreshed ID token is of another login than the one before",
+
+	ReasonLogout: "the token lacks what a logout token must have (events, iat, jti, and sub or sid), or has a nonce",
 }
 
 // Error tells which rule a token broke. Its text holds nothing of the token.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/jwks"
 	"github.com/helseid-go/sdk/internal/metadata"
 )
@@ -33,6 +34,7 @@ type IDTokenConfig struct {
 // concurrent use.
 type IDTokenValidator struct {
 	validator Validator
+	logout    Validator // the same for logout tokens
 }
 
 // NewIDToken checks the configuration and makes no network call.
@@ -52,7 +54,7 @@ func NewIDToken(config IDTokenConfig) (*IDTokenValidator, error) {
 	if client == nil {
 		client = &http.Client{Transport: httpx.NewTransport()}
 	}
-	return &IDTokenValidator{Validator{
+	validator := Validator{
 		issuer:   issuer,
 		audience: config.ClientID,
 		// HelseID's ID tokens have the type JWT. OpenID Connect does not demand
@@ -61,7 +63,10 @@ func NewIDToken(config IDTokenConfig) (*IDTokenValidator, error) {
 		leeway: int64(DefaultLeeway / time.Second),
 		keys:   jwks.New(metadata.NewSource(issuer, client, "jwks_uri"), client),
 		now:    time.Now,
-	}}, nil
+	}
+	logout := validator
+	logout.types = []string{"logout+jwt", "jwt", ""}
+	return &IDTokenValidator{validator, logout}, nil
 }
 
 // Close ends a fetch of keys that is under way.
@@ -79,6 +84,14 @@ type IDTokenExpectation struct {
 
 	// MaxAge is how old the login may be. Zero means any age.
 	MaxAge time.Duration
+
+	// SecurityLevel is the least that the user must have been authenticated
+	// with. Zero means any, also none.
+	SecurityLevel SecurityLevel
+
+	// Previous is what the session's ID token said before a refresh: the new one
+	// must be of the same login (OpenID Connect Core section 12.2).
+	Previous *IDClaims
 }
 
 // IDClaims is what a valid ID token says.
@@ -89,14 +102,17 @@ type IDClaims struct {
 	// IssuedAt and Expiry are iat and exp.
 	IssuedAt, Expiry time.Time
 
+	// Nonce is the nonce of the login, or "".
+	Nonce string
+
 	// Malformed names the claims that are left out because they are of a wrong
 	// type.
 	Malformed []string
 }
 
-// Validate checks an ID token by the rules of OpenID Connect Core section
-// 3.1.3.7 and of HelseID's page on the matter. The error is an *Error, which is
-// an ErrInvalidToken, or wraps ErrUnavailable.
+// Validate checks an ID token by the rules of OpenID Connect Core sections
+// 3.1.3.7 and 12.2 and of HelseID's page on the matter. The error is an *Error,
+// which is an ErrInvalidToken, or wraps ErrUnavailable.
 func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected IDTokenExpectation) (*IDClaims, error) {
 	object, err := v.validator.verify(ctx, token)
 	if err != nil {
@@ -105,8 +121,8 @@ func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected 
 	if object.Get("iat").Absent() {
 		return nil, refuse(ReasonTime)
 	}
-	if subject, ok := object.Get("sub").Text(); !ok || subject == "" {
-		return nil, refuse(ReasonSubject)
+	if object.Has("events") {
+		return nil, refuse(ReasonType) // a logout token
 	}
 	if value := object.Get("azp"); !value.Absent() {
 		if party, ok := value.Text(); !ok || party != v.validator.audience {
@@ -129,16 +145,71 @@ func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected 
 			return nil, refuse(ReasonLoginAge)
 		}
 	}
+	claims, err := decodeIDClaims(object)
+	if err != nil {
+		return nil, err
+	}
+	if claims.User.SecurityLevel < expected.SecurityLevel {
+		return nil, refuse(ReasonSecurityLevel)
+	}
+	return claims, claims.checkPrevious(expected.Previous)
+}
+
+// Restore reads an ID token that Validate accepted earlier and that has been
+// kept where nobody else can write. Its signature and times are not checked
+// again: never call it with a token that came from outside.
+func (v *IDTokenValidator) Restore(token string) (*IDClaims, error) {
+	compact, err := jose.ParseCompact(token, MaxToken)
+	if err != nil {
+		return nil, refuse(ReasonMalformed)
+	}
+	object, err := jose.ParseObject(compact.Payload)
+	if err != nil {
+		return nil, refuse(ReasonMalformed)
+	}
+	return decodeIDClaims(object)
+}
+
+func decodeIDClaims(object jose.Object) (*IDClaims, error) {
 	claims := decodeClaims(object)
-	if claims.User == nil {
+	if claims.User == nil || claims.User.Subject == "" {
 		return nil, refuse(ReasonSubject)
 	}
+	nonce, _ := object.Get("nonce").Text()
 	return &IDClaims{
 		User:      *claims.User,
 		IssuedAt:  claims.IssuedAt,
 		Expiry:    claims.Expiry,
+		Nonce:     nonce,
 		Malformed: claims.Malformed,
 	}, nil
+}
+
+// checkPrevious compares a refreshed ID token with the one before. What the new
+// one leaves out stands as it was.
+func (c *IDClaims) checkPrevious(previous *IDClaims) error {
+	if previous == nil {
+		return nil
+	}
+	now, before := &c.User, &previous.User
+	switch {
+	case now.Subject != before.Subject,
+		differs(now.PersonalIdentityNumber.Reveal(), before.PersonalIdentityNumber.Reveal()),
+		differs(now.SessionID, before.SessionID),
+		differs(now.SecurityLevel, before.SecurityLevel),
+		differs(c.Nonce, previous.Nonce),
+		!now.AuthenticatedAt.IsZero() && !before.AuthenticatedAt.IsZero() && !now.AuthenticatedAt.Equal(before.AuthenticatedAt):
+		return refuse(ReasonOtherLogin)
+	case c.IssuedAt.Before(previous.IssuedAt):
+		return refuse(ReasonTime)
+	}
+	return nil
+}
+
+// differs reports that both are there and are not the same.
+func differs[T comparable](a, b T) bool {
+	var none T
+	return a != none && b != none && a != b
 }
 
 // accessTokenHash is the value of at_hash for HelseID's RS256 (OpenID Connect

@@ -1,0 +1,45 @@
+package tokenvalidation
+
+import "context"
+
+// logoutEvent is the member of events that makes a JWT a logout token.
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// LogoutClaims is what a valid logout token says. At least one of Subject and
+// SessionID is there: with a session id, that session has ended, and without
+// one all sessions of the subject.
+type LogoutClaims struct {
+	// Subject is sub, the person's stable pseudonym.
+	Subject string
+
+	// SessionID is sid, the id of HelseID's session.
+	SessionID string
+
+	// ID is jti.
+	ID string
+}
+
+// ValidateLogout checks a logout token by section 2.6 of OpenID Connect
+// Back-Channel Logout 1.0. The error is an *Error, which is an ErrInvalidToken,
+// or wraps ErrUnavailable.
+func (v *IDTokenValidator) ValidateLogout(ctx context.Context, token string) (*LogoutClaims, error) {
+	object, err := v.logout.verify(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		events, hasEvents  = object.Get("events").Object()
+		_, isLogout        = events.Get(logoutEvent).Object()
+		id, hasID          = object.Get("jti").Text()
+		subject, hasSub    = object.Get("sub").Text()
+		session, hasSID    = object.Get("sid").Text()
+		malformedSubject   = !hasSub && object.Has("sub")
+		malformedSessionID = !hasSID && object.Has("sid")
+	)
+	switch {
+	case !hasEvents, !isLogout, !hasID, id == "", object.Get("iat").Absent(), object.Has("nonce"),
+		malformedSubject, malformedSessionID, subject == "" && session == "":
+		return nil, refuse(ReasonLogout)
+	}
+	return &LogoutClaims{Subject: subject, SessionID: session, ID: id}, nil
+}
