@@ -16,6 +16,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/metadata"
 )
 
 const (
@@ -29,6 +30,10 @@ type backChannelRequest struct {
 	endpoint   string // the metadata member that names it
 	parameters url.Values
 	details    []clientassertion.Detail
+
+	// session are details that hold for a whole session: they go into a signed
+	// request object.
+	session []clientassertion.Detail
 
 	// prove sends a DPoP proof along.
 	prove bool
@@ -86,7 +91,7 @@ func (c *Client) exchange(ctx context.Context, request backChannelRequest) (answ
 // roundTrips makes one attempt, or two if HelseID answers the first with the
 // nonce it wants to see. The first does not use up a code or a refresh token.
 func (c *Client) roundTrips(ctx context.Context, request backChannelRequest) (answer, error) {
-	endpoint, err := c.endpoint(request.endpoint)
+	endpoint, err := c.endpoint(ctx, request.endpoint)
 	if err != nil {
 		return answer{}, err
 	}
@@ -99,6 +104,9 @@ func (c *Client) roundTrips(ctx context.Context, request backChannelRequest) (an
 		failure := result.tokenError()
 		var refusal *TokenError
 		if !errors.As(failure, &refusal) || refusal.Code != "use_dpop_nonce" {
+			if request.once && !unprocessed(result.status) {
+				failure = fmt.Errorf("%w: %w", errOutcomeUnknown, failure)
+			}
 			return answer{}, &attemptError{
 				err:        failure,
 				retry:      temporaryStatus(result.status) && (!request.once || result.status == http.StatusTooManyRequests),
@@ -119,13 +127,34 @@ func (c *Client) roundTrips(ctx context.Context, request backChannelRequest) (an
 	}
 }
 
-// endpoint looks an endpoint up in the metadata.
-func (c *Client) endpoint(name string) (*url.URL, error) {
-	document, err := c.metadata.Get(c.lifetime)
-	if err != nil {
+// endpoint looks an endpoint up in the metadata. A fetch that is needed for that
+// belongs to nobody, and is waited for as long as the context allows.
+func (c *Client) endpoint(ctx context.Context, name string) (*url.URL, error) {
+	if document := c.metadata.Current(); document != nil {
+		return document.Endpoint(name)
+	}
+	if err := c.begin(); err != nil {
 		return nil, err
 	}
-	return document.Endpoint(name)
+	type outcome struct {
+		document *metadata.Document
+		err      error
+	}
+	fetched := make(chan outcome, 1)
+	go func() {
+		defer c.running.Done()
+		document, err := c.metadata.Get(c.lifetime)
+		fetched <- outcome{document, err}
+	}()
+	select {
+	case result := <-fetched:
+		if result.err != nil {
+			return nil, result.err
+		}
+		return result.document.Endpoint(name)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: wait for the metadata: %w", ErrUnavailable, ctx.Err())
+	}
 }
 
 // attempt builds and sends one request: new assertion, new proof, new body.
@@ -140,15 +169,17 @@ func (c *Client) attempt(ctx context.Context, endpoint *url.URL, nonce string, r
 	start := time.Now()
 	result, err := c.send(httpRequest)
 	c.emit(Event{Kind: EventRoundTrip, Status: result.status, Duration: time.Since(start), Err: err})
-	if errors.Is(err, httpx.ErrTooLarge) {
-		return answer{}, fmt.Errorf("%s: %w: %w", request.endpoint, ErrInvalidResponse, err)
-	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w: %w", request.endpoint, ErrUnavailable, err)
+		tooLarge := errors.Is(err, httpx.ErrTooLarge)
+		category := ErrUnavailable
+		if tooLarge {
+			category = ErrInvalidResponse
+		}
+		err = fmt.Errorf("%s: %w: %w", request.endpoint, category, err)
 		if request.once && written.Load() {
 			err = fmt.Errorf("%w: %w", errOutcomeUnknown, err)
 		}
-		return answer{}, &attemptError{err: err, retry: ctx.Err() == nil && (!request.once || !written.Load())}
+		return answer{}, &attemptError{err: err, retry: ctx.Err() == nil && !tooLarge && (!request.once || !written.Load())}
 	}
 	c.nonces.Observe(endpoint, result.header)
 	result.sent = start
@@ -158,6 +189,13 @@ func (c *Client) attempt(ctx context.Context, endpoint *url.URL, nonce string, r
 // errOutcomeUnknown marks the failure of a request that may have used up the
 // credential in it.
 var errOutcomeUnknown = errors.New("it is not known whether HelseID has processed the request")
+
+// unprocessed reports that an answer with this status means that the credential
+// in the request has not been used up: a refusal, or "not now". Other failures of
+// a server, or of a proxy before it, can come after the credential was spent.
+func unprocessed(status int) bool {
+	return status < http.StatusInternalServerError || status == http.StatusServiceUnavailable
+}
 
 func (c *Client) httpRequest(ctx context.Context, endpoint *url.URL, nonce string, request backChannelRequest) (*http.Request, error) {
 	assertion, err := c.assertions.Sign(ctx, request.details...)
@@ -171,6 +209,13 @@ func (c *Client) httpRequest(ctx context.Context, endpoint *url.URL, nonce strin
 	}
 	for name, values := range request.parameters {
 		form[name] = values
+	}
+	if len(request.session) > 0 {
+		object, err := c.assertions.SignRequestObject(ctx, request.session...)
+		if err != nil {
+			return nil, err
+		}
+		form.Set("request", object)
 	}
 	httpRequest, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.String(), strings.NewReader(form.Encode()))
 	if err != nil {

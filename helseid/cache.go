@@ -23,6 +23,7 @@ type cacheEntry struct {
 	token   atomic.Pointer[Token]
 	used    atomic.Int64 // Unix seconds
 	evicted atomic.Bool  // no longer in the cache: look the key up again
+	owner   string       // the session that the token belongs to, or ""
 	refused holdOff
 
 	mu        sync.Mutex
@@ -71,7 +72,8 @@ func (e *cacheEntry) drop(sent *Token, now time.Time) bool {
 	return true
 }
 
-func (c *tokenCache) entry(key cacheKey) *cacheEntry {
+func (c *tokenCache) entry(request *preparedRequest) *cacheEntry {
+	key := request.key
 	c.mu.RLock()
 	entry, ok := c.entries[key]
 	c.mu.RUnlock()
@@ -89,7 +91,7 @@ func (c *tokenCache) entry(key cacheKey) *cacheEntry {
 	if len(c.entries) >= c.capacity {
 		c.evict()
 	}
-	entry = &cacheEntry{}
+	entry = &cacheEntry{owner: request.owner}
 	entry.touch(time.Now())
 	c.entries[key] = entry
 	return entry
@@ -122,10 +124,28 @@ func (c *tokenCache) forget(key cacheKey) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if entry, ok := c.entries[key]; ok {
-		entry.mu.Lock()
-		defer entry.mu.Unlock()
-		entry.forgotten++
-		entry.token.Store(nil)
-		c.flights.Forget(string(key[:]))
+		c.empty(key, entry)
 	}
+}
+
+// forgetOwner does the same for all entries of a session, and returns their keys.
+func (c *tokenCache) forgetOwner(owner string) []cacheKey {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var keys []cacheKey
+	for key, entry := range c.entries {
+		if entry.owner == owner {
+			c.empty(key, entry)
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (c *tokenCache) empty(key cacheKey, entry *cacheEntry) {
+	entry.mu.Lock()
+	defer entry.mu.Unlock()
+	entry.forgotten++
+	entry.token.Store(nil)
+	c.flights.Forget(string(key[:]))
 }

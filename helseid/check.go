@@ -20,7 +20,7 @@ var ErrClock = errors.New("the clock is off")
 // The error joins everything found: test it with errors.Is and errors.As.
 func (c *Client) Check(ctx context.Context, requests ...TokenRequest) error {
 	var errs []error
-	if err := c.checkMetadata(ctx); err != nil {
+	if _, err := c.endpoint(ctx, tokenEndpoint); err != nil {
 		return err // nothing else can succeed
 	}
 	if difference := c.metadata.ClockDifference(); difference.Abs() > maxClockDifference {
@@ -32,23 +32,4 @@ func (c *Client) Check(ctx context.Context, requests ...TokenRequest) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// checkMetadata fetches the metadata for as long as the context allows.
-func (c *Client) checkMetadata(ctx context.Context) error {
-	if err := c.begin(); err != nil {
-		return err
-	}
-	fetched := make(chan error, 1)
-	go func() {
-		defer c.running.Done()
-		_, err := c.endpoint("token_endpoint")
-		fetched <- err
-	}()
-	select {
-	case err := <-fetched:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("%w: wait for the metadata: %w", ErrUnavailable, ctx.Err())
-	}
 }

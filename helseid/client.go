@@ -10,6 +10,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // maxTokenFlights bounds how many tokens are fetched at the same time, also
@@ -27,6 +28,9 @@ type Client struct {
 	protocols   protocols
 	metadata    *metadata.Source
 	backChannel *http.Client // to HelseID
+	idTokens    *tokenvalidation.IDTokenValidator
+	store       SessionStore
+	sessions    sessionPlaces
 	tokens      tokenCache
 	refused     holdOff
 	outage      outage
@@ -72,14 +76,26 @@ func New(config Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: field DPoPKey: %w", ErrConfig, err)
 	}
+	idTokens, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{
+		Issuer: config.Issuer, ClientID: config.ClientID, HTTPClient: config.HTTPClient,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	store := config.SessionStore
+	if store == nil {
+		store = &MemorySessionStore{}
+	}
 	backChannel := httpx.NoRedirect(config.HTTPClient)
 	lifetime, end := context.WithCancel(context.Background())
 	return &Client{
 		config:      config,
 		assertions:  assertions,
 		prover:      prover,
-		metadata:    metadata.NewSource(config.Issuer, backChannel, "token_endpoint"),
+		metadata:    metadata.NewSource(config.Issuer, backChannel, tokenEndpoint),
 		backChannel: backChannel,
+		idTokens:    idTokens,
+		store:       store,
 		tokens:      tokenCache{capacity: config.MaxTokens},
 		slots:       make(chan struct{}, maxTokenFlights),
 		lifetime:    lifetime,
@@ -95,6 +111,7 @@ func (c *Client) Close() {
 	c.closing.Lock()
 	c.end()
 	c.closing.Unlock()
+	c.idTokens.Close()
 	c.running.Wait()
 	if c.ownTransport != nil {
 		c.ownTransport.CloseIdleConnections()
@@ -112,6 +129,20 @@ func (c *Client) begin() error {
 	return nil
 }
 
+// foreground registers a caller's own work, which Close ends and waits for.
+func (c *Client) foreground(ctx context.Context) (working context.Context, done func(), err error) {
+	if err := c.begin(); err != nil {
+		return nil, nil, err
+	}
+	working, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(c.lifetime, cancel)
+	return working, func() {
+		stop()
+		cancel()
+		c.running.Done()
+	}, nil
+}
+
 // Token returns a token for the request, from memory or from HelseID. It is
 // TokenSource(request).Token(ctx).
 func (c *Client) Token(ctx context.Context, request TokenRequest) (*Token, error) {
@@ -123,7 +154,11 @@ func (c *Client) Token(ctx context.Context, request TokenRequest) (*Token, error
 // with the attest for the one before. The context counts as it does for Token:
 // give it the organisation that the token was fetched with (ForOrganization).
 func (c *Client) Forget(ctx context.Context, request TokenRequest) {
-	if source := c.sourceFor(ctx, c.TokenSource(request)); source.err == nil {
+	c.forget(ctx, c.TokenSource(request))
+}
+
+func (c *Client) forget(ctx context.Context, base *TokenSource) {
+	if source := c.sourceFor(ctx, base); source.err == nil {
 		c.tokens.forget(source.request.key)
 		c.unshareToken(ctx, source.request.key)
 	}
@@ -132,6 +167,6 @@ func (c *Client) Forget(ctx context.Context, request TokenRequest) {
 // Validate reports the mistakes in a token request, without a network call.
 // They wrap ErrConfig.
 func (c *Client) Validate(request TokenRequest) error {
-	_, err := c.prepare(request)
+	_, err := c.prepare(request, systemOrigin)
 	return err
 }

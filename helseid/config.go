@@ -60,6 +60,21 @@ type Config struct {
 	// then, the same in all of them: tokens are bound to it.
 	TokenCache TokenCache
 
+	// SessionStore, if set, keeps the sessions of users where several processes or
+	// one after a restart find them. DPoPKey is required then, the same in all of
+	// them: tokens are bound to it. Nil means this process's memory.
+	SessionStore SessionStore
+
+	// ResendUnansweredRefreshTokens sends a refresh token again although it is not
+	// known whether HelseID has used it up, because an answer or a process was
+	// lost. By default the user must log in again: to a server, a refresh token
+	// that is used twice looks stolen.
+	ResendUnansweredRefreshTokens bool
+
+	// BearerUserInfo calls the UserInfo endpoint with the access token alone, as
+	// HelseID's page on it shows, in place of a token with a proof (RFC 9449).
+	BearerUserInfo bool
+
 	// HTTPClient sends the requests to HelseID, and its Transport also those to
 	// the APIs. It is copied, not changed; its redirect policy and cookies are
 	// not used towards HelseID. Nil means a client that takes the proxy from the
@@ -132,6 +147,9 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.TokenCache != nil && c.DPoPKey == nil {
 		errs = append(errs, errors.New("field DPoPKey is required with TokenCache: tokens outlive the process, and so must the key that they are bound to"))
+	}
+	if c.SessionStore != nil && c.DPoPKey == nil {
+		errs = append(errs, errors.New("field DPoPKey is required with SessionStore: sessions outlive the process, and so must the key that their tokens are bound to"))
 	}
 	if c.MaxTokens < 0 {
 		errs = append(errs, errors.New("field MaxTokens is negative"))

@@ -69,7 +69,15 @@ func FuzzTokenAnswer(f *testing.F) {
 	start := time.Now()
 	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
 		a := answer{status: status, header: http.Header{"Content-Type": {contentType}}, body: body}
-		token, err := a.token(start, tokenTypeDPoP, []string{"a"}, fuzzThumbprint)
+		a.sent = start
+		var token *Token
+		object, err := a.object(tokenEndpoint, tokenMembers...)
+		if err == nil {
+			if tokens, err := parseUserTokens(object, start); err == nil && tokens.refreshUntil.After(start.Add(maxRefreshLifetime)) {
+				t.Fatalf("a refresh token that lives until %v", tokens.refreshUntil)
+			}
+			token, err = a.token(object, tokenGrant{tokenType: tokenTypeDPoP, scopes: []string{"a"}}, fuzzThumbprint)
+		}
 		switch {
 		case err != nil && (token != nil || !errors.Is(err, ErrInvalidResponse)):
 			t.Fatalf("an error of no category, or with a token: %v", err)

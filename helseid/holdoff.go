@@ -61,3 +61,10 @@ func isRefusal(err error) (refusal, whole bool) {
 	}
 	return true, answer.Code == "invalid_client" || answer.Code == "unauthorized_client"
 }
+
+// isInvalidClient reports that HelseID does not know the client, whatever it
+// asks for; unauthorized_client may go for one grant type only.
+func isInvalidClient(err error) bool {
+	var answer *TokenError
+	return errors.As(err, &answer) && answer.Code == "invalid_client" && !temporaryStatus(answer.StatusCode)
+}

@@ -25,7 +25,7 @@ func TestCacheKeyPartsDoNotMeet(t *testing.T) {
 	}
 	client := build(func(*Config) {})
 	key := func(client *Client, request TokenRequest) cacheKey {
-		prepared, err := client.prepare(request)
+		prepared, err := client.prepare(request, systemOrigin)
 		require.NoError(t, err)
 		return prepared.key
 	}
@@ -55,9 +55,14 @@ func TestCacheKeyPartsDoNotMeet(t *testing.T) {
 	} {
 		add(key(client, request))
 	}
-	prepared, err := client.prepare(base)
-	require.NoError(t, err)
-	add(client.cacheKey("another grant", prepared))
+	for _, origin := range []tokenOrigin{
+		{grant: "another grant"}, {grant: grantRefreshToken, owner: "a"}, {grant: grantRefreshToken, owner: "b"},
+		{grant: grantRefreshToken, owner: "a", forIssuer: true}, {grant: grantTokenExchange, owner: "a"},
+	} {
+		prepared, err := client.prepare(base, origin)
+		require.NoError(t, err)
+		add(prepared.key)
+	}
 	for _, change := range []func(*Config){
 		func(c *Config) { c.Issuer = "https://b.example.no" },
 		func(c *Config) { c.ClientID = "c" },
@@ -67,9 +72,13 @@ func TestCacheKeyPartsDoNotMeet(t *testing.T) {
 		add(key(build(change), base))
 	}
 	// No part can be moved into its neighbour.
-	require.NotEqual(t, client.cacheKey("a", &preparedRequest{scope: "b", resource: "c"}), client.cacheKey("a", &preparedRequest{scope: "bc"}))
-	require.NotEqual(t, client.cacheKey("a", &preparedRequest{scope: "b", resource: "c"}), client.cacheKey("a", &preparedRequest{scope: "", resource: "bc"}))
-	require.NotEqual(t, client.cacheKey("ab", &preparedRequest{}), client.cacheKey("a", &preparedRequest{scope: "b"}))
+	of := func(grant, owner, scope, resource string) cacheKey {
+		return client.cacheKey(&preparedRequest{tokenOrigin: tokenOrigin{grant: grant, owner: owner}, scope: scope, resource: resource})
+	}
+	require.NotEqual(t, of("a", "", "b", "c"), of("a", "", "bc", ""))
+	require.NotEqual(t, of("a", "", "b", "c"), of("a", "", "", "bc"))
+	require.NotEqual(t, of("ab", "", "", ""), of("a", "b", "", ""))
+	require.NotEqual(t, of("a", "b", "", ""), of("a", "", "b", ""))
 
 	// What a token does not depend on is not in its key.
 	require.Equal(t, key(client, base), key(client, TokenRequest{
@@ -87,7 +96,7 @@ func TestT076NewClientKeySameDPoPKey(t *testing.T) {
 		client, err := New(Config{Issuer: "https://a.example.no", ClientID: "b", Key: key, DPoPKey: shared})
 		require.NoError(t, err)
 		t.Cleanup(client.Close)
-		keys[client.cacheKey("grant", &preparedRequest{})] = true
+		keys[client.cacheKey(&preparedRequest{})] = true
 	}
 	require.Len(t, keys, 1, "a token outlives the client's key, and not the DPoP key")
 }

@@ -93,17 +93,23 @@ func (o *outage) pause(ctx context.Context, own *probe) error {
 	return nil
 }
 
+// errNotAsked marks a failure that came before HelseID was asked, and says
+// nothing about it.
+var errNotAsked = errors.New("HelseID was not asked")
+
 // observe notes an outcome. Any answer of HelseID's, also a refusal, ends the
 // outage.
 func (o *outage) observe(err error, own *probe) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.down = errors.Is(err, ErrUnavailable)
-	if o.down {
+	switch {
+	case errors.Is(err, errNotAsked):
+	case errors.Is(err, ErrUnavailable):
+		o.down = true
 		o.interval = min(max(firstProbeInterval, 2*o.interval), maxProbeInterval)
 		o.ended = time.Now()
-	} else {
-		o.interval = 0
+	default:
+		o.down, o.interval = false, 0
 	}
 	if own != nil {
 		o.probe = nil

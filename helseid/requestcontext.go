@@ -9,6 +9,7 @@ import (
 type (
 	tokenRequestKey struct{}
 	organizationKey struct{}
+	subjectTokenKey struct{}
 )
 
 // WithTokenRequest returns a context whose API calls use this token request in
@@ -33,8 +34,9 @@ func ForOrganization(ctx context.Context, parent, child string) context.Context 
 func (c *Client) sourceFor(ctx context.Context, base *TokenSource) *TokenSource {
 	request, replaced := ctx.Value(tokenRequestKey{}).(TokenRequest)
 	organization, composed := ctx.Value(organizationKey{}).(clientassertion.Organization)
+	subject, exchanged := ctx.Value(subjectTokenKey{}).(SubjectToken)
 	if !replaced {
-		if !composed || base.original.Organization == organization {
+		if !exchanged && (!composed || base.original.Organization == organization) {
 			return base
 		}
 		request = base.original
@@ -42,5 +44,8 @@ func (c *Client) sourceFor(ctx context.Context, base *TokenSource) *TokenSource 
 	if composed {
 		request.Organization = organization
 	}
-	return c.TokenSource(request)
+	if exchanged {
+		base = &TokenSource{client: c, session: base.session, subject: subject}
+	}
+	return base.with(request)
 }

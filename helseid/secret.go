@@ -15,7 +15,9 @@ type Secret struct {
 	value redact.Hidden
 }
 
-func newSecret(text string) Secret { return Secret{redact.Hide(text)} }
+// NewSecret hides a text, such as a token that came from elsewhere and that
+// Client.Exchange shall take.
+func NewSecret(text string) Secret { return Secret{redact.Hide(text)} }
 
 // Reveal returns the value.
 func (s Secret) Reveal() string { return s.value.Reveal() }

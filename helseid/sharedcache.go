@@ -57,7 +57,7 @@ func (c *Client) sharedToken(ctx context.Context, request *preparedRequest) *Tok
 		stored.Version != storedTokenVersion || stored.Type != request.tokenType || !validToken68(stored.Access) || stored.Lifetime <= 0 {
 		return nil
 	}
-	token := &Token{Access: newSecret(stored.Access), Type: stored.Type, Scopes: stored.Scopes, RejectedScopes: stored.Rejected}
+	token := &Token{Access: NewSecret(stored.Access), Type: stored.Type, Scopes: stored.Scopes, RejectedScopes: stored.Rejected}
 	token.setLifetime(time.Unix(stored.Fetched, 0), time.Duration(min(stored.Lifetime, int64(maxTokenLifetime/time.Second)))*time.Second)
 	token.checked = token.RequireScopes(request.scopes...) == nil
 	if now := time.Now(); token.fetched.After(now) || token.state(now) != tokenFresh {

@@ -38,6 +38,8 @@ type Token struct {
 	deadAt  time.Time // not handed out from here on
 	fetched time.Time // the start of the request that fetched it
 	checked bool      // has every scope that was asked for
+
+	audiences int // how many APIs the token says it is for, if they are an array
 }
 
 // tokenState is where a token is in its life.

@@ -8,10 +8,23 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// The members of the metadata that name endpoints.
+const (
+	tokenEndpoint      = "token_endpoint"
+	parEndpoint        = "pushed_authorization_request_endpoint"
+	authorizeEndpoint  = "authorization_endpoint"
+	userInfoEndpoint   = "userinfo_endpoint"
+	revocationEndpoint = "revocation_endpoint"
+	endSessionEndpoint = "end_session_endpoint"
 )
 
 const (
 	grantClientCredentials = "client_credentials"
+	grantCode              = "authorization_code"
+	grantRefreshToken      = "refresh_token"
 
 	// tokenRequestTimeout bounds one token request with all its attempts.
 	tokenRequestTimeout = 45 * time.Second
@@ -26,32 +39,49 @@ type tokenGrant struct {
 	once       bool // the grant carries a code or a refresh token
 }
 
-// fetchToken fetches a token when it is its turn, and in an outage does not add
-// to the trouble.
+// fetchToken fetches a token when it is its turn.
 func (c *Client) fetchToken(ctx context.Context, grant tokenGrant) (*Token, error) {
+	return c.inTurn(ctx, func() (*Token, error) { return c.requestToken(ctx, grant) })
+}
+
+// inTurn lets only so many token requests go out at once, and in an outage does
+// not add to the trouble.
+func (c *Client) inTurn(ctx context.Context, fetch func() (*Token, error)) (*Token, error) {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: too many token requests are under way", ErrUnavailable)
 	}
-	return c.outage.run(ctx, func() (*Token, error) { return c.requestToken(ctx, grant) })
+	return c.outage.run(ctx, fetch)
 }
 
 // requestToken sends a request to the token endpoint.
 func (c *Client) requestToken(ctx context.Context, grant tokenGrant) (*Token, error) {
+	result, object, err := c.askToken(ctx, grant)
+	if err != nil {
+		return nil, err
+	}
+	return result.token(object, grant, c.prover.Thumbprint())
+}
+
+// askToken sends a request to the token endpoint and reads its answer as far as
+// all grants have it in common. An answer comes back with the error if there was
+// one that says yes, but not in a way that can be understood.
+func (c *Client) askToken(ctx context.Context, grant tokenGrant) (answer, jose.Object, error) {
 	result, err := c.exchange(ctx, backChannelRequest{
-		endpoint:   "token_endpoint",
+		endpoint:   tokenEndpoint,
 		parameters: grant.parameters,
 		details:    grant.details,
 		prove:      grant.tokenType == tokenTypeDPoP,
 		once:       grant.once,
 	})
 	if err != nil {
-		return nil, err
+		return answer{}, jose.Object{}, err
 	}
 	if result.status != http.StatusOK {
-		return nil, fmt.Errorf("%w: the token endpoint answered status %d", ErrInvalidResponse, result.status)
+		return result, jose.Object{}, fmt.Errorf("%w: the token endpoint answered status %d", ErrInvalidResponse, result.status)
 	}
-	return result.token(result.sent, grant.tokenType, grant.scopes, c.prover.Thumbprint())
+	object, err := result.object(tokenEndpoint, tokenMembers...)
+	return result, object, err
 }

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// TokenError is HelseID's answer that it gives no token (RFC 6749 section
-// 5.2). Find it with errors.As.
+// TokenError is HelseID's refusal of a request to its token endpoint, or to
+// another that a client authenticates at (RFC 6749 section 5.2). Find it with
+// errors.As.
 type TokenError struct {
 	// Code is the OAuth error code, for instance "invalid_client".
 	Code string
@@ -37,7 +38,7 @@ type TokenError struct {
 // Error tells what HelseID answered and what to do about it.
 func (e *TokenError) Error() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "HelseID gave no token: %s (status %d)", e.Code, e.StatusCode)
+	fmt.Fprintf(&text, "HelseID refused the request: %s (status %d)", e.Code, e.StatusCode)
 	if e.Description != "" {
 		fmt.Fprintf(&text, ": %s", e.Description)
 	}
@@ -66,7 +67,8 @@ func (e *TokenError) Advice() string {
 }
 
 var codeAdvice = map[string]string{
-	"invalid_request": "HelseID cannot make sense of the request: check the organisation numbers and the other details",
+	"invalid_request": "HelseID cannot make sense of the request: check the organisation numbers and the other details, and at a login " +
+		"the redirect URI and the other options",
 	"invalid_client": "check the client id, that the public key is registered in HelseID Selvbetjening and not expired, and the " +
 		"machine's clock; a new client or key takes up to 20 seconds to be known",
 	"invalid_scope":          "check the spelling, that the scope is granted to the client, and that no identity scope is asked for by a system",

@@ -107,7 +107,7 @@ func TestAdviceForEachCode(t *testing.T) {
 	}
 	unknown := &helseid.TokenError{Code: "i_am_a_teapot", StatusCode: http.StatusTeapot}
 	require.Empty(t, unknown.Advice())
-	require.Equal(t, "HelseID gave no token: i_am_a_teapot (status 418)", unknown.Error())
+	require.Equal(t, "HelseID refused the request: i_am_a_teapot (status 418)", unknown.Error())
 }
 
 // A wrong clock is named, by how much and to which side, if it explains the

@@ -71,6 +71,7 @@ func (r TokenRequest) clone() TokenRequest {
 // preparedRequest is a token request that has been checked and brought into one
 // form, with the key of its token in the cache.
 type preparedRequest struct {
+	tokenOrigin
 	scopes         []string // sorted, without repetition
 	scope          string   // the same as one parameter
 	resource       string
@@ -82,9 +83,24 @@ type preparedRequest struct {
 	key            cacheKey
 }
 
+// tokenOrigin is what a token is got from: the client itself, a session or a
+// caller's token.
+type tokenOrigin struct {
+	grant string
+	owner string // the key of the session, or a hash of the caller's token
+
+	// forIssuer is a token that goes to HelseID alone: it may be for any number
+	// of APIs.
+	forIssuer bool
+}
+
+// systemOrigin is the client itself.
+var systemOrigin = tokenOrigin{grant: grantClientCredentials}
+
 // prepare checks a request and reports all its mistakes at once.
-func (c *Client) prepare(request TokenRequest) (*preparedRequest, error) {
+func (c *Client) prepare(request TokenRequest, origin tokenOrigin) (*preparedRequest, error) {
 	prepared := &preparedRequest{
+		tokenOrigin:   origin,
 		scopes:        slices.Compact(slices.Sorted(slices.Values(request.Scopes))),
 		resource:      request.Resource,
 		tokenType:     tokenTypeDPoP,
@@ -100,7 +116,7 @@ func (c *Client) prepare(request TokenRequest) (*preparedRequest, error) {
 			errs = append(errs, fmt.Errorf("field Scopes: %q is not one scope: each element is one name without spaces or quotes", scope))
 		}
 	}
-	if strings.ContainsFunc(request.Resource, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+	if !validResource(request.Resource) {
 		errs = append(errs, errors.New("field Resource holds a space or control character"))
 	}
 	for _, text := range request.AllowedOrigins {
@@ -114,19 +130,21 @@ func (c *Client) prepare(request TokenRequest) (*preparedRequest, error) {
 		}
 		prepared.allowedOrigins = append(prepared.allowedOrigins, httpx.Origin(origin))
 	}
-	details, err := c.details(request)
+	details, err := c.details(request, origin == systemOrigin)
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: token request: %w", ErrConfig, err)
 	}
 	prepared.details = details
-	prepared.attested = slices.ContainsFunc(details, func(d clientassertion.Detail) bool { return d.Type() == clientassertion.AttestType })
-	prepared.key = c.cacheKey(grantClientCredentials, prepared)
+	prepared.attested = isAttested(details)
+	prepared.key = c.cacheKey(prepared)
 	return prepared, nil
 }
 
-// details turns the typed parts of a request into the details of an assertion.
-func (c *Client) details(request TokenRequest) ([]clientassertion.Detail, error) {
+// details turns the typed parts of a request into the details of an assertion. A
+// system of a multi-tenant client acts for an organisation always, a user need
+// not.
+func (c *Client) details(request TokenRequest, system bool) ([]clientassertion.Detail, error) {
 	var (
 		details []clientassertion.Detail
 		errs    []error
@@ -144,7 +162,7 @@ func (c *Client) details(request TokenRequest) ([]clientassertion.Detail, error)
 			err = request.Organization.CheckDigits()
 		}
 		add("Organization", detail, err)
-	} else if c.config.Tenancy == clientassertion.MultiTenant {
+	} else if system && c.config.Tenancy == clientassertion.MultiTenant {
 		errs = append(errs, errors.New("field Organization: a multi-tenant client must name the organisation that it acts for, see ForOrganization"))
 	}
 	if request.JournalID != "" {
@@ -166,6 +184,10 @@ func (c *Client) details(request TokenRequest) ([]clientassertion.Detail, error)
 		add(fmt.Sprintf("Details[%d]", i), detail, err)
 	}
 	return details, errors.Join(errs...)
+}
+
+func validResource(resource string) bool {
+	return !strings.ContainsFunc(resource, func(r rune) bool { return r <= ' ' || r == 0x7f })
 }
 
 // validScope is scope-token of RFC 6749 section 3.3 and the backslash, which

@@ -59,28 +59,49 @@ func validErrorCode(code string) bool {
 	return redact.Text(code) == code
 }
 
-// token reads the answer as a token of the given type that was asked for at
-// start, for a key with the given thumbprint.
-func (a answer) token(start time.Time, tokenType string, asked []string, thumbprint string) (*Token, error) {
+// object reads the answer as one JSON object, in which the given members have no
+// double in another spelling.
+func (a answer) object(endpoint string, members ...string) (jose.Object, error) {
 	if !httpx.IsJSON(a.header) {
-		return nil, fmt.Errorf("%w: the token endpoint answered 200 with %d bytes of %s in place of JSON: is the issuer right, or a proxy in the way?",
-			ErrInvalidResponse, len(a.body), httpx.MediaType(a.header))
+		return jose.Object{}, fmt.Errorf("%w: the %s answered %d with %d bytes of %s in place of JSON: is the issuer right, or a proxy in the way?",
+			ErrInvalidResponse, endpointText(endpoint), a.status, len(a.body), httpx.MediaType(a.header))
 	}
-	token, err := a.parseToken(start, tokenType, asked, thumbprint)
+	object, err := jose.ParseObject(a.body)
+	if err == nil {
+		err = object.CheckFolded(members...)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: token answer of %d bytes: %w", ErrInvalidResponse, len(a.body), err)
+		return jose.Object{}, a.unusable(endpoint, err)
+	}
+	return object, nil
+}
+
+// unusable says what is wrong with an answer that HelseID seems to have given.
+func (a answer) unusable(endpoint string, err error) error {
+	return fmt.Errorf("%w: the %s's answer of %d bytes: %w", ErrInvalidResponse, endpointText(endpoint), len(a.body), err)
+}
+
+// endpointText is the name of an endpoint in an error.
+func endpointText(member string) string { return strings.ReplaceAll(member, "_", " ") }
+
+var tokenMembers = []string{
+	"access_token", "token_type", "expires_in", "scope", "rejected_scope", "issued_token_type", "id_token", "refresh_token", "rt_expires_in",
+}
+
+// token reads the answer of the token endpoint, as an object, as a token that was
+// asked for with a grant and a key of the given thumbprint.
+func (a answer) token(object jose.Object, grant tokenGrant, thumbprint string) (*Token, error) {
+	token, err := parseToken(object, a.sent, grant.tokenType, grant.scopes, thumbprint)
+	if err == nil {
+		err = checkIssuedType(object)
+	}
+	if err != nil {
+		return nil, a.unusable(tokenEndpoint, err)
 	}
 	return token, nil
 }
 
-func (a answer) parseToken(start time.Time, wanted string, asked []string, thumbprint string) (*Token, error) {
-	object, err := jose.ParseObject(a.body)
-	if err != nil {
-		return nil, err
-	}
-	if err := object.CheckFolded("access_token", "token_type", "expires_in", "scope", "rejected_scope"); err != nil {
-		return nil, err
-	}
+func parseToken(object jose.Object, start time.Time, wanted string, asked []string, thumbprint string) (*Token, error) {
 	access, ok := object.Get("access_token").Text()
 	if !ok || !validToken68(access) {
 		return nil, fmt.Errorf("access_token is missing or not a token")
@@ -92,7 +113,7 @@ func (a answer) parseToken(start time.Time, wanted string, asked []string, thumb
 	if !strings.EqualFold(tokenType, wanted) {
 		return nil, fmt.Errorf("token_type is not %s as it was asked for: another kind of token is not used", wanted)
 	}
-	token := &Token{Access: newSecret(access), Type: wanted}
+	token := &Token{Access: NewSecret(access), Type: wanted}
 	if value := object.Get("expires_in"); !value.Absent() {
 		seconds, ok := value.Seconds()
 		if !ok || seconds <= 0 {
@@ -108,6 +129,9 @@ func (a answer) parseToken(start time.Time, wanted string, asked []string, thumb
 	if isJWT {
 		if err := checkBinding(claims, wanted, thumbprint); err != nil {
 			return nil, err
+		}
+		if audiences, ok := claims.Get("aud").Array(); ok {
+			token.audiences = len(audiences)
 		}
 	}
 	if token.Scopes, err = grantedScopes(object, claims, asked); err != nil {

@@ -19,6 +19,9 @@ import (
 type TokenSource struct {
 	client   *Client
 	original TokenRequest
+	subject  SubjectToken // what the token is exchanged for, or nil
+	session  *Session     // whose token it is, or nil
+	issuer   bool         // the token goes to HelseID alone
 	request  *preparedRequest
 	place    atomic.Pointer[cacheEntry]
 	err      error // of the token request
@@ -27,11 +30,33 @@ type TokenSource struct {
 // TokenSource prepares a token source. A mistake in the request is reported by
 // its Token method, and wraps ErrConfig.
 func (c *Client) TokenSource(request TokenRequest) *TokenSource {
-	source := &TokenSource{client: c, original: request.clone()}
-	if source.request, source.err = c.prepare(source.original); source.err == nil {
-		source.place.Store(c.tokens.entry(source.request.key))
+	return (&TokenSource{client: c}).with(request)
+}
+
+// with is a source for another request, from the same origin.
+func (s *TokenSource) with(request TokenRequest) *TokenSource {
+	source := &TokenSource{client: s.client, subject: s.subject, session: s.session, issuer: s.issuer, original: request.clone()}
+	origin, err := source.origin()
+	if err == nil {
+		source.request, err = s.client.prepare(source.original, origin)
+	}
+	if source.err = err; err == nil {
+		source.place.Store(s.client.tokens.entry(source.request))
 	}
 	return source
+}
+
+// origin says where the source's tokens come from.
+func (s *TokenSource) origin() (tokenOrigin, error) {
+	switch {
+	case s.session != nil && s.subject != nil:
+		return tokenOrigin{}, fmt.Errorf("%w: a session's tokens are not exchanged: use Client.HTTPClient with WithSubjectToken", ErrConfig)
+	case s.session != nil:
+		return s.session.origin(s.original, s.issuer)
+	case s.subject != nil:
+		return exchangeOrigin(s.subject)
+	}
+	return systemOrigin, nil
 }
 
 // entry is the place of the source's token, which moves when the cache has
@@ -39,7 +64,7 @@ func (c *Client) TokenSource(request TokenRequest) *TokenSource {
 func (s *TokenSource) entry() *cacheEntry {
 	entry := s.place.Load()
 	if entry.evicted.Load() {
-		entry = s.client.tokens.entry(s.request.key)
+		entry = s.client.tokens.entry(s.request)
 		s.place.Store(entry)
 	}
 	return entry
@@ -66,6 +91,9 @@ func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 func (s *TokenSource) token(ctx context.Context) (*Token, error) {
 	if s.err != nil {
 		return nil, s.err
+	}
+	if s.session != nil && s.session.place.ended.Load() {
+		return nil, errSessionEnded
 	}
 	now, entry := time.Now(), s.entry()
 	entry.touch(now)
@@ -177,7 +205,7 @@ func (s *TokenSource) fly() (any, error) {
 	}
 
 	start := time.Now()
-	token, err := s.client.fetchToken(ctx, s.request.grant())
+	token, err := s.fetch(ctx)
 	s.client.emit(Event{Kind: EventTokenRequest, Duration: time.Since(start), Err: err})
 	s.observe(entry, start, err)
 	if err != nil {
@@ -186,6 +214,21 @@ func (s *TokenSource) fly() (any, error) {
 		}
 		return nil, err
 	}
+	s.keep(ctx, entry, token, forgets)
+	s.client.logToken(ctx, token, time.Since(start))
+	return token, nil
+}
+
+// fetch gets a token from where the source's tokens come from.
+func (s *TokenSource) fetch(ctx context.Context) (*Token, error) {
+	if s.session != nil {
+		return s.session.refresh(ctx, s.request)
+	}
+	return s.client.fetchToken(ctx, s.grant())
+}
+
+// keep puts a token in memory and in the shared cache.
+func (s *TokenSource) keep(ctx context.Context, entry *cacheEntry, token *Token, forgets uint64) {
 	if s.request.attested {
 		token.limit(clientassertion.AttestLifetime)
 	}
@@ -196,8 +239,6 @@ func (s *TokenSource) fly() (any, error) {
 			s.client.unshareToken(ctx, s.request.key) // Forget came in between
 		}
 	}
-	s.client.logToken(ctx, token, time.Since(start))
-	return token, nil
 }
 
 // observe holds further requests off after a refusal, of this token or of all.
@@ -208,7 +249,7 @@ func (s *TokenSource) observe(entry *cacheEntry, started time.Time, err error) {
 	case err == nil:
 		s.client.refused.observe(started, now, nil)
 		entry.refused.observe(started, now, nil)
-	case whole:
+	case whole && s.session == nil && s.subject == nil, isInvalidClient(err):
 		s.client.refused.observe(started, now, err)
 	case refusal:
 		entry.refused.observe(started, now, err)
@@ -216,8 +257,18 @@ func (s *TokenSource) observe(entry *cacheEntry, started time.Time, err error) {
 }
 
 // grant is the request as the token endpoint wants it.
-func (r *preparedRequest) grant() tokenGrant {
-	parameters := url.Values{"grant_type": {grantClientCredentials}}
+func (s *TokenSource) grant() tokenGrant {
+	grant := s.request.tokenGrant()
+	if s.subject != nil {
+		grant.parameters.Set("subject_token", s.subject.Reveal())
+		grant.parameters.Set("subject_token_type", accessTokenType)
+	}
+	return grant
+}
+
+// tokenGrant is the part that all grants have.
+func (r *preparedRequest) tokenGrant() tokenGrant {
+	parameters := url.Values{"grant_type": {r.grant}}
 	if len(r.scopes) > 0 {
 		parameters.Set("scope", r.scope)
 	}

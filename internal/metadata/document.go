@@ -18,7 +18,10 @@ type Document struct {
 }
 
 // members that a lenient reader could confuse with another spelling.
-var endpointMembers = []string{"issuer", "token_endpoint", "jwks_uri"}
+var endpointMembers = []string{
+	"issuer", "token_endpoint", "jwks_uri", "pushed_authorization_request_endpoint", "authorization_endpoint",
+	"userinfo_endpoint", "revocation_endpoint", "end_session_endpoint",
+}
 
 // Parse reads a document and checks that it is the issuer's. Members that are
 // not used may have any shape: HelseID's test environment has strings where

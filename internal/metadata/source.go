@@ -89,11 +89,19 @@ func NewSource(issuer string, client *http.Client, required ...string) *Source {
 	return &Source{issuer: issuer, client: client, required: required}
 }
 
+// Current returns the document if it need not be fetched, or nil.
+func (s *Source) Current() *Document {
+	if current := s.current.Load(); current != nil && time.Now().Before(current.renewAt) {
+		return current.document
+	}
+	return nil
+}
+
 // Get returns the document. Callers share a fetch, and it runs with the context
 // of the first of them: give it one that belongs to nobody in particular.
 func (s *Source) Get(ctx context.Context) (*Document, error) {
-	if current := s.current.Load(); current != nil && time.Now().Before(current.renewAt) {
-		return current.document, nil
+	if document := s.Current(); document != nil {
+		return document, nil
 	}
 	return s.renew(ctx, false)
 }

@@ -1,0 +1,126 @@
+package helseid
+
+import (
+	"context"
+	"crypto/subtle"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// LoginCheck looks at the person who has logged in before there is a session. An
+// application with users of its own must make sure that both are the same
+// person: return an error if they are not.
+type LoginCheck func(ctx context.Context, user tokenvalidation.User) error
+
+// maxCode bounds an authorization code, in bytes.
+const maxCode = 4096
+
+// FinishLogin takes what HelseID sent back with the browser (the query of the
+// redirect URI), redeems the code, validates the ID token and starts a session.
+//
+// The answer must be to the login of this state, and from this issuer. Nothing
+// is sent before that is sure, and the ID token must be of this login and of the
+// level and age that were asked for. Then the checks are made, if any.
+//
+// Every error but ErrClosed wraps ErrLogin: the way on is a new login. It is an
+// *AuthorizationError if HelseID says that there is none, such as when the user
+// has cancelled, and wraps ErrUnavailable or ErrSessionStore too if something did
+// not answer.
+func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.Values, checks ...LoginCheck) (*Session, error) {
+	now := time.Now()
+	if err := state.check(c, now); err != nil {
+		return nil, err
+	}
+	code, err := c.checkCallback(state, answer)
+	if err != nil {
+		return nil, err
+	}
+	ctx, done, err := c.foreground(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	tokens, err := c.redeem(ctx, state, code)
+	if err != nil {
+		return nil, err
+	}
+	identity, err := c.idTokens.Validate(ctx, tokens.idToken, state.expectation(now, tokens.token.Access.Reveal()))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the ID token: %w", ErrLogin, err)
+	}
+	for _, check := range checks {
+		if err := check(ctx, identity.User); err != nil {
+			return nil, fmt.Errorf("%w: the user is not accepted: %w", ErrLogin, err)
+		}
+	}
+	session, err := c.newSession(ctx, state, tokens, identity)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
+	}
+	return session, nil
+}
+
+// checkCallback returns the code of an answer that is to this login.
+func (c *Client) checkCallback(state *LoginState, answer url.Values) (string, error) {
+	for _, name := range []string{"state", "iss", "code", "error", "error_description"} {
+		if len(answer[name]) > 1 {
+			return "", fmt.Errorf("%w: the answer has the parameter %s twice: start a new login", ErrLogin, name)
+		}
+	}
+	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(state.wire.State)) != 1 {
+		return "", fmt.Errorf("%w: the answer is to another login (state): start a new login", ErrLogin)
+	}
+	if answer.Get("iss") != c.config.Issuer {
+		return "", fmt.Errorf("%w: %w: the answer is not from the configured issuer (iss, RFC 9207)", ErrLogin, ErrIssuerMismatch)
+	}
+	if answer.Has("error") {
+		return "", authorizationError(answer)
+	}
+	code := answer.Get("code")
+	if code == "" || len(code) > maxCode {
+		return "", fmt.Errorf("%w: the answer has no code: start a new login", ErrLogin)
+	}
+	return code, nil
+}
+
+func authorizationError(answer url.Values) error {
+	code := answer.Get("error")
+	if !validErrorCode(code) {
+		code = "unknown_error"
+	}
+	description := redact.Text(answer.Get("error_description"))
+	return &AuthorizationError{Code: code, Description: description, HID: hidNumber.FindString(description)}
+}
+
+// redeem exchanges the code for tokens. With several APIs the first token is for
+// the first of them alone.
+func (c *Client) redeem(ctx context.Context, state *LoginState, code string) (*userTokens, error) {
+	parameters := url.Values{
+		"grant_type":    {grantCode},
+		"code":          {code},
+		"redirect_uri":  {state.wire.RedirectURI},
+		"code_verifier": {state.wire.Verifier},
+	}
+	if len(state.wire.Resources) > 0 {
+		parameters.Set("resource", state.wire.Resources[0])
+	}
+	ctx, cancel := context.WithTimeout(ctx, tokenRequestTimeout)
+	defer cancel()
+	start := time.Now()
+	tokens, err := c.askUserTokens(ctx, tokenGrant{parameters: parameters, scopes: state.wire.Scopes, tokenType: tokenTypeDPoP, once: true})
+	if err == nil && tokens.tokenErr != nil {
+		err = tokens.tokenErr
+	}
+	if err == nil && tokens.idToken == "" {
+		err = fmt.Errorf("%w: the token answer has no id_token", ErrInvalidResponse)
+	}
+	c.emit(Event{Kind: EventTokenRequest, Duration: time.Since(start), Err: err})
+	if err != nil {
+		return nil, fmt.Errorf("%w: redeem the code: %w", ErrLogin, err)
+	}
+	return tokens, nil
+}

@@ -1,0 +1,317 @@
+package helseid
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/orgnr"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// LoginRequest says how a user shall log in, and for what. The zero value logs
+// the user in for nothing but the ID token, at the registered redirect URI.
+//
+// Source: HelseID's pages on pushed authorization requests and on controlling
+// the login.
+type LoginRequest struct {
+	// RedirectURI is where HelseID sends the browser back to, exactly as
+	// registered: https, or http on a loopback host. Empty means the only one of
+	// Config.Registered.RedirectURIs.
+	RedirectURI string
+
+	// Scopes to ask for: identity scopes such as ScopeHPRNumber, API scopes, and
+	// ScopeOfflineAccess for a session that lasts. ScopeOpenID is always asked
+	// for, and ScopeSecurityLevel if SecurityLevel is set.
+	Scopes []string
+
+	// Resources are the short names of the APIs that the session is for, such as
+	// "nhn:kjernejournal" (RFC 8707). The session gets a token of its own for
+	// each, without another login. The first token is for the first of them.
+	Resources []string
+
+	// SecurityLevel is the least that the user must be authenticated with: the
+	// ID token is checked for it, and 4 makes HelseID offer only such identity
+	// providers (acr_values Level4). Zero means any.
+	SecurityLevel tokenvalidation.SecurityLevel
+
+	// IdentityProvider goes straight to one identity provider, by its name in
+	// HelseID's metadata, such as "idporten-oidc" (acr_values idp:...).
+	IdentityProvider string
+
+	// EID chooses an electronic identity inside ID-porten: "bankid", "buypass",
+	// "commfides" or "minid" (acr_values amr:...). IdentityProvider must be
+	// "idporten-oidc", and is if empty.
+	EID string
+
+	// ACRValues are further values of acr_values, such as "bp:amr:sc" for
+	// Buypass' smart card.
+	ACRValues []string
+
+	// OnBehalfOf is the number of the organisation that the user acts for in
+	// ID-porten.
+	OnBehalfOf string
+
+	// Prompt is PromptLogin, PromptNone, PromptSelectAccount or empty.
+	Prompt Prompt
+
+	// MaxAge is how old an earlier login may be that HelseID makes use of, in
+	// whole seconds. The ID token is checked for it. Zero means any age; for a new
+	// login in any case use PromptLogin.
+	MaxAge time.Duration
+
+	// TestUser logs a synthetic person in without any page. It works in HelseID's
+	// test environment only, and is refused for its production.
+	TestUser *TestUser
+
+	// Organization, JournalID, Attest and Details are structured details that hold
+	// for the whole session, in a signed request object. A session with them
+	// takes none in its token requests; to change them the user must log in anew.
+	// Rather leave them out here and name them in each TokenRequest. A session
+	// with an attest ends after clientassertion.AttestLifetime.
+	Organization clientassertion.Organization
+	JournalID    string
+	Attest       *clientassertion.Attest
+	Details      []clientassertion.Detail
+
+	// BindCode sends a DPoP proof with the pushed authorization request, so that
+	// the code is worth nothing without the client's key (RFC 9449 section 10.1).
+	// Config.DPoPKey is required then. HelseID is not known to demand it.
+	BindCode bool
+}
+
+// Prompt says what HelseID must show the user (OpenID Connect Core section
+// 3.1.2.1).
+type Prompt string
+
+// The values of prompt.
+const (
+	// PromptLogin makes the user log in although there is a session at HelseID.
+	// The ID token is checked for it.
+	PromptLogin Prompt = "login"
+
+	// PromptNone shows nothing: without a session at HelseID the answer is the
+	// error login_required.
+	PromptNone Prompt = "none"
+
+	// PromptSelectAccount lets the user choose an account.
+	PromptSelectAccount Prompt = "select_account"
+)
+
+// TestUser is a synthetic person of HelseID's test environment.
+type TestUser struct {
+	// PersonalIdentityNumber is the synthetic identity number, eleven digits.
+	PersonalIdentityNumber string
+
+	// SecurityLevel of the login. Zero means 4.
+	SecurityLevel tokenvalidation.SecurityLevel
+}
+
+const (
+	idPorten            = "idporten-oidc"
+	testIdentity        = "testidp-oidc"
+	acrLevel4           = "Level4"
+	identityDigits      = 11
+	maxLoginResources   = 50
+	defaultTestSecurity = tokenvalidation.SecurityLevel4
+)
+
+// preparedLogin is a login request that has been checked.
+type preparedLogin struct {
+	redirectURI string
+	scopes      []string
+	resources   []string
+	details     []clientassertion.Detail
+	attested    bool
+	parameters  url.Values
+}
+
+// prepareLogin checks a request and reports all its mistakes at once.
+func (c *Client) prepareLogin(request LoginRequest) (*preparedLogin, error) {
+	prepared := &preparedLogin{
+		scopes:    loginScopes(request),
+		resources: distinct(request.Resources),
+	}
+	errs := append([]error{c.redirectURI(request.RedirectURI, prepared)}, request.mistakes()...)
+	if request.TestUser != nil {
+		if c.config.Issuer == Production.Issuer {
+			errs = append(errs, errors.New("field TestUser: there are no test users in production"))
+		}
+		errs = append(errs, request.TestUser.mistake())
+	}
+	if request.BindCode && c.config.DPoPKey == nil {
+		errs = append(errs, errors.New("field BindCode needs Config.DPoPKey: the code is bound to the key, which must be there when it is redeemed, also after a restart"))
+	}
+	details, err := c.details(TokenRequest{
+		Organization: request.Organization, JournalID: request.JournalID, Attest: request.Attest, Details: request.Details,
+	}, false)
+	errs = append(errs, err)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("%w: login request: %w", ErrConfig, err)
+	}
+	prepared.details = details
+	prepared.attested = isAttested(details)
+	prepared.parameters = request.parameters()
+	prepared.parameters.Set("redirect_uri", prepared.redirectURI)
+	prepared.parameters.Set("scope", strings.Join(prepared.scopes, " "))
+	if len(prepared.resources) > 0 {
+		prepared.parameters["resource"] = prepared.resources
+	}
+	return prepared, nil
+}
+
+// isAttested reports whether an attest is among the details.
+func isAttested(details []clientassertion.Detail) bool {
+	return slices.ContainsFunc(details, func(d clientassertion.Detail) bool { return d.Type() == clientassertion.AttestType })
+}
+
+// loginScopes are the scopes asked for, in the caller's order and each once.
+func loginScopes(request LoginRequest) []string {
+	scopes := append([]string{ScopeOpenID}, request.Scopes...)
+	if request.SecurityLevel > 0 && !slices.Contains(scopes, ScopeAllIdentity) {
+		scopes = append(scopes, ScopeSecurityLevel)
+	}
+	return distinct(scopes)
+}
+
+// distinct leaves out repetitions and keeps the order.
+func distinct(list []string) []string {
+	var found []string
+	for _, element := range list {
+		if !slices.Contains(found, element) {
+			found = append(found, element)
+		}
+	}
+	return found
+}
+
+func (c *Client) redirectURI(wanted string, prepared *preparedLogin) error {
+	if wanted == "" {
+		registered := c.config.Registered.RedirectURIs
+		if len(registered) != 1 {
+			return fmt.Errorf("field RedirectURI is required: the configuration names %d of them", len(registered))
+		}
+		wanted = registered[0]
+	}
+	u, err := url.Parse(wanted)
+	if err == nil {
+		err = httpx.CheckSecure(u)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("field RedirectURI: it must be https, or http on a loopback host")
+	case u.User != nil || strings.Contains(wanted, "#"):
+		return errors.New("field RedirectURI: it must have no user and no fragment")
+	}
+	prepared.redirectURI = wanted
+	return nil
+}
+
+// mistakes are those that need no more than the request itself to be seen.
+func (r *LoginRequest) mistakes() []error {
+	var errs []error
+	fail := func(format string, values ...any) { errs = append(errs, fmt.Errorf(format, values...)) }
+	for _, scope := range r.Scopes {
+		if !validScope(scope) {
+			fail("field Scopes: %q is not one scope: each element is one name without spaces or quotes", scope)
+		}
+	}
+	if len(r.Resources) > maxLoginResources {
+		fail("field Resources has more than %d elements", maxLoginResources)
+	}
+	for _, resource := range r.Resources {
+		if !validResource(resource) || resource == "" {
+			fail("field Resources: %q is not the short name of an API", resource)
+		}
+	}
+	switch r.SecurityLevel {
+	case 0, tokenvalidation.SecurityLevel2, tokenvalidation.SecurityLevel3, tokenvalidation.SecurityLevel4:
+	default:
+		fail("field SecurityLevel is %d: the levels are 2, 3 and 4", r.SecurityLevel)
+	}
+	if r.EID != "" && r.IdentityProvider != "" && r.IdentityProvider != idPorten {
+		fail("field EID chooses inside ID-porten: IdentityProvider must be %q or empty", idPorten)
+	}
+	for _, value := range append([]string{r.IdentityProvider, r.EID}, r.ACRValues...) {
+		if value != "" && !validScope(value) {
+			fail("fields IdentityProvider, EID and ACRValues: %q is not one value without spaces", value)
+		}
+	}
+	if r.OnBehalfOf != "" && !orgnr.IsNumber(r.OnBehalfOf) {
+		fail("field OnBehalfOf is not an organisation number of nine digits")
+	}
+	switch r.Prompt {
+	case "", PromptLogin, PromptNone, PromptSelectAccount:
+	default:
+		fail("field Prompt: %q is none of login, none and select_account", r.Prompt)
+	}
+	if r.MaxAge < 0 || r.MaxAge%time.Second != 0 {
+		fail("field MaxAge is %v: it must be whole seconds", r.MaxAge)
+	}
+	return errs
+}
+
+func (u *TestUser) mistake() error {
+	number := u.PersonalIdentityNumber
+	if len(number) != identityDigits || strings.Trim(number, "0123456789") != "" {
+		return errors.New("field TestUser: the PersonalIdentityNumber must have eleven digits")
+	}
+	return nil
+}
+
+// parameters are those of the pushed authorization request that stay the same
+// for each login.
+func (r *LoginRequest) parameters() url.Values {
+	parameters := url.Values{"response_type": {"code"}, "code_challenge_method": {"S256"}}
+	if acr := r.acrValues(); len(acr) > 0 {
+		parameters.Set("acr_values", strings.Join(acr, " "))
+	}
+	if r.OnBehalfOf != "" {
+		parameters.Set("on_behalf_of", r.OnBehalfOf)
+	}
+	if r.Prompt != "" {
+		parameters.Set("prompt", string(r.Prompt))
+	}
+	switch {
+	case r.Prompt == PromptLogin:
+		parameters.Set("max_age", "0") // which makes HelseID tell the time of the login
+	case r.MaxAge > 0:
+		parameters.Set("max_age", strconv.FormatInt(int64(r.MaxAge/time.Second), 10))
+	}
+	if user := r.TestUser; user != nil {
+		level := user.SecurityLevel
+		if level == 0 {
+			level = defaultTestSecurity
+		}
+		parameters.Set("test_pid", user.PersonalIdentityNumber)
+		parameters.Set("test_security_level", strconv.Itoa(int(level)))
+	}
+	return parameters
+}
+
+func (r *LoginRequest) acrValues() []string {
+	var values []string
+	provider := r.IdentityProvider
+	switch {
+	case provider == "" && r.EID != "":
+		provider = idPorten
+	case provider == "" && r.TestUser != nil:
+		provider = testIdentity
+	}
+	if provider != "" {
+		values = append(values, "idp:"+provider)
+	}
+	if r.EID != "" {
+		values = append(values, "amr:"+r.EID)
+	}
+	if r.SecurityLevel == tokenvalidation.SecurityLevel4 && r.TestUser == nil {
+		values = append(values, acrLevel4)
+	}
+	return append(values, r.ACRValues...)
+}

@@ -1,0 +1,141 @@
+package helseid
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// LoginLifetime is how long a login may take, from StartLogin to FinishLogin.
+const LoginLifetime = 15 * time.Minute
+
+// LoginState is what must be kept between StartLogin and FinishLogin. Keep it
+// where only the browser that the login was started in leads to, such as a
+// server-side session or an encrypted cookie: it binds the answer to that
+// browser. It is for one login; delete it before FinishLogin is called.
+//
+// It holds secrets, so it prints "[redacted]" in every form and does not marshal
+// itself; Encode does.
+type LoginState struct {
+	wire *loginStateWire
+}
+
+// loginStateWire is the stored form.
+type loginStateWire struct {
+	Version  int    `json:"version"`
+	Issuer   string `json:"issuer"`
+	ClientID string `json:"client_id"`
+	JKT      string `json:"jkt"` // of the key that the login was started with
+
+	State    string `json:"state"`
+	Nonce    string `json:"nonce"`
+	Verifier string `json:"verifier"` // of PKCE
+
+	RedirectURI   string   `json:"redirect_uri"`
+	Scopes        []string `json:"scopes"`
+	Resources     []string `json:"resources,omitempty"`
+	SecurityLevel int      `json:"security_level,omitempty"`
+	MaxAge        int64    `json:"max_age,omitempty"`   // seconds
+	NewLogin      bool     `json:"new_login,omitempty"` // prompt=login
+	Details       bool     `json:"details,omitempty"`   // in a request object
+	Attested      bool     `json:"attested,omitempty"`
+	Started       int64    `json:"started"` // Unix seconds
+}
+
+const loginStateVersion = 1
+
+// ErrLogin is wrapped by everything that makes a login fail after it has been
+// started, such as an answer to another login, an expired one or a forged ID
+// token: start a new one.
+var ErrLogin = errors.New("the login failed")
+
+var errNoLoginState = fmt.Errorf("%w: there is no login state: start a new login", ErrLogin)
+
+// ID is the login's state parameter, which HelseID sends back with the browser
+// (RFC 6749 section 4.1.1). It is fit for a key under which the LoginState is
+// kept, beside something that binds it to the browser.
+func (s *LoginState) ID() string {
+	if s == nil || s.wire == nil {
+		return ""
+	}
+	return s.wire.State
+}
+
+// Expiry is when the login must be finished.
+func (s *LoginState) Expiry() time.Time {
+	if s == nil || s.wire == nil {
+		return time.Time{}
+	}
+	return time.Unix(s.wire.Started, 0).Add(LoginLifetime)
+}
+
+// Encode returns the state for a place that nobody else can read or write.
+func (s *LoginState) Encode() ([]byte, error) {
+	if s == nil || s.wire == nil {
+		return nil, errNoLoginState
+	}
+	return json.Marshal(s.wire)
+}
+
+// DecodeLoginState reads what Encode has written. The error wraps ErrLogin.
+func DecodeLoginState(data []byte) (*LoginState, error) {
+	var wire loginStateWire
+	if err := json.Unmarshal(data, &wire); err != nil || wire.Version != loginStateVersion {
+		return nil, fmt.Errorf("%w: the login state is not one of this library's: start a new login", ErrLogin)
+	}
+	return &LoginState{&wire}, nil
+}
+
+// String returns "[redacted]".
+func (s *LoginState) String() string { return redact.Placeholder }
+
+// GoString returns "[redacted]".
+func (s *LoginState) GoString() string { return redact.Placeholder }
+
+// Format prints "[redacted]" for every verb.
+func (s *LoginState) Format(state fmt.State, _ rune) {
+	_, _ = io.WriteString(state, redact.Placeholder)
+}
+
+// MarshalText fails: use Encode.
+func (s *LoginState) MarshalText() ([]byte, error) {
+	return nil, errors.New("helseid: a LoginState is stored with Encode")
+}
+
+// LogValue returns "[redacted]".
+func (s *LoginState) LogValue() slog.Value { return slog.StringValue(redact.Placeholder) }
+
+// check refuses a state that this client cannot finish.
+func (s *LoginState) check(c *Client, now time.Time) error {
+	switch {
+	case s == nil || s.wire == nil || s.wire.State == "":
+		return errNoLoginState
+	case s.wire.Issuer != c.config.Issuer || s.wire.ClientID != c.config.ClientID:
+		return fmt.Errorf("%w: it was started by another client: start a new login", ErrLogin)
+	case s.wire.JKT != c.prover.Thumbprint():
+		return fmt.Errorf("%w: it was started with another DPoP key: start a new login; to survive a restart, set Config.DPoPKey", ErrLogin)
+	case !now.Before(s.Expiry()):
+		return fmt.Errorf("%w: it took longer than %v: start a new login", ErrLogin, LoginLifetime)
+	}
+	return nil
+}
+
+// expectation is what the login's ID token must say.
+func (s *LoginState) expectation(now time.Time, accessToken string) tokenvalidation.IDTokenExpectation {
+	expected := tokenvalidation.IDTokenExpectation{
+		Nonce:         s.wire.Nonce,
+		AccessToken:   accessToken,
+		MaxAge:        time.Duration(s.wire.MaxAge) * time.Second,
+		SecurityLevel: tokenvalidation.SecurityLevel(s.wire.SecurityLevel),
+	}
+	if s.wire.NewLogin {
+		expected.MaxAge = max(time.Second, now.Sub(time.Unix(s.wire.Started, 0)))
+	}
+	return expected
+}

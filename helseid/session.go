@@ -1,0 +1,211 @@
+package helseid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// ErrLoginRequired is wrapped by everything that only a new login can mend: a
+// session that has ended or is not known, a refresh token that has expired, been
+// refused or been lost.
+var ErrLoginRequired = errors.New("the user must log in again")
+
+var errSessionEnded = fmt.Errorf("%w: the session has ended or is not known", ErrLoginRequired)
+
+// ErrSeveralAudiences means that a token for a user is for several APIs. Each of
+// them could use it at the others, so it has been discarded.
+var ErrSeveralAudiences = errors.New("the token is for several APIs and has been discarded: name one in TokenRequest.Resource")
+
+// Session is a user who has logged in: who it is, and the tokens for the APIs.
+// Get it from FinishLogin, and in later requests from Client.Session. It is safe
+// for concurrent use, and so are several of the same session, in one process or
+// in many.
+type Session struct {
+	client   *Client
+	id       Secret
+	key      string // in the session store
+	place    *sessionPlace
+	record   sessionRecord // as it was when the session was made or looked up
+	identity tokenvalidation.IDClaims
+}
+
+// ID is what the session is found by: put its value into a cookie that is Secure
+// and HttpOnly. Whoever has it is the user, so it prints "[redacted]". It is new
+// for each login.
+func (s *Session) ID() Secret { return s.id }
+
+// User is the person who has logged in, as the ID token says. What it does not
+// say, for want of a scope, is empty.
+func (s *Session) User() tokenvalidation.User { return s.identity.User }
+
+// Identity is what the login's ID token says.
+func (s *Session) Identity() tokenvalidation.IDClaims { return s.identity }
+
+// Scopes are the scopes that were granted at the login.
+func (s *Session) Scopes() []string { return slices.Clone(s.record.Scopes) }
+
+// Resources are the APIs that the login named.
+func (s *Session) Resources() []string { return slices.Clone(s.record.Resources) }
+
+// Expiry is when the session ends unless it is used: HelseID's rt_expires_in, as
+// last told, or twelve hours after the login if it never said.
+func (s *Session) Expiry() time.Time { return s.record.expiry() }
+
+// HTTPClient returns a client whose requests carry the user's token for the
+// request and a fresh proof each. It works like Client.HTTPClient: the context
+// may choose the organisation (ForOrganization) or replace the whole request
+// (WithTokenRequest), each without a new login. Making one costs little; nothing
+// is fetched before the first call.
+//
+// Name the API in TokenRequest.Resource if the login named several. When the
+// tokens cannot be renewed the error wraps ErrLoginRequired.
+func (s *Session) HTTPClient(request TokenRequest) *http.Client {
+	return &http.Client{Transport: s.Transport(request), Timeout: s.client.config.HTTPClient.Timeout}
+}
+
+// Transport returns the http.RoundTripper in HTTPClient.
+func (s *Session) Transport(request TokenRequest) http.RoundTripper {
+	return &transport{client: s.client, source: s.TokenSource(request), base: httpx.Transport(s.client.config.HTTPClient)}
+}
+
+// TokenSource prepares a source of the user's tokens for the request. A mistake
+// in the request is reported by its Token method, and wraps ErrConfig.
+func (s *Session) TokenSource(request TokenRequest) *TokenSource {
+	return (&TokenSource{client: s.client, session: s}).with(request)
+}
+
+// Token returns a token of the user's for the request, from memory or from
+// HelseID.
+func (s *Session) Token(ctx context.Context, request TokenRequest) (*Token, error) {
+	return s.TokenSource(request).Token(ctx)
+}
+
+// Forget drops the token of this request from memory: see Client.Forget.
+func (s *Session) Forget(ctx context.Context, request TokenRequest) {
+	s.client.forget(ctx, s.TokenSource(request))
+}
+
+// origin says which tokens of the session fit a request.
+func (s *Session) origin(request TokenRequest, forIssuer bool) (tokenOrigin, error) {
+	if request.UnboundBearerToken {
+		return tokenOrigin{}, fmt.Errorf("%w: field UnboundBearerToken: a session's tokens are bound to the client's key", ErrConfig)
+	}
+	if s.record.Details && (!request.Organization.IsZero() || request.JournalID != "" || request.Attest != nil || len(request.Details) > 0) {
+		return tokenOrigin{}, fmt.Errorf("%w: token request: the login has named details for the whole session, and HelseID takes none beside them: log in without", ErrConfig)
+	}
+	return tokenOrigin{grant: grantRefreshToken, owner: s.key, forIssuer: forIssuer}, nil
+}
+
+// Session looks a session up by its ID. The error wraps ErrLoginRequired if there
+// is none or it was made with another DPoP key, and ErrSessionStore if the store
+// failed.
+func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
+	if id == "" {
+		return nil, errSessionEnded
+	}
+	key := c.storeKey("session", id)
+	if place := c.sessions.find(key); place != nil && place.ended.Load() {
+		return nil, errSessionEnded
+	}
+	_, record, err := c.loadSession(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	identity, err := c.idTokens.Restore(record.IDToken)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the stored ID token cannot be read", ErrLoginRequired)
+	}
+	place := c.sessions.place(key, record.expiry())
+	return &Session{client: c, id: NewSecret(id), key: key, place: place, record: record, identity: *identity}, nil
+}
+
+// loadSession reads a session that has not ended.
+func (c *Client) loadSession(ctx context.Context, key string) (version uint64, record sessionRecord, err error) {
+	row, err := c.store.Load(ctx, key)
+	switch {
+	case err != nil:
+		return 0, sessionRecord{}, storeError(err)
+	case row.Version == 0:
+		return 0, sessionRecord{}, errSessionEnded
+	}
+	record, err = c.decodeSession(row.Data)
+	return row.Version, record, err
+}
+
+// newSession stores a session and puts its first token in memory.
+func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *userTokens, identity *tokenvalidation.IDClaims) (*Session, error) {
+	id := jose.NewID()
+	record := newSessionRecord(state, tokens)
+	session := &Session{client: c, id: NewSecret(id), key: c.storeKey("session", id), record: record, identity: *identity}
+	data, err := record.encode()
+	if err != nil {
+		return nil, err
+	}
+	saved, err := c.store.Save(ctx, session.key, StoredSession{Data: data, Expiry: record.expiry()})
+	switch {
+	case err != nil:
+		return nil, storeError(err)
+	case !saved:
+		return nil, fmt.Errorf("%w: it holds a session under a new key", ErrSessionStore)
+	}
+	if err := c.indexSession(ctx, session.key, &session.identity, record.IndexedUntil); err != nil {
+		_ = c.store.Delete(ctx, session.key)
+		return nil, err
+	}
+	session.place = c.sessions.place(session.key, record.expiry())
+	session.keepFirst(ctx, tokens.token)
+	return session, nil
+}
+
+// undatedLifetime is how long a login's access token is used if HelseID does not
+// say how long it lives.
+const undatedLifetime = 30 * time.Second
+
+// keepFirst keeps the access token of the login for the requests that it is the
+// answer to: those for its API, with no scopes named or with all of them. One
+// for several APIs is discarded.
+func (s *Session) keepFirst(ctx context.Context, token *Token) {
+	if token.Expiry.IsZero() {
+		token.setLifetime(time.Now(), undatedLifetime)
+	}
+	sources := []*TokenSource{s.userInfoSource()}
+	if token.audiences <= 1 {
+		request := TokenRequest{Resource: s.firstResource()}
+		sources = append(sources, s.TokenSource(request))
+		request.Scopes = slices.DeleteFunc(slices.Clone(token.Scopes), isIdentityScope)
+		sources = append(sources, s.TokenSource(request))
+	}
+	for _, source := range sources {
+		if source.err != nil {
+			continue
+		}
+		kept := *token // each place limits and checks its own
+		entry := source.entry()
+		source.keep(ctx, entry, &kept, entry.forgets())
+	}
+}
+
+// firstResource is the API that the login's access token is for, or "".
+func (s *Session) firstResource() string {
+	if len(s.record.Resources) == 0 {
+		return ""
+	}
+	return s.record.Resources[0]
+}
+
+func isIdentityScope(scope string) bool {
+	switch scope {
+	case ScopeOpenID, ScopeProfile, ScopeOfflineAccess:
+		return true
+	}
+	const identity, register = "helseid://scopes/identity/", "helseid://scopes/hpr/"
+	return len(scope) > len(identity) && scope[:len(identity)] == identity || len(scope) > len(register) && scope[:len(register)] == register
+}

@@ -1,0 +1,81 @@
+package helseid
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// sessionPlace is what this process knows of a session beyond its record in the
+// store. All Sessions of one key share it.
+type sessionPlace struct {
+	key    string
+	ended  atomic.Bool   // by a logout in this process
+	expiry atomic.Int64  // Unix seconds; the place is of no use afterwards
+	turn   chan struct{} // holds one token: whoever has it may refresh
+
+	// unsettled is the outcome of a refresh that the store did not take. Whoever
+	// has the turn may read and write it.
+	unsettled *refreshOutcome
+}
+
+// lock waits for the turn to refresh the session in this process.
+func (p *sessionPlace) lock(ctx context.Context) (unlock func(), err error) {
+	select {
+	case p.turn <- struct{}{}:
+		return func() { <-p.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// sessionPlaces finds the places by the sessions' keys.
+type sessionPlaces struct {
+	mu     sync.Mutex
+	places map[string]*sessionPlace
+	sweep  int // size at which outdated places are removed
+}
+
+// placeMargin is how much longer than its session a place is kept.
+const placeMargin = time.Hour
+
+// find returns the place of a session if this process has one. Ids that somebody
+// makes up get none.
+func (p *sessionPlaces) find(key string) *sessionPlace {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.places[key]
+}
+
+func (p *sessionPlaces) place(key string, expiry time.Time) *sessionPlace {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if place, ok := p.places[key]; ok {
+		p.extend(place, expiry)
+		return place
+	}
+	if p.places == nil {
+		p.places = make(map[string]*sessionPlace)
+	}
+	if len(p.places) >= max(p.sweep, minSweep) {
+		for key, place := range p.places {
+			if now.Unix() > place.expiry.Load() {
+				delete(p.places, key)
+			}
+		}
+		p.sweep = 2 * len(p.places)
+	}
+	place := &sessionPlace{key: key, turn: make(chan struct{}, 1)}
+	p.extend(place, expiry)
+	p.places[key] = place
+	return place
+}
+
+// extend keeps a place for at least as long as its session.
+func (p *sessionPlaces) extend(place *sessionPlace, expiry time.Time) {
+	if until := expiry.Add(placeMargin).Unix(); until > place.expiry.Load() {
+		place.expiry.Store(until)
+	}
+}

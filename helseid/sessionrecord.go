@@ -1,0 +1,181 @@
+package helseid
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/helseid-go/sdk/clientassertion"
+)
+
+// sessionRecord is a session as it is stored.
+type sessionRecord struct {
+	Version  int    `json:"version"`
+	Issuer   string `json:"issuer"`
+	ClientID string `json:"client_id"`
+	JKT      string `json:"jkt"`
+
+	IDToken      string `json:"id_token"`
+	RefreshToken string `json:"refresh_token,omitempty"` // none: the session lasts as long as its access token
+	RefreshUntil int64  `json:"refresh_until,omitempty"` // Unix seconds; zero: HelseID did not say
+
+	// Refreshing is when a refresh was started that has not ended, in Unix
+	// milliseconds, and Refresher tells one refresh from another. The refresh
+	// token may have been used up since.
+	Refreshing int64  `json:"refreshing,omitempty"`
+	Refresher  string `json:"refresher,omitempty"`
+
+	Scopes    []string `json:"scopes,omitempty"`
+	Resources []string `json:"resources,omitempty"`
+	Details   bool     `json:"details,omitempty"`  // the login had a request object
+	Attested  bool     `json:"attested,omitempty"` // with an attest in it
+	Created   int64    `json:"created"`            // Unix seconds
+
+	// IndexedUntil is how long a logout at HelseID finds the session, in Unix
+	// seconds.
+	IndexedUntil int64 `json:"indexed_until"`
+}
+
+const (
+	sessionVersion = 1
+
+	// sessionLifetime is how long a session is kept if HelseID does not say how
+	// long its refresh token lives.
+	sessionLifetime = 12 * time.Hour
+
+	// refreshTimeout is how long a refresh can be under way. One that was marked
+	// longer ago has been lost with its process.
+	refreshTimeout = tokenRequestTimeout + 15*time.Second
+)
+
+func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
+	record := sessionRecord{
+		Version:   sessionVersion,
+		Issuer:    state.wire.Issuer,
+		ClientID:  state.wire.ClientID,
+		JKT:       state.wire.JKT,
+		IDToken:   tokens.idToken,
+		Scopes:    tokens.token.Scopes,
+		Resources: state.wire.Resources,
+		Details:   state.wire.Details,
+		Attested:  state.wire.Attested,
+		Created:   time.Now().Unix(),
+	}
+	record.renew(tokens)
+	record.reindex()
+	return record
+}
+
+// indexMargin is how much longer than a session its index entries are kept, so
+// that they need not be written anew at each refresh.
+const indexMargin = 12 * time.Hour
+
+// reindex reports whether the session's index entries end before the session
+// does, and if so says until when they are to be kept.
+func (r *sessionRecord) reindex() bool {
+	if r.expiry().Unix() <= r.IndexedUntil {
+		return false
+	}
+	r.IndexedUntil = r.expiry().Add(indexMargin).Unix()
+	return true
+}
+
+// renew takes over a new refresh token. An answer without one leaves the old one
+// good (RFC 6749 section 6).
+func (r *sessionRecord) renew(tokens *userTokens) {
+	if tokens.refreshToken != "" {
+		r.RefreshToken, r.RefreshUntil = tokens.refreshToken, 0
+	}
+	if !tokens.refreshUntil.IsZero() {
+		r.RefreshUntil = tokens.refreshUntil.Unix()
+	}
+}
+
+// expiry is when the session ends unless it is renewed before.
+func (r *sessionRecord) expiry() time.Time {
+	expiry := time.Unix(r.Created, 0).Add(sessionLifetime)
+	if r.RefreshUntil != 0 {
+		expiry = time.Unix(r.RefreshUntil, 0)
+	}
+	if end, ok := r.attestEnd(); ok && end.Before(expiry) {
+		expiry = end
+	}
+	return expiry
+}
+
+// attestEnd is when the attest of the whole session may not be used any more.
+func (r *sessionRecord) attestEnd() (time.Time, bool) {
+	return time.Unix(r.Created, 0).Add(clientassertion.AttestLifetime), r.Attested
+}
+
+// refreshable says why the session's tokens cannot be renewed.
+func (r *sessionRecord) refreshable(now time.Time) error {
+	switch {
+	case r.RefreshToken == "":
+		return fmt.Errorf("%w: the session has no refresh token: the login must ask for ScopeOfflineAccess, and an earlier one may have been lost or refused", ErrLoginRequired)
+	case !now.Before(r.expiry()):
+		return fmt.Errorf("%w: the session has expired", ErrLoginRequired)
+	}
+	return nil
+}
+
+// mark says that a refresh has been started.
+func (r *sessionRecord) mark(refresher string) {
+	r.Refreshing, r.Refresher = time.Now().UnixMilli(), refresher
+}
+
+// unmark says that the refresh has ended.
+func (r *sessionRecord) unmark() { r.Refreshing, r.Refresher = 0, "" }
+
+// lost reports that a refresh was under way and its process has ended.
+func (r *sessionRecord) lost(now time.Time) bool {
+	return r.Refreshing != 0 && now.Sub(time.UnixMilli(r.Refreshing)) > refreshTimeout
+}
+
+func (r *sessionRecord) encode() ([]byte, error) {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("helseid: store a session: %w", err)
+	}
+	return data, nil
+}
+
+// decodeSession reads a record of this client's, made with its DPoP key.
+func (c *Client) decodeSession(data []byte) (sessionRecord, error) {
+	var record sessionRecord
+	switch err := json.Unmarshal(data, &record); {
+	case err != nil || record.Version != sessionVersion:
+		return record, fmt.Errorf("%w: the stored session is not one of this library's", ErrLoginRequired)
+	case record.Issuer != c.config.Issuer || record.ClientID != c.config.ClientID:
+		return record, errSessionEnded
+	case record.JKT != c.prover.Thumbprint():
+		return record, fmt.Errorf("%w: the session was made with another DPoP key", ErrLoginRequired)
+	}
+	return record, nil
+}
+
+// storeKey is the key of something of this client's in the session store. It is
+// a hash, so whoever reads the store does not learn sessions' ids.
+func (c *Client) storeKey(kind, name string) string {
+	var hash partHash
+	for _, part := range []string{c.config.Issuer, c.config.ClientID, kind, name} {
+		hash.add(part)
+	}
+	sum := hash.sum()
+	return kind + "-" + hex.EncodeToString(sum[:])
+}
+
+// storeError hides what a store says: it may quote what was to be stored.
+func storeError(err error) error {
+	return &hiddenCause{ErrSessionStore, err}
+}
+
+// hiddenCause is an error whose cause can be tested for and is not printed.
+type hiddenCause struct {
+	error
+	cause error
+}
+
+// Unwrap gives the category and the cause.
+func (e *hiddenCause) Unwrap() []error { return []error{e.error, e.cause} }

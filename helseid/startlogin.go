@@ -1,0 +1,104 @@
+package helseid
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// Login is a login that has been started.
+type Login struct {
+	// URL is where to send the user's browser. It holds the client id and a
+	// reference to the request, nothing else.
+	URL string
+
+	// State must be kept for FinishLogin.
+	State *LoginState
+}
+
+// maxRequestURI bounds the reference to a pushed request, in bytes.
+const maxRequestURI = 2048
+
+// StartLogin pushes a login request to HelseID (RFC 9126) with PKCE, a state and
+// a nonce of its own, and tells where to send the browser. HelseID sends it back
+// to the redirect URI: see FinishLogin.
+//
+// The error is a *TokenError if HelseID refuses, and wraps ErrConfig,
+// ErrUnavailable, ErrInvalidResponse, ErrIssuerMismatch or ErrClosed otherwise.
+func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, error) {
+	prepared, err := c.prepareLogin(request)
+	if err != nil {
+		return nil, err
+	}
+	ctx, done, err := c.foreground(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	state := c.newLoginState(request, prepared)
+	parameters := maps.Clone(prepared.parameters)
+	parameters.Set("state", state.wire.State)
+	parameters.Set("nonce", state.wire.Nonce)
+	parameters.Set("code_challenge", oauth2.S256ChallengeFromVerifier(state.wire.Verifier))
+	authorize, err := c.endpoint(ctx, authorizeEndpoint)
+	if err != nil {
+		return nil, err
+	}
+	result, err := c.exchange(ctx, backChannelRequest{
+		endpoint:   parEndpoint,
+		parameters: parameters,
+		session:    prepared.details,
+		prove:      request.BindCode,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start a login: %w", err)
+	}
+	requestURI, err := result.requestURI()
+	if err != nil {
+		return nil, fmt.Errorf("start a login: %w", err)
+	}
+	target := *authorize
+	target.RawQuery = url.Values{"client_id": {c.config.ClientID}, "request_uri": {requestURI}}.Encode()
+	return &Login{URL: target.String(), State: state}, nil
+}
+
+func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *LoginState {
+	return &LoginState{&loginStateWire{
+		Version:       loginStateVersion,
+		Issuer:        c.config.Issuer,
+		ClientID:      c.config.ClientID,
+		JKT:           c.prover.Thumbprint(),
+		State:         jose.NewID(),
+		Nonce:         jose.NewID(),
+		Verifier:      oauth2.GenerateVerifier(),
+		RedirectURI:   prepared.redirectURI,
+		Scopes:        prepared.scopes,
+		Resources:     prepared.resources,
+		SecurityLevel: int(request.SecurityLevel),
+		MaxAge:        int64(request.MaxAge / time.Second),
+		NewLogin:      request.Prompt == PromptLogin,
+		Details:       len(prepared.details) > 0,
+		Attested:      prepared.attested,
+		Started:       time.Now().Unix(),
+	}}
+}
+
+// requestURI reads the answer to a pushed authorization request.
+func (a answer) requestURI() (string, error) {
+	object, err := a.object(parEndpoint, "request_uri", "expires_in")
+	if err != nil {
+		return "", err
+	}
+	uri, ok := object.Get("request_uri").Text()
+	if !ok || uri == "" || len(uri) > maxRequestURI || strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", a.unusable(parEndpoint, fmt.Errorf("request_uri is missing or not a URI"))
+	}
+	return uri, nil
+}

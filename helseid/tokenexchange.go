@@ -1,0 +1,60 @@
+package helseid
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+const (
+	grantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+	accessTokenType    = "urn:ietf:params:oauth:token-type:access_token"
+)
+
+// SubjectToken is an access token that an API was called with, to be exchanged
+// for one to another API. The result of middleware.Token is one, and a Secret.
+type SubjectToken interface {
+	// Reveal returns the token.
+	Reveal() string
+}
+
+// WithSubjectToken returns a context whose API calls carry a token that the
+// caller's token is exchanged for (RFC 8693): the API that is called sees the
+// same user, and this client as the actor. Hand it the token of the request that
+// is being served:
+//
+//	ctx := helseid.WithSubjectToken(r.Context(), middleware.Token(r.Context()))
+//
+// Exchanged tokens are kept like others, each for its subject token. HelseID must
+// permit the exchange: in this client's registration, and in that of the client
+// that the caller's token belongs to.
+func WithSubjectToken(ctx context.Context, subject SubjectToken) context.Context {
+	return context.WithValue(ctx, subjectTokenKey{}, subject)
+}
+
+// Exchange returns a token that the subject token is exchanged for, from memory
+// or from HelseID. It is what API calls with WithSubjectToken use.
+func (c *Client) Exchange(ctx context.Context, subject SubjectToken, request TokenRequest) (*Token, error) {
+	return c.Token(WithSubjectToken(ctx, subject), request)
+}
+
+func exchangeOrigin(subject SubjectToken) (tokenOrigin, error) {
+	token := subject.Reveal()
+	if !validToken68(token) {
+		return tokenOrigin{}, fmt.Errorf("%w: there is no token to exchange: WithSubjectToken takes the access token that the API was called with", ErrConfig)
+	}
+	digest := sha256.Sum256([]byte(token))
+	return tokenOrigin{grant: grantTokenExchange, owner: string(digest[:])}, nil
+}
+
+// checkIssuedType refuses the answer to a token exchange that gives something
+// else than an access token. A server that does not say is believed.
+func checkIssuedType(object jose.Object) error {
+	value := object.Get("issued_token_type")
+	if text, ok := value.Text(); !value.Absent() && (!ok || text != accessTokenType) {
+		return fmt.Errorf("issued_token_type is not that of an access token")
+	}
+	return nil
+}

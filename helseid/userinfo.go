@@ -1,0 +1,90 @@
+package helseid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/redact"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// UserInfo asks HelseID's UserInfo endpoint about the user. Beyond what
+// Session.User says it has the details of the register of health personnel
+// (ScopeHPRNumber). It sends an access token that was issued with ScopeOpenID,
+// with a proof, or without one if Config.BearerUserInfo says so.
+//
+// The error is of the same kinds as a token request's.
+func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, error) {
+	endpoint, err := s.client.endpoint(ctx, userInfoEndpoint)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.client.config.RequestTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("UserInfo: %w", err)
+	}
+	request.Header.Set("Accept", "application/json")
+	response, err := s.askUserInfo(ctx, request)
+	if err != nil {
+		return nil, fmt.Errorf("UserInfo: %w", err)
+	}
+	body, err := httpx.ReadBody(response)
+	if err != nil {
+		return nil, fmt.Errorf("UserInfo: %w: the answer broke off: %w", ErrUnavailable, err)
+	}
+	result := answer{status: response.StatusCode, header: response.Header, body: body}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("UserInfo: %w", result.challengeError())
+	}
+	if _, err := result.object(userInfoEndpoint, "sub"); err != nil {
+		return nil, err
+	}
+	info, err := tokenvalidation.ParseUserInfo(body)
+	if err != nil {
+		return nil, result.unusable(userInfoEndpoint, err)
+	}
+	if info.User.Subject != s.identity.User.Subject {
+		return nil, result.unusable(userInfoEndpoint, errors.New("it is about another person (sub)"))
+	}
+	return info, nil
+}
+
+// userInfoSource gives tokens that were issued with ScopeOpenID.
+func (s *Session) userInfoSource() *TokenSource {
+	return (&TokenSource{client: s.client, session: s, issuer: true}).with(TokenRequest{Resource: s.firstResource()})
+}
+
+func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http.Response, error) {
+	source := s.userInfoSource()
+	token, err := source.token(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client := s.client.backChannel
+	if s.client.config.BearerUserInfo {
+		request.Header.Set("Authorization", tokenTypeBearer+" "+token.Access.Reveal())
+	} else {
+		client = httpx.NoRedirect(&http.Client{Transport: &transport{client: s.client, source: source, base: client.Transport}})
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return response, nil
+}
+
+// challengeError reads a refusal from the challenge in the header, where it
+// stands at an endpoint that takes access tokens (RFC 6750 section 3).
+func (a answer) challengeError() error {
+	for _, challenge := range parseChallenges(a.header.Values("WWW-Authenticate")) {
+		if code := challenge.parameters["error"]; validErrorCode(code) {
+			return &TokenError{Code: code, Description: redact.Text(challenge.parameters["error_description"]), StatusCode: a.status}
+		}
+	}
+	return a.tokenError()
+}

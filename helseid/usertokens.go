@@ -1,0 +1,66 @@
+package helseid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// userTokens is what HelseID answers to a login or a refresh.
+type userTokens struct {
+	// token is the access token, or tokenErr says why it cannot be used. The
+	// rest counts even then: the refresh token has been renewed.
+	token    *Token
+	tokenErr error
+
+	idToken      string
+	refreshToken string    // "" if none came
+	refreshUntil time.Time // zero if HelseID did not say
+}
+
+// maxRefreshLifetime bounds what rt_expires_in may claim.
+const maxRefreshLifetime = 400 * 24 * time.Hour
+
+// askUserTokens sends a request with a code or a refresh token. An error that is
+// neither a refusal nor marked with errOutcomeUnknown means that the credential
+// is as good as before.
+func (c *Client) askUserTokens(ctx context.Context, grant tokenGrant) (*userTokens, error) {
+	result, object, err := c.askToken(ctx, grant)
+	if err != nil {
+		if result.status != 0 {
+			// Something answered 200, and the tokens in it are lost.
+			err = fmt.Errorf("%w: %w", errOutcomeUnknown, err)
+		}
+		return nil, err
+	}
+	tokens, err := parseUserTokens(object, result.sent)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errOutcomeUnknown, result.unusable(tokenEndpoint, err))
+	}
+	tokens.token, tokens.tokenErr = result.token(object, grant, c.prover.Thumbprint())
+	return tokens, nil
+}
+
+func parseUserTokens(object jose.Object, start time.Time) (*userTokens, error) {
+	tokens := &userTokens{}
+	for name, target := range map[string]*string{"id_token": &tokens.idToken, "refresh_token": &tokens.refreshToken} {
+		value := object.Get(name)
+		text, ok := value.Text()
+		if !value.Absent() && (!ok || len(text) > maxToken) {
+			return nil, fmt.Errorf("%s is not a string of up to %d bytes", name, maxToken)
+		}
+		*target = text
+	}
+	if value := object.Get("rt_expires_in"); !value.Absent() {
+		seconds, ok := value.Seconds()
+		if !ok || seconds < 0 {
+			return nil, errors.New("rt_expires_in is not a number")
+		}
+		seconds = min(seconds, int64(maxRefreshLifetime/time.Second))
+		tokens.refreshUntil = start.Round(0).Truncate(time.Second).Add(time.Duration(seconds) * time.Second)
+	}
+	return tokens, nil
+}
