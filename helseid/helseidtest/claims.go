@@ -8,10 +8,14 @@ const (
 	claimChild          = "helseid://claims/client/claims/orgnr_child"
 	claimSupplier       = "helseid://claims/client/claims/orgnr_supplier"
 	claimPID            = "helseid://claims/identity/pid"
+	claimPIDPseudonym   = "helseid://claims/identity/pid_pseudonym"
 	claimSecurityLevel  = "helseid://claims/identity/security_level"
 	claimAssuranceLevel = "helseid://claims/identity/assurance_level"
 	claimNetwork        = "helseid://claims/identity/network"
 	claimHPRNumber      = "helseid://claims/hpr/hpr_number"
+	claimHPRDetails     = "helseid://claims/hpr/hpr_details"
+	claimOnBehalfOf     = "helseid://claims/client/on_behalf_of"
+	claimOriginalClient = "helseid://claims/client/original_client_id"
 )
 
 // Synthetic values that tokens carry unless told otherwise. The national

@@ -5,7 +5,10 @@ import (
 	"crypto"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/helseid-go/sdk/clientassertion"
@@ -51,6 +54,25 @@ type Client struct {
 	// signed. A token for it is granted without them (rejected_scope).
 	UnsignedTerms map[string][]string
 
+	// RedirectURIs are where logins may end. The port of http://localhost and
+	// http://127.0.0.1 does not matter.
+	RedirectURIs []string
+
+	// PostLogoutRedirectURIs are where logouts may end.
+	PostLogoutRedirectURIs []string
+
+	// BackChannelLogoutURI gets a logout token when a session that the client
+	// has logged in with ends, and FrontChannelLogoutURI is called by the
+	// browser.
+	BackChannelLogoutURI, FrontChannelLogoutURI string
+
+	// APIs are the audiences that the client is the API of. It may exchange
+	// tokens that are for one of them.
+	APIs []string
+
+	// Actors are the ids of the clients that may exchange tokens of this one.
+	Actors []string
+
 	keys []registeredKey
 }
 
@@ -65,7 +87,7 @@ func (s *Server) AddClient(client Client) error {
 		return fmt.Errorf("helseidtest: a client needs an ID and a public key")
 	}
 	if len(client.GrantTypes) == 0 {
-		client.GrantTypes = []string{"client_credentials"}
+		client.GrantTypes = []string{grantClientCredentials}
 	}
 	for i, data := range client.PublicJWKs {
 		object, err := jose.ParseObject(data)
@@ -130,7 +152,38 @@ func (s *Server) register(signer crypto.Signer, options clientassertion.KeyOptio
 	if err := s.AddClient(client); err != nil {
 		return helseid.Config{}, err
 	}
-	return helseid.Config{Issuer: s.Issuer(), ClientID: client.ID, Key: key, HTTPClient: s.HTTPClient()}, nil
+	registered := s.client(client.ID)
+	return helseid.Config{
+		Issuer: s.Issuer(), ClientID: client.ID, Key: key, HTTPClient: s.HTTPClient(),
+		Registered: helseid.Registration{
+			ClientName:             registered.Name,
+			GrantTypes:             registered.GrantTypes,
+			Scopes:                 registered.Scopes,
+			RedirectURIs:           registered.RedirectURIs,
+			PostLogoutRedirectURIs: registered.PostLogoutRedirectURIs,
+		},
+	}, nil
+}
+
+// NewLoginClient registers a client that logs users in and sends them back to
+// redirectURI, with a fresh EC key. After a logout they may be sent to the root
+// of the same host. It may ask for the API scopes given, for all identity scopes
+// and for offline_access, and for tokens of its own as a system.
+func (s *Server) NewLoginClient(redirectURI string, scopes ...string) (helseid.Config, error) {
+	target, err := url.Parse(redirectURI)
+	if err != nil || target.Scheme == "" || target.Host == "" {
+		return helseid.Config{}, errors.New("helseidtest: the redirect URI is not an absolute URL")
+	}
+	key, err := jose.GenerateKey()
+	if err != nil {
+		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
+	}
+	return s.register(key.Signer(), clientassertion.KeyOptions{}, Client{
+		Scopes:                 scopes,
+		GrantTypes:             []string{grantCode, grantRefresh, grantClientCredentials},
+		RedirectURIs:           []string{redirectURI},
+		PostLogoutRedirectURIs: []string{target.Scheme + "://" + target.Host + "/"},
+	})
 }
 
 // ClientConfig is NewClient for tests.
@@ -166,15 +219,21 @@ func (s *Server) ConfigFileFor(client Client) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("helseidtest: %w", err)
 	}
-	return json.MarshalIndent(map[string]any{
-		"clientName": "helseidtest client",
+	file := map[string]any{
+		"clientName": config.Registered.ClientName,
 		"authority":  s.Issuer(),
 		"clientId":   config.ClientID,
-		"grantTypes": []string{"client_credentials"},
+		"grantTypes": config.Registered.GrantTypes,
 		"scopes":     client.Scopes,
 		"secretType": "private_key_jwt:RsaPrivateKeyJwtSecret",
 		"privateJwk": string(jwk),
-	}, "", "  ")
+	}
+	if slices.Contains(config.Registered.GrantTypes, grantCode) {
+		file["redirectUris"] = client.RedirectURIs
+		file["postLogoutRedirectUris"] = client.PostLogoutRedirectURIs
+		file["pkceRequired"] = true
+	}
+	return json.MarshalIndent(file, "", "  ")
 }
 
 func (s *Server) client(id string) *Client {

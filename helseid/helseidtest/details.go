@@ -25,16 +25,12 @@ func detailRefusal(number, description string) *refusal {
 	return &refusal{http.StatusBadRequest, "invalid_request", number + ": " + description}
 }
 
-// details turns the assertion's details into claims of the token.
-func (s *Server) details(client *Client, assertion jose.Object) (map[string]any, *refusal) {
+// details turns details into claims of the token.
+func (s *Server) details(client *Client, list []jose.Object) (map[string]any, *refusal) {
 	claims := map[string]any{}
 	if client.MultiTenant {
 		claims[claimClientTenancy] = "multi-tenant"
 		claims[claimParent] = nil
-	}
-	list, refused := detailList(assertion)
-	if refused != nil {
-		return nil, refused
 	}
 	seen := map[string]bool{}
 	for _, detail := range list {
@@ -58,19 +54,21 @@ func (s *Server) details(client *Client, assertion jose.Object) (map[string]any,
 			return nil, refused
 		}
 	}
-	if client.MultiTenant && !seen[detailOrganization] {
-		return nil, detailRefusal("HID-1007", "a multi-tenant client names no organisation")
-	}
 	return claims, nil
 }
 
-// detailList reads one detail or several, under the claim's new name or its old
-// one.
-func detailList(assertion jose.Object) ([]jose.Object, *refusal) {
+// assertionDetails reads the details of a client assertion, under the claim's
+// new name or its old one.
+func assertionDetails(assertion jose.Object) ([]jose.Object, *refusal) {
 	value := assertion.Get("assertion_details")
 	if value.Absent() {
 		value = assertion.Get("authorization_details")
 	}
+	return detailList(value)
+}
+
+// detailList reads one detail or several.
+func detailList(value jose.Value) ([]jose.Object, *refusal) {
 	if value.Absent() {
 		return nil, nil
 	}

@@ -21,11 +21,16 @@ type Fault struct {
 	// Delay comes first. It ends early if the client goes away.
 	Delay time.Duration
 
+	// AfterProcessing lets the server process the request before anything of
+	// this happens, so that what the request spends is spent, and its answer
+	// lost or late.
+	AfterProcessing bool
+
 	// Cut ends the connection without an answer, after the request was read.
 	Cut bool
 
-	// HalfBody announces a token answer, sends half of it and ends the
-	// connection.
+	// HalfBody announces a token answer, or the real one with AfterProcessing,
+	// sends half of it and ends the connection.
 	HalfBody bool
 
 	// Status answers with this status, and Header and Body if given.
@@ -87,6 +92,13 @@ func (s *Server) takeFault(endpoint Endpoint) *Fault {
 }
 
 func (f *Fault) serve(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+	half := `{"access_token":"half-of-a-token","token_`
+	if f.AfterProcessing {
+		answer := &memoryWriter{header: w.Header().Clone()}
+		next(answer, r)
+		half = answer.body.String()[:answer.body.Len()/2]
+		next = answer.replay
+	}
 	if f.Delay > 0 {
 		timer := time.NewTimer(f.Delay)
 		defer timer.Stop()
@@ -100,7 +112,6 @@ func (f *Fault) serve(w http.ResponseWriter, r *http.Request, next http.HandlerF
 	case f.Cut:
 		panic(http.ErrAbortHandler)
 	case f.HalfBody:
-		half := `{"access_token":"half-of-a-token","token_`
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", strconv.Itoa(2*len(half)))
 		_, _ = w.Write([]byte(half))

@@ -127,6 +127,17 @@ func (w *memoryWriter) Write(data []byte) (int, error) {
 	return w.body.Write(data)
 }
 
+// replay answers what has been written here.
+func (w *memoryWriter) replay(to http.ResponseWriter, _ *http.Request) {
+	for name, values := range w.header {
+		to.Header()[name] = values
+	}
+	if w.status != 0 {
+		to.WriteHeader(w.status)
+	}
+	_, _ = to.Write(w.body.Bytes())
+}
+
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -1,26 +1,29 @@
 package helseidtest
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // serveMetadata answers a document with the members of HelseID's production
 // environment, most of which a client must not make use of.
 func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	algorithms := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}
-	writeJSON(w, http.StatusOK, map[string]any{
+	document := map[string]any{
 		"issuer":                                         s.issuer,
 		"jwks_uri":                                       s.issuer + string(EndpointJWKS),
-		"authorization_endpoint":                         s.issuer + "/connect/authorize",
+		"authorization_endpoint":                         s.issuer + string(EndpointAuthorize),
 		"token_endpoint":                                 s.issuer + string(EndpointToken),
-		"userinfo_endpoint":                              s.issuer + "/connect/userinfo",
-		"end_session_endpoint":                           s.issuer + "/connect/endsession",
+		"userinfo_endpoint":                              s.issuer + string(EndpointUserInfo),
+		"end_session_endpoint":                           s.issuer + string(EndpointEndSession),
 		"check_session_iframe":                           s.issuer + "/connect/checksession",
-		"revocation_endpoint":                            s.issuer + "/connect/revocation",
+		"revocation_endpoint":                            s.issuer + string(EndpointRevocation),
 		"introspection_endpoint":                         s.issuer + "/connect/introspect",
 		"device_authorization_endpoint":                  s.issuer + "/connect/deviceauthorization",
 		"backchannel_authentication_endpoint":            s.issuer + "/connect/ciba",
-		"pushed_authorization_request_endpoint":          s.issuer + "/connect/par",
+		"pushed_authorization_request_endpoint":          s.issuer + string(EndpointPAR),
 		"expired_jwks_uri":                               s.issuer + "/connect/expiredjwks",
-		"available_idps":                                 s.issuer + "/connect/availableidps",
+		"available_idps":                                 s.issuer + string(EndpointAvailableIDPs),
 		"require_pushed_authorization_requests":          false,
 		"frontchannel_logout_supported":                  true,
 		"frontchannel_logout_session_supported":          true,
@@ -60,5 +63,19 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 			claimSecurityLevel, "helseid://claims/identity/network", claimHPRNumber,
 			claimClientName, claimClientTenancy, claimParent, claimChild, claimSupplier, "client_amr",
 		},
-	})
+	}
+	if s.options.textBooleans {
+		for name, value := range document {
+			if value == true && strings.Contains(name, "_logout_") {
+				document[name] = "true"
+			}
+		}
+	}
+	writeJSON(w, http.StatusOK, document)
+}
+
+// serveAvailableIDPs answers the names that acr_values takes after "idp:".
+// HelseID has not published the shape of its own answer.
+func (s *Server) serveAvailableIDPs(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, s.identityProviders())
 }

@@ -1,6 +1,9 @@
 package helseidtest
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Option changes how a server is started.
 type Option func(*options)
@@ -11,6 +14,13 @@ type options struct {
 	inMemory      bool
 	tokenLifetime time.Duration
 	relaxedNonce  bool
+
+	refreshLifetime time.Duration
+	withoutRotation bool
+	proofAtPAR      bool
+	textBooleans    bool
+	relaxed         map[Rule]bool
+	loginPage       func(http.ResponseWriter, *http.Request, *PendingLogin)
 }
 
 // Path gives the issuer a path, as in HelseID's conformance environment.
@@ -28,6 +38,14 @@ func TokenLifetime(lifetime time.Duration) Option {
 	return func(o *options) { o.tokenLifetime = lifetime }
 }
 
-// RelaxedNonce makes the token endpoint accept proofs without a nonce. HelseID
+// DemandProofAtPAR makes PAR demand a DPoP proof, with a nonce. Otherwise it
+// takes requests without one, as HelseID does, and checks those that have one.
+func DemandProofAtPAR() Option { return func(o *options) { o.proofAtPAR = true } }
+
+// TestEnvironmentMetadata writes the members about logout as the texts "true"
+// instead of true, as HelseID's test environment does.
+func TestEnvironmentMetadata() Option { return func(o *options) { o.textBooleans = true } }
+
+// RelaxedNonce makes the token endpoint and PAR accept proofs without a nonce. HelseID
 // always demands one.
 func RelaxedNonce() Option { return func(o *options) { o.relaxedNonce = true } }

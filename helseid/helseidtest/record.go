@@ -13,8 +13,11 @@ type Request struct {
 	Endpoint Endpoint
 	Method   string
 
-	// Form is the body of a token request.
-	Form url.Values
+	// Form is the body of a POST request, and Query the URL's query.
+	Form, Query url.Values
+
+	// Authorization is the header of that name.
+	Authorization string
 
 	// AssertionHeader and Assertion are the client assertion's header and claims
 	// as JSON, without its signature; empty if there is none to read.
@@ -22,6 +25,9 @@ type Request struct {
 
 	// ProofHeader and Proof are the DPoP proof's header and claims as JSON.
 	ProofHeader, Proof string
+
+	// RequestObject are the claims of the request object as JSON.
+	RequestObject string
 }
 
 // Requests returns the requests so far, of the given endpoints or of all.
@@ -43,17 +49,21 @@ func (s *Server) record(request Request) {
 	s.requests = append(s.requests, request)
 }
 
-// maxForm bounds the body of a token request, in bytes.
+// maxForm bounds the body of a request, in bytes.
 const maxForm = 256 << 10
 
-// recordTokenRequest reads the form and writes down what came, before anything
-// is made of it. The form can be read again from r.PostForm.
-func (s *Server) recordTokenRequest(r *http.Request) {
+// recordRequest reads the form and writes down what came, before anything is
+// made of it. The form can be read again from r.PostForm.
+func (s *Server) recordRequest(endpoint Endpoint, r *http.Request) {
 	r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
 	_ = r.ParseForm()
-	request := Request{Endpoint: EndpointToken, Method: r.Method, Form: r.PostForm}
+	request := Request{
+		Endpoint: endpoint, Method: r.Method, Form: r.PostForm, Query: r.URL.Query(),
+		Authorization: r.Header.Get("Authorization"),
+	}
 	request.AssertionHeader, request.Assertion = peek(r.PostForm.Get("client_assertion"))
 	request.ProofHeader, request.Proof = peek(r.Header.Get("DPoP"))
+	_, request.RequestObject = peek(r.PostForm.Get("request"))
 	s.record(request)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,14 @@ const (
 	EndpointMetadata Endpoint = "/.well-known/openid-configuration"
 	EndpointJWKS     Endpoint = "/.well-known/openid-configuration/jwks"
 	EndpointToken    Endpoint = "/connect/token"
+
+	EndpointPAR           Endpoint = "/connect/par"
+	EndpointAuthorize     Endpoint = "/connect/authorize"
+	EndpointLogin         Endpoint = "/login" // with LoginPage
+	EndpointUserInfo      Endpoint = "/connect/userinfo"
+	EndpointRevocation    Endpoint = "/connect/revocation"
+	EndpointEndSession    Endpoint = "/connect/endsession"
+	EndpointAvailableIDPs Endpoint = "/connect/availableidps"
 )
 
 // inMemoryHost is where a server without a listener claims to be. The name is
@@ -38,6 +47,7 @@ type Server struct {
 	server   *http.Server // nil in memory
 	verifier *dpop.Verifier
 	proofKey *mintingKey
+	logins   *logins
 
 	mu        sync.Mutex
 	clients   map[string]*Client
@@ -51,6 +61,13 @@ type Server struct {
 	faults    []*Fault
 	requests  []Request
 	mounted   map[string]http.Handler
+	users     []User
+	apis      map[string]API
+
+	alterIDTokens     []TokenOption
+	alterAccessTokens []TokenOption
+	alterResponse     []func(map[string]any)
+	alterCallback     func(url.Values)
 }
 
 // NewServer starts a server that ends with the test.
@@ -68,13 +85,20 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 // 127.0.0.1 unless an option says otherwise. Close it.
 func Start(opts ...Option) (*Server, error) {
 	server := &Server{
-		options: options{tokenLifetime: 10 * time.Minute, address: "127.0.0.1:0"},
+		options: options{tokenLifetime: 10 * time.Minute, refreshLifetime: defaultRefreshLifetime, address: "127.0.0.1:0"},
+		logins:  newLogins(),
+		apis:    make(map[string]API),
 		clients: make(map[string]*Client),
 		usedJTI: make(map[string]time.Time),
 		nonces:  make(map[string]time.Time),
 	}
 	for _, option := range opts {
 		option(&server.options)
+	}
+	for _, user := range builtInUsers() {
+		if err := server.AddUser(user); err != nil {
+			return nil, err
+		}
 	}
 	var err error
 	if server.proofKey, err = newProofKey(); err != nil {
@@ -168,6 +192,15 @@ func (s *Server) routes() http.Handler {
 	handle(EndpointMetadata, s.serveMetadata)
 	handle(EndpointJWKS, s.serveJWKS)
 	handle(EndpointToken, s.serveToken)
+	handle(EndpointPAR, s.servePAR)
+	handle(EndpointAuthorize, s.serveAuthorize)
+	handle(EndpointUserInfo, s.serveUserInfo)
+	handle(EndpointRevocation, s.serveRevocation)
+	handle(EndpointEndSession, s.serveEndSession)
+	handle(EndpointAvailableIDPs, s.serveAvailableIDPs)
+	if s.options.loginPage != nil {
+		handle(EndpointLogin, s.serveLogin)
+	}
 	return mux
 }
 
@@ -176,13 +209,9 @@ func (s *Server) observed(endpoint Endpoint, next http.HandlerFunc) http.Handler
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
 		w.Header().Set("Cache-Control", "no-store")
-		if endpoint == EndpointToken {
-			// The body is read first: a fault strikes after the server has had
-			// the credentials, which is when it is dangerous.
-			s.recordTokenRequest(r)
-		} else {
-			s.record(Request{Endpoint: endpoint, Method: r.Method})
-		}
+		// The body is read first: a fault strikes after the server has had the
+		// credentials, which is when it is dangerous.
+		s.recordRequest(endpoint, r)
 		if fault := s.takeFault(endpoint); fault != nil {
 			fault.serve(w, r, next)
 			return

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,13 +12,13 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// TokenOption shapes an access token: whom it is for, or what is wrong with it.
+// TokenOption shapes a token: whom it is for, or what is wrong with it.
 type TokenOption func(*tokenSpec)
 
 type tokenSpec struct {
 	header map[string]any
 	claims map[string]any
-	key    *mintingKey // nil: the server's
+	key    *mintingKey
 	mangle func(string) string
 }
 
@@ -35,36 +36,51 @@ func (s *Server) Token(opts ...TokenOption) string {
 	return token
 }
 
-// DefaultAudience is the API that tokens are for unless told otherwise.
-const DefaultAudience = "nhn:test-api"
+// Whom tokens are for unless told otherwise: the API of access tokens, and the
+// client.
+const (
+	DefaultAudience = "nhn:test-api"
+	DefaultClientID = "helseidtest-client"
+)
 
+const defaultSessionID = "7C2F6E9F1D0A4B35"
+
+// mint makes an access token.
 func (s *Server) mint(opts ...TokenOption) (string, error) {
-	signing := s.signingKey()
 	now := s.Now().Unix()
-	spec := &tokenSpec{
-		header: map[string]any{"typ": "at+jwt", "alg": "RS256", "kid": signing.key.ID()},
-		claims: map[string]any{
-			"iss":              s.issuer,
-			"aud":              DefaultAudience,
-			"client_id":        "helseidtest-client",
-			"client_amr":       "private_key_jwt",
-			"iat":              now,
-			"nbf":              now,
-			"exp":              now + int64(s.options.tokenLifetime/time.Second),
-			"jti":              strings.ToUpper(jose.NewID()),
-			claimClientName:    "helseidtest client",
-			claimClientTenancy: "single-tenant",
-			claimParent:        DefaultParentOrganization,
-		},
+	spec := s.newSpec("at+jwt", map[string]any{
+		"iss":              s.issuer,
+		"aud":              DefaultAudience,
+		"client_id":        DefaultClientID,
+		"client_amr":       "private_key_jwt",
+		"iat":              now,
+		"nbf":              now,
+		"exp":              now + int64(s.options.tokenLifetime/time.Second),
+		"jti":              strings.ToUpper(jose.NewID()),
+		claimClientName:    "helseidtest client",
+		claimClientTenancy: "single-tenant",
+		claimParent:        DefaultParentOrganization,
+	})
+	return s.mintSpec(spec, append(slices.Clone(opts), func(spec *tokenSpec) {
+		if _, decided := spec.claims["scope"]; !decided {
+			spec.claims["scope"] = []string{firstAudience(spec.claims["aud"]) + "/read"}
+		}
+	})...)
+}
+
+// newSpec is a token of this type, signed with the server's key.
+func (s *Server) newSpec(typ string, claims map[string]any) *tokenSpec {
+	signing := s.signingKey()
+	return &tokenSpec{
+		header: map[string]any{"typ": typ, "alg": "RS256", "kid": signing.key.ID()},
+		claims: claims,
+		key:    signing,
 	}
+}
+
+func (s *Server) mintSpec(spec *tokenSpec, opts ...TokenOption) (string, error) {
 	for _, option := range opts {
 		option(spec)
-	}
-	if _, decided := spec.claims["scope"]; !decided {
-		spec.claims["scope"] = []string{firstAudience(spec.claims["aud"]) + "/read"}
-	}
-	if spec.key == nil {
-		spec.key = signing
 	}
 	maps.DeleteFunc(spec.claims, func(_ string, value any) bool { return value == nil })
 	maps.DeleteFunc(spec.header, func(_ string, value any) bool { return value == nil })
@@ -123,9 +139,9 @@ func Clinician() TokenOption {
 	return func(s *tokenSpec) {
 		login := s.claims["iat"]
 		maps.Copy(s.claims, map[string]any{
-			"sub":               "0bq1hVF0yNRmqvCD6xLlwuYJ5vDOEgqUhpC8/xsm+mQ=",
-			"sid":               "7C2F6E9F1D0A4B35",
-			"idp":               "testidp-oidc",
+			"sub":               defaultSubject,
+			"sid":               defaultSessionID,
+			"idp":               testIDP,
 			"amr":               []string{"pwd"},
 			"auth_time":         login,
 			"name":              "KVART GREVLING",

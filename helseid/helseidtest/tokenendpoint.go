@@ -3,6 +3,7 @@ package helseidtest
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -31,53 +32,108 @@ func invalidScope(description string) *refusal {
 	return &refusal{http.StatusBadRequest, "invalid_scope", description}
 }
 
+func invalidGrant(description string) *refusal {
+	return &refusal{http.StatusBadRequest, "invalid_grant", description}
+}
+
+func invalidTarget(description string) *refusal {
+	return &refusal{http.StatusBadRequest, "invalid_target", description}
+}
+
+func unauthorizedClient(description string) *refusal {
+	return &refusal{http.StatusBadRequest, "unauthorized_client", description}
+}
+
+func (r *refusal) write(w http.ResponseWriter) {
+	writeJSON(w, r.status, map[string]string{"error": r.code, "error_description": r.description})
+}
+
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	response, refused := s.token(w, r)
 	if refused != nil {
-		writeJSON(w, refused.status, map[string]string{"error": refused.code, "error_description": refused.description})
+		refused.write(w)
 		return
+	}
+	s.mu.Lock()
+	changes := slices.Clone(s.alterResponse)
+	s.mu.Unlock()
+	for _, change := range changes {
+		change(response)
 	}
 	writeJSON(w, http.StatusOK, response)
 }
 
+const (
+	grantClientCredentials = "client_credentials"
+	grantCode              = "authorization_code"
+	grantRefresh           = "refresh_token"
+	grantExchange          = "urn:ietf:params:oauth:grant-type:token-exchange"
+)
+
 func (s *Server) token(w http.ResponseWriter, r *http.Request) (map[string]any, *refusal) {
-	if r.Method != http.MethodPost {
-		return nil, invalidRequest("the token endpoint takes POST only")
-	}
-	if contentType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); contentType != "application/x-www-form-urlencoded" {
-		return nil, invalidRequest("the Content-Type is not application/x-www-form-urlencoded")
-	}
-	for name, values := range r.PostForm {
-		if len(values) > 1 && name != "resource" {
-			return nil, invalidRequest("a parameter is repeated")
-		}
-	}
-	if r.PostForm.Get("client_assertion_type") != clientassertion.Type {
-		return nil, invalidClient("client_assertion_type is not " + clientassertion.Type)
-	}
-	client, assertion, refused := s.checkAssertion(r.PostForm.Get("client_id"), r.PostForm.Get("client_assertion"))
+	client, assertion, refused := s.authenticate(r)
 	if refused != nil {
 		return nil, refused
 	}
 	var proof *dpop.Proof // nil for a bearer token
 	if len(r.Header.Values(dpop.HeaderName)) > 0 || !client.AllowBearer {
-		if proof, refused = s.checkProof(w, r); refused != nil {
+		if proof, refused = s.checkProof(w, r, EndpointToken); refused != nil {
 			return nil, refused
 		}
 	}
-	switch grant := r.PostForm.Get("grant_type"); {
-	case grant == "":
-		return nil, &refusal{http.StatusBadRequest, "unsupported_grant_type", "grant_type is missing"}
-	case grant != "client_credentials":
-		return nil, &refusal{http.StatusBadRequest, "unsupported_grant_type", "this server knows client_credentials only"}
-	case !slices.Contains(client.GrantTypes, grant):
-		return nil, &refusal{http.StatusBadRequest, "unauthorized_client", "the grant type is not allowed for the client"}
+	grants := map[string]func(url.Values, *Client, jose.Object, *dpop.Proof) (map[string]any, *refusal){
+		grantClientCredentials: s.clientCredentials,
+		grantCode:              s.codeGrant,
+		grantRefresh:           s.refreshGrant,
+		grantExchange:          s.exchange,
 	}
-	return s.clientCredentials(r, client, assertion, proof)
+	name := r.PostForm.Get("grant_type")
+	serve, known := grants[name]
+	switch {
+	case name == "":
+		return nil, &refusal{http.StatusBadRequest, "unsupported_grant_type", "grant_type is missing"}
+	case !known:
+		return nil, &refusal{http.StatusBadRequest, "unsupported_grant_type", "the grant type is not known"}
+	case s.demands(RuleGrantType) && !slices.Contains(client.GrantTypes, name):
+		return nil, unauthorizedClient("the grant type is not allowed for the client")
+	}
+	return serve(r.PostForm, client, assertion, proof)
 }
 
-// checkProof demands a valid proof with a nonce of this server.
-func (s *Server) checkProof(w http.ResponseWriter, r *http.Request) (*dpop.Proof, *refusal) {
+// authenticate does what all endpoints begin with that take a client's
+// credentials: PAR, token and revocation.
+func (s *Server) authenticate(r *http.Request) (*Client, jose.Object, *refusal) {
+	if r.Method != http.MethodPost {
+		return nil, jose.Object{}, invalidRequest("the endpoint takes POST only")
+	}
+	if contentType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); contentType != "application/x-www-form-urlencoded" {
+		return nil, jose.Object{}, invalidRequest("the Content-Type is not application/x-www-form-urlencoded")
+	}
+	for name, values := range r.PostForm {
+		if len(values) > 1 && name != "resource" && s.demands(RuleParameters) {
+			return nil, jose.Object{}, invalidRequest("a parameter is repeated")
+		}
+	}
+	if r.PostForm.Get("client_assertion_type") != clientassertion.Type {
+		return nil, jose.Object{}, invalidClient("client_assertion_type is not " + clientassertion.Type)
+	}
+	return s.checkAssertion(r.PostForm.Get("client_id"), r.PostForm.Get("client_assertion"))
+}
+
+// checkProof demands a valid proof for an endpoint that takes POST, with a nonce
+// of this server.
+func (s *Server) checkProof(w http.ResponseWriter, r *http.Request, endpoint Endpoint) (*dpop.Proof, *refusal) {
+	proof, refused := s.checkProofFor(r, dpop.Expectation{Method: http.MethodPost, URI: s.issuer + string(endpoint)})
+	if refused != nil {
+		return nil, refused
+	}
+	if !s.acceptNonce(w, proof.Nonce) {
+		return nil, &refusal{http.StatusBadRequest, "use_dpop_nonce", "a DPoP nonce of this server is required"}
+	}
+	return proof, nil
+}
+
+func (s *Server) checkProofFor(r *http.Request, expected dpop.Expectation) (*dpop.Proof, *refusal) {
 	invalidProof := func(description string) *refusal {
 		return &refusal{http.StatusBadRequest, "invalid_dpop_proof", description}
 	}
@@ -85,19 +141,13 @@ func (s *Server) checkProof(w http.ResponseWriter, r *http.Request) (*dpop.Proof
 	if len(headers) != 1 {
 		return nil, invalidProof("exactly one DPoP header is needed")
 	}
-	proof, err := s.verifier.Verify(r.Context(), headers[0], dpop.Expectation{
-		Method: http.MethodPost,
-		URI:    s.issuer + string(EndpointToken),
-	})
+	proof, err := s.verifier.Verify(r.Context(), headers[0], expected)
 	if err != nil {
 		var reason *dpop.ProofError
 		if errors.As(err, &reason) {
 			return nil, invalidProof(reason.Error())
 		}
 		return nil, &refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "the replay store is full"}
-	}
-	if !s.acceptNonce(w, proof.Nonce) {
-		return nil, &refusal{http.StatusBadRequest, "use_dpop_nonce", "a DPoP nonce of this server is required"}
 	}
 	return proof, nil
 }
@@ -133,63 +183,46 @@ func (s *Server) acceptNonce(w http.ResponseWriter, nonce string) bool {
 	return accepted
 }
 
-func (s *Server) clientCredentials(r *http.Request, client *Client, assertion jose.Object, proof *dpop.Proof) (map[string]any, *refusal) {
-	scopes := strings.Fields(r.PostForm.Get("scope"))
+func (s *Server) clientCredentials(form url.Values, client *Client, assertion jose.Object, proof *dpop.Proof) (map[string]any, *refusal) {
+	scopes, refused := client.systemScopes(form.Get("scope"))
+	if refused != nil {
+		return nil, refused
+	}
+	list, refused := assertionDetails(assertion)
+	if refused != nil {
+		return nil, refused
+	}
+	details, refused := s.details(client, list)
+	if refused != nil {
+		return nil, refused
+	}
+	if client.MultiTenant && details[claimParent] == nil {
+		return nil, detailRefusal("HID-1007", "a multi-tenant client names no organisation")
+	}
+	audiences, refused := audiencesOf(scopes, form["resource"])
+	if refused != nil {
+		return nil, refused
+	}
+	scopes = slices.DeleteFunc(scopes, func(scope string) bool { return !slices.Contains(audiences, apiName(scope)) })
+	return s.issue(&issuance{client: client, proof: proof, scopes: scopes, audiences: audiences, details: details})
+}
+
+// systemScopes are the scopes asked for, all of which the client must have been
+// granted, or all that it has.
+func (c *Client) systemScopes(scope string) ([]string, *refusal) {
+	scopes := strings.Fields(scope)
 	if len(scopes) == 0 {
-		scopes = client.Scopes
+		return slices.DeleteFunc(slices.Clone(c.Scopes), isIdentityScope), nil
 	}
 	for _, scope := range scopes {
 		if isIdentityScope(scope) {
 			return nil, invalidScope("a system has no identity scopes")
 		}
-		if !slices.Contains(client.Scopes, scope) {
+		if !slices.Contains(c.Scopes, scope) {
 			return nil, invalidScope("a scope is not granted to the client")
 		}
 	}
-	details, refused := s.details(client, assertion)
-	if refused != nil {
-		return nil, refused
-	}
-	audiences, refused := audiencesOf(scopes, r.PostForm["resource"])
-	if refused != nil {
-		return nil, refused
-	}
-	scopes = slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool {
-		return !slices.Contains(audiences, apiName(scope))
-	})
-	parent, ok := details[claimParent].(string)
-	if !ok {
-		parent = client.ParentOrganization
-	}
-	var rejected []string
-	scopes = slices.DeleteFunc(scopes, func(scope string) bool {
-		unsigned := slices.Contains(client.UnsignedTerms[parent], scope)
-		if unsigned {
-			rejected = append(rejected, scope)
-		}
-		return unsigned
-	})
-	tokenType, binding := "Bearer", Unbound()
-	if proof != nil {
-		tokenType, binding = "DPoP", BoundTo(proof.Thumbprint)
-	}
-	token, err := s.mint(
-		ClientID(client.ID), Audience(audiences...), Scopes(scopes...), binding,
-		Claim(claimClientName, client.Name), Claim(claimParent, client.ParentOrganization), claims(details),
-	)
-	if err != nil {
-		return nil, &refusal{http.StatusInternalServerError, "server_error", "the token could not be made"}
-	}
-	response := map[string]any{
-		"access_token": token,
-		"token_type":   tokenType,
-		"expires_in":   int64(s.options.tokenLifetime / time.Second),
-		"scope":        strings.Join(scopes, " "),
-	}
-	if len(rejected) > 0 {
-		response["rejected_scope"] = strings.Join(rejected, " ")
-	}
-	return response, nil
+	return scopes, nil
 }
 
 func isIdentityScope(scope string) bool {
@@ -197,7 +230,7 @@ func isIdentityScope(scope string) bool {
 	case "openid", "profile", "offline_access":
 		return true
 	}
-	return strings.HasPrefix(scope, "helseid://scopes/identity/") || strings.HasPrefix(scope, "helseid://scopes/hpr/")
+	return strings.HasPrefix(scope, "helseid://scopes/")
 }
 
 // apiName is the API that a scope belongs to: scope names start with it, up to
@@ -214,7 +247,7 @@ func apiName(scope string) string {
 func audiencesOf(scopes, resources []string) ([]string, *refusal) {
 	var audiences []string
 	for _, scope := range scopes {
-		if name := apiName(scope); !slices.Contains(audiences, name) {
+		if name := apiName(scope); !isIdentityScope(scope) && !slices.Contains(audiences, name) {
 			audiences = append(audiences, name)
 		}
 	}
@@ -223,7 +256,7 @@ func audiencesOf(scopes, resources []string) ([]string, *refusal) {
 	}
 	for _, resource := range resources {
 		if !slices.Contains(audiences, resource) {
-			return nil, &refusal{http.StatusBadRequest, "invalid_target", "the resource is not one of the scopes' APIs"}
+			return nil, invalidTarget("the resource is not one of the scopes' APIs")
 		}
 	}
 	return resources, nil

@@ -35,6 +35,11 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
+func sha256Sum(text string) []byte {
+	digest := sha256.Sum256([]byte(text))
+	return digest[:]
+}
+
 func b64(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
 
 func publicJWK(t testing.TB, key *ecdsa.PrivateKey) map[string]any {
@@ -169,6 +174,13 @@ type result struct {
 	TokenType   string `json:"token_type"`
 	ExpiresIn   int    `json:"expires_in"`
 	Scope       string `json:"scope"`
+
+	RequestURI       string `json:"request_uri"`
+	IDToken          string `json:"id_token"`
+	RefreshToken     string `json:"refresh_token"`
+	RefreshExpiresIn int    `json:"rt_expires_in"`
+	IssuedTokenType  string `json:"issued_token_type"`
+	RejectedScope    string `json:"rejected_scope"`
 }
 
 func (a *asker) send(t testing.TB, attempt *attempt) result {

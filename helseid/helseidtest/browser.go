@@ -1,0 +1,109 @@
+package helseidtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// LoginOption says who is in front of the browser that Server.LogIn plays.
+type LoginOption func(*browser)
+
+type browser struct {
+	choice Choice
+	jar    http.CookieJar
+}
+
+// AsUser logs in the person with this national identity number. The default is
+// the first of Server.Users.
+func AsUser(personalIdentityNumber string) LoginOption {
+	return func(b *browser) { b.choice.User = personalIdentityNumber }
+}
+
+// AtLevel logs in at this security level, 2 to 4, instead of the user's own.
+func AtLevel(level int) LoginOption { return func(b *browser) { b.choice.SecurityLevel = level } }
+
+// Cancelled cancels the login.
+func Cancelled() LoginOption { return func(b *browser) { b.choice.Cancel = true } }
+
+// InBrowser plays a browser that keeps these cookies, and with them the single
+// sign-on. Otherwise each call is a browser of its own.
+func InBrowser(cookies http.CookieJar) LoginOption { return func(b *browser) { b.jar = cookies } }
+
+// LogIn plays the browser and the user: it opens the URL at which a login starts
+// and returns the URL at which it ends, the client's redirect URI with the
+// answer, which it does not call. An answer that is an error is such a URL, too;
+// a page where the client cannot be told is an error.
+func (s *Server) LogIn(authorizeURL string, opts ...LoginOption) (callback *url.URL, err error) {
+	response, err := s.open(authorizeURL, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	callback, err = response.Location()
+	if err != nil {
+		return nil, pageError("the login", response)
+	}
+	return callback, nil
+}
+
+// LogOut plays the browser at the end session endpoint. It returns the URL that
+// the browser is sent to, without calling it, or nil if it is shown a page.
+func (s *Server) LogOut(endSessionURL string, opts ...LoginOption) (next *url.URL, err error) {
+	response, err := s.open(endSessionURL, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if next, err := response.Location(); err == nil {
+		return next, nil
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, pageError("the logout", response)
+	}
+	if _, target, found := strings.Cut(response.Header.Get("Refresh"), "url="); found {
+		return url.Parse(target)
+	}
+	return nil, nil
+}
+
+// open makes the request as it would reach the handler, with or without a
+// listener.
+func (s *Server) open(target string, opts []LoginOption) (*http.Response, error) {
+	if !strings.HasPrefix(target, s.issuer+"/") {
+		return nil, errors.New("helseidtest: the URL is not one of this server")
+	}
+	var b browser
+	for _, option := range opts {
+		option(&b)
+	}
+	request, err := http.NewRequestWithContext(withChoice(context.Background(), b.choice), http.MethodGet, target, nil)
+	if err != nil {
+		return nil, fmt.Errorf("helseidtest: %w", err)
+	}
+	if b.jar != nil {
+		for _, cookie := range b.jar.Cookies(request.URL) {
+			request.AddCookie(cookie)
+		}
+	}
+	response, err := serveInMemory(s.handler, request)
+	if err != nil {
+		return nil, fmt.Errorf("helseidtest: %w", err)
+	}
+	if b.jar != nil {
+		b.jar.SetCookies(request.URL, response.Cookies())
+	}
+	return response, nil
+}
+
+// pageError tells what the page said.
+func pageError(what string, response *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+	_, text, _ := strings.Cut(string(body), "<p>")
+	text, _, _ = strings.Cut(text, "</p>")
+	return fmt.Errorf("helseidtest: %s ended on a page with status %d: %s", what, response.StatusCode, text)
+}

@@ -1,0 +1,99 @@
+package helseidtest
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/dpop"
+)
+
+// issuance is an access token that a grant has decided on.
+type issuance struct {
+	client    *Client
+	proof     *dpop.Proof // nil for a bearer token
+	scopes    []string
+	audiences []string
+	details   map[string]any // claims that the details have become
+
+	grant *grant // of a user, or nil
+	more  []TokenOption
+}
+
+// issue mints the token and makes the answer.
+func (s *Server) issue(i *issuance) (map[string]any, *refusal) {
+	scopes, rejected := i.client.signedScopes(i.scopes, i.details)
+	tokenType, binding := "Bearer", Unbound()
+	if i.proof != nil {
+		tokenType, binding = "DPoP", BoundTo(i.proof.Thumbprint)
+	}
+	opts := []TokenOption{
+		ClientID(i.client.ID), audienceOrNone(i.audiences), Scopes(scopes...), binding,
+		Claim(claimClientName, i.client.Name), Claim(claimParent, i.client.ParentOrganization), claims(i.details),
+	}
+	if i.grant != nil {
+		opts = append(opts, claims(s.claimsForAPIs(i.grant.login, i.audiences)))
+		if i.grant.onBehalfOf != "" {
+			opts = append(opts, Claim(claimOnBehalfOf, i.grant.onBehalfOf))
+		}
+	}
+	opts = append(opts, i.more...)
+	s.mu.Lock()
+	opts = append(opts, s.alterAccessTokens...)
+	s.mu.Unlock()
+	if i.grant != nil {
+		opts = append(opts, s.remembered(i.grant))
+	}
+	token, err := s.mint(opts...)
+	if err != nil {
+		return nil, &refusal{http.StatusInternalServerError, "server_error", "the token could not be made"}
+	}
+	response := map[string]any{
+		"access_token": token,
+		"token_type":   tokenType,
+		"expires_in":   int64(s.options.tokenLifetime / time.Second),
+		"scope":        strings.Join(scopes, " "),
+	}
+	if len(rejected) > 0 {
+		response["rejected_scope"] = strings.Join(rejected, " ")
+	}
+	return response, nil
+}
+
+// remembered writes down which login a token stems from.
+func (s *Server) remembered(granted *grant) TokenOption {
+	return func(spec *tokenSpec) {
+		if id, ok := spec.claims["jti"].(string); ok {
+			expiry := s.Now().Add(s.options.tokenLifetime)
+			s.logins.mu.Lock()
+			defer s.logins.mu.Unlock()
+			s.logins.access[id] = &accessToken{granted, expiry}
+		}
+	}
+}
+
+// signedScopes leaves out the scopes whose terms the organisation that the
+// token is for has not signed.
+func (c *Client) signedScopes(scopes []string, details map[string]any) (signed, rejected []string) {
+	parent, ok := details[claimParent].(string)
+	if !ok {
+		parent = c.ParentOrganization
+	}
+	for _, scope := range scopes {
+		if slices.Contains(c.UnsignedTerms[parent], scope) {
+			rejected = append(rejected, scope)
+		} else {
+			signed = append(signed, scope)
+		}
+	}
+	return signed, rejected
+}
+
+// audienceOrNone leaves aud out of a token that is for userinfo alone.
+func audienceOrNone(audiences []string) TokenOption {
+	if len(audiences) == 0 {
+		return Claim("aud", nil)
+	}
+	return Audience(audiences...)
+}

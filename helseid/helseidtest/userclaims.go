@@ -1,0 +1,121 @@
+package helseidtest
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// API is an API as its owner has registered it.
+type API struct {
+	// Name is the API's short name, which scopes start with: the audience.
+	// Required.
+	Name string
+
+	// Claims are the claims about the user in access tokens for the API, which
+	// its owner decides and no client can change. Nil means all that the server
+	// knows; sub, sid, idp, amr and auth_time come with every login.
+	Claims []string
+}
+
+// AddAPI registers an API, or replaces the registration of its name. Tokens for
+// APIs that are not registered hold all claims about the user.
+func (s *Server) AddAPI(api API) error {
+	if api.Name == "" {
+		return errors.New("helseidtest: an API needs a Name")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.apis[api.Name] = api
+	return nil
+}
+
+// claims are those that come with every login.
+func (l login) claims() map[string]any {
+	return map[string]any{
+		"sub": l.user.Subject, "sid": l.sid, "idp": l.idp, "amr": l.amr, "auth_time": l.authTime.Unix(),
+	}
+}
+
+// identity is all that is known of the user.
+func (l login) identity() map[string]any {
+	identity := map[string]any{
+		"name": l.user.name(), "given_name": l.user.GivenName, "middle_name": l.user.MiddleName, "family_name": l.user.FamilyName,
+		claimPID:            l.user.PersonalIdentityNumber,
+		claimPIDPseudonym:   l.user.Subject,
+		claimSecurityLevel:  strconv.Itoa(l.level),
+		claimAssuranceLevel: cmp.Or(l.user.AssuranceLevel, map[int]string{2: "low", 3: "substantial", 4: "high"}[l.level]),
+		claimNetwork:        l.user.Network,
+	}
+	if l.user.HPRNumber != "" {
+		identity[claimHPRNumber] = l.user.HPRNumber
+	}
+	return identity
+}
+
+// claimsForAPIs are what the owners of the audiences want to know.
+func (s *Server) claimsForAPIs(l login, audiences []string) map[string]any {
+	claims := l.claims()
+	identity := l.identity()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, audience := range audiences {
+		api, registered := s.apis[audience]
+		for name, value := range identity {
+			if !registered || api.Claims == nil || slices.Contains(api.Claims, name) {
+				claims[name] = value
+			}
+		}
+	}
+	return claims
+}
+
+var claimsOfScopes = map[string][]string{
+	"openid":         {},
+	"offline_access": {},
+	"profile":        {"name", "given_name", "middle_name", "family_name"},
+	"helseid://scopes/identity/all": {
+		"name", "given_name", "middle_name", "family_name",
+		claimPID, claimPIDPseudonym, claimSecurityLevel, claimAssuranceLevel, claimNetwork,
+	},
+	"helseid://scopes/identity/pid":             {claimPID},
+	"helseid://scopes/identity/pid_pseudonym":   {claimPIDPseudonym},
+	"helseid://scopes/identity/security_level":  {claimSecurityLevel},
+	"helseid://scopes/identity/assurance_level": {claimAssuranceLevel},
+	"helseid://scopes/identity/network":         {claimNetwork},
+	scopeHPRNumber:                              {claimHPRNumber},
+	"helseid://scopes/client/info":              {},
+	"helseid://scopes/client/client_name":       {},
+}
+
+const scopeHPRNumber = "helseid://scopes/hpr/hpr_number"
+
+// isKnownIdentityScope reports that every client may ask for the scope.
+func isKnownIdentityScope(scope string) bool {
+	_, known := claimsOfScopes[scope]
+	return known
+}
+
+// claimsForScopes are what the client's scopes let it know.
+func claimsForScopes(l login, scopes []string) map[string]any {
+	identity := l.identity()
+	maps.DeleteFunc(identity, func(name string, _ any) bool {
+		return !slices.ContainsFunc(scopes, func(scope string) bool { return slices.Contains(claimsOfScopes[scope], name) })
+	})
+	return identity
+}
+
+// hprDetails is the claim that only userinfo has.
+func (u User) hprDetails() map[string]any {
+	details := map[string]any{"approvals": []HPRApproval{}, "hpr_number": nil, "no_hpr_number": u.HPRNumber == ""}
+	if u.HPRNumber != "" {
+		details["hpr_number"] = json.Number(u.HPRNumber)
+	}
+	if u.HPRApprovals != nil {
+		details["approvals"] = u.HPRApprovals
+	}
+	return details
+}
