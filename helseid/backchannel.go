@@ -160,11 +160,13 @@ func (c *Client) endpoint(ctx context.Context, name string) (*url.URL, error) {
 // attempt builds and sends one request: new assertion, new proof, new body.
 // Nothing of it is ever sent twice.
 func (c *Client) attempt(ctx context.Context, endpoint *url.URL, nonce string, request backChannelRequest) (answer, error) {
-	var written atomic.Bool
-	trace := &httptrace.ClientTrace{WroteHeaders: func() { written.Store(true) }}
-	httpRequest, err := c.httpRequest(httptrace.WithClientTrace(ctx, trace), endpoint, nonce, request)
+	var progress sendProgress
+	httpRequest, err := c.httpRequest(progress.watch(ctx), endpoint, nonce, request)
 	if err != nil {
 		return answer{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return answer{}, fmt.Errorf("%s: %w: %w", request.endpoint, ErrUnavailable, err)
 	}
 	start := time.Now()
 	result, err := c.send(httpRequest)
@@ -176,15 +178,33 @@ func (c *Client) attempt(ctx context.Context, endpoint *url.URL, nonce string, r
 			category = ErrInvalidResponse
 		}
 		err = fmt.Errorf("%s: %w: %w", request.endpoint, category, err)
-		if request.once && written.Load() {
+		unsent := progress.unsent()
+		if request.once && !unsent {
 			err = fmt.Errorf("%w: %w", errOutcomeUnknown, err)
 		}
-		return answer{}, &attemptError{err: err, retry: ctx.Err() == nil && !tooLarge && (!request.once || !written.Load())}
+		return answer{}, &attemptError{err: err, retry: ctx.Err() == nil && !tooLarge && (!request.once || unsent)}
 	}
 	c.nonces.Observe(endpoint, result.header)
 	result.sent = start
 	return result, nil
 }
+
+// sendProgress finds out how far a request has come that failed.
+type sendProgress struct {
+	traced  atomic.Bool // the transport tells
+	written atomic.Bool
+}
+
+func (p *sendProgress) watch(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:      func(string) { p.traced.Store(true) },
+		WroteHeaders: func() { p.written.Store(true) },
+	})
+}
+
+// unsent reports that nothing of the request has left. Of a transport that does
+// not tell, nothing is known.
+func (p *sendProgress) unsent() bool { return p.traced.Load() && !p.written.Load() }
 
 // errOutcomeUnknown marks the failure of a request that may have used up the
 // credential in it.

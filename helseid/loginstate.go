@@ -93,23 +93,23 @@ func DecodeLoginState(data []byte) (*LoginState, error) {
 }
 
 // String returns "[redacted]".
-func (s *LoginState) String() string { return redact.Placeholder }
+func (s LoginState) String() string { return redact.Placeholder }
 
 // GoString returns "[redacted]".
-func (s *LoginState) GoString() string { return redact.Placeholder }
+func (s LoginState) GoString() string { return redact.Placeholder }
 
 // Format prints "[redacted]" for every verb.
-func (s *LoginState) Format(state fmt.State, _ rune) {
+func (s LoginState) Format(state fmt.State, _ rune) {
 	_, _ = io.WriteString(state, redact.Placeholder)
 }
 
 // MarshalText fails: use Encode.
-func (s *LoginState) MarshalText() ([]byte, error) {
+func (s LoginState) MarshalText() ([]byte, error) {
 	return nil, errors.New("helseid: a LoginState is stored with Encode")
 }
 
 // LogValue returns "[redacted]".
-func (s *LoginState) LogValue() slog.Value { return slog.StringValue(redact.Placeholder) }
+func (s LoginState) LogValue() slog.Value { return slog.StringValue(redact.Placeholder) }
 
 // check refuses a state that this client cannot finish.
 func (s *LoginState) check(c *Client, now time.Time) error {
