@@ -34,7 +34,10 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 		return nil, fmt.Errorf("UserInfo: %w", err)
 	}
 	body, err := httpx.ReadBody(response)
-	if err != nil {
+	switch {
+	case errors.Is(err, httpx.ErrTooLarge):
+		return nil, fmt.Errorf("UserInfo: %w: %w", ErrInvalidResponse, err)
+	case err != nil:
 		return nil, fmt.Errorf("UserInfo: %w: the answer broke off: %w", ErrUnavailable, err)
 	}
 	result := answer{status: response.StatusCode, header: response.Header, body: body}
