@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
-	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
@@ -141,7 +140,7 @@ func registeredURI(registered []string, target *url.URL) bool {
 }
 
 func isLoopbackRedirect(u *url.URL) bool {
-	return u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1") && httpx.IsPlainLoopback(u)
+	return u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1")
 }
 
 func (s *Server) pushScopes(pushed *authorization, form url.Values) *refusal {
