@@ -183,7 +183,8 @@ type result struct {
 	RejectedScope    string `json:"rejected_scope"`
 }
 
-func (a *asker) send(t testing.TB, attempt *attempt) result {
+// request signs what has to be signed.
+func (a *asker) request(t testing.TB, attempt *attempt) *http.Request {
 	t.Helper()
 	if attempt.rawAssertion == "" {
 		attempt.rawAssertion = sign(t, attempt.assertionKey, attempt.assertionHeader, attempt.assertion)
@@ -198,7 +199,12 @@ func (a *asker) send(t testing.TB, attempt *attempt) result {
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", attempt.contentType)
 	request.Header["Dpop"] = attempt.proofs
-	response, err := a.http.Do(request)
+	return request
+}
+
+func (a *asker) send(t testing.TB, attempt *attempt) result {
+	t.Helper()
+	response, err := a.http.Do(a.request(t, attempt))
 	require.NoError(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
