@@ -24,12 +24,30 @@
 //	request := httptest.NewRequest("GET", "/journal/1", nil)
 //	server.Authorize(request, token)
 //
+// # Logins
+//
+// Server.NewLoginClient registers a client that logs users in, and Server.LogIn
+// plays the browser and the person in front of it:
+//
+//	config, err := server.NewLoginClient("https://app.example.no/callback", "nhn:some-api/read")
+//	// ... the application pushes its request and says where the login starts ...
+//	callback, err := server.LogIn(authorizeURL, helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
+//	// ... the application redeems the code that is in callback ...
+//
+// The people who can log in are synthetic, and built in or added with
+// Server.AddUser. In a real browser the first of them is logged in at once,
+// unless the option LoginPage puts a page in between. The server demands what
+// HelseID demands, says what is wrong in error_description, and has a Rule for
+// each of its demands that Relaxed switches off.
+//
 // Nothing listens until a server is started, and then only on loopback. Its
 // keys are made when it starts: no token of it is worth anything elsewhere.
 //
 // # Faults
 //
 // Server.Inject makes an endpoint answer an error, answer late, cut the
-// connection or send half of its answer; Server.SetClockSkew moves the clock;
-// Server.RotateKey changes the signing key. Server.Requests tells what came in.
+// connection or send half of its answer, before the request has been acted on or
+// after it; Server.SetClockSkew moves the clock; Server.RotateKey changes the
+// signing key; Server.AlterIDTokens and its like bend what is answered.
+// Server.Requests tells what came in.
 package helseidtest

@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"time"
 
+	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/middleware"
@@ -109,4 +112,136 @@ func ExampleServer_Inject() {
 	_, err = client.Token(context.Background(), helseid.TokenRequest{})
 	fmt.Println(err)
 	// Output: <nil>
+}
+
+// A login, made by hand to show what goes over the wire.
+func ExampleServer_LogIn() {
+	server, err := helseidtest.Start()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	config, err := server.NewLoginClient("https://app.example.no/callback", "nhn:some-api/read")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	signer, err := clientassertion.New(clientassertion.Config{ClientID: config.ClientID, Audience: config.Issuer, Key: config.Key})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	assertion, err := signer.Sign(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	response, err := server.HTTPClient().PostForm(server.Issuer()+string(helseidtest.EndpointPAR), url.Values{
+		"client_id": {config.ClientID}, "client_assertion_type": {clientassertion.Type}, "client_assertion": {assertion},
+		"response_type": {"code"}, "redirect_uri": {"https://app.example.no/callback"}, "state": {"the-state"},
+		"scope":          {"openid nhn:some-api/read"},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer response.Body.Close()
+	var pushed struct {
+		RequestURI string `json:"request_uri"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&pushed); err != nil {
+		fmt.Println(err)
+		return
+	}
+	authorizeURL := server.Issuer() + string(helseidtest.EndpointAuthorize) + "?" + url.Values{
+		"client_id": {config.ClientID}, "request_uri": {pushed.RequestURI},
+	}.Encode()
+
+	callback, err := server.LogIn(authorizeURL, helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(callback.Host, callback.Path, callback.Query().Get("state"), callback.Query().Has("code"))
+	_, err = server.LogIn(authorizeURL)
+	fmt.Println(err)
+	// Output:
+	// app.example.no /callback the-state true
+	// helseidtest: the login ended on a page with status 400: request_uri has been used before
+}
+
+// A page on which the user chooses who to be. It is sent to where it came from.
+func ExampleLoginPage() {
+	page := func(w http.ResponseWriter, r *http.Request, login *helseidtest.PendingLogin) {
+		if r.Method == http.MethodPost {
+			if err := login.Complete(w, r, helseidtest.Choice{User: r.PostFormValue("user")}); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+			}
+			return
+		}
+		fmt.Fprintf(w, "<h1>%s</h1><form method=post>", html.EscapeString(login.ClientName()))
+		for _, user := range login.Users() {
+			fmt.Fprintf(w, "<button name=user value=%s>%s</button>", user.PersonalIdentityNumber, html.EscapeString(user.GivenName))
+		}
+		fmt.Fprint(w, "</form>")
+	}
+	server, err := helseidtest.Start(helseidtest.LoginPage(page))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	for _, user := range server.Users() {
+		fmt.Println(user.GivenName, user.FamilyName, "level", user.SecurityLevel)
+	}
+	// Output:
+	// KVART GREVLING level 4
+	// STILLE ELG level 3
+	// RASK TRANE level 4
+}
+
+// A server that demands less than HelseID does. It demands the rest.
+func ExampleRelaxed() {
+	server, err := helseidtest.Start(helseidtest.Relaxed(helseidtest.RuleParameters))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	_, err = server.LogIn(server.Issuer() + string(helseidtest.EndpointAuthorize) + "?client_id=somebody&scope=openid")
+	fmt.Println(err)
+	// Output: helseidtest: the login ended on a page with status 400: unknown client
+}
+
+// A client under test must notice what is wrong with an answer.
+func ExampleServer_AlterTokenResponse() {
+	server, err := helseidtest.Start()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	config, err := server.NewClient("nhn:some-api/read")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client, err := helseid.New(config)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+
+	server.AlterTokenResponse(func(response map[string]any) { response["token_type"] = "Bearer" })
+	_, err = client.Token(context.Background(), helseid.TokenRequest{})
+	fmt.Println(err != nil)
+	server.AlterTokenResponse(helseidtest.LowerCaseTokenType)
+	_, err = client.Token(context.Background(), helseid.TokenRequest{})
+	fmt.Println(err)
+	// Output:
+	// true
+	// <nil>
 }

@@ -66,8 +66,8 @@ func (s *Server) ClearFaults() {
 	s.faults = nil
 }
 
-// DemandNewNonceEachTime makes the token endpoint accept only the nonce that it
-// gave last, and give another with each answer.
+// DemandNewNonceEachTime makes the token endpoint and PAR accept only the nonce
+// that was given last, and give another with each answer to a proof.
 func (s *Server) DemandNewNonceEachTime(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,7 @@
 package helseidtest_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -223,6 +224,70 @@ func TestCodeIsSpent(t *testing.T) {
 	require.Contains(t, a.send(t, a.redeem(t, code)).Description, "used before")
 }
 
+// sendAtOnce sends several requests at the same time.
+func (a *asker) sendAtOnce(t *testing.T, n int, build func() *attempt) []result {
+	requests := make([]*http.Request, n)
+	for i := range requests {
+		requests[i] = a.request(t, build())
+	}
+	answers := make([]result, n)
+	var group sync.WaitGroup
+	for i, request := range requests {
+		group.Go(func() {
+			response, err := a.http.Do(request)
+			if err == nil {
+				_ = json.NewDecoder(response.Body).Decode(&answers[i])
+				_ = response.Body.Close()
+			}
+		})
+	}
+	group.Wait()
+	return answers
+}
+
+// Of several who redeem one code, one gets tokens, which are revoked.
+func TestCodeRace(t *testing.T) {
+	t.Parallel()
+	a := newLoginAsker(t)
+	code := a.login(t, a.push(t)).Get("code")
+	won := ""
+	for _, answer := range a.sendAtOnce(t, 8, func() *attempt { return a.redeem(t, code) }) {
+		if answer.Error == "" {
+			require.Empty(t, won)
+			won = answer.RefreshToken
+		} else {
+			require.Equal(t, "invalid_grant", answer.Error)
+		}
+	}
+	require.NotEmpty(t, won)
+	require.Contains(t, a.send(t, a.refresh(t, won)).Description, "revoked")
+}
+
+// Logins of several browsers do not disturb each other.
+func TestConcurrentLogins(t *testing.T) {
+	t.Parallel()
+	a := newLoginAsker(t)
+	users := a.server.Users()
+	urls := make([]string, 12)
+	for i := range urls {
+		urls[i] = a.authorizeURL(a.send(t, a.push(t)).RequestURI)
+	}
+	codes := make([]string, len(urls))
+	var group sync.WaitGroup
+	for i, target := range urls {
+		group.Go(func() {
+			if callback, err := a.server.LogIn(target, helseidtest.AsUser(users[i%3].PersonalIdentityNumber)); err == nil {
+				codes[i] = callback.Query().Get("code")
+			}
+		})
+	}
+	group.Wait()
+	for i, code := range codes {
+		claims := claimsOf(t, a.send(t, a.redeem(t, code)).IDToken)
+		require.Equal(t, users[i%3].PersonalIdentityNumber, claims["helseid://claims/identity/pid"])
+	}
+}
+
 // Every refusal of a refresh token. None but reuse spends it.
 func TestRefreshRefusals(t *testing.T) {
 	t.Parallel()
@@ -335,17 +400,7 @@ func TestRefreshTokens(t *testing.T) {
 		t.Parallel()
 		a := newLoginAsker(t)
 		token := a.tokens(t, a.push(t)).RefreshToken
-		requests := make([]*attempt, 8)
-		for i := range requests {
-			requests[i] = a.refresh(t, token)
-			requests[i].rawAssertion = sign(t, a.key, requests[i].assertionHeader, requests[i].assertion)
-		}
-		answers := make([]result, len(requests))
-		var group sync.WaitGroup
-		for i, r := range requests {
-			group.Go(func() { answers[i] = a.send(t, r) })
-		}
-		group.Wait()
+		answers := a.sendAtOnce(t, 8, func() *attempt { return a.refresh(t, token) })
 		won := ""
 		for _, answer := range answers {
 			if answer.Error == "" {
