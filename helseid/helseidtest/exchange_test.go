@@ -64,6 +64,16 @@ func TestExchange(t *testing.T) {
 	}
 	require.Equal(t, act, after["act"])
 
+	// The actor may name its own sub-unit.
+	a.addClient(t, helseidtest.Client{
+		GrantTypes: []string{exchangeGrant}, APIs: []string{"nhn:test-api"}, Scopes: []string{"nhn:next-api/read"}, ChildOrganizations: []string{"999977775"},
+	})
+	r = a.exchange(t, subject.AccessToken)
+	r.assertion["assertion_details"] = organization("urn:oid:2.16.578.1.12.4.1.4.101", "999977775")
+	child := claimsOf(t, a.send(t, r).AccessToken)
+	require.Equal(t, "999977775", child["act"].(map[string]any)["helseid://claims/client/claims/orgnr_child"])
+	require.NotContains(t, child, "helseid://claims/client/claims/orgnr_child")
+
 	// The next API exchanges it once more: the newest actor is outermost.
 	first := loginClient()
 	first.ID, first.Actors, first.Scopes = "another-client", []string{"third-client"}, []string{"nhn:next-api/read"}

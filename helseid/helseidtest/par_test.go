@@ -2,6 +2,7 @@ package helseidtest_test
 
 import (
 	"crypto/ecdsa"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -160,10 +161,11 @@ func TestPARRefusals(t *testing.T) {
 		"on_behalf_of without idp": {form("on_behalf_of", "994598759"), request, "idp:idporten-oidc", helseidtest.RuleOnBehalfOf},
 		"on_behalf_of of eight":    {form("acr_values", "idp:idporten-oidc", "on_behalf_of", "99459875"), request, "nine digits", helseidtest.RuleOnBehalfOf},
 
-		"request object":             {signed(func(*requestObject) {}), "", "", ""},
-		"request object array":       {objectClaim("authorization_details", []any{goodAttest()}), "", "", ""},
-		"request object no JWS":      {form("request", "x"), object1, "compact", ""},
-		"request object unknown key": {signed(func(o *requestObject) { o.key = newKey(t) }), object1, "registered key", ""},
+		"request object":               {signed(func(*requestObject) {}), "", "", ""},
+		"request object array":         {objectClaim("authorization_details", []any{goodAttest()}), "", "", ""},
+		"request object no JWS":        {form("request", "x"), object1, "compact", ""},
+		"request object unknown key":   {signed(func(o *requestObject) { o.key = newKey(t) }), object1, "registered key", ""},
+		"request object twice a claim": {objectClaim("x", json.RawMessage(`{"a":1,"a":2}`)), object1, "strict JSON", ""},
 		"request object typ": {signed(func(o *requestObject) { o.header["typ"] = "oauth-authz-req+jwt" }),
 			object1, "typ", helseidtest.RuleRequestObject},
 		"request object iss":        {objectClaim("iss", "somebody"), object1, "iss", helseidtest.RuleRequestObject},
@@ -190,16 +192,16 @@ func TestPARRefusals(t *testing.T) {
 		"dpop_jkt of another": {proof(func(t *testing.T, _ *asker, r *attempt) { r.form.Set("dpop_jkt", thumbprint(t, newKey(t))) }),
 			request, "dpop_jkt", helseidtest.RuleBinding},
 	}
-	run := func(t *testing.T, change change, options ...helseidtest.Option) result {
+	run := func(t *testing.T, change change, options ...helseidtest.Option) (*asker, result) {
 		a := newLoginAsker(t, options...)
 		r := a.push(t)
 		change(t, a, r)
-		return a.send(t, r)
+		return a, a.send(t, r)
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			answer := run(t, test.change)
+			_, answer := run(t, test.change)
 			require.Equal(t, test.code, answer.Error, answer.Description)
 			require.Contains(t, answer.Description, test.says)
 			if test.code == "" {
@@ -211,8 +213,10 @@ func TestPARRefusals(t *testing.T) {
 			require.Equal(t, http.StatusBadRequest, answer.status)
 			require.Empty(t, answer.RequestURI)
 			if test.rule != "" {
-				relaxed := run(t, test.change, helseidtest.Relaxed(test.rule))
+				a, relaxed := run(t, test.change, helseidtest.Relaxed(test.rule))
 				require.Equal(t, http.StatusCreated, relaxed.status, relaxed.Description)
+				_, err := a.server.LogIn(a.authorizeURL(relaxed.RequestURI))
+				require.NoError(t, err)
 			}
 		})
 	}
