@@ -277,3 +277,29 @@ func TestAssertionGolden(t *testing.T) {
 		}
 	})
 }
+
+// The request object of a login: the details under their older name, which is
+// right there, and the client id in place of the subject.
+func TestRequestObjectGolden(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sleepUntil(t, "2026-01-02T03:04:05Z")
+		key := newKey(t, "ES256")
+		signer := newSigner(t, key)
+		object, err := signer.SignRequestObject(t.Context(), detail(t, organisation))
+		require.NoError(t, err)
+		got := decode(t, object, key)
+		text := got.headerJSON + "\n" + strings.ReplaceAll(got.claimsJSON, got.claims["jti"].(string), "JTI") + "\n"
+		want, err := os.ReadFile("testdata/request-object.golden")
+		require.NoError(t, err)
+		require.Equal(t, string(want), text)
+
+		again, err := signer.SignRequestObject(t.Context(), detail(t, organisation))
+		require.NoError(t, err)
+		require.NotEqual(t, got.claims["jti"], decode(t, again, key).claims["jti"])
+		_, err = signer.SignRequestObject(t.Context())
+		require.Error(t, err, "without details there is nothing to sign")
+		_, err = signer.SignRequestObject(t.Context(), clientassertion.Detail{})
+		require.Error(t, err)
+	})
+}

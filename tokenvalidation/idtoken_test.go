@@ -142,3 +142,91 @@ func TestIDTokenConfig(t *testing.T) {
 	require.ErrorContains(t, err, "Issuer")
 	require.ErrorContains(t, err, "ClientID")
 }
+
+// T167: a refreshed ID token is compared with the one before, in what both have.
+func TestT167RefreshedIDToken(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: server.Issuer(), ClientID: loginClient})
+	require.NoError(t, err)
+	t.Cleanup(validator.Close)
+	claim := helseidtest.Claim
+	now := time.Now().Unix()
+	first, err := validator.Validate(t.Context(), idToken(server, claim("iat", now-60), claim("auth_time", now-100)), tokenvalidation.IDTokenExpectation{})
+	require.NoError(t, err)
+	require.Equal(t, "the-nonce", first.Nonce)
+	for name, test := range map[string]struct {
+		options []helseidtest.TokenOption
+		reason  tokenvalidation.Reason
+	}{
+		"the same":           {nil, ""},
+		"without nonce":      {[]helseidtest.TokenOption{claim("nonce", nil)}, ""},
+		"without auth_time":  {[]helseidtest.TokenOption{claim("auth_time", nil)}, ""},
+		"without level":      {[]helseidtest.TokenOption{claim("helseid://claims/identity/security_level", nil)}, ""},
+		"without sid":        {[]helseidtest.TokenOption{claim("sid", nil)}, ""},
+		"same iat":           {[]helseidtest.TokenOption{claim("iat", now-60)}, ""},
+		"older iat":          {[]helseidtest.TokenOption{claim("iat", now-61)}, tokenvalidation.ReasonTime},
+		"another person":     {[]helseidtest.TokenOption{claim("sub", "x")}, tokenvalidation.ReasonOtherLogin},
+		"another pid":        {[]helseidtest.TokenOption{claim("helseid://claims/identity/pid", helseidtest.ClinicianAtLevel3)}, tokenvalidation.ReasonOtherLogin},
+		"another auth_time":  {[]helseidtest.TokenOption{claim("auth_time", now-99)}, tokenvalidation.ReasonOtherLogin},
+		"another nonce":      {[]helseidtest.TokenOption{claim("nonce", "x")}, tokenvalidation.ReasonOtherLogin},
+		"another sid":        {[]helseidtest.TokenOption{claim("sid", "x")}, tokenvalidation.ReasonOtherLogin},
+		"another level":      {[]helseidtest.TokenOption{claim("helseid://claims/identity/security_level", "3")}, tokenvalidation.ReasonOtherLogin},
+		"another client":     {[]helseidtest.TokenOption{claim("aud", "x")}, tokenvalidation.ReasonAudience},
+		"another authorized": {[]helseidtest.TokenOption{claim("azp", "x")}, tokenvalidation.ReasonAuthorizedParty},
+		"another issuer":     {[]helseidtest.TokenOption{claim("iss", "https://x.example")}, tokenvalidation.ReasonIssuer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			options := append([]helseidtest.TokenOption{claim("auth_time", now-100)}, test.options...)
+			_, err := validator.Validate(t.Context(), idToken(server, options...), tokenvalidation.IDTokenExpectation{Previous: first})
+			if test.reason == "" {
+				require.NoError(t, err)
+				return
+			}
+			requireReason(t, err, test.reason)
+		})
+	}
+}
+
+// The level that was asked for, T166's acr.
+func TestT166SecurityLevel(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: server.Issuer(), ClientID: loginClient})
+	require.NoError(t, err)
+	t.Cleanup(validator.Close)
+	const name = "helseid://claims/identity/security_level"
+	for value, levels := range map[any]tokenvalidation.SecurityLevel{"4": 4, "3": 3, "2": 2, nil: 0, "": 0, 4: 0, "5": 0, "high": 0} {
+		for _, least := range []tokenvalidation.SecurityLevel{0, 2, 3, 4} {
+			_, err := validator.Validate(t.Context(), idToken(server, helseidtest.Claim(name, value)), tokenvalidation.IDTokenExpectation{SecurityLevel: least})
+			if levels >= least {
+				require.NoError(t, err)
+				continue
+			}
+			requireReason(t, err, tokenvalidation.ReasonSecurityLevel)
+		}
+	}
+}
+
+// Restore reads what was validated before, whatever the time, and decides
+// nothing.
+func TestRestoreIDToken(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: server.Issuer(), ClientID: loginClient})
+	require.NoError(t, err)
+	t.Cleanup(validator.Close)
+	token := idToken(server)
+	validated, err := validator.Validate(t.Context(), token, tokenvalidation.IDTokenExpectation{})
+	require.NoError(t, err)
+	restored, err := validator.Restore(token)
+	require.NoError(t, err)
+	require.Equal(t, validated, restored)
+	_, err = validator.Restore(idToken(server, helseidtest.Expired()))
+	require.NoError(t, err)
+	for _, broken := range []string{"", "a.b.c", "x", token[:40]} {
+		_, err = validator.Restore(broken)
+		requireReason(t, err, tokenvalidation.ReasonMalformed)
+	}
+}

@@ -33,8 +33,8 @@ func (v *IDTokenValidator) ValidateLogout(ctx context.Context, token string) (*L
 		id, hasID          = object.Get("jti").Text()
 		subject, hasSub    = object.Get("sub").Text()
 		session, hasSID    = object.Get("sid").Text()
-		malformedSubject   = !hasSub && object.Has("sub")
-		malformedSessionID = !hasSID && object.Has("sid")
+		malformedSubject   = !hasSub && !object.Get("sub").Absent()
+		malformedSessionID = !hasSID && !object.Get("sid").Absent()
 	)
 	switch {
 	case !hasEvents, !isLogout, !hasID, id == "", object.Get("iat").Absent(), object.Has("nonce"),
