@@ -1,0 +1,223 @@
+package helseid_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// A HelseID and a client of it that logs users in.
+func exampleLogin() (server *helseidtest.Server, client *helseid.Client, err error) {
+	server, err = helseidtest.Start()
+	if err != nil {
+		return nil, nil, err
+	}
+	config, err := server.NewLoginClient("https://ehr.example.no/callback", "nhn:kjernejournal/api", "nhn:sfm/api")
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err = helseid.New(config)
+	return server, client, err
+}
+
+// A clinician logs in and opens two APIs, each with a token of its own and
+// without a second login.
+func ExampleClient_StartLogin() {
+	server, client, err := exampleLogin()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	defer client.Close()
+	api := exampleAPI()
+	defer api.Close()
+	ctx := context.Background()
+
+	// In the handler of your login route: send the browser to login.URL, and keep
+	// login.State where only this browser leads to.
+	login, err := client.StartLogin(ctx, helseid.LoginRequest{
+		Scopes: []string{
+			helseid.ScopeOfflineAccess, helseid.ScopeProfile, helseid.ScopeHPRNumber, "nhn:kjernejournal/api", "nhn:sfm/api",
+		},
+		Resources:     []string{"nhn:kjernejournal", "nhn:sfm"},
+		SecurityLevel: tokenvalidation.SecurityLevel4,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	callback, err := server.LogIn(login.URL) // what the browser and the clinician do
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	// In the handler of the redirect URI, with r.URL.Query().
+	session, err := client.FinishLogin(ctx, login.State, callback.Query())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(session.User().Name, session.User().HPRNumber, "at level", session.User().SecurityLevel)
+
+	// In later requests: find the session by the id in the cookie.
+	session, err = client.Session(ctx, session.ID().Reveal())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, resource := range session.Resources() {
+		response, err := session.HTTPClient(helseid.TokenRequest{Resource: resource}).Get(api.URL + "/" + resource)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		_ = response.Body.Close()
+		fmt.Println(resource, response.StatusCode)
+	}
+	// Output:
+	// KVART GREVLING 565505933 at level 4
+	// nhn:kjernejournal 200
+	// nhn:sfm 200
+}
+
+// An application with users of its own makes sure that the person who logged in
+// at HelseID is the one who is logged in here.
+func ExampleLoginCheck() {
+	server, client, err := exampleLogin()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	defer client.Close()
+	ctx := context.Background()
+	login, err := client.StartLogin(ctx, helseid.LoginRequest{Scopes: []string{helseid.ScopeHPRNumber}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	callback, err := server.LogIn(login.URL, helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	samePerson := func(_ context.Context, user tokenvalidation.User) error {
+		if user.HPRNumber != "565505933" { // that of the user who is logged in here
+			return errors.New("the HPR number is another user's")
+		}
+		return nil
+	}
+	_, err = client.FinishLogin(ctx, login.State, callback.Query(), samePerson)
+	fmt.Println(errors.Is(err, helseid.ErrLogin), err)
+	// Output: true the login failed: the user is not accepted: the HPR number is another user's
+}
+
+// What a caller does about a login that has ended: start another.
+func ExampleSession_HTTPClient() {
+	server, client, err := exampleLogin()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	defer client.Close()
+	ctx := context.Background()
+	login, err := client.StartLogin(ctx, helseid.LoginRequest{Scopes: []string{helseid.ScopeOfflineAccess, "nhn:sfm/api"}, Resources: []string{"nhn:sfm"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	callback, err := server.LogIn(login.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	session, err := client.FinishLogin(ctx, login.State, callback.Query())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// The user logs out, here and at HelseID: send the browser there.
+	there, err := session.Logout(ctx, helseid.LogoutRequest{})
+	fmt.Println(there != "", err)
+
+	_, err = session.HTTPClient(helseid.TokenRequest{Resource: "nhn:sfm"}).Get("https://api.example.no/")
+	fmt.Println(errors.Is(err, helseid.ErrLoginRequired))
+	// Output:
+	// true <nil>
+	// true
+}
+
+// An API calls another one on behalf of its caller. The token is that of the
+// request being served: middleware.Token(r.Context()).
+func ExampleWithSubjectToken() {
+	const thisAPI, otherAPI = "nhn:kjernejournal", "nhn:sfm/api"
+	server, err := helseidtest.Start()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	file, err := server.ConfigFileFor(helseidtest.Client{
+		Scopes: []string{otherAPI}, APIs: []string{thisAPI}, Actors: []string{"the-api"}, ID: "the-api",
+		GrantTypes: []string{"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	config, err := helseid.ParseConfig(file)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client, err := helseid.New(config)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	api := exampleAPI()
+	defer api.Close()
+	callersToken := helseid.NewSecret(server.Token(
+		helseidtest.Clinician(), helseidtest.Audience(thisAPI), helseidtest.ClientID("the-api")))
+
+	downstream := client.HTTPClient(helseid.TokenRequest{Scopes: []string{otherAPI}})
+	ctx := helseid.WithSubjectToken(context.Background(), callersToken)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, api.URL+"/prescriptions", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	response, err := downstream.Do(request)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = response.Body.Close()
+	fmt.Println(response.StatusCode)
+	// Output: 200
+}
+
+// HelseID tells that a user has logged out there.
+func ExampleClient_BackChannelLogout() {
+	server, client, err := exampleLogin()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	defer client.Close()
+	mux := http.NewServeMux()
+	mux.Handle("POST /backchannel-logout", client.BackChannelLogout())
+	mux.Handle("GET /frontchannel-logout", client.FrontChannelLogout())
+	// Output:
+}
