@@ -33,6 +33,39 @@
 //		fmt.Println(resp.Status)
 //	}
 //
+// # Logging clinicians in
+//
+// A web backend sends the browser to HelseID and takes it back. Between the two
+// it keeps the login's state where only that browser leads to, and afterwards the
+// session's id in a cookie (package weblogin does all of that):
+//
+//	func login(w http.ResponseWriter, r *http.Request) {
+//		login, err := client.StartLogin(r.Context(), helseid.LoginRequest{
+//			Scopes:        []string{helseid.ScopeOfflineAccess, helseid.ScopeHPRNumber, "nhn:some-api/read"},
+//			Resources:     []string{"nhn:some-api"},
+//			SecurityLevel: tokenvalidation.SecurityLevel4,
+//		})
+//		// keep login.State, then:
+//		http.Redirect(w, r, login.URL, http.StatusSeeOther)
+//	}
+//
+//	func callback(w http.ResponseWriter, r *http.Request) {
+//		// find the state of this browser and delete it, then:
+//		session, err := client.FinishLogin(r.Context(), state, r.URL.Query())
+//		// session.User() is who it is; put session.ID().Reveal() into a cookie
+//	}
+//
+//	func journal(w http.ResponseWriter, r *http.Request) {
+//		session, err := client.Session(r.Context(), idFromTheCookie)
+//		ctx := helseid.ForOrganization(r.Context(), parent, child) // where the clinician works now
+//		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+//		response, err := session.HTTPClient(helseid.TokenRequest{Resource: "nhn:some-api"}).Do(request)
+//	}
+//
+// One login serves all the APIs and organisations: each gets a token of its own,
+// with the refresh token, which HelseID replaces at each use. When it cannot be
+// renewed any more the error is an ErrLoginRequired.
+//
 // # What it does for you
 //
 // Each request to an API gets a token from memory and a proof of its own. The

@@ -1,6 +1,6 @@
 // Command quickstart shows the SDK in one process, without configuration and
 // without a network: a HelseID, an API behind it, a system that calls the API, a
-// clinician who does, and three attacks that are refused.
+// clinician who logs in and does, and three attacks that are refused.
 //
 //	go run ./examples/quickstart
 package main
@@ -17,6 +17,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/middleware"
+	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 const (
@@ -49,6 +50,9 @@ func run(ctx context.Context, tell *narrator) error {
 	tell.step("api", "An API runs at %s. /status is for systems and users, /journal for clinicians at security level 4.", api.URL)
 
 	if err := systemCalls(ctx, tell, server, api.URL); err != nil {
+		return err
+	}
+	if err := clinicianLogsIn(ctx, tell, server, api.URL); err != nil {
 		return err
 	}
 	if err := clinicianCalls(ctx, tell, server, api.URL); err != nil {
@@ -118,6 +122,51 @@ func systemCalls(ctx context.Context, tell *narrator, server *helseidtest.Server
 	return nil
 }
 
+// clinicianLogsIn is what the backend of a health record does: a login, calls of
+// an API, a logout.
+func clinicianLogsIn(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
+	config, err := server.NewLoginClient("https://ehr.example.no/callback", scope)
+	if err != nil {
+		return err
+	}
+	client, err := helseid.New(config)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	login, err := client.StartLogin(ctx, helseid.LoginRequest{
+		Scopes:        []string{helseid.ScopeOfflineAccess, helseid.ScopeProfile, helseid.ScopeHPRNumber, helseid.ScopePersonalIdentityNumber, scope},
+		Resources:     []string{audience},
+		SecurityLevel: tokenvalidation.SecurityLevel4,
+	})
+	if err != nil {
+		return err
+	}
+	tell.step("login", "A login is pushed to HelseID, and the browser is sent there with a reference to it.")
+	callback, err := server.LogIn(login.URL) // the browser and the clinician
+	if err != nil {
+		return err
+	}
+	session, err := client.FinishLogin(ctx, login.State, callback.Query())
+	if err != nil {
+		return err
+	}
+	user := session.User()
+	tell.step("session", "%s has logged in at level %d, with HPR number %s. The national identity number prints as %v.",
+		user.Name, user.SecurityLevel, user.HPRNumber, user.PersonalIdentityNumber)
+
+	response, err := session.HTTPClient(helseid.TokenRequest{Resource: audience}).Get(api + "/journal")
+	if err := tell.answer("clinician", "The clinician opens /journal", response, err, http.StatusOK); err != nil {
+		return err
+	}
+	if _, err := session.Logout(ctx, helseid.LogoutRequest{}); err != nil {
+		return err
+	}
+	_, err = session.Token(ctx, helseid.TokenRequest{Resource: audience})
+	tell.step("logout", "The clinician logs out. After that: %v.", err)
+	return nil
+}
+
 // clinicianCalls uses tokens made to order, as tests of an API do.
 func clinicianCalls(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
 	clinician := []helseidtest.TokenOption{
@@ -129,7 +178,7 @@ func clinicianCalls(ctx context.Context, tell *narrator, server *helseidtest.Ser
 	}
 	server.Authorize(request, server.Token(clinician...))
 	response, err := http.DefaultTransport.RoundTrip(request)
-	if err := tell.answer("clinician", "A clinician at level 4 opens /journal", response, err, http.StatusOK); err != nil {
+	if err := tell.answer("clinician", "With a token made for a test: a clinician at level 4 opens /journal", response, err, http.StatusOK); err != nil {
 		return err
 	}
 
