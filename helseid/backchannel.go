@@ -211,10 +211,11 @@ func (p *sendProgress) unsent() bool { return p.traced.Load() && !p.written.Load
 var errOutcomeUnknown = errors.New("it is not known whether HelseID has processed the request")
 
 // unprocessed reports that an answer with this status means that the credential
-// in the request has not been used up: a refusal, or "not now". Other failures of
-// a server, or of a proxy before it, can come after the credential was spent.
+// in the request has not been used up: a redirect, a refusal, or "not now" (503,
+// which a server or a proxy before it says of requests that it does not take).
+// Other failures can come after the credential was spent.
 func unprocessed(status int) bool {
-	return status < http.StatusInternalServerError || status == http.StatusServiceUnavailable
+	return status >= http.StatusMultipleChoices && status < http.StatusInternalServerError || status == http.StatusServiceUnavailable
 }
 
 func (c *Client) httpRequest(ctx context.Context, endpoint *url.URL, nonce string, request backChannelRequest) (*http.Request, error) {

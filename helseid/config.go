@@ -51,9 +51,10 @@ type Config struct {
 	Variants clientassertion.Variants
 
 	// MaxTokens is how many tokens are kept in memory, each for one combination
-	// of scopes, resource, organisation and details. The least recently used are
-	// forgotten first, approximately. Zero means 20 000; a token with its
-	// surroundings takes about 2 KiB.
+	// of session, scopes, resource, organisation and details. The least recently
+	// used are forgotten first, approximately; a session without a refresh token
+	// ends with its token then. Zero means 20 000; a token with its surroundings
+	// takes about 2 KiB.
 	MaxTokens int
 
 	// TokenCache, if set, shares tokens between processes. DPoPKey is required
@@ -99,7 +100,8 @@ type Config struct {
 	OnEvent func(Event)
 
 	// Registered is what the configuration file says of the client beyond the
-	// fields above. It is information: none of it is sent.
+	// fields above. A login uses its redirect URIs where it is told no others; the
+	// rest is information, and never sent.
 	Registered Registration
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/helseid-go/sdk/internal/redact"
@@ -24,7 +25,11 @@ const maxCode = 4096
 //
 // The answer must be to the login of this state, and from this issuer. Nothing
 // is sent before that is sure, and the ID token must be of this login and of the
-// level and age that were asked for. Then the checks are made, if any.
+// level and age that were asked for. Then the checks are made, if any. HelseID may
+// have granted fewer scopes than were asked for: see Session.Scopes.
+//
+// It goes on to its end when the context is cancelled after the code has been
+// sent. A state is finished once; a second FinishLogin with it sends nothing.
 //
 // Every error but ErrClosed wraps ErrLogin: the way on is a new login. It is an
 // *AuthorizationError if HelseID says that there is none, such as when the user
@@ -35,33 +40,75 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 	if err := state.check(c, now); err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(checks, func(check LoginCheck) bool { return check == nil }) {
+		return nil, fmt.Errorf("%w: %w: a LoginCheck is nil", ErrLogin, ErrConfig)
+	}
 	code, err := c.checkCallback(state, answer)
 	if err != nil {
 		return nil, err
 	}
-	ctx, done, err := c.foreground(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
+	}
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	defer c.running.Done()
+	// From here on a caller that goes away would leave a spent code behind.
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTimeout)
+	defer cancel()
+	if err := c.claimLogin(detached, state); err != nil {
+		return nil, err
+	}
+	tokens, err := c.redeem(detached, state, code)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	tokens, err := c.redeem(ctx, state, code)
+	session, err := c.admit(detached, ctx, state, tokens, checks)
 	if err != nil {
-		return nil, err
-	}
-	identity, err := c.idTokens.Validate(ctx, tokens.idToken, state.expectation(now, tokens.token.Access.Reveal()))
-	if err != nil {
-		return nil, fmt.Errorf("%w: the ID token: %w", ErrLogin, err)
-	}
-	for _, check := range checks {
-		if err := check(ctx, identity.User); err != nil {
-			return nil, fmt.Errorf("%w: the user is not accepted: %w", ErrLogin, err)
-		}
-	}
-	session, err := c.newSession(ctx, state, tokens, identity)
-	if err != nil {
+		c.revokeQuietly(detached, tokens.refreshToken)
 		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
 	return session, nil
+}
+
+// loginTimeout bounds what is done for one FinishLogin, and so how long Close
+// waits for it.
+const loginTimeout = tokenRequestTimeout
+
+// claimLogin makes a login's state good for one FinishLogin, in all processes: a
+// page that is loaded twice would send the code twice, and HelseID would revoke
+// what the first got.
+func (c *Client) claimLogin(ctx context.Context, state *LoginState) error {
+	claimed, err := c.store.Save(ctx, c.storeKey("login", state.wire.State), StoredSession{Data: []byte(`{"version":1}`), Expiry: state.Expiry()})
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrLogin, storeError(err))
+	case !claimed:
+		return fmt.Errorf("%w: it has been finished before: start a new login", ErrLogin)
+	}
+	return nil
+}
+
+// admit makes a session of tokens if the ID token and the checks permit. The
+// checks run in the caller's context.
+func (c *Client) admit(ctx, caller context.Context, state *LoginState, tokens *userTokens, checks []LoginCheck) (*Session, error) {
+	if tokens.tokenErr != nil {
+		return nil, tokens.tokenErr
+	}
+	if tokens.idToken == "" {
+		return nil, fmt.Errorf("%w: the token answer has no id_token", ErrInvalidResponse)
+	}
+	identity, err := c.idTokens.Validate(ctx, tokens.idToken, state.expectation(tokens.token.Access.Reveal()))
+	if err != nil {
+		return nil, fmt.Errorf("the ID token: %w", err)
+	}
+	for _, check := range checks {
+		if err := check(caller, identity.User); err != nil {
+			return nil, fmt.Errorf("the user is not accepted: %w", err)
+		}
+	}
+	return c.newSession(ctx, state, tokens, identity)
 }
 
 // checkCallback returns the code of an answer that is to this login.
@@ -108,16 +155,12 @@ func (c *Client) redeem(ctx context.Context, state *LoginState, code string) (*u
 	if len(state.wire.Resources) > 0 {
 		parameters.Set("resource", state.wire.Resources[0])
 	}
-	ctx, cancel := context.WithTimeout(ctx, tokenRequestTimeout)
-	defer cancel()
 	start := time.Now()
-	tokens, err := c.askUserTokens(ctx, tokenGrant{parameters: parameters, scopes: state.wire.Scopes, tokenType: tokenTypeDPoP, once: true})
-	if err == nil && tokens.tokenErr != nil {
-		err = tokens.tokenErr
-	}
-	if err == nil && tokens.idToken == "" {
-		err = fmt.Errorf("%w: the token answer has no id_token", ErrInvalidResponse)
-	}
+	var tokens *userTokens
+	err := c.inTurn(ctx, func() (err error) {
+		tokens, err = c.askUserTokens(ctx, tokenGrant{parameters: parameters, scopes: state.wire.Scopes, tokenType: tokenTypeDPoP, once: true})
+		return err
+	})
 	c.emit(Event{Kind: EventTokenRequest, Duration: time.Since(start), Err: err})
 	if err != nil {
 		return nil, fmt.Errorf("%w: redeem the code: %w", ErrLogin, err)

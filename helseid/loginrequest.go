@@ -230,9 +230,7 @@ func (r *LoginRequest) mistakes() []error {
 			fail("field Resources: %q is not the short name of an API", resource)
 		}
 	}
-	switch r.SecurityLevel {
-	case 0, tokenvalidation.SecurityLevel2, tokenvalidation.SecurityLevel3, tokenvalidation.SecurityLevel4:
-	default:
+	if !validLevel(r.SecurityLevel) {
 		fail("field SecurityLevel is %d: the levels are 2, 3 and 4", r.SecurityLevel)
 	}
 	if r.EID != "" && r.IdentityProvider != "" && r.IdentityProvider != idPorten {
@@ -262,7 +260,20 @@ func (u *TestUser) mistake() error {
 	if len(number) != identityDigits || strings.Trim(number, "0123456789") != "" {
 		return errors.New("field TestUser: the PersonalIdentityNumber must have eleven digits")
 	}
+	if !validLevel(u.SecurityLevel) {
+		return errors.New("field TestUser: the SecurityLevel must be 2, 3 or 4")
+	}
 	return nil
+}
+
+// Format prints the level alone, for every verb.
+func (u TestUser) Format(state fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(state, "test user at level %d", u.SecurityLevel)
+}
+
+// validLevel accepts the levels there are, and none.
+func validLevel(level tokenvalidation.SecurityLevel) bool {
+	return level == 0 || level >= tokenvalidation.SecurityLevel2 && level <= tokenvalidation.SecurityLevel4
 }
 
 // parameters are those of the pushed authorization request that stay the same

@@ -16,9 +16,11 @@ import (
 const LoginLifetime = 15 * time.Minute
 
 // LoginState is what must be kept between StartLogin and FinishLogin. Keep it
-// where only the browser that the login was started in leads to, such as a
-// server-side session or an encrypted cookie: it binds the answer to that
-// browser. It is for one login; delete it before FinishLogin is called.
+// where only the browser that the login was started in leads to: beside an id in
+// a cookie of that browser, or in a cookie that is encrypted and authenticated.
+// If the state parameter alone led to it, an attacker could make a victim's
+// browser finish the attacker's login. It is for one login, and FinishLogin takes
+// it once.
 //
 // It holds secrets, so it prints "[redacted]" in every form and does not marshal
 // itself; Encode does.
@@ -58,8 +60,8 @@ var ErrLogin = errors.New("the login failed")
 var errNoLoginState = fmt.Errorf("%w: there is no login state: start a new login", ErrLogin)
 
 // ID is the login's state parameter, which HelseID sends back with the browser
-// (RFC 6749 section 4.1.1). It is fit for a key under which the LoginState is
-// kept, beside something that binds it to the browser.
+// (RFC 6749 section 4.1.1). It tells the logins of one browser apart, such as
+// those of two tabs. It is no proof of which browser that is.
 func (s *LoginState) ID() string {
 	if s == nil || s.wire == nil {
 		return ""
@@ -83,7 +85,8 @@ func (s *LoginState) Encode() ([]byte, error) {
 	return json.Marshal(s.wire)
 }
 
-// DecodeLoginState reads what Encode has written. The error wraps ErrLogin.
+// DecodeLoginState reads what Encode has written. The data must not have been in
+// the hands of anybody who could change it. The error wraps ErrLogin.
 func DecodeLoginState(data []byte) (*LoginState, error) {
 	var wire loginStateWire
 	if err := json.Unmarshal(data, &wire); err != nil || wire.Version != loginStateVersion {
@@ -114,7 +117,7 @@ func (s LoginState) LogValue() slog.Value { return slog.StringValue(redact.Place
 // check refuses a state that this client cannot finish.
 func (s *LoginState) check(c *Client, now time.Time) error {
 	switch {
-	case s == nil || s.wire == nil || s.wire.State == "":
+	case s == nil || s.wire == nil || s.wire.State == "" || s.wire.Nonce == "" || s.wire.Verifier == "":
 		return errNoLoginState
 	case s.wire.Issuer != c.config.Issuer || s.wire.ClientID != c.config.ClientID:
 		return fmt.Errorf("%w: it was started by another client: start a new login", ErrLogin)
@@ -127,7 +130,7 @@ func (s *LoginState) check(c *Client, now time.Time) error {
 }
 
 // expectation is what the login's ID token must say.
-func (s *LoginState) expectation(now time.Time, accessToken string) tokenvalidation.IDTokenExpectation {
+func (s *LoginState) expectation(accessToken string) tokenvalidation.IDTokenExpectation {
 	expected := tokenvalidation.IDTokenExpectation{
 		Nonce:         s.wire.Nonce,
 		AccessToken:   accessToken,
@@ -135,7 +138,7 @@ func (s *LoginState) expectation(now time.Time, accessToken string) tokenvalidat
 		SecurityLevel: tokenvalidation.SecurityLevel(s.wire.SecurityLevel),
 	}
 	if s.wire.NewLogin {
-		expected.MaxAge = max(time.Second, now.Sub(time.Unix(s.wire.Started, 0)))
+		expected.LoggedInSince = time.Unix(s.wire.Started, 0)
 	}
 	return expected
 }

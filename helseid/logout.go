@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"time"
 
@@ -22,19 +23,34 @@ type LogoutRequest struct {
 	State string
 }
 
-// Logout ends the session: it is deleted, its tokens are forgotten and its
+// Logout ends the session: its tokens are forgotten, it is deleted, and its
 // refresh token is revoked at HelseID (RFC 7009). It returns the URL to send the
 // browser to, where the session at HelseID ends too (OpenID Connect RP-Initiated
-// Logout 1.0). The URL holds the ID token: do not log it.
+// Logout 1.0); without it the user stays logged in there. The URL holds the ID
+// token: keep it out of logs.
 //
-// The session has ended in this process even if there is an error, and the URL
-// is good unless it is empty. The error wraps ErrSessionStore if the session may
-// live on in other processes, and ErrUnavailable if HelseID did not answer.
+// It goes on when the context is cancelled. The session has ended in this process
+// even if there is an error, and the URL is good unless it is empty. The error
+// wraps ErrSessionStore if the session may live on in other processes, and
+// ErrUnavailable if HelseID did not answer. Elsewhere, a Session that is held
+// without being looked up again has its access tokens until they expire.
 func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, error) {
-	ended := s.client.endSession(ctx, s.key)
-	target, err := s.client.logoutURL(ctx, request, s.record.IDToken)
-	return target, errors.Join(ended, err)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutTimeout)
+	defer cancel()
+	refreshToken, err := s.client.endSession(ctx, s.key)
+	errs := []error{err}
+	for _, indexKey := range s.client.indexKeys(&s.identity) {
+		errs = append(errs, s.client.unindexSession(ctx, indexKey, s.key))
+	}
+	if refreshToken != "" {
+		errs = append(errs, s.client.revoke(ctx, refreshToken))
+	}
+	target, err := s.client.logoutURL(ctx, request, s.record().IDToken)
+	return target, errors.Join(append(errs, err)...)
 }
+
+// logoutTimeout bounds a logout: somebody waits at a browser.
+const logoutTimeout = 10 * time.Second
 
 // logoutURL is HelseID's end-session endpoint with its parameters.
 func (c *Client) logoutURL(ctx context.Context, request LogoutRequest, idToken string) (string, error) {
@@ -65,27 +81,64 @@ func (c *Client) logoutURL(ctx context.Context, request LogoutRequest, idToken s
 	return target.String(), nil
 }
 
-// endSession ends a session everywhere. What is not there any more has ended.
-func (c *Client) endSession(ctx context.Context, key string) error {
+// endSession ends a session everywhere, and returns its refresh token, if it has
+// one that is to be revoked. What is not there any more has ended.
+func (c *Client) endSession(ctx context.Context, key string) (refreshToken string, err error) {
+	unsettled := ""
 	if place := c.sessions.find(key); place != nil {
-		place.ended.Store(true)
+		place.end()
+		if unlock, ok := place.tryLock(); ok {
+			if place.unsettled != nil {
+				unsettled = place.unsettled.record.RefreshToken
+				place.unsettled = nil
+			}
+			unlock()
+		}
 	}
 	for _, tokenKey := range c.tokens.forgetOwner(key) {
 		c.unshareToken(ctx, tokenKey)
 	}
-	row, err := c.store.Load(ctx, key)
-	if err != nil {
-		err = storeError(err)
+	record, err := c.entomb(ctx, key)
+	switch {
+	case err != nil:
+		return "", err
+	case unsettled != "":
+		return unsettled, nil
+	case record.Refreshing != 0 && !record.lost(time.Now()):
+		// Whoever refreshes it finds that it has ended, and revokes what comes.
+		return "", nil
 	}
-	if deleteErr := c.store.Delete(ctx, key); deleteErr != nil {
-		err = errors.Join(err, storeError(deleteErr))
+	return record.RefreshToken, nil
+}
+
+// entomb writes over a session that it has ended, which a refresh that is under
+// way cannot miss, and then deletes it. It returns what was there.
+func (c *Client) entomb(ctx context.Context, key string) (sessionRecord, error) {
+	for {
+		row, err := c.store.Load(ctx, key)
+		if err != nil {
+			return sessionRecord{}, storeError(err)
+		}
+		record, err := c.decodeSession(row.Data)
+		if row.Version == 0 || err != nil {
+			return sessionRecord{}, nil //nolint:nilerr // there is no session of this client's
+		}
+		tomb := sessionRecord{Version: sessionVersion, Issuer: record.Issuer, ClientID: record.ClientID, Ended: true}
+		data, err := tomb.encode()
+		if err != nil {
+			return sessionRecord{}, err
+		}
+		saved, err := c.store.Save(ctx, key, StoredSession{Version: row.Version, Data: data, Expiry: time.Now().Add(2 * refreshTimeout)})
+		switch {
+		case err != nil:
+			return sessionRecord{}, storeError(err)
+		case saved:
+			_ = c.store.Delete(ctx, key) // or it expires
+			return record, nil
+		case !sleep(ctx, firstIdleWait):
+			return sessionRecord{}, storeError(ctx.Err())
+		}
 	}
-	// A refresh that is under way finds the session gone, and revokes what it got.
-	record, decodeErr := c.decodeSession(row.Data)
-	if decodeErr != nil || record.RefreshToken == "" || record.Refreshing != 0 && !record.lost(time.Now()) {
-		return err
-	}
-	return errors.Join(err, c.revoke(ctx, record.RefreshToken))
 }
 
 // revoke tells HelseID that a refresh token will not be used any more.
@@ -102,14 +155,18 @@ func (c *Client) revoke(ctx context.Context, refreshToken string) error {
 
 const quietTimeout = 5 * time.Second
 
-// revokeQuietly revokes a token that nobody has use for, as well as it can.
-func (c *Client) revokeQuietly(ctx context.Context, refreshToken string) {
-	if refreshToken == "" {
-		return
-	}
+// revokeQuietly revokes tokens that nobody has use for, as well as it can in a
+// short time. Empty ones are left out.
+func (c *Client) revokeQuietly(ctx context.Context, refreshTokens ...string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quietTimeout)
 	defer cancel()
-	if err := c.revoke(ctx, refreshToken); err != nil {
-		c.config.Logger.WarnContext(ctx, "a refresh token of a session that has ended was not revoked")
+	failed := 0
+	for _, refreshToken := range refreshTokens {
+		if refreshToken != "" && c.revoke(ctx, refreshToken) != nil {
+			failed++
+		}
+	}
+	if failed > 0 {
+		c.config.Logger.WarnContext(ctx, "refresh tokens of sessions that have ended were not revoked", slog.Int("tokens", failed))
 	}
 }

@@ -33,33 +33,32 @@ type probe struct {
 	err     error // valid when done is closed
 }
 
-// run calls fetch, or waits for somebody else's probe first. The failure of a
+// run calls ask, or waits for somebody else's probe first. The failure of a
 // probe that was started before this call says nothing about now.
-func (o *outage) run(ctx context.Context, fetch func() (*Token, error)) (*Token, error) {
+func (o *outage) run(ctx context.Context, ask func() error) error {
 	arrived := time.Now()
 	for {
 		running, own := o.enter()
 		switch {
 		case running == nil:
-			token, err := fetch()
+			err := ask()
 			o.observe(err, nil)
-			return token, err
+			return err
 		case own:
-			var token *Token
 			err := o.pause(ctx, running)
 			if err == nil {
-				token, err = fetch()
+				err = ask()
 			}
 			o.observe(err, running)
-			return token, err
+			return err
 		}
 		select {
 		case <-running.done:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+			return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 		}
 		if errors.Is(running.err, ErrUnavailable) && !running.started.Before(arrived) {
-			return nil, running.err
+			return running.err
 		}
 	}
 }

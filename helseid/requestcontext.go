@@ -34,7 +34,7 @@ func ForOrganization(ctx context.Context, parent, child string) context.Context 
 func (c *Client) sourceFor(ctx context.Context, base *TokenSource) *TokenSource {
 	request, replaced := ctx.Value(tokenRequestKey{}).(TokenRequest)
 	organization, composed := ctx.Value(organizationKey{}).(clientassertion.Organization)
-	subject, exchanged := ctx.Value(subjectTokenKey{}).(SubjectToken)
+	subject, exchanged := ctx.Value(subjectTokenKey{}).(*subjectToken)
 	if !replaced {
 		if !exchanged && (!composed || base.original.Organization == organization) {
 			return base

@@ -12,7 +12,8 @@ const (
 	ScopeProfile = "profile"
 
 	// ScopeOfflineAccess gives a refresh token, which a session needs to outlive
-	// its first access token and to change API or organisation.
+	// its first access token, to change API or organisation, and to be used by
+	// several processes.
 	ScopeOfflineAccess = "offline_access"
 
 	// ScopeAllIdentity gives every claim about the identity.

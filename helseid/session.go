@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -25,22 +27,33 @@ var errSessionEnded = fmt.Errorf("%w: the session has ended or is not known", Er
 var ErrSeveralAudiences = errors.New("the token is for several APIs and has been discarded: name one in TokenRequest.Resource")
 
 // Session is a user who has logged in: who it is, and the tokens for the APIs.
-// Get it from FinishLogin, and in later requests from Client.Session. It is safe
-// for concurrent use, and so are several of the same session, in one process or
-// in many.
+// Get it from FinishLogin, and look it up for each later request with
+// Client.Session: one that is held finds out that it has ended elsewhere only when
+// its tokens must be renewed. It is safe for concurrent use, and so are several of
+// the same session, in one process or in many.
 type Session struct {
 	client   *Client
 	id       Secret
 	key      string // in the session store
 	place    *sessionPlace
-	record   sessionRecord // as it was when the session was made or looked up
 	identity tokenvalidation.IDClaims
+
+	// record is how it was stored when it was made or looked up. It is behind a
+	// function so that no print verb reaches its tokens.
+	record func() *sessionRecord
 }
 
-// ID is what the session is found by: put its value into a cookie that is Secure
-// and HttpOnly. Whoever has it is the user, so it prints "[redacted]". It is new
-// for each login.
+// ID is what the session is found by: put its value into a cookie that is Secure,
+// HttpOnly and SameSite=Lax, with a name that starts with __Host-. Whoever has it
+// is the user, so it prints "[redacted]". It is new for each login; end the
+// session that the browser had before, if any.
 func (s *Session) ID() Secret { return s.id }
+
+// Format prints "session" and no more, for every verb.
+func (s *Session) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "session") }
+
+// LogValue returns "session".
+func (s *Session) LogValue() slog.Value { return slog.StringValue("session") }
 
 // User is the person who has logged in, as the ID token says. What it does not
 // say, for want of a scope, is empty.
@@ -49,15 +62,16 @@ func (s *Session) User() tokenvalidation.User { return s.identity.User }
 // Identity is what the login's ID token says.
 func (s *Session) Identity() tokenvalidation.IDClaims { return s.identity }
 
-// Scopes are the scopes that were granted at the login.
-func (s *Session) Scopes() []string { return slices.Clone(s.record.Scopes) }
+// Scopes are the scopes that were granted at the login, which may be fewer than
+// were asked for.
+func (s *Session) Scopes() []string { return slices.Clone(s.record().Scopes) }
 
 // Resources are the APIs that the login named.
-func (s *Session) Resources() []string { return slices.Clone(s.record.Resources) }
+func (s *Session) Resources() []string { return slices.Clone(s.record().Resources) }
 
 // Expiry is when the session ends unless it is used: HelseID's rt_expires_in, as
 // last told, or twelve hours after the login if it never said.
-func (s *Session) Expiry() time.Time { return s.record.expiry() }
+func (s *Session) Expiry() time.Time { return s.record().expiry() }
 
 // HTTPClient returns a client whose requests carry the user's token for the
 // request and a fresh proof each. It works like Client.HTTPClient: the context
@@ -83,9 +97,15 @@ func (s *Session) TokenSource(request TokenRequest) *TokenSource {
 }
 
 // Token returns a token of the user's for the request, from memory or from
-// HelseID.
+// HelseID. The errors are those of TokenSource.Token.
 func (s *Session) Token(ctx context.Context, request TokenRequest) (*Token, error) {
 	return s.TokenSource(request).Token(ctx)
+}
+
+// Authorize sets the headers Authorization and DPoP on a request that will be
+// sent with something else than HTTPClient: see Client.Authorize.
+func (s *Session) Authorize(ctx context.Context, request *http.Request) error {
+	return s.client.authorizeFrom(ctx, s.TokenSource(TokenRequest{Resource: s.firstResource()}), request)
 }
 
 // Forget drops the token of this request from memory: see Client.Forget.
@@ -98,7 +118,7 @@ func (s *Session) origin(request TokenRequest, forIssuer bool) (tokenOrigin, err
 	if request.UnboundBearerToken {
 		return tokenOrigin{}, fmt.Errorf("%w: field UnboundBearerToken: a session's tokens are bound to the client's key", ErrConfig)
 	}
-	if s.record.Details && (!request.Organization.IsZero() || request.JournalID != "" || request.Attest != nil || len(request.Details) > 0) {
+	if s.record().Details && (!request.Organization.IsZero() || request.JournalID != "" || request.Attest != nil || len(request.Details) > 0) {
 		return tokenOrigin{}, fmt.Errorf("%w: token request: the login has named details for the whole session, and HelseID takes none beside them: log in without", ErrConfig)
 	}
 	return tokenOrigin{grant: grantRefreshToken, owner: s.key, forIssuer: forIssuer}, nil
@@ -124,7 +144,7 @@ func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 		return nil, fmt.Errorf("%w: the stored ID token cannot be read", ErrLoginRequired)
 	}
 	place := c.sessions.place(key, record.expiry())
-	return &Session{client: c, id: NewSecret(id), key: key, place: place, record: record, identity: *identity}, nil
+	return &Session{client: c, id: NewSecret(id), key: key, place: place, record: record.asFunc(), identity: *identity}, nil
 }
 
 // loadSession reads a session that has not ended.
@@ -137,6 +157,9 @@ func (c *Client) loadSession(ctx context.Context, key string) (version uint64, r
 		return 0, sessionRecord{}, errSessionEnded
 	}
 	record, err = c.decodeSession(row.Data)
+	if err == nil && !time.Now().Before(record.expiry()) {
+		err = errSessionEnded
+	}
 	return row.Version, record, err
 }
 
@@ -144,24 +167,29 @@ func (c *Client) loadSession(ctx context.Context, key string) (version uint64, r
 func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *userTokens, identity *tokenvalidation.IDClaims) (*Session, error) {
 	id := jose.NewID()
 	record := newSessionRecord(state, tokens)
-	session := &Session{client: c, id: NewSecret(id), key: c.storeKey("session", id), record: record, identity: *identity}
+	key := c.storeKey("session", id)
+	session := &Session{
+		client: c, id: NewSecret(id), key: key, place: c.sessions.place(key, record.expiry()), record: record.asFunc(), identity: *identity,
+	}
 	data, err := record.encode()
 	if err != nil {
 		return nil, err
 	}
-	saved, err := c.store.Save(ctx, session.key, StoredSession{Data: data, Expiry: record.expiry()})
+	saved, err := c.store.Save(ctx, key, StoredSession{Data: data, Expiry: record.expiry()})
 	switch {
 	case err != nil:
 		return nil, storeError(err)
 	case !saved:
 		return nil, fmt.Errorf("%w: it holds a session under a new key", ErrSessionStore)
 	}
-	if err := c.indexSession(ctx, session.key, &session.identity, record.IndexedUntil); err != nil {
-		_ = c.store.Delete(ctx, session.key)
+	if err := c.indexSession(ctx, key, &session.identity, record.IndexedUntil); err != nil {
+		_ = c.store.Delete(ctx, key)
 		return nil, err
 	}
-	session.place = c.sessions.place(session.key, record.expiry())
 	session.keepFirst(ctx, tokens.token)
+	if session.place.ended.Load() {
+		return nil, errSessionEnded // HelseID has said so meanwhile
+	}
 	return session, nil
 }
 
@@ -188,6 +216,7 @@ func (s *Session) keepFirst(ctx context.Context, token *Token) {
 			continue
 		}
 		kept := *token // each place limits and checks its own
+		s.record().limit(&kept)
 		entry := source.entry()
 		source.keep(ctx, entry, &kept, entry.forgets())
 	}
@@ -195,10 +224,10 @@ func (s *Session) keepFirst(ctx context.Context, token *Token) {
 
 // firstResource is the API that the login's access token is for, or "".
 func (s *Session) firstResource() string {
-	if len(s.record.Resources) == 0 {
+	if len(s.record().Resources) == 0 {
 		return ""
 	}
-	return s.record.Resources[0]
+	return s.record().Resources[0]
 }
 
 func isIdentityScope(scope string) bool {

@@ -610,14 +610,26 @@ func (s *recordingStore) sessions() map[string]helseid.StoredSession {
 // member reads a member of the only session.
 func (s *recordingStore) member(t testing.TB, name string) string {
 	t.Helper()
-	for _, row := range s.sessions() {
-		var members map[string]any
+	text, _ := s.members(t)[name].(string)
+	return text
+}
+
+// marked reports that a refresh of the only session is under way.
+func (s *recordingStore) marked(t testing.TB) bool {
+	t.Helper()
+	_, marked := s.members(t)["refreshing"]
+	return marked
+}
+
+func (s *recordingStore) members(t testing.TB) map[string]any {
+	t.Helper()
+	sessions := s.sessions()
+	require.Len(t, sessions, 1)
+	var members map[string]any
+	for _, row := range sessions {
 		require.NoError(t, json.Unmarshal(row.Data, &members))
-		text, _ := members[name].(string)
-		return text
 	}
-	require.FailNow(t, "no session is stored")
-	return ""
+	return members
 }
 
 // The stored form is as it was promised: no ids, a version, one session a row.
@@ -629,10 +641,14 @@ func TestStoredSession(t *testing.T) {
 	require.Len(t, store.sessions(), 1)
 	store.mu.Lock()
 	defer store.mu.Unlock()
-	require.Len(t, store.rows, 3, "the session, and where logouts at HelseID find it")
+	require.Len(t, store.rows, 4, "the session, where logouts at HelseID find it, and that its login is finished")
 	for key, row := range store.rows {
-		require.Regexp(t, `^(session|sid|sub)-[0-9a-f]{64}$`, key)
+		require.Regexp(t, `^(session|sid|sub|login)-[0-9a-f]{64}$`, key)
 		require.NotContains(t, string(row.Data), session.ID().Reveal())
+		if strings.HasPrefix(key, "login-") {
+			require.WithinDuration(t, time.Now().Add(helseid.LoginLifetime), row.Expiry, time.Minute)
+			continue
+		}
 		require.False(t, row.Expiry.Before(session.Expiry()))
 		var members map[string]any
 		require.NoError(t, json.Unmarshal(row.Data, &members))
@@ -790,7 +806,7 @@ func TestSessionStoreFails(t *testing.T) {
 				store.fail, store.late = nil, nil
 				_, err = session.Token(t.Context(), helseid.TokenRequest{Resource: journalResource, Scopes: []string{journalScope}})
 				require.NoError(t, err, "the store is back")
-				require.Empty(t, store.member(t, "refresher"))
+				require.False(t, store.marked(t))
 
 				other, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
 				require.NoError(t, err)

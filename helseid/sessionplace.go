@@ -30,6 +30,23 @@ func (p *sessionPlace) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
+// tryLock takes the turn if nobody has it.
+func (p *sessionPlace) tryLock() (unlock func(), ok bool) {
+	select {
+	case p.turn <- struct{}{}:
+		return func() { <-p.turn }, true
+	default:
+		return nil, false
+	}
+}
+
+// end makes the session's tokens worthless in this process, and the place not
+// worth keeping.
+func (p *sessionPlace) end() {
+	p.ended.Store(true)
+	p.expiry.Store(time.Now().Add(placeMargin).Unix())
+}
+
 // sessionPlaces finds the places by the sessions' keys.
 type sessionPlaces struct {
 	mu     sync.Mutex

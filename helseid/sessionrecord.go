@@ -21,16 +21,23 @@ type sessionRecord struct {
 	RefreshUntil int64  `json:"refresh_until,omitempty"` // Unix seconds; zero: HelseID did not say
 
 	// Refreshing is when a refresh was started that has not ended, in Unix
-	// milliseconds, and Refresher tells one refresh from another. The refresh
-	// token may have been used up since.
+	// milliseconds: the refresh token may have been used up since. Refresher
+	// names the newest refresh, also when it has ended.
 	Refreshing int64  `json:"refreshing,omitempty"`
 	Refresher  string `json:"refresher,omitempty"`
 
+	// Ended says that the user has logged out. It stops a refresh that is under
+	// way, until the row is deleted.
+	Ended bool `json:"ended,omitempty"`
+
 	Scopes    []string `json:"scopes,omitempty"`
 	Resources []string `json:"resources,omitempty"`
-	Details   bool     `json:"details,omitempty"`  // the login had a request object
-	Attested  bool     `json:"attested,omitempty"` // with an attest in it
-	Created   int64    `json:"created"`            // Unix seconds
+	Details   bool     `json:"details,omitempty"` // the login had a request object
+	Created   int64    `json:"created"`           // Unix seconds
+
+	// AttestUntil is how long the attest of the whole session may be used, in Unix
+	// seconds; zero if there is none.
+	AttestUntil int64 `json:"attest_until,omitempty"`
 
 	// IndexedUntil is how long a logout at HelseID finds the session, in Unix
 	// seconds.
@@ -45,8 +52,9 @@ const (
 	sessionLifetime = 12 * time.Hour
 
 	// refreshTimeout is how long a refresh can be under way. One that was marked
-	// longer ago has been lost with its process.
-	refreshTimeout = tokenRequestTimeout + 15*time.Second
+	// longer ago has been lost with its process. What it is longer than a token
+	// request is for clocks that differ.
+	refreshTimeout = tokenRequestTimeout + 45*time.Second
 )
 
 func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
@@ -59,8 +67,10 @@ func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
 		Scopes:    tokens.token.Scopes,
 		Resources: state.wire.Resources,
 		Details:   state.wire.Details,
-		Attested:  state.wire.Attested,
 		Created:   time.Now().Unix(),
+	}
+	if state.wire.Attested {
+		record.AttestUntil = time.Unix(state.wire.Started, 0).Add(clientassertion.AttestLifetime).Unix()
 	}
 	record.renew(tokens)
 	record.reindex()
@@ -81,6 +91,9 @@ func (r *sessionRecord) reindex() bool {
 	return true
 }
 
+// asFunc hides the record from print verbs.
+func (r sessionRecord) asFunc() func() *sessionRecord { return func() *sessionRecord { return &r } }
+
 // renew takes over a new refresh token. An answer without one leaves the old one
 // good (RFC 6749 section 6).
 func (r *sessionRecord) renew(tokens *userTokens) {
@@ -98,15 +111,17 @@ func (r *sessionRecord) expiry() time.Time {
 	if r.RefreshUntil != 0 {
 		expiry = time.Unix(r.RefreshUntil, 0)
 	}
-	if end, ok := r.attestEnd(); ok && end.Before(expiry) {
+	if end := time.Unix(r.AttestUntil, 0); r.AttestUntil != 0 && end.Before(expiry) {
 		expiry = end
 	}
 	return expiry
 }
 
-// attestEnd is when the attest of the whole session may not be used any more.
-func (r *sessionRecord) attestEnd() (time.Time, bool) {
-	return time.Unix(r.Created, 0).Add(clientassertion.AttestLifetime), r.Attested
+// limit ends a token's use with the attest that it carries.
+func (r *sessionRecord) limit(token *Token) {
+	if r.AttestUntil != 0 {
+		token.limit(time.Unix(r.AttestUntil, 0).Sub(token.fetched))
+	}
 }
 
 // refreshable says why the session's tokens cannot be renewed.
@@ -126,7 +141,7 @@ func (r *sessionRecord) mark(refresher string) {
 }
 
 // unmark says that the refresh has ended.
-func (r *sessionRecord) unmark() { r.Refreshing, r.Refresher = 0, "" }
+func (r *sessionRecord) unmark() { r.Refreshing = 0 }
 
 // lost reports that a refresh was under way and its process has ended.
 func (r *sessionRecord) lost(now time.Time) bool {
@@ -148,6 +163,8 @@ func (c *Client) decodeSession(data []byte) (sessionRecord, error) {
 	case err != nil || record.Version != sessionVersion:
 		return record, fmt.Errorf("%w: the stored session is not one of this library's", ErrLoginRequired)
 	case record.Issuer != c.config.Issuer || record.ClientID != c.config.ClientID:
+		return record, errSessionEnded
+	case record.Ended:
 		return record, errSessionEnded
 	case record.JKT != c.prover.Thumbprint():
 		return record, fmt.Errorf("%w: the session was made with another DPoP key", ErrLoginRequired)

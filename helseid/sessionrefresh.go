@@ -25,16 +25,22 @@ func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token
 	}
 	defer unlock()
 	for {
-		if s.place.ended.Load() {
-			return nil, errSessionEnded
-		}
 		version, record, err := s.awaitIdle(ctx)
 		if err != nil {
 			return nil, err
 		}
-		token, err := s.client.inTurn(ctx, func() (*Token, error) { return s.refreshOnce(ctx, version, record, request) })
-		if !errors.Is(err, errSessionChanged) {
+		var token *Token
+		err = s.client.inTurn(ctx, func() (err error) {
+			token, err = s.refreshOnce(ctx, version, record, request)
+			return err
+		})
+		switch {
+		case err == nil && s.place.ended.Load():
+			return nil, errSessionEnded // a logout came in between
+		case !errors.Is(err, errSessionChanged):
 			return token, err
+		case !sleep(ctx, firstIdleWait):
+			return nil, fmt.Errorf("%w: other processes refresh the session: %w", ErrUnavailable, ctx.Err())
 		}
 	}
 }
@@ -49,13 +55,13 @@ const (
 // awaitIdle waits until no refresh of the session is under way anywhere, and
 // returns its record if it can be refreshed.
 func (s *Session) awaitIdle(ctx context.Context) (version uint64, record sessionRecord, err error) {
-	if outcome := s.place.unsettled; outcome != nil {
-		if _, err := s.trySettle(ctx, outcome); err != nil {
-			return 0, record, err
-		}
-		s.place.unsettled = nil
+	if err := s.settleOld(ctx); err != nil {
+		return 0, record, err
 	}
 	for wait := firstIdleWait; ; wait = min(2*wait, maxIdleWait) {
+		if s.place.ended.Load() {
+			return 0, record, errSessionEnded
+		}
 		version, record, err = s.client.loadSession(ctx, s.key)
 		if err != nil {
 			return 0, record, err
@@ -68,10 +74,14 @@ func (s *Session) awaitIdle(ctx context.Context) (version uint64, record session
 		case record.lost(now):
 			record.unmark()
 			record.RefreshToken = ""
-			if _, err := s.save(ctx, version, record); err != nil {
+			saved, err := s.save(ctx, version, record)
+			if err != nil {
 				return 0, record, err
 			}
-			return 0, record, fmt.Errorf("%w: a process ended while it refreshed the session: %w", ErrLoginRequired, errOutcomeUnknown)
+			if saved {
+				return 0, record, fmt.Errorf("%w: a process ended while it refreshed the session: %w", ErrLoginRequired, errOutcomeUnknown)
+			}
+			// It has not ended after all.
 		}
 		if !sleep(ctx, wait) {
 			return 0, record, fmt.Errorf("%w: another process is refreshing the session: %w", ErrUnavailable, ctx.Err())
@@ -80,6 +90,8 @@ func (s *Session) awaitIdle(ctx context.Context) (version uint64, record session
 }
 
 // refreshOnce marks the session, asks HelseID and writes down what came of it.
+// From the mark on neither a cancelled context nor Close stops it: the token
+// would be lost.
 func (s *Session) refreshOnce(ctx context.Context, version uint64, record sessionRecord, request *preparedRequest) (*Token, error) {
 	refresher := jose.NewID()
 	record.mark(refresher)
@@ -88,15 +100,20 @@ func (s *Session) refreshOnce(ctx context.Context, version uint64, record sessio
 	case err != nil:
 		// The mark may have been left all the same.
 		record.unmark()
-		s.settle(ctx, &refreshOutcome{version + 1, refresher, record})
+		s.settle(ctx, &refreshOutcome{refresher, record})
 		return nil, fmt.Errorf("%w: %w", errNotAsked, err)
 	case !saved:
 		return nil, errSessionChanged
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenRequestTimeout)
+	defer cancel()
 	grant := request.tokenGrant()
 	grant.parameters.Set("refresh_token", record.RefreshToken)
 	grant.once = true
 	tokens, err := s.client.askUserTokens(ctx, grant)
+	if err == nil {
+		tokens.forIssuer = request.forIssuer
+	}
 	record.unmark()
 	spent := false
 	switch {
@@ -107,7 +124,7 @@ func (s *Session) refreshOnce(ctx context.Context, version uint64, record sessio
 		record.RefreshToken = ""
 	}
 	reindex := err == nil && record.reindex()
-	gone := s.settle(ctx, &refreshOutcome{version + 1, refresher, record})
+	gone := s.settle(ctx, &refreshOutcome{refresher, record})
 	switch {
 	case spent:
 		return nil, fmt.Errorf("%w: %w", ErrLoginRequired, err)
@@ -124,7 +141,7 @@ func (s *Session) refreshOnce(ctx context.Context, version uint64, record sessio
 			s.client.config.Logger.WarnContext(ctx, "a session will not be found when HelseID logs its user out", slog.Any("cause", err))
 		}
 	}
-	return s.checkRefreshed(ctx, version+2, record, tokens)
+	return s.checkRefreshed(ctx, refresher, record, tokens)
 }
 
 // spends reports that a refresh token is of no use after an error.
@@ -136,34 +153,37 @@ func (s *Session) spends(err error) bool {
 	return errors.Is(err, errOutcomeUnknown) && !s.client.config.ResendUnansweredRefreshTokens
 }
 
-// checkRefreshed looks at the tokens when the refresh token is in safety.
-func (s *Session) checkRefreshed(ctx context.Context, version uint64, record sessionRecord, tokens *userTokens) (*Token, error) {
-	if tokens.tokenErr != nil {
-		return nil, tokens.tokenErr
+// checkRefreshed looks at the tokens when the refresh token is in safety. An ID
+// token of another login ends the session.
+func (s *Session) checkRefreshed(ctx context.Context, refresher string, record sessionRecord, tokens *userTokens) (*Token, error) {
+	expected := tokenvalidation.IDTokenExpectation{Previous: &s.identity}
+	if tokens.token != nil {
+		expected.AccessToken = tokens.token.Access.Reveal()
 	}
-	token := tokens.token
 	if tokens.idToken != "" {
-		_, err := s.client.idTokens.Validate(ctx, tokens.idToken, tokenvalidation.IDTokenExpectation{
-			AccessToken: token.Access.Reveal(), Previous: &s.identity,
-		})
+		_, err := s.client.idTokens.Validate(ctx, tokens.idToken, expected)
 		if errors.Is(err, tokenvalidation.ErrInvalidToken) {
+			foreign := record.RefreshToken
 			record.RefreshToken = ""
-			_, _ = s.save(ctx, version, record)
+			s.settle(ctx, &refreshOutcome{refresher, record})
+			s.client.revokeQuietly(ctx, foreign)
 			return nil, fmt.Errorf("%w: the refreshed ID token: %w", ErrLoginRequired, err)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	if token.audiences > 1 {
+	if tokens.tokenErr != nil {
+		return nil, tokens.tokenErr
+	}
+	if tokens.token.audiences > 1 && !tokens.forIssuer {
 		return nil, ErrSeveralAudiences
 	}
-	if end, ok := record.attestEnd(); ok {
-		token.limit(end.Sub(token.fetched))
-	}
-	return token, nil
+	record.limit(tokens.token)
+	return tokens.token, nil
 }
 
+// save writes a record if the stored version is the given one.
 func (s *Session) save(ctx context.Context, version uint64, record sessionRecord) (bool, error) {
 	data, err := record.encode()
 	if err != nil {
@@ -178,61 +198,112 @@ func (s *Session) save(ctx context.Context, version uint64, record sessionRecord
 
 // refreshOutcome is what is to be written over the mark of a refresh.
 type refreshOutcome struct {
-	version   uint64 // of the row with the mark
 	refresher string // in the mark
 	record    sessionRecord
 }
 
 const (
-	settleTimeout = 5 * time.Second
-	settleTries   = 4
-	settleWait    = 100 * time.Millisecond
+	settleTimeout  = 5 * time.Second
+	settleTries    = 5
+	settleWait     = 100 * time.Millisecond
+	maxSettleWait  = 5 * time.Second
+	lastSettleWait = 2 * time.Second
 )
 
 // settle writes the outcome down, also for a caller that has gone. It reports
 // that there is no such session any more. If the store does not take it, this
-// process keeps it and tries again at the next refresh.
+// process keeps it and goes on trying in the background.
 func (s *Session) settle(ctx context.Context, outcome *refreshOutcome) (gone bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	saved, err := s.save(ctx, outcome.version, outcome.record)
-	if err == nil && saved {
-		return false
-	}
+	s.place.unsettled = nil
 	for try := range settleTries {
-		if gone, err = s.trySettle(ctx, outcome); err == nil {
+		if gone, err := s.trySettle(ctx, outcome); err == nil {
 			return gone
 		}
 		if !sleep(ctx, settleWait<<try) {
 			break
 		}
 	}
-	s.place.unsettled = outcome
 	s.client.config.Logger.WarnContext(ctx, "the session store did not take a renewed session")
+	s.place.unsettled = outcome
+	if s.client.begin() == nil {
+		go s.settleLater(outcome)
+	}
 	return false
 }
 
-// trySettle writes the outcome over its mark if that is still there. An earlier
-// attempt may have done so although the store said it had failed.
-func (s *Session) trySettle(ctx context.Context, outcome *refreshOutcome) (gone bool, err error) {
-	row, err := s.client.store.Load(ctx, s.key)
-	if err != nil {
-		return false, storeError(err)
+// settleLater tries for as long as the mark keeps others away, and once more when
+// the client is closed.
+func (s *Session) settleLater(outcome *refreshOutcome) {
+	defer s.client.running.Done()
+	end := time.Now().Add(refreshTimeout)
+	for wait := settleWait; time.Now().Before(end); wait = min(2*wait, maxSettleWait) {
+		closing := !sleep(s.client.lifetime, wait)
+		if s.settleOldOf(outcome) || closing {
+			return
+		}
 	}
+}
+
+// settleOldOf reports that an outcome is not to be settled any more.
+func (s *Session) settleOldOf(outcome *refreshOutcome) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), lastSettleWait)
+	defer cancel()
+	unlock, err := s.place.lock(ctx)
+	if err != nil {
+		return false
+	}
+	defer unlock()
+	return s.place.unsettled != outcome || s.settleOld(ctx) == nil
+}
+
+// settleOld writes an outcome down that the store did not take earlier. The
+// caller has the turn.
+func (s *Session) settleOld(ctx context.Context) error {
+	outcome := s.place.unsettled
+	if outcome == nil {
+		return nil
+	}
+	gone, err := s.trySettle(ctx, outcome)
+	if err != nil {
+		return err
+	}
+	s.place.unsettled = nil
+	if gone {
+		s.client.revokeQuietly(ctx, outcome.record.RefreshToken)
+	}
+	return nil
+}
+
+// trySettle writes the outcome over its mark. The row can be in four states: it
+// still has the mark, or what another process made of a mark that it took for
+// lost; it has the outcome, since an earlier attempt succeeded although the store
+// said it had failed; others have refreshed the session since, which they can only
+// after that; or the session has ended.
+func (s *Session) trySettle(ctx context.Context, outcome *refreshOutcome) (gone bool, err error) {
 	data, err := outcome.record.encode()
 	if err != nil {
 		return false, err
 	}
-	if bytes.Equal(row.Data, data) {
-		return false, nil
+	for {
+		row, err := s.client.store.Load(ctx, s.key)
+		if err != nil {
+			return false, storeError(err)
+		}
+		stored, err := s.client.decodeSession(row.Data)
+		switch {
+		case row.Version == 0 || err != nil:
+			return true, nil
+		case stored.Refresher != outcome.refresher, bytes.Equal(row.Data, data):
+			return false, nil
+		}
+		saved, err := s.save(ctx, row.Version, outcome.record)
+		if err != nil || saved {
+			return false, err
+		}
+		if !sleep(ctx, firstIdleWait) {
+			return false, storeError(ctx.Err())
+		}
 	}
-	stored, err := s.client.decodeSession(row.Data)
-	if err != nil || stored.Refresher != outcome.refresher {
-		return true, nil //nolint:nilerr // it is not ours any more
-	}
-	saved, err := s.save(ctx, row.Version, outcome.record)
-	if err != nil {
-		return false, err
-	}
-	return !saved, nil
 }

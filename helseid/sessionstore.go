@@ -3,6 +3,8 @@ package helseid
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"sync"
 	"time"
 )
@@ -21,10 +23,12 @@ import (
 // from which no session's id can be told.
 //
 // The mark that a refresh is under way is part of the data. So the store is the
-// lock, too, that keeps two processes from using one refresh token.
+// lock, too, that keeps two processes from using one refresh token. The clocks of
+// the processes must agree within half a minute.
 type SessionStore interface {
 	// Load returns what is stored under a key, or the zero StoredSession if
-	// there is nothing or it has expired.
+	// there is nothing or it has expired. It must see what was last saved, by
+	// whichever process: a replica that lags behind will not do.
 	Load(ctx context.Context, key string) (StoredSession, error)
 
 	// Save stores the session under a key with the version after
@@ -50,6 +54,11 @@ type StoredSession struct {
 	Expiry time.Time
 }
 
+// Format prints the version alone, for every verb.
+func (s StoredSession) Format(state fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(state, "stored session, version %d", s.Version)
+}
+
 // ErrSessionStore is wrapped by the errors of a SessionStore that failed. The
 // session may be good: trying later can help.
 var ErrSessionStore = errors.New("the session store failed")
@@ -61,6 +70,11 @@ type MemorySessionStore struct {
 	mu    sync.Mutex
 	rows  map[string]StoredSession
 	sweep int // size at which expired rows are removed
+}
+
+// Format prints what it is, for every verb.
+func (m *MemorySessionStore) Format(state fmt.State, _ rune) {
+	_, _ = io.WriteString(state, "session store in memory")
 }
 
 // Load implements SessionStore.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -28,7 +29,9 @@ func (c *Client) BackChannelLogout() http.Handler {
 			w.WriteHeader(http.StatusMethodNotAllowed)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxLogoutForm)
+		if r.Body != nil {
+			r.Body = http.MaxBytesReader(w, r.Body, maxLogoutForm)
+		}
 		if err := r.ParseForm(); err != nil || len(r.PostForm["logout_token"]) != 1 {
 			answerLogout(w, errLogoutRequest)
 			return
@@ -42,7 +45,7 @@ func (c *Client) BackChannelLogout() http.Handler {
 		if claims.SessionID == "" {
 			indexKey = c.subKey(claims.Subject)
 		}
-		answerLogout(w, c.endIndexed(r.Context(), indexKey, claims.Subject))
+		answerLogout(w, c.endIndexed(r.Context(), indexKey, claims))
 	})
 }
 
@@ -65,38 +68,50 @@ func (c *Client) FrontChannelLogout() http.Handler {
 			answerLogout(w, errLogoutRequest)
 			return
 		}
-		answerLogout(w, c.endIndexed(r.Context(), c.sidKey(query.Get("sid")), ""))
+		answerLogout(w, c.endIndexed(r.Context(), c.sidKey(query.Get("sid")), nil))
 	})
 }
 
 var errLogoutRequest = errors.New("the request is not one of a logout")
 
-// endIndexed ends the sessions that an index row leads to, of the given user if
-// one is given.
-func (c *Client) endIndexed(ctx context.Context, indexKey, subject string) error {
+// endIndexed ends the sessions that an index row leads to. With a logout token
+// they must be of its subject, if it names one, and must have begun before it.
+func (c *Client) endIndexed(ctx context.Context, indexKey string, claims *tokenvalidation.LogoutClaims) error {
 	_, index, err := c.loadIndex(ctx, indexKey)
-	if err != nil {
+	if err != nil || len(index.Sessions) == 0 {
 		return err
 	}
+	var ended, refreshTokens []string
 	var errs []error
 	for _, key := range index.Sessions {
-		if _, record, err := c.loadSession(ctx, key); err == nil && subject != "" {
-			identity, err := c.idTokens.Restore(record.IDToken)
-			if err == nil && identity.User.Subject != subject {
-				continue
-			}
+		if claims != nil && !c.meant(ctx, key, claims) {
+			continue
 		}
-		// The session has ended whether or not HelseID takes the revocation.
-		if err := c.endSession(ctx, key); errors.Is(err, ErrSessionStore) {
+		refreshToken, err := c.endSession(ctx, key)
+		if err != nil {
 			errs = append(errs, err)
+			continue
 		}
+		ended = append(ended, key)
+		refreshTokens = append(refreshTokens, refreshToken)
 	}
-	if len(errs) == 0 {
-		if err := c.store.Delete(ctx, indexKey); err != nil {
-			errs = append(errs, storeError(err))
-		}
-	}
+	errs = append(errs, c.unindexSession(ctx, indexKey, ended...))
+	// All have ended before the first of HelseID's answers is waited for.
+	c.revokeQuietly(ctx, refreshTokens...)
 	return errors.Join(errs...)
+}
+
+// meant reports whether a logout token is about a session.
+func (c *Client) meant(ctx context.Context, key string, claims *tokenvalidation.LogoutClaims) bool {
+	_, record, err := c.loadSession(ctx, key)
+	if err != nil {
+		return true // it has ended, or cannot be told: endSession finds out
+	}
+	if record.Created > claims.IssuedAt.Unix()+int64(tokenvalidation.DefaultLeeway/time.Second) {
+		return false
+	}
+	identity, err := c.idTokens.Restore(record.IDToken)
+	return err != nil || claims.Subject == "" || identity.User.Subject == claims.Subject
 }
 
 func answerLogout(w http.ResponseWriter, err error) {

@@ -51,7 +51,7 @@ func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, 
 	if err != nil {
 		return nil, err
 	}
-	result, err := c.exchange(ctx, backChannelRequest{
+	result, err := c.push(ctx, backChannelRequest{
 		endpoint:   parEndpoint,
 		parameters: parameters,
 		session:    prepared.details,
@@ -67,6 +67,25 @@ func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, 
 	target := *authorize
 	target.RawQuery = url.Values{"client_id": {c.config.ClientID}, "request_uri": {requestURI}}.Encode()
 	return &Login{URL: target.String(), State: state}, nil
+}
+
+// push sends a request that anybody who opens a login page can cause: in turn, and
+// not at all while HelseID says that it does not know the client.
+func (c *Client) push(ctx context.Context, request backChannelRequest) (result answer, err error) {
+	start := time.Now()
+	if err := c.refused.check(start); err != nil {
+		return answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, tokenRequestTimeout)
+	defer cancel()
+	err = c.inTurn(ctx, func() error {
+		result, err = c.exchange(ctx, request)
+		return err
+	})
+	if err == nil || isInvalidClient(err) {
+		c.refused.observe(start, time.Now(), err)
+	}
+	return result, err
 }
 
 func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *LoginState {

@@ -40,20 +40,24 @@ type tokenGrant struct {
 }
 
 // fetchToken fetches a token when it is its turn.
-func (c *Client) fetchToken(ctx context.Context, grant tokenGrant) (*Token, error) {
-	return c.inTurn(ctx, func() (*Token, error) { return c.requestToken(ctx, grant) })
+func (c *Client) fetchToken(ctx context.Context, grant tokenGrant) (token *Token, err error) {
+	err = c.inTurn(ctx, func() error {
+		token, err = c.requestToken(ctx, grant)
+		return err
+	})
+	return token, err
 }
 
-// inTurn lets only so many token requests go out at once, and in an outage does
-// not add to the trouble.
-func (c *Client) inTurn(ctx context.Context, fetch func() (*Token, error)) (*Token, error) {
+// inTurn lets only so many requests go out at once, and in an outage does not add
+// to the trouble.
+func (c *Client) inTurn(ctx context.Context, ask func() error) error {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: too many token requests are under way", ErrUnavailable)
+		return fmt.Errorf("%w: too many requests to HelseID are under way", ErrUnavailable)
 	}
-	return c.outage.run(ctx, fetch)
+	return c.outage.run(ctx, ask)
 }
 
 // requestToken sends a request to the token endpoint.

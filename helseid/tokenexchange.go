@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"reflect"
 
 	"github.com/helseid-go/sdk/internal/jose"
 )
@@ -31,7 +32,7 @@ type SubjectToken interface {
 // permit the exchange: in this client's registration, and in that of the client
 // that the caller's token belongs to.
 func WithSubjectToken(ctx context.Context, subject SubjectToken) context.Context {
-	return context.WithValue(ctx, subjectTokenKey{}, subject)
+	return context.WithValue(ctx, subjectTokenKey{}, &subjectToken{subject})
 }
 
 // Exchange returns a token that the subject token is exchanged for, from memory
@@ -40,8 +41,21 @@ func (c *Client) Exchange(ctx context.Context, subject SubjectToken, request Tok
 	return c.Token(WithSubjectToken(ctx, subject), request)
 }
 
-func exchangeOrigin(subject SubjectToken) (tokenOrigin, error) {
-	token := subject.Reveal()
+// subjectToken is one that was named, be it nil: then there is an error, and
+// never a token of the client's own.
+type subjectToken struct {
+	token SubjectToken
+}
+
+func (s *subjectToken) reveal() string {
+	if value := reflect.ValueOf(s.token); !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil() {
+		return ""
+	}
+	return s.token.Reveal()
+}
+
+func (s *subjectToken) origin() (tokenOrigin, error) {
+	token := s.reveal()
 	if !validToken68(token) {
 		return tokenOrigin{}, fmt.Errorf("%w: there is no token to exchange: WithSubjectToken takes the access token that the API was called with", ErrConfig)
 	}

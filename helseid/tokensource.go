@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -19,13 +20,16 @@ import (
 type TokenSource struct {
 	client   *Client
 	original TokenRequest
-	subject  SubjectToken // what the token is exchanged for, or nil
-	session  *Session     // whose token it is, or nil
-	issuer   bool         // the token goes to HelseID alone
+	subject  *subjectToken // what is exchanged for the token, or nil
+	session  *Session      // whose token it is, or nil
+	issuer   bool          // the token goes to HelseID alone
 	request  *preparedRequest
 	place    atomic.Pointer[cacheEntry]
 	err      error // of the token request
 }
+
+// Format prints what it is, for every verb.
+func (s *TokenSource) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "token source") }
 
 // TokenSource prepares a token source. A mistake in the request is reported by
 // its Token method, and wraps ErrConfig.
@@ -54,7 +58,7 @@ func (s *TokenSource) origin() (tokenOrigin, error) {
 	case s.session != nil:
 		return s.session.origin(s.original, s.issuer)
 	case s.subject != nil:
-		return exchangeOrigin(s.subject)
+		return s.subject.origin()
 	}
 	return systemOrigin, nil
 }
@@ -83,7 +87,8 @@ func (s *TokenSource) entry() *cacheEntry {
 //
 // The error is a *TokenError if HelseID refuses, and wraps ErrUnavailable,
 // ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted, ErrClosed, ErrConfig
-// or the context's error otherwise.
+// or the context's error otherwise. That of a session's source can also wrap
+// ErrLoginRequired, ErrSeveralAudiences and ErrSessionStore.
 func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 	return s.client.sourceFor(ctx, s).token(ctx)
 }
@@ -260,7 +265,7 @@ func (s *TokenSource) observe(entry *cacheEntry, started time.Time, err error) {
 func (s *TokenSource) grant() tokenGrant {
 	grant := s.request.tokenGrant()
 	if s.subject != nil {
-		grant.parameters.Set("subject_token", s.subject.Reveal())
+		grant.parameters.Set("subject_token", s.subject.reveal())
 		grant.parameters.Set("subject_token_type", accessTokenType)
 	}
 	return grant

@@ -43,6 +43,7 @@ type transport struct {
 	client *Client
 	source *TokenSource
 	base   http.RoundTripper
+	fixed  bool // the request's context chooses nothing
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -55,7 +56,10 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 func (t *transport) roundTrip(request *http.Request) (*http.Response, error) {
-	source := t.client.sourceFor(request.Context(), t.source)
+	source := t.source
+	if !t.fixed {
+		source = t.client.sourceFor(request.Context(), source)
+	}
 	if err := source.checkDestination(request); err != nil {
 		return nil, err
 	}
@@ -218,8 +222,15 @@ func (c *Client) authorize(ctx context.Context, request *http.Request, token *To
 // and the organisation are those of ctx (WithTokenRequest, ForOrganization), not
 // of the request's own context; without one it is the zero token request, which
 // asks for every scope that the client has.
+//
+// It is the system's token, also where a user is being served: for that user's,
+// there is Session.Authorize.
 func (c *Client) Authorize(ctx context.Context, request *http.Request) error {
-	source := c.sourceFor(ctx, c.TokenSource(TokenRequest{}))
+	return c.authorizeFrom(ctx, c.TokenSource(TokenRequest{}), request)
+}
+
+func (c *Client) authorizeFrom(ctx context.Context, base *TokenSource, request *http.Request) error {
+	source := c.sourceFor(ctx, base)
 	if err := source.checkDestination(request); err != nil {
 		return err
 	}

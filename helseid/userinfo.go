@@ -72,7 +72,7 @@ func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http
 	if s.client.config.BearerUserInfo {
 		request.Header.Set("Authorization", tokenTypeBearer+" "+token.Access.Reveal())
 	} else {
-		client = httpx.NoRedirect(&http.Client{Transport: &transport{client: s.client, source: source, base: client.Transport}})
+		client = httpx.NoRedirect(&http.Client{Transport: &transport{client: s.client, source: source, base: client.Transport, fixed: true}})
 	}
 	response, err := client.Do(request)
 	if err != nil {

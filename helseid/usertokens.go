@@ -16,6 +16,9 @@ type userTokens struct {
 	token    *Token
 	tokenErr error
 
+	// forIssuer says that the token goes to HelseID alone.
+	forIssuer bool
+
 	idToken      string
 	refreshToken string    // "" if none came
 	refreshUntil time.Time // zero if HelseID did not say

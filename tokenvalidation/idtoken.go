@@ -85,6 +85,10 @@ type IDTokenExpectation struct {
 	// MaxAge is how old the login may be. Zero means any age.
 	MaxAge time.Duration
 
+	// LoggedInSince is when the login must not have been before, give or take
+	// DefaultLeeway. The zero time means any.
+	LoggedInSince time.Time
+
 	// SecurityLevel is the least that the user must have been authenticated
 	// with. Zero means any, also none.
 	SecurityLevel SecurityLevel
@@ -139,11 +143,8 @@ func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected 
 			return nil, refuse(ReasonTokenHash)
 		}
 	}
-	if expected.MaxAge > 0 {
-		at, ok := object.Get("auth_time").Seconds()
-		if !ok || v.validator.now().Unix()-at > int64(expected.MaxAge/time.Second)+v.validator.leeway {
-			return nil, refuse(ReasonLoginAge)
-		}
+	if !v.recentLogin(object, expected) {
+		return nil, refuse(ReasonLoginAge)
 	}
 	claims, err := decodeIDClaims(object)
 	if err != nil {
@@ -153,6 +154,21 @@ func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected 
 		return nil, refuse(ReasonSecurityLevel)
 	}
 	return claims, claims.checkPrevious(expected.Previous)
+}
+
+// recentLogin reports whether the login is as young as it is expected to be.
+func (v *IDTokenValidator) recentLogin(object jose.Object, expected IDTokenExpectation) bool {
+	if expected.MaxAge <= 0 && expected.LoggedInSince.IsZero() {
+		return true
+	}
+	at, ok := object.Get("auth_time").Seconds()
+	if !ok {
+		return false
+	}
+	age := v.validator.now().Unix() - at
+	tooOld := expected.MaxAge > 0 && age > int64(expected.MaxAge/time.Second)+v.validator.leeway
+	tooEarly := !expected.LoggedInSince.IsZero() && at < expected.LoggedInSince.Unix()-v.validator.leeway
+	return !tooOld && !tooEarly
 }
 
 // Restore reads an ID token that Validate accepted earlier and that has been

@@ -1,6 +1,9 @@
 package tokenvalidation
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // logoutEvent is the member of events that makes a JWT a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
@@ -17,6 +20,9 @@ type LogoutClaims struct {
 
 	// ID is jti.
 	ID string
+
+	// IssuedAt is iat. Sessions that began after it are not meant.
+	IssuedAt time.Time
 }
 
 // ValidateLogout checks a logout token by section 2.6 of OpenID Connect
@@ -31,15 +37,16 @@ func (v *IDTokenValidator) ValidateLogout(ctx context.Context, token string) (*L
 		events, hasEvents  = object.Get("events").Object()
 		_, isLogout        = events.Get(logoutEvent).Object()
 		id, hasID          = object.Get("jti").Text()
+		issuedAt, hasTime  = object.Get("iat").Seconds()
 		subject, hasSub    = object.Get("sub").Text()
 		session, hasSID    = object.Get("sid").Text()
 		malformedSubject   = !hasSub && !object.Get("sub").Absent()
 		malformedSessionID = !hasSID && !object.Get("sid").Absent()
 	)
 	switch {
-	case !hasEvents, !isLogout, !hasID, id == "", object.Get("iat").Absent(), object.Has("nonce"),
+	case !hasEvents, !isLogout, !hasID, id == "", !hasTime, object.Has("nonce"),
 		malformedSubject, malformedSessionID, subject == "" && session == "":
 		return nil, refuse(ReasonLogout)
 	}
-	return &LogoutClaims{Subject: subject, SessionID: session, ID: id}, nil
+	return &LogoutClaims{Subject: subject, SessionID: session, ID: id, IssuedAt: time.Unix(issuedAt, 0)}, nil
 }
