@@ -395,6 +395,21 @@ func TestRefreshTokens(t *testing.T) {
 			require.Empty(t, answer.Error)
 			require.Empty(t, answer.RefreshToken)
 		}
+		require.Equal(t, http.StatusOK, a.send(t, a.revocation(t, token)).status)
+		require.Contains(t, a.send(t, a.refresh(t, token)).Description, "revoked")
+	})
+	t.Run("without a resource, for those of the login", func(t *testing.T) {
+		t.Parallel()
+		a := newLoginAsker(t)
+		r := a.push(t)
+		r.form.Set("resource", "nhn:other-api")
+		token := a.tokens(t, r)
+		for range 2 {
+			require.Equal(t, "nhn:other-api", claimsOf(t, token.AccessToken)["aud"])
+			require.NotContains(t, token.Scope, testScope)
+			require.Contains(t, token.Scope, otherScope)
+			token = a.send(t, a.refresh(t, token.RefreshToken))
+		}
 	})
 	t.Run("of two at once, one wins and both lose", func(t *testing.T) {
 		t.Parallel()

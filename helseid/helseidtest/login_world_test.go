@@ -30,7 +30,7 @@ func loginClient() helseidtest.Client {
 	return helseidtest.Client{
 		ID: clientID, ParentOrganization: helseidtest.DefaultParentOrganization,
 		GrantTypes:             []string{"authorization_code", "refresh_token", "client_credentials"},
-		RedirectURIs:           []string{callbackURI, "http://localhost:1234/callback"},
+		RedirectURIs:           []string{callbackURI, "http://localhost:1234/callback", "http://127.0.0.1/other", "http://[::1]:1/other"},
 		PostLogoutRedirectURIs: []string{loggedOut},
 	}
 }

@@ -103,6 +103,8 @@ func TestPARRefusals(t *testing.T) {
 		"redirect_uri port":      {form("redirect_uri", "https://app.example.no:444/callback"), request, "registered", helseidtest.RuleRedirectURI},
 		"redirect_uri case":      {form("redirect_uri", "https://app.example.no/Callback"), request, "registered", helseidtest.RuleRedirectURI},
 		"loopback any port":      {form("redirect_uri", "http://localhost:5678/callback"), "", "", ""},
+		"loopback address":       {form("redirect_uri", "http://127.0.0.1:5678/other"), "", "", ""},
+		"loopback version 6":     {form("redirect_uri", "http://[::1]:5678/other"), request, "registered", helseidtest.RuleRedirectURI},
 		"loopback no port":       {form("redirect_uri", "http://localhost/callback"), "", "", ""},
 		"loopback other path":    {form("redirect_uri", "http://localhost:1234/elsewhere"), request, "registered", helseidtest.RuleRedirectURI},
 		"loopback other query":   {form("redirect_uri", "http://localhost:1234/callback?x"), request, "registered", helseidtest.RuleRedirectURI},
