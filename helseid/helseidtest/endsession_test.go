@@ -102,6 +102,8 @@ func TestLogoutOfClients(t *testing.T) {
 		require.NoError(t, err)
 		defer response.Body.Close()
 		require.Equal(t, http.StatusOK, response.StatusCode)
+		require.Len(t, response.Cookies(), 1)
+		require.Negative(t, response.Cookies()[0].MaxAge, "the cookie is taken back")
 		page := new(strings.Builder)
 		require.NoError(t, response.Write(page))
 		require.Contains(t, page.String(), `<iframe src="https://app.example.no/front?iss=https%3A%2F%2Fhelseid.test&amp;sid=`+id["sid"].(string)+`&amp;x=1">`)

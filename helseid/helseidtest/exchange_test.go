@@ -64,6 +64,12 @@ func TestExchange(t *testing.T) {
 	}
 	require.Equal(t, act, after["act"])
 
+	// What the subject's token does not say is not filled in from the actor.
+	r = a.exchange(t, a.server.Token(helseidtest.ClientID(clientID), helseidtest.Organization("", "", "")))
+	bare := claimsOf(t, a.send(t, r).AccessToken)
+	require.NotEmpty(t, bare["act"])
+	require.NotContains(t, bare, "helseid://claims/client/claims/orgnr_parent")
+
 	// The actor may name its own sub-unit.
 	a.addClient(t, helseidtest.Client{
 		GrantTypes: []string{exchangeGrant}, APIs: []string{"nhn:test-api"}, Scopes: []string{"nhn:next-api/read"}, ChildOrganizations: []string{"999977775"},

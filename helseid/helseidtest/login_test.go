@@ -139,6 +139,11 @@ func TestSingleSignOn(t *testing.T) {
 		}
 		callback, _ = again(func(form url.Values) { form.Set("prompt", "none"); form.Set("acr_values", "Level4") })
 		require.Equal(t, "login_required", callback.Get("error"))
+		_, unattended := again(func(form url.Values) {
+			form.Set("acr_values", "idp:testidp-oidc")
+			form.Set("test_pid", helseidtest.DefaultPersonalIdentityNumber)
+		})
+		require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, unattended["helseid://claims/identity/pid"], "another user than the browser's")
 		_, other := again(with("prompt", "login"), helseidtest.AsUser(helseidtest.PersonWithoutHPRNumber))
 		require.NotEqual(t, first["sid"], other["sid"])
 		require.NotEqual(t, first["sub"], other["sub"])
