@@ -96,7 +96,8 @@ func TestUserInfo(t *testing.T) {
 		a := newLoginAsker(t)
 		request, err := http.NewRequestWithContext(t.Context(), "GET", a.server.Issuer()+path, nil)
 		require.NoError(t, err)
-		request.Header["Authorization"] = []string{"Bearer x", "Bearer x"}
+		good := "Bearer " + a.server.Token(helseidtest.Clinician(), helseidtest.Unbound(), helseidtest.Scopes("openid"))
+		request.Header["Authorization"] = []string{good, good}
 		response, err := a.http.Do(request)
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
