@@ -146,3 +146,23 @@ func TestLogoutOfADeadClient(t *testing.T) {
 		require.Equal(t, 5*time.Second, time.Since(start))
 	})
 }
+
+// The browser is sent on at once, and only by GET and POST.
+func TestEndSessionMethods(t *testing.T) {
+	t.Parallel()
+	a := newLoginAsker(t)
+	client := a.person(t)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	form := url.Values{"id_token_hint": {a.server.IDToken(helseidtest.Audience(clientID))}, "post_logout_redirect_uri": {loggedOut}}
+	for method, status := range map[string]int{"GET": http.StatusFound, "POST": http.StatusFound, "PUT": http.StatusBadRequest} {
+		target, body := a.endSessionURL(), form.Encode()
+		if method == "GET" {
+			target, body = target+body, ""
+		}
+		request, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		response, err := client.Do(request)
+		require.Equal(t, status, visit(t, response, err).StatusCode, method)
+	}
+}
