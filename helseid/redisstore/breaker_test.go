@@ -1,0 +1,63 @@
+package redisstore
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var changes []bool
+		b := breaker{onChange: func(alive bool) { changes = append(changes, alive) }}
+		try := func(result outcome) {
+			t.Helper()
+			end, ok := b.begin()
+			require.True(t, ok)
+			end(result)
+		}
+		requireShut := func() {
+			t.Helper()
+			_, ok := b.begin()
+			require.False(t, ok)
+		}
+
+		for range 3 { // an answer in between starts the count anew
+			for range breakerLimit - 1 {
+				try(unanswered)
+			}
+			try(answered)
+		}
+		for range 100 { // those who give up count for nothing
+			try(unknown)
+		}
+		require.Empty(t, changes)
+
+		for range breakerLimit {
+			try(unanswered)
+		}
+		require.Equal(t, []bool{false}, changes)
+		requireShut()
+		time.Sleep(breakerPause - time.Millisecond)
+		requireShut()
+
+		time.Sleep(time.Millisecond)
+		end, ok := b.begin()
+		require.True(t, ok, "one finds out")
+		requireShut()
+		end(unanswered)
+		requireShut()
+
+		time.Sleep(breakerPause)
+		try(unknown)
+		try(answered) // the one before did not find out
+		require.Equal(t, []bool{false, true}, changes)
+		for range breakerLimit - 1 {
+			try(unanswered)
+		}
+		try(answered)
+	})
+}

@@ -1,0 +1,223 @@
+package redisstore
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/redact"
+)
+
+const (
+	// DefaultKeyPrefix stands before all keys unless Config.KeyPrefix replaces
+	// it.
+	DefaultKeyPrefix = "helseid:"
+
+	// DefaultTimeout bounds each use of Redis unless Config.Timeout does.
+	DefaultTimeout = 250 * time.Millisecond
+
+	// EncryptionKeySize is the length of an encryption key, in bytes.
+	EncryptionKeySize = 32
+
+	minTimeout   = 10 * time.Millisecond
+	maxTimeout   = 10 * time.Second
+	maxKeyPrefix = 64
+	maxKeys      = 8
+)
+
+// ErrConfig is wrapped by every error about the configuration. Nothing has been
+// sent when it occurs.
+var ErrConfig = errors.New("redisstore: configuration")
+
+// Config says where Redis is and what to encrypt with. It prints as nothing but
+// its name, because it holds secrets.
+type Config struct {
+	// URL is where a single Redis is:
+	//
+	//	rediss://user:password@redis.example.no:6379/0    over TLS
+	//	redis://127.0.0.1:6379                            without
+	//	unix:///run/redis.sock
+	//
+	// Either URL or Client is required.
+	URL string
+
+	// TLS refines the connection of a rediss URL, for a private certificate
+	// authority or a client certificate. Nil means the system's authorities.
+	TLS *tls.Config
+
+	// AllowPlaintext permits a redis URL to another machine. Whoever is on the
+	// way can then answer in place of Redis, read its password and let used
+	// proofs through; tokens and sessions are encrypted even so.
+	AllowPlaintext bool
+
+	// Client is a Redis client of the caller's, for Sentinel, a cluster or
+	// credentials that change. It must have ContextTimeoutEnabled, without which
+	// it does not keep to Timeout, and cannot be a redis.Ring, which moves keys
+	// to another server when one is down and so forgets used proofs. It is not
+	// closed by Close.
+	Client redis.UniversalClient
+
+	// KeyPrefix stands before all keys: printable ASCII without spaces and
+	// braces, at most 64 characters. Empty means DefaultKeyPrefix.
+	KeyPrefix string
+
+	// EncryptionKeys encrypt tokens and sessions. The first encrypts, all
+	// decrypt; there may be eight. Each is 32 random bytes and secret: who has it
+	// and Redis has the users' tokens. Required for New, and not used by
+	// NewReplays.
+	EncryptionKeys [][]byte
+
+	// Timeout bounds each use of Redis, 10 ms to 10 s. Zero means 250 ms.
+	// helseid.Client waits 500 ms at most for a token.
+	Timeout time.Duration
+
+	// AcceptUncheckedProofs lets proofs through while Redis cannot be asked. It
+	// gives up the protection against replay for as long as an attacker keeps
+	// Redis down, slow or full, so that an API outlives its Redis. Replays
+	// counts these proofs in Unchecked.
+	AcceptUncheckedProofs bool
+
+	// Logger, if set, gets a line when Redis stops answering (level Warn) and
+	// when it answers again (Info). No line holds a key or a value.
+	Logger *slog.Logger
+}
+
+// Format implements fmt.Formatter, for all verbs.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.text()) }
+
+// LogValue implements slog.LogValuer.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.text()) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.text()), nil }
+
+func (Config) text() string { return "redisstore.Config" + redact.Placeholder }
+
+// checked returns the configuration with its defaults filled in.
+func (c Config) checked(needKeys bool) (Config, error) {
+	errs := []error{c.checkServer()}
+	if c.KeyPrefix == "" {
+		c.KeyPrefix = DefaultKeyPrefix
+	}
+	if len(c.KeyPrefix) > maxKeyPrefix || strings.ContainsFunc(c.KeyPrefix, func(char rune) bool {
+		return char <= ' ' || char > '~' || char == '{' || char == '}'
+	}) {
+		errs = append(errs, fmt.Errorf("field KeyPrefix must be printable ASCII without spaces and braces, at most %d characters", maxKeyPrefix))
+	}
+	if needKeys {
+		errs = append(errs, c.checkKeys()...)
+	}
+	switch {
+	case c.Timeout == 0:
+		c.Timeout = DefaultTimeout
+	case c.Timeout < minTimeout || c.Timeout > maxTimeout:
+		errs = append(errs, fmt.Errorf("field Timeout is %v: it must be %v to %v", c.Timeout, minTimeout, maxTimeout))
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return c, nil
+}
+
+func (c Config) checkKeys() []error {
+	var errs []error
+	if len(c.EncryptionKeys) == 0 {
+		errs = append(errs, fmt.Errorf("field EncryptionKeys is required: %d random bytes, kept where secrets are (openssl rand -base64 32); for an API's used proofs alone call NewReplays", EncryptionKeySize))
+	}
+	if len(c.EncryptionKeys) > maxKeys {
+		errs = append(errs, fmt.Errorf("field EncryptionKeys has %d keys: at most %d are of use", len(c.EncryptionKeys), maxKeys))
+	}
+	for i, key := range c.EncryptionKeys {
+		switch {
+		case len(key) != EncryptionKeySize:
+			errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] has %d bytes: it must have %d", i, len(key), EncryptionKeySize))
+		case bytes.Count(key, key[:1]) == len(key):
+			errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] is one byte over and over: make it at random", i))
+		}
+		for j := range i {
+			if bytes.Equal(c.EncryptionKeys[j], key) {
+				errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] is the same as EncryptionKeys[%d]", i, j))
+			}
+		}
+	}
+	return errs
+}
+
+func (c Config) checkServer() error {
+	switch {
+	case c.URL == "" && c.Client == nil:
+		return errors.New("field URL or Client is required: where Redis is")
+	case c.URL != "" && c.Client != nil:
+		return errors.New("fields URL and Client exclude each other")
+	case c.Client != nil:
+		return checkClient(c.Client)
+	}
+	options, err := c.options()
+	switch {
+	case err != nil:
+		return err
+	case c.TLS != nil && options.TLSConfig == nil:
+		return errors.New("field TLS needs a rediss URL")
+	case options.TLSConfig != nil || options.Network == "unix" || c.AllowPlaintext:
+		return nil
+	}
+	host, _, err := net.SplitHostPort(options.Addr)
+	if err != nil || !httpx.IsLoopback(host) {
+		return errors.New("field URL: use rediss, which is Redis over TLS: without it, whoever is on the way can let used proofs through; AllowPlaintext permits that")
+	}
+	return nil
+}
+
+func checkClient(client redis.UniversalClient) error {
+	obeys := true
+	switch client := client.(type) {
+	case *redis.Client:
+		obeys = client.Options().ContextTimeoutEnabled
+	case *redis.ClusterClient:
+		obeys = client.Options().ContextTimeoutEnabled
+	case *redis.Ring:
+		return errors.New("field Client: a redis.Ring moves keys to another server when one is down, and with that lets used proofs through: use a cluster")
+	}
+	if !obeys {
+		return errors.New("field Client: set ContextTimeoutEnabled in its options, without which it does not keep to Timeout")
+	}
+	return nil
+}
+
+// options is what the Redis client is made with. Errors do not quote the URL,
+// which holds the password.
+func (c Config) options() (*redis.Options, error) {
+	options, err := redis.ParseURL(c.URL)
+	if err != nil {
+		return nil, errors.New("field URL is no Redis URL: use rediss://user:password@host:6379/0, redis:// or unix://")
+	}
+	if c.TLS != nil && options.TLSConfig != nil {
+		name := options.TLSConfig.ServerName
+		options.TLSConfig = c.TLS.Clone()
+		if options.TLSConfig.ServerName == "" {
+			options.TLSConfig.ServerName = name
+		}
+	}
+	timeout := c.Timeout
+	options.DialTimeout, options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = timeout, timeout, timeout, timeout
+	options.ContextTimeoutEnabled = true
+	options.DialerRetries = 1
+	options.MaxRetries = 1 // each use may be sent twice without harm
+	options.PipelinePoolSize = -1
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return options, nil
+}

@@ -1,0 +1,132 @@
+// Package redisstore puts on Redis or Valkey what several processes must share:
+// the tokens of a client (helseid.TokenCache), the sessions of logged-in users
+// (helseid.SessionStore) and the used proofs of an API (dpop.ReplayStore).
+//
+// It is a module of its own, so that only those who use it get the Redis client.
+//
+// A client whose processes share one token:
+//
+//	package main
+//
+//	import (
+//		"encoding/base64"
+//		"log"
+//		"os"
+//
+//		"github.com/helseid-go/sdk/dpop"
+//		"github.com/helseid-go/sdk/helseid"
+//		"github.com/helseid-go/sdk/helseid/redisstore"
+//	)
+//
+//	func main() {
+//		encryptionKey, err := base64.StdEncoding.DecodeString(os.Getenv("STORE_KEY")) // openssl rand -base64 32
+//		if err != nil {
+//			log.Fatal("STORE_KEY is not base64")
+//		}
+//		store, err := redisstore.New(redisstore.Config{
+//			URL:            os.Getenv("REDIS_URL"), // rediss://user:password@redis.example.no:6379
+//			EncryptionKeys: [][]byte{encryptionKey},
+//		})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer store.Close()
+//
+//		config, err := helseid.LoadConfig("client.json")
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		config.TokenCache = store.TokenCache()
+//		config.DPoPKey, err = dpop.ParseKey([]byte(os.Getenv("DPOP_KEY"))) // the same in all processes
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		client, err := helseid.New(config)
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer client.Close()
+//	}
+//
+// An API whose processes share the proofs that have been used needs no
+// encryption key:
+//
+//	replays, err := redisstore.NewReplays(redisstore.Config{URL: os.Getenv("REDIS_URL")})
+//	…
+//	auth, err := middleware.New(middleware.Config{
+//		Issuer:   helseid.Production.Issuer,
+//		Audience: "nhn:some-api",
+//		Proof:    dpop.VerifierConfig{Replay: replays},
+//	})
+//
+// # What is stored
+//
+//	helseid:token:<hash>    a token, encrypted, until shortly before it expires
+//	helseid:session:<hash>  a hash with version and data, the data encrypted
+//	helseid:proof:<hash>    a used proof: nothing of it, for about 30 seconds
+//
+// Each value is encrypted with AES-256-GCM under a key that is derived from the
+// first of Config.EncryptionKeys for this one place (HKDF, RFC 5869), with a
+// random nonce and the place as additional data: a value that somebody moves to
+// another place is refused. Who can write to Redis can still put back an older
+// value of the same place, or delete values. To rotate, put a new key first and
+// keep the old one behind it until what it encrypted has expired. Processes that
+// do not know the new key yet cannot read what it encrypts, so first add it
+// behind the old one everywhere.
+//
+// # When Redis does not answer
+//
+// Each use of Redis is bounded by Config.Timeout. After five uses without an
+// answer Redis is left alone for a second, then tried by one use at a time, and
+// all others fail at once.
+//
+// A client gets its tokens from HelseID then, as if there were no cache. A
+// session cannot be read or written: the error wraps helseid.ErrSessionStore.
+// A proof is refused, because nobody can tell whether it has been used: the
+// middleware answers 503. Config.AcceptUncheckedProofs turns that round.
+//
+// # How to run Redis
+//
+// Redis 7.0 or newer, or Valkey, alone, with Sentinel or as a cluster: each use
+// concerns one key. The user needs the commands GET, SET, DEL, HMGET, HSET,
+// PEXPIRE, PTTL, EVAL, EVALSHA and, for Check, INFO on keys below
+// Config.KeyPrefix.
+//
+//	maxmemory-policy noeviction
+//
+// is required in production. With any other policy a Redis that is short of
+// memory drops used proofs before their time, and each of them can be used once
+// more; it logs users out, too. With noeviction it refuses to record, and then
+// proofs are refused. Check reports another policy.
+//
+// A Redis that restarts without persistence has forgotten which proofs were
+// used, so that each proof of the last 18 seconds can be used once more (those of
+// VerifierConfig.MaxAge and MaxFuture together). Tokens are fetched anew, and
+// users log in again. Whether that is good enough is for the API to decide:
+//
+//	appendonly yes
+//	appendfsync always     no proof is forgotten
+//	appendfsync everysec   those of the last second or two are
+//
+// Replication is asynchronous: a replica that is promoted may lack what was
+// written just before, usually some milliseconds' worth. The proofs among it can
+// be used once more, and a session may go back to its version before. WAIT does
+// not change that for certain, so this package does not use it. A cluster or
+// Sentinel setup that is cut in two may answer on both sides for a while; set
+// min-replicas-to-write to bound it.
+//
+// # Clocks
+//
+// Nothing depends on the clock of Redis. What is left of a lifetime is reckoned
+// by the process that stores and counted down by Redis, so the clocks of the
+// processes may differ. Used proofs are kept ten seconds longer than asked for
+// because of that; processes whose clocks differ by more set
+// VerifierConfig.ReplicaSkew.
+//
+// # Logs and errors
+//
+// No error holds a key, a value or a password. The Redis client's own log, which
+// goes to standard error, is switched off by importing this package: who wants it
+// calls logging.Enable of github.com/redis/go-redis/v9/logging, or
+// redis.SetLogger, in main.
+package redisstore

@@ -1,0 +1,131 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/helseid-go/sdk/helseid"
+)
+
+// A session is a hash with a version and its sealed data.
+var (
+	loadScript = redis.NewScript(`
+local row = redis.call('HMGET', KEYS[1], 'version', 'data')
+return {row[1], row[2], redis.call('PTTL', KEYS[1])}`)
+
+	// saveScript takes the version that must be there, the one to write, the
+	// data and the milliseconds to keep it. Sealed data never comes twice, so a
+	// row that has it already was written by this very call, whose answer got
+	// lost on the way.
+	saveScript = redis.NewScript(`
+local row = redis.call('HMGET', KEYS[1], 'version', 'data')
+if row[1] == ARGV[2] and row[2] == ARGV[3] then
+	return 1
+end
+if (row[1] or '0') ~= ARGV[1] then
+	return 0
+end
+if tonumber(ARGV[4]) <= 0 then
+	redis.call('DEL', KEYS[1])
+	return 1
+end
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'data', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1`)
+)
+
+// sessions is a helseid.SessionStore.
+type sessions struct {
+	connection *connection
+	sealer     sealer
+}
+
+// Load implements helseid.SessionStore. The expiry is that of Redis, by this
+// process's clock.
+func (s sessions) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+	place := s.place(key)
+	var row []any
+	err := s.connection.use(ctx, func(ctx context.Context) (err error) {
+		row, err = loadScript.Run(ctx, s.connection.client, []string{place}).Slice()
+		return err
+	})
+	if err != nil {
+		return helseid.StoredSession{}, sessionError(err)
+	}
+	session, err := s.read(place, row)
+	if err != nil {
+		return helseid.StoredSession{}, sessionError(err)
+	}
+	return session, nil
+}
+
+// read understands the answer of loadScript.
+func (s sessions) read(place string, row []any) (helseid.StoredSession, error) {
+	if len(row) != 3 {
+		return helseid.StoredSession{}, ErrDecrypt
+	}
+	if row[0] == nil && row[1] == nil {
+		return helseid.StoredSession{}, nil
+	}
+	text, _ := row[0].(string)
+	sealed, _ := row[1].(string)
+	left, _ := row[2].(int64)
+	version, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || version == 0 || left < 0 {
+		return helseid.StoredSession{}, ErrDecrypt
+	}
+	data, err := s.sealer.open(place, version, []byte(sealed))
+	if err != nil {
+		return helseid.StoredSession{}, err
+	}
+	return helseid.StoredSession{
+		Version: version,
+		Data:    data,
+		Expiry:  s.connection.now().Add(time.Duration(left) * time.Millisecond),
+	}, nil
+}
+
+// Save implements helseid.SessionStore.
+func (s sessions) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
+	place, next := s.place(key), session.Version+1
+	sealed, err := s.sealer.seal(place, next, session.Data)
+	if err != nil {
+		return false, sessionError(err)
+	}
+	var saved bool
+	err = s.connection.use(ctx, func(ctx context.Context) (err error) {
+		saved, err = saveScript.Run(ctx, s.connection.client, []string{place},
+			strconv.FormatUint(session.Version, 10), strconv.FormatUint(next, 10), sealed,
+			session.Expiry.Sub(s.connection.now()).Milliseconds()).Bool()
+		return err
+	})
+	if err != nil {
+		return false, sessionError(err)
+	}
+	return saved, nil
+}
+
+// Delete implements helseid.SessionStore.
+func (s sessions) Delete(ctx context.Context, key string) error {
+	err := s.connection.use(ctx, func(ctx context.Context) error {
+		return s.connection.client.Del(ctx, s.place(key)).Err()
+	})
+	if err != nil {
+		return sessionError(err)
+	}
+	return nil
+}
+
+func (s sessions) place(key string) string { return s.connection.config.KeyPrefix + "session:" + key }
+
+func sessionError(err error) error {
+	if errors.Is(err, redis.Nil) {
+		err = ErrUnavailable
+	}
+	return fmt.Errorf("%w: %w", helseid.ErrSessionStore, err)
+}

@@ -1,0 +1,52 @@
+package redisstore
+
+import (
+	"context"
+
+	"github.com/helseid-go/sdk/helseid"
+)
+
+// Store keeps tokens, sessions and used proofs. It is safe for concurrent use.
+type Store struct {
+	connection *connection
+	sealer     sealer
+	replays    *Replays
+}
+
+// New checks the configuration and reports all its mistakes at once; the error
+// wraps ErrConfig. It makes no network call, so a process starts while Redis is
+// down. Close the store.
+func New(config Config) (*Store, error) {
+	config, err := config.checked(true)
+	if err != nil {
+		return nil, err
+	}
+	connection, err := newConnection(config)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{connection, newSealer(config.EncryptionKeys), &Replays{connection: connection}}, nil
+}
+
+// TokenCache shares tokens between processes: set helseid.Config.TokenCache to
+// it. Its errors wrap ErrUnavailable or ErrDecrypt, and cost the client a token
+// request each.
+func (s *Store) TokenCache() helseid.TokenCache { return tokenCache{s.connection, s.sealer} }
+
+// Sessions keeps the sessions of logged-in users. Its errors wrap
+// helseid.ErrSessionStore, and ErrUnavailable or ErrDecrypt.
+func (s *Store) Sessions() helseid.SessionStore { return sessions{s.connection, s.sealer} }
+
+// Replays remembers used proofs, for an API that shares more than those. It ends
+// with the store.
+func (s *Store) Replays() *Replays { return s.replays }
+
+// Check finds out at start-up what would go wrong later: Redis cannot be
+// reached, refuses the user or is too old (ErrUnavailable), or is set up to
+// forget what it should keep (ErrEviction). It writes one key, which expires in
+// seconds.
+func (s *Store) Check(ctx context.Context) error { return s.connection.check(ctx) }
+
+// Close ends the connections to Redis. Whatever is asked later fails. A
+// Config.Client stays open.
+func (s *Store) Close() error { return s.connection.close() }
