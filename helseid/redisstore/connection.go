@@ -80,7 +80,7 @@ func (c *connection) check(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%w (Redis 7.0 or newer is needed, with the commands GET, SET and INFO)", err)
+		return fmt.Errorf("%w (what it must be able to do: see the package documentation)", err)
 	}
 	for line := range strings.Lines(info) {
 		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok && policy != "noeviction" {

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -53,6 +54,7 @@ func unavailable(err error) error {
 	var (
 		failed  net.Error
 		network *net.OpError
+		foreign *tls.CertificateVerificationError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -61,6 +63,8 @@ func unavailable(err error) error {
 		return fmt.Errorf("%w: no answer in time: %w", ErrUnavailable, context.DeadlineExceeded)
 	case errors.Is(err, redis.ErrClosed):
 		return fmt.Errorf("%w: the store has been closed", ErrUnavailable)
+	case errors.As(err, &foreign):
+		return fmt.Errorf("%w: %w: is Config.TLS right?", ErrUnavailable, foreign)
 	case errors.As(err, &network):
 		return fmt.Errorf("%w: %s: %w", ErrUnavailable, network.Op, network.Err)
 	}

@@ -3,7 +3,6 @@ package redisstore
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -126,25 +125,11 @@ func (s *server) left(t testing.TB, key string) time.Duration {
 	return time.Duration(milliseconds) * time.Millisecond
 }
 
-// fill writes until the server is full or, if it evicts, until done says so.
-func (s *server) fill(t testing.TB, done func() bool) {
+// setMemory makes the server full, or not: it holds more than a megabyte from the
+// start. Zero means no limit.
+func (s *server) setMemory(t testing.TB, limit string) {
 	t.Helper()
-	client := s.admin()
-	defer client.Close()
-	junk := bytes.Repeat([]byte{'x'}, 64<<10)
-	for i := range 10_000 {
-		err := client.Set(t.Context(), fmt.Sprint("junk:", i), junk, time.Hour).Err()
-		if replyCode(err) == codeOutOfMemory || done() {
-			// The last bytes, too.
-			for j := range 10_000 {
-				if client.Set(t.Context(), fmt.Sprint("crumb:", j), "x", time.Hour).Err() != nil || done() {
-					return
-				}
-			}
-		}
-		require.NoError(t, err)
-	}
-	t.Fatal("the server does not get full")
+	s.do(t, "CONFIG", "SET", "maxmemory", limit)
 }
 
 // freePort is a TCP port on loopback, whose companion of a cluster's bus exists.

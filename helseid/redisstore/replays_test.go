@@ -1,0 +1,328 @@
+package redisstore
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/middleware"
+)
+
+// newUse is one use of a proof that nobody has seen.
+func newUse() dpop.Use {
+	use := dpop.Use{Forget: time.Now().Add(12 * time.Second)}
+	_, _ = rand.Read(use.Proof[:])
+	_, _ = rand.Read(use.Key[:])
+	return use
+}
+
+func record(t testing.TB, store dpop.ReplayStore, use dpop.Use) bool {
+	t.Helper()
+	first, err := store.Record(t.Context(), use)
+	require.NoError(t, err)
+	return first
+}
+
+func TestReplays(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	one, other := newStore(t, server.url()).Replays(), newStore(t, server.url()).Replays()
+	use := newUse()
+	require.True(t, record(t, one, use))
+	require.False(t, record(t, one, use))
+	require.False(t, record(t, other, use))
+	later := use
+	later.Forget = later.Forget.Add(time.Minute)
+	require.False(t, record(t, other, later), "the proof is what counts, not its date")
+	require.True(t, record(t, other, newUse()))
+	require.Zero(t, one.Unchecked())
+}
+
+// Of any number of uses of one proof at once, at two stores, exactly one is the
+// first.
+func TestReplaysAtOnce(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	stores := []*Replays{newStore(t, server.url()).Replays(), newStore(t, server.url()).Replays()}
+	for range 100 {
+		use := newUse()
+		var firsts atomic.Int64
+		var all sync.WaitGroup
+		gate := make(chan struct{})
+		for i := range 8 {
+			all.Go(func() {
+				<-gate
+				first, err := stores[i%2].Record(background(), use)
+				if err != nil {
+					t.Error(err)
+				}
+				if first {
+					firsts.Add(1)
+				}
+			})
+		}
+		close(gate)
+		all.Wait()
+		require.EqualValues(t, 1, firsts.Load())
+	}
+}
+
+// A proof is remembered for as long as any process accepts it, if their clocks
+// differ by no more than ten seconds: by the recorder's clock ten seconds beyond
+// Forget, whatever Redis takes the time to be.
+func TestReplaysRemember(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	for name, test := range map[string]struct{ off, forget, want time.Duration }{
+		"right":               {0, 12 * time.Second, 22 * time.Second},
+		"an hour ahead":       {time.Hour, 12 * time.Second, 22 * time.Second},
+		"an hour behind":      {-time.Hour, 12 * time.Second, 22 * time.Second},
+		"dated in the future": {0, 20 * time.Second, 30 * time.Second},
+		"a skew of replicas":  {0, 72 * time.Second, 82 * time.Second},
+		"too old":             {0, -time.Minute, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := newStore(t, server.url())
+			store.connection.now = func() time.Time { return time.Now().Add(test.off) }
+			use := newUse()
+			use.Forget = store.connection.now().Add(test.forget)
+			require.True(t, record(t, store.Replays(), use))
+			left := server.left(t, "helseid:proof:"+base64.RawURLEncoding.EncodeToString(use.Proof[:]))
+			require.LessOrEqual(t, left, test.want)
+			require.Greater(t, left, test.want-8*time.Second)
+		})
+	}
+}
+
+// An answer that gets lost makes no replay of a good proof.
+func TestRecordSentTwice(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	line := startProxy(t, server)
+	store := newStore(t, line.url())
+	require.NoError(t, store.Check(t.Context()))
+	client := store.connection.client
+	set := func(id string) string {
+		held, _ := client.SetArgs(t.Context(), "helseid:proof:x", id, recordArgs(time.Minute)).Result()
+		return held
+	}
+	require.Empty(t, set("mine"))
+	require.Equal(t, "mine", set("mine"), "which is how the call knows its own")
+	require.Equal(t, "mine", set("another's"))
+}
+
+// Redis is down: by default nobody gets in, and an option lets everybody in.
+func TestReplaysWithoutRedis(t *testing.T) {
+	t.Parallel()
+	refusing, err := NewReplays(Config{URL: "unix:///nowhere/redis.sock"})
+	require.NoError(t, err)
+	defer refusing.Close()
+	accepting, err := NewReplays(Config{URL: "unix:///nowhere/redis.sock", AcceptUncheckedProofs: true})
+	require.NoError(t, err)
+	defer accepting.Close()
+	for i := range uint64(3 * breakerLimit) {
+		use := newUse()
+		first, err := refusing.Record(t.Context(), use)
+		require.ErrorIs(t, err, ErrUnavailable)
+		require.False(t, first)
+		require.True(t, record(t, accepting, use))
+		require.Equal(t, i+1, accepting.Unchecked())
+	}
+	require.True(t, record(t, accepting, newUse()))
+	require.Zero(t, refusing.Unchecked())
+}
+
+// The same through the middleware: a 503 by default, and 200 with the option.
+func TestMiddlewareWithoutRedis(t *testing.T) {
+	t.Parallel()
+	redis := startServer(t)
+	issuer := helseidtest.NewServer(t)
+	api := func(config Config) *httptest.Server {
+		config.URL = redis.url()
+		config.Timeout = 5 * time.Second
+		replays, err := NewReplays(config)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = replays.Close() })
+		auth, err := middleware.New(middleware.Config{
+			Issuer: issuer.Issuer(), Audience: "nhn:some-api", Proof: dpop.VerifierConfig{Replay: replays},
+		})
+		require.NoError(t, err)
+		t.Cleanup(auth.Close)
+		server := httptest.NewServer(auth.Require(func(http.ResponseWriter, *http.Request) {}))
+		t.Cleanup(server.Close)
+		return server
+	}
+	strict, loose := api(Config{}), api(Config{AcceptUncheckedProofs: true})
+	call := func(request *http.Request) (int, string) {
+		t.Helper()
+		response, err := http.DefaultTransport.RoundTrip(request)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		var body strings.Builder
+		require.NoError(t, response.Write(&body))
+		return response.StatusCode, body.String()
+	}
+	request := func(api *httptest.Server) *http.Request {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api.URL+"/x", nil)
+		require.NoError(t, err)
+		issuer.Authorize(request, issuer.Token(helseidtest.Audience("nhn:some-api")))
+		return request
+	}
+	seen := request(strict)
+	status, body := call(seen)
+	require.Equal(t, http.StatusOK, status, body)
+	status, body = call(seen)
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Contains(t, body, "proof_replayed")
+
+	redis.kill()
+	status, body = call(seen)
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Contains(t, body, "replay_store_unavailable")
+	status, _ = call(request(strict))
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	status, _ = call(request(loose))
+	require.Equal(t, http.StatusOK, status)
+}
+
+// Across a crash in the middle of load no proof is the first twice, if the server
+// keeps what it has confirmed.
+func TestReplaysAcrossRestart(t *testing.T) {
+	t.Parallel()
+	server := startServer(t, "--appendonly", "yes", "--appendfsync", "always")
+	stores := []*Replays{newStore(t, server.url()).Replays(), newStore(t, server.url()).Replays()}
+	type result struct {
+		use   dpop.Use
+		first bool
+		err   error
+	}
+	results := make(chan result, 100_000)
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	var good, bad atomic.Int64
+	for i := range 4 {
+		all.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				use := newUse()
+				use.Forget = use.Forget.Add(time.Hour)
+				first, err := stores[i%2].Record(background(), use)
+				if err == nil {
+					good.Add(1)
+				} else {
+					bad.Add(1)
+				}
+				select {
+				case results <- result{use, first, err}:
+				case <-done:
+				}
+			}
+		})
+	}
+	enough := func() {
+		t.Helper()
+		start := good.Load()
+		require.Eventually(t, func() bool { return good.Load() > start+50 }, 20*time.Second, time.Millisecond)
+	}
+	enough()
+	server.kill()
+	require.Eventually(t, func() bool { return bad.Load() > 0 }, 20*time.Second, time.Millisecond)
+	server.start(t)
+	enough()
+	close(done)
+	all.Wait()
+	close(results)
+	accepted, failed := 0, 0
+	for result := range results {
+		if result.err != nil {
+			failed++
+			continue
+		}
+		require.True(t, result.first, "a proof that nobody has used is not refused")
+		require.False(t, record(t, stores[accepted%2], result.use), "a proof is the first twice")
+		accepted++
+	}
+	t.Logf("%d proofs recorded, %d refused while the server was down", accepted, failed)
+}
+
+// What the documentation says of a server that keeps nothing.
+func TestRestartWithoutPersistenceForgets(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	store := newStore(t, server.url()).Replays()
+	use := newUse()
+	require.True(t, record(t, store, use))
+	server.kill()
+	server.start(t)
+	require.Eventually(t, func() bool {
+		first, err := store.Record(t.Context(), use)
+		require.False(t, err == nil && !first, "remembered without persistence: correct the documentation")
+		return first
+	}, 10*time.Second, 10*time.Millisecond)
+	require.False(t, record(t, store, use))
+}
+
+// A full server that evicts nothing refuses.
+func TestReplaysFull(t *testing.T) {
+	t.Parallel()
+	server := startServer(t, "--maxmemory-policy", "noeviction")
+	store := newStore(t, server.url())
+	loose := newStore(t, server.url(), func(c *Config) { c.AcceptUncheckedProofs = true })
+	require.NoError(t, store.Check(t.Context()))
+	use := newUse()
+	require.True(t, record(t, store.Replays(), use))
+	require.NoError(t, store.TokenCache().Set(t.Context(), "a", []byte("kept"), time.Hour))
+	server.setMemory(t, "100kb")
+
+	for range 3 * breakerLimit { // a server that answers is not left alone
+		first, err := store.Replays().Record(t.Context(), newUse())
+		require.ErrorIs(t, err, dpop.ErrReplayFull)
+		require.ErrorIs(t, err, ErrUnavailable)
+		require.False(t, first)
+	}
+	first, err := store.Replays().Record(t.Context(), use)
+	require.False(t, first, "%v", err)
+	require.ErrorContains(t, store.TokenCache().Set(t.Context(), "b", make([]byte, 4096), time.Hour), "maxmemory")
+	value, err := store.TokenCache().Get(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, "kept", string(value))
+	require.True(t, record(t, loose.Replays(), newUse()))
+	require.EqualValues(t, 1, loose.Replays().Unchecked())
+}
+
+// A server that evicts forgets used proofs, and Check says so.
+func TestEvictionIsReported(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []string{"allkeys-lru", "volatile-lru", "volatile-ttl", "allkeys-random"} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			server := startServer(t, "--maxmemory-policy", policy)
+			store := newStore(t, server.url())
+			require.ErrorIs(t, store.Check(t.Context()), ErrEviction)
+			use := newUse()
+			require.True(t, record(t, store.Replays(), use))
+			require.False(t, record(t, store.Replays(), use))
+			server.setMemory(t, "100kb")
+			_, err := store.TokenCache().Get(t.Context(), "a") // the server makes room before each command
+			require.NoError(t, err)
+			server.setMemory(t, "0")
+			require.True(t, record(t, store.Replays(), use), "which is why it is reported")
+		})
+	}
+}
