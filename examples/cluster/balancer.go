@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -61,6 +62,7 @@ func (b *balancer) add(apiURL string) error {
 	index := len(b.apis)
 	b.apis = append(b.apis, &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // the client says what failed
 		ModifyResponse: func(response *http.Response) error { b.observe(index, response); return nil },
 	})
 	b.urls = append(b.urls, apiURL)

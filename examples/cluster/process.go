@@ -89,6 +89,19 @@ type process struct {
 	pipe    *io.PipeReader
 }
 
+// oneAtATime is a writer for several processes.
+type oneAtATime struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write implements io.Writer.
+func (o *oneAtATime) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(p)
+}
+
 // startProcess starts this program anew in a role, and reads its first line into
 // ready.
 func startProcess(ctx context.Context, role string, settings settings, stderr io.Writer, ready any) (*process, error) {

@@ -39,7 +39,7 @@ func show(ctx context.Context, opts options, tell *narrator, stderr io.Writer) e
 
 	s := &stage{tell: tell, helseid: helseid, redis: redis, balancer: startBalancer()}
 	defer s.balancer.close()
-	end, err := s.startProcesses(ctx, stderr)
+	end, err := s.startProcesses(ctx, &oneAtATime{w: stderr})
 	defer end()
 	if err != nil {
 		return err
