@@ -22,7 +22,7 @@ type Use struct {
 
 // ReplayStore remembers used proofs. Implement it to share them between
 // processes, on whatever they have in common: in Redis it is one command, SET
-// with NX and PXAT.
+// with NX and PX, as in package redisstore.
 type ReplayStore interface {
 	// Record looks the use up and records it, in one atomic step: of any number
 	// of calls at once with the same Proof, exactly one returns true. An error

@@ -141,13 +141,14 @@ func (s *stage) order(ctx context.Context, client *process, do string) (tally, e
 // usedElsewhere shows that a proof that one process of the API has seen is
 // refused by the other.
 func (s *stage) usedElsewhere(ctx context.Context) error {
-	if _, err := s.order(ctx, s.clients[0], doCall); err != nil {
+	tally, err := s.order(ctx, s.clients[0], doCall)
+	if err != nil {
 		return err
 	}
-	seen, start := s.balancer.lastUsed(), time.Now()
-	if seen.header == nil {
-		return fmt.Errorf("no call went by")
+	if tally.Failed != 0 {
+		return fmt.Errorf("a call failed: %s", tally.Failure)
 	}
+	seen, start := s.balancer.lastUsed(), time.Now()
 	for _, api := range []int{1 - seen.api, seen.api} {
 		found, err := s.balancer.replay(ctx, seen, api)
 		if err != nil {

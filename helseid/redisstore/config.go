@@ -169,6 +169,8 @@ func (c Config) checkServer() error {
 	switch {
 	case err != nil:
 		return err
+	case c.TLS == nil && options.TLSConfig != nil && options.TLSConfig.InsecureSkipVerify:
+		return errors.New("field URL: skip_verify is not accepted, because anybody could answer in place of Redis: put its authority into TLS")
 	case c.TLS != nil && options.TLSConfig == nil:
 		return errors.New("field TLS needs a rediss URL")
 	case options.TLSConfig != nil || options.Network == "unix" || c.AllowPlaintext:

@@ -29,6 +29,7 @@ func TestConfigMistakes(t *testing.T) {
 		"no Redis URL":      {Config{URL: "https://user:" + password + "@redis.example.no", EncryptionKeys: keys}, []string{"rediss://"}},
 		"no URL":            {Config{URL: "rediss://%zz:" + password + "@\x00", EncryptionKeys: keys}, []string{"rediss://"}},
 		"unknown option":    {Config{URL: url + "?x=" + password, EncryptionKeys: keys}, []string{"rediss://"}},
+		"unverified TLS":    {Config{URL: url + "?skip_verify=true", EncryptionKeys: keys}, []string{"skip_verify"}},
 		"plaintext":         {Config{URL: "redis://:" + password + "@redis:6379", EncryptionKeys: keys}, []string{"AllowPlaintext"}},
 		"plaintext address": {Config{URL: "redis://10.0.0.1:6379", EncryptionKeys: keys}, []string{"AllowPlaintext"}},
 		"TLS for nothing":   {Config{URL: "redis://127.0.0.1:6379", TLS: &tls.Config{}, EncryptionKeys: keys}, []string{"TLS"}},

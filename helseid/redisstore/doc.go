@@ -88,9 +88,13 @@
 // # How to run Redis
 //
 // Redis 7.0 or newer, or Valkey, alone, with Sentinel or as a cluster: each use
-// concerns one key. The user needs the commands GET, SET, DEL, HMGET, HSET,
-// PEXPIRE, PTTL, EVAL, EVALSHA and, for Check, INFO on keys below
-// Config.KeyPrefix.
+// concerns one key. A user of its own needs no more than
+//
+//	ACL SETUSER helseid on >password ~helseid:* +get +set +del +hmget +hset +pexpire +pttl +eval +evalsha +info
+//
+// where INFO is for Check. For a replay store get, set and info are enough. A
+// used proof takes some 200 bytes of memory for 30 seconds at most: 1000 calls a
+// second take 6 MB. There is no quota for each client, as MemoryReplay has one.
 //
 //	maxmemory-policy noeviction
 //

@@ -84,6 +84,25 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
+// A user of Redis needs the commands that the documentation names, and no more.
+func TestLeastPrivilege(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	server.do(t, "ACL", "SETUSER", "app", "on", ">"+password, "~helseid:*",
+		"+get", "+set", "+del", "+hmget", "+hset", "+pexpire", "+pttl", "+eval", "+evalsha", "+info")
+	store := newStore(t, "unix://app:"+password+"@"+server.socket)
+	require.NoError(t, store.Check(t.Context()))
+	requireTable(t, store.Sessions())
+	require.True(t, record(t, store.Replays(), newUse()))
+	require.NoError(t, store.TokenCache().Set(t.Context(), "a", []byte("x"), time.Minute))
+	_, err := store.TokenCache().Get(t.Context(), "a")
+	require.NoError(t, err)
+	require.NoError(t, store.TokenCache().Set(t.Context(), "a", nil, 0))
+
+	elsewhere := newStore(t, "unix://app:"+password+"@"+server.socket, func(c *Config) { c.KeyPrefix = "other:" })
+	requireUnavailable(t, elsewhere, "NOPERM")
+}
+
 // requireUnavailable asks everything of a store that cannot work.
 func requireUnavailable(t *testing.T, store *Store, says string) {
 	t.Helper()

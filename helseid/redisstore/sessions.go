@@ -19,7 +19,7 @@ local row = redis.call('HMGET', KEYS[1], 'version', 'data')
 return {row[1], row[2], redis.call('PTTL', KEYS[1])}`)
 
 	// saveScript takes the version that must be there, the one to write, the
-	// data and the milliseconds to keep it. Sealed data never comes twice, so a
+	// data and the milliseconds to keep it, of which none or fewer remove it. Sealed data never comes twice, so a
 	// row that has it already was written by this very call, whose answer got
 	// lost on the way.
 	saveScript = redis.NewScript(`
@@ -29,10 +29,6 @@ if row[1] == ARGV[2] and row[2] == ARGV[3] then
 end
 if (row[1] or '0') ~= ARGV[1] then
 	return 0
-end
-if tonumber(ARGV[4]) <= 0 then
-	redis.call('DEL', KEYS[1])
-	return 1
 end
 redis.call('HSET', KEYS[1], 'version', ARGV[2], 'data', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])

@@ -1,7 +1,9 @@
 package redisstore
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -197,9 +199,11 @@ func TestPartition(t *testing.T) {
 	const timeout = 500 * time.Millisecond
 	server := startServer(t)
 	line := startProxy(t, server)
-	store := newStore(t, line.url(), within(timeout))
+	var log bytes.Buffer // the breaker writes one line at a time
+	store := newStore(t, line.url(), within(timeout), func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	cache := store.TokenCache()
 	require.NoError(t, cache.Set(t.Context(), "a", []byte("value"), time.Hour))
+	require.Empty(t, log.String())
 
 	line.setSilent(true)
 	for range breakerLimit {
@@ -227,6 +231,10 @@ func TestPartition(t *testing.T) {
 	first, err := store.Replays().Record(t.Context(), newUse())
 	require.NoError(t, err)
 	require.True(t, first)
+	require.Contains(t, log.String(), "Redis does not answer")
+	require.Contains(t, log.String(), "Redis answers again")
+	require.NotContains(t, log.String(), "value")
+	require.NotContains(t, log.String(), "helseid:")
 }
 
 // Callers who give up say nothing about Redis: they cannot close the way for

@@ -1,0 +1,37 @@
+package redisstore
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid"
+)
+
+func BenchmarkRecord(b *testing.B) {
+	store := newStore(b, startServer(b).url()).Replays()
+	for b.Loop() {
+		require.True(b, record(b, store, newUse()))
+	}
+}
+
+func BenchmarkTokenCacheGet(b *testing.B) {
+	cache := newStore(b, startServer(b).url()).TokenCache()
+	require.NoError(b, cache.Set(b.Context(), "a", make([]byte, 2048), time.Hour))
+	for b.Loop() {
+		_, err := cache.Get(b.Context(), "a")
+		require.NoError(b, err)
+	}
+}
+
+func BenchmarkSave(b *testing.B) {
+	table := newStore(b, startServer(b).url()).Sessions()
+	session := helseid.StoredSession{Data: make([]byte, 4096), Expiry: time.Now().Add(time.Hour)}
+	for b.Loop() {
+		saved, err := table.Save(b.Context(), "a", session)
+		require.NoError(b, err)
+		require.True(b, saved)
+		session.Version++
+	}
+}
