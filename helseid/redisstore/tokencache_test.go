@@ -254,10 +254,13 @@ func TestCallersWhoGiveUp(t *testing.T) {
 		require.NotContains(t, err.Error(), "a moment ago")
 	}
 	require.Zero(t, store.Replays().Unchecked())
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := store.Replays().Record(ended, newUse())
-	require.ErrorIs(t, err, context.Canceled)
+	late, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	for range 2 * breakerLimit {
+		_, err := store.Replays().Record(late, newUse())
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NotContains(t, err.Error(), "a moment ago")
+	}
 	line.setSilent(false)
 	first, err := store.Replays().Record(t.Context(), newUse())
 	require.NoError(t, err)
