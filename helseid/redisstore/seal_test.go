@@ -80,6 +80,19 @@ func TestSealRotation(t *testing.T) {
 	require.ErrorIs(t, err, ErrDecrypt)
 }
 
+// Each place has a key of its own, so that no key sees too many values.
+func TestKeysOfPlaces(t *testing.T) {
+	t.Parallel()
+	sealed, err := newSealer([][]byte{testKey}).seal(place, 0, []byte("x"))
+	require.NoError(t, err)
+	for other, fits := range map[string]bool{place: true, place + "x": false} {
+		aead, err := derive(testKey, other)
+		require.NoError(t, err)
+		_, err = aead.Open(nil, nil, sealed[1:], additionalData(place, 0))
+		require.Equal(t, fits, err == nil)
+	}
+}
+
 // What the caller does to his slices afterwards changes nothing.
 func TestSealerKeepsItsKeys(t *testing.T) {
 	t.Parallel()

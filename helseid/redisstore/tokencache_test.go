@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/dpop"
@@ -109,6 +110,11 @@ func TestValuesAreEncrypted(t *testing.T) {
 	_, err = store.Sessions().Load(t.Context(), "b")
 	require.ErrorIs(t, err, ErrDecrypt)
 
+	server.do(t, "PERSIST", "helseid:session:a")
+	_, err = store.Sessions().Load(t.Context(), "a")
+	require.ErrorIs(t, err, ErrDecrypt, "none is stored for ever")
+	server.do(t, "PEXPIRE", "helseid:session:a", 60_000)
+
 	server.do(t, "COPY", "helseid:token:a", "helseid:token:moved")
 	server.do(t, "COPY", "helseid:session:a", "helseid:session:moved")
 	requireRefused(store, "moved")
@@ -148,19 +154,19 @@ var testRequest = helseid.TokenRequest{Scopes: []string{testScope}}
 
 func TestClientsShareOneToken(t *testing.T) {
 	t.Parallel()
-	redis := startServer(t)
+	backend := startServer(t)
 	server, clients := fleet(t,
-		newStore(t, redis.url()).TokenCache(), newStore(t, redis.url()).TokenCache())
+		newStore(t, backend.url()).TokenCache(), newStore(t, backend.url()).TokenCache())
 	first, err := clients[0].Token(t.Context(), testRequest)
 	require.NoError(t, err)
 	second, err := clients[1].Token(t.Context(), testRequest)
 	require.NoError(t, err)
 	require.Equal(t, first.Access.Reveal(), second.Access.Reveal())
 	require.Len(t, server.Requests(helseidtest.EndpointToken), 1)
-	require.Len(t, redis.keys(t), 1)
+	require.Len(t, backend.keys(t), 1)
 
 	clients[1].Forget(t.Context(), testRequest)
-	require.Empty(t, redis.keys(t))
+	require.Empty(t, backend.keys(t))
 }
 
 // A Redis that is down or does not answer costs a client a little time, and not
@@ -235,6 +241,21 @@ func TestPartition(t *testing.T) {
 	require.Contains(t, log.String(), "Redis answers again")
 	require.NotContains(t, log.String(), "value")
 	require.NotContains(t, log.String(), "helseid:")
+}
+
+// A client of the caller's is kept to the time limit, too.
+func TestCallersClientIsBounded(t *testing.T) {
+	t.Parallel()
+	line := startProxy(t, startServer(t))
+	line.setSilent(true)
+	client := redis.NewClient(&redis.Options{Addr: line.listener.Addr().String(), ContextTimeoutEnabled: true, ReadTimeout: time.Minute})
+	defer client.Close()
+	store, err := New(Config{Client: client, EncryptionKeys: [][]byte{testKey}, Timeout: 100 * time.Millisecond})
+	require.NoError(t, err)
+	start := time.Now()
+	_, err = store.TokenCache().Get(t.Context(), "a")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, time.Since(start), 3*time.Second)
 }
 
 // Callers who give up say nothing about Redis: they cannot close the way for
