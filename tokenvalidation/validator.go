@@ -2,6 +2,7 @@ package tokenvalidation
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,6 +25,11 @@ const (
 	DefaultLeeway = 5 * time.Second
 
 	maxLeeway = time.Minute
+
+	// DefaultTokenMemory is how many bytes validated tokens may take.
+	DefaultTokenMemory = 64 << 20
+
+	minTokenMemory = 1 << 20
 
 	// maxTime is the end of the year 9999, in Unix seconds.
 	maxTime = 253402300799
@@ -54,6 +60,15 @@ type Config struct {
 	// DefaultLeeway.
 	Leeway time.Duration
 
+	// TokenMemory is how many bytes the validated tokens may take that are
+	// remembered, so that the signature of each is verified once: the claims of
+	// some 10 000 tokens in DefaultTokenMemory, which zero means. It is taken as
+	// needed, and those unused for long make room. A token is remembered by its
+	// hash, until it expires or HelseID's keys change; its times are checked at
+	// each use, and a refusal is never remembered. At least 1 MiB, or -1 to
+	// remember none.
+	TokenMemory int
+
 	// HTTPClient fetches HelseID's metadata and keys. It is copied, not changed.
 	// Nil means a client that takes the proxy from the environment.
 	HTTPClient *http.Client
@@ -76,6 +91,7 @@ type Validator struct {
 	types    []string
 	leeway   int64 // seconds
 	keys     *jwks.KeySet
+	memory   *memory // nil: no token is remembered
 	now      func() time.Time
 }
 
@@ -92,6 +108,9 @@ func New(config Config) (*Validator, error) {
 	}
 	if config.Leeway < 0 || config.Leeway > maxLeeway {
 		errs = append(errs, fmt.Errorf("field Leeway is %v: it must be 0 to %v", config.Leeway, maxLeeway))
+	}
+	if config.TokenMemory < -1 || config.TokenMemory > 0 && config.TokenMemory < minTokenMemory {
+		errs = append(errs, fmt.Errorf("field TokenMemory is %d: it must be %d or more bytes, or -1 for none", config.TokenMemory, minTokenMemory))
 	}
 	types := []string{"at+jwt"}
 	if len(config.TokenTypes) > 0 {
@@ -128,14 +147,26 @@ func New(config Config) (*Validator, error) {
 	if config.Leeway > 0 {
 		validator.leeway = int64(config.Leeway / time.Second)
 	}
+	switch config.TokenMemory {
+	case -1:
+	case 0:
+		validator.memory = newMemory(DefaultTokenMemory)
+	default:
+		validator.memory = newMemory(config.TokenMemory)
+	}
 	if validator.now == nil {
 		validator.now = time.Now
 	}
 	return validator, nil
 }
 
-// Close ends a fetch of keys that is under way.
-func (v *Validator) Close() { v.keys.Close() }
+// Close ends a fetch of keys that is under way, and forgets all tokens.
+func (v *Validator) Close() {
+	v.keys.Close()
+	if v.memory != nil {
+		v.memory.clear()
+	}
+}
 
 // Snapshot returns HelseID's current keys and where they were found, for
 // Config.Snapshot in a later process. It holds public information only. There
@@ -150,34 +181,64 @@ func (v *Validator) Snapshot() ([]byte, error) { return v.keys.Snapshot(v.issuer
 // expired tokens cause no request for keys. The error is an *Error, which is an
 // ErrInvalidToken, or wraps ErrUnavailable.
 func (v *Validator) Validate(ctx context.Context, token string) (*Claims, error) {
-	object, err := v.verify(ctx, token)
+	if v.memory == nil || len(token) > MaxToken {
+		object, err := v.verify(ctx, token)
+		if err != nil {
+			return nil, err
+		}
+		return decodeClaims(object), nil
+	}
+	hash := tokenHash(sha256.Sum256([]byte(token)))
+	if claims, ok := v.memory.recall(hash, v.keys.Generation(), v.now().Unix(), v.leeway); ok {
+		return claims, nil
+	}
+	verified, err := v.examine(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	return decodeClaims(object), nil
+	claims := decodeClaims(verified.object)
+	v.memory.remember(hash, len(token), verified, claims, v.now().Unix(), v.leeway)
+	return claims, nil
+}
+
+// verified is a token that every rule has let through.
+type verified struct {
+	object     jose.Object
+	times      validity
+	generation uint64 // of the keys that the signature was verified with
 }
 
 // verify goes through the rules that access tokens and ID tokens share.
 func (v *Validator) verify(ctx context.Context, token string) (jose.Object, error) {
+	verified, err := v.examine(ctx, token)
+	return verified.object, err
+}
+
+func (v *Validator) examine(ctx context.Context, token string) (verified, error) {
 	if len(token) > MaxToken {
-		return jose.Object{}, refuse(ReasonTooLong)
+		return verified{}, refuse(ReasonTooLong)
 	}
 	compact, err := jose.ParseCompact(token, MaxToken)
 	if err != nil {
-		return jose.Object{}, refuse(ReasonMalformed)
+		return verified{}, refuse(ReasonMalformed)
 	}
 	kid, err := v.checkHeader(compact.Header)
 	if err != nil {
-		return jose.Object{}, err
+		return verified{}, err
 	}
 	object, err := jose.ParseObject(compact.Payload)
 	if err != nil {
-		return jose.Object{}, refuse(ReasonMalformed)
+		return verified{}, refuse(ReasonMalformed)
 	}
-	if err := v.checkClaims(object); err != nil {
-		return jose.Object{}, err
+	times, err := v.checkClaims(object)
+	if err != nil {
+		return verified{}, err
 	}
-	return object, v.checkSignature(ctx, compact, kid)
+	generation, err := v.checkSignature(ctx, compact, kid)
+	if err != nil {
+		return verified{}, err
+	}
+	return verified{object, times, generation}, nil
 }
 
 // maxKeyID bounds the kid header.
@@ -199,25 +260,36 @@ func (v *Validator) checkHeader(header jose.Object) (kid string, err error) {
 	return kid, nil
 }
 
-func (v *Validator) checkClaims(claims jose.Object) error {
+func (v *Validator) checkClaims(claims jose.Object) (validity, error) {
 	if issuer, ok := claims.Get("iss").Text(); !ok || issuer != v.issuer {
-		return refuse(ReasonIssuer)
+		return validity{}, refuse(ReasonIssuer)
 	}
 	audience, ok := textList(claims.Get("aud"))
 	if !ok || !slices.Contains(audience, v.audience) || len(audience) > 1 && !v.several {
-		return refuse(ReasonAudience)
+		return validity{}, refuse(ReasonAudience)
 	}
 	return v.checkTimes(claims)
 }
 
-func (v *Validator) checkTimes(claims jose.Object) error {
+// validity is when a token may be used, in Unix seconds.
+type validity struct {
+	start  int64 // the later of nbf and iat, or zero
+	expiry int64
+}
+
+func (t validity) expired(now, leeway int64) bool { return now >= t.expiry+leeway }
+
+func (t validity) early(now, leeway int64) bool { return t.start > now+leeway }
+
+func (v *Validator) checkTimes(claims jose.Object) (validity, error) {
 	now := v.now().Unix()
 	exp, ok := claims.Get("exp").Seconds()
 	if !ok || exp <= 0 || exp > maxTime {
-		return refuse(ReasonTime)
+		return validity{}, refuse(ReasonTime)
 	}
-	if now >= exp+v.leeway {
-		return refuse(ReasonExpired)
+	times := validity{expiry: exp}
+	if times.expired(now, v.leeway) {
+		return validity{}, refuse(ReasonExpired)
 	}
 	for _, name := range []string{"nbf", "iat"} {
 		value := claims.Get(name)
@@ -226,34 +298,34 @@ func (v *Validator) checkTimes(claims jose.Object) error {
 		}
 		at, ok := value.Seconds()
 		if !ok || at > maxTime {
-			return refuse(ReasonTime)
+			return validity{}, refuse(ReasonTime)
 		}
-		if at > now+v.leeway {
-			return refuse(ReasonNotYet)
+		if times.start = max(times.start, at); times.early(now, v.leeway) {
+			return validity{}, refuse(ReasonNotYet)
 		}
 	}
-	return nil
+	return times, nil
 }
 
-// checkSignature verifies with the issuer's keys of this kid. A key is tried
-// for its own algorithm only.
-func (v *Validator) checkSignature(ctx context.Context, compact *jose.Compact, kid string) error {
-	keys, _, err := v.keys.Keys(ctx, kid)
+// checkSignature verifies with the issuer's keys of this kid, and tells which
+// generation they are. A key is tried for its own algorithm only.
+func (v *Validator) checkSignature(ctx context.Context, compact *jose.Compact, kid string) (generation uint64, err error) {
+	keys, generation, err := v.keys.Keys(ctx, kid)
 	switch {
 	case errors.Is(err, jwks.ErrUnknownKey):
-		return refuse(ReasonKey)
+		return 0, refuse(ReasonKey)
 	case err != nil:
-		return err
+		return 0, err
 	}
 	reason := ReasonAlgorithm
 	for _, key := range keys {
 		err := compact.Verify(key)
 		if err == nil {
-			return nil
+			return generation, nil
 		}
 		if errors.Is(err, jose.ErrSignature) {
 			reason = ReasonSignature
 		}
 	}
-	return refuse(reason)
+	return 0, refuse(reason)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // maxDepth bounds nesting. HelseID's deepest document, the trust-framework
@@ -91,6 +92,9 @@ func (o Object) Names() []string {
 	}
 	return names
 }
+
+// Size is how many bytes the list of members takes, beyond the document's text.
+func (o Object) Size() int { return cap(o.members) * int(unsafe.Sizeof(member{})) }
 
 // CheckFolded refuses an object with a member that differs only in case from
 // one of names: a lenient reader elsewhere would take it for the real one.

@@ -95,9 +95,7 @@ func (s *KeySet) Keys(ctx context.Context, kid string) ([]*jose.PublicKey, uint6
 	current := s.usable(now)
 	if current != nil {
 		if keys := current.keys[kid]; keys != nil {
-			if now.Sub(current.fetchedAt) >= freshness {
-				s.refresh(now)
-			}
+			s.renew(now, current)
 			return keys, current.generation, nil
 		}
 	}
@@ -112,12 +110,25 @@ func (s *KeySet) Keys(ctx context.Context, kid string) ([]*jose.PublicKey, uint6
 	return s.lookUp(kid)
 }
 
-// Generation is the number of the current set, or zero without one.
+// Generation is the number of the current set, or zero without one that may be
+// used. Who goes by it relies on the keys as callers of Keys do, so it renews
+// them as Keys does: else a retired key would never be noticed where all tokens
+// are known.
 func (s *KeySet) Generation() uint64 {
-	if current := s.usable(time.Now()); current != nil {
-		return current.generation
+	now := time.Now()
+	current := s.usable(now)
+	if current == nil {
+		return 0
 	}
-	return 0
+	s.renew(now, current)
+	return current.generation
+}
+
+// renew starts a fetch in the background if the set is not fresh.
+func (s *KeySet) renew(now time.Time, current *version) {
+	if now.Sub(current.fetchedAt) >= freshness {
+		s.refresh(now)
+	}
 }
 
 func (s *KeySet) usable(now time.Time) *version {
@@ -147,7 +158,7 @@ func (s *KeySet) lookUp(kid string) ([]*jose.PublicKey, uint64, error) {
 	return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, failure)
 }
 
-// refresh starts a fetch in the background, for a set that is not fresh.
+// refresh starts a fetch in the background, unless one was tried lately.
 func (s *KeySet) refresh(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

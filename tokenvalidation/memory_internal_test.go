@@ -1,0 +1,182 @@
+package tokenvalidation
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// tokenOf makes the claims of a token of about this many bytes.
+func tokenOf(t testing.TB, i, length int) (hash tokenHash, size int, claims *Claims) {
+	t.Helper()
+	payload := fmt.Sprintf(`{"iss":"https://helseid.test","aud":["a","b"],"sub":"s\u00e6%d","jti":%q,"scope":["a/read","b/read"],"exp":1000,`+
+		`"amr":["pwd"],"helseid://claims/identity/pid":"06828399789","filler":%q}`, i, fmt.Sprint("id", i), strings.Repeat("x", length*3/4))
+	object, err := jose.ParseObject([]byte(payload))
+	require.NoError(t, err)
+	return sha256.Sum256([]byte(payload)), len(payload)*4/3 + 400, decodeClaims(object)
+}
+
+func (m *memory) held() (tokens, bytes int) {
+	for i := range m.shards {
+		tokens += len(m.shards[i].tokens)
+		bytes += m.shards[i].bytes
+	}
+	return tokens, bytes
+}
+
+func put(m *memory, hash tokenHash, size int, claims *Claims, generation uint64, now int64) {
+	m.remember(hash, size, verified{generation: generation, times: validity{expiry: 1000}}, claims, now, 5)
+}
+
+// The store keeps within its bytes, however many tokens come and of what size,
+// and what it counts is what the heap holds. It runs beside no other test.
+func TestMemoryIsBoundedInBytes(t *testing.T) {
+	const limit = 2 << 20
+	for _, length := range []int{200, 1300, 5000, 16000} {
+		before := heap()
+		m := newMemory(limit)
+		for i := range 2 * limit / length {
+			hash, size, claims := tokenOf(t, i, length)
+			put(m, hash, size, claims, 1, 1)
+		}
+		grown := heap() - before
+		tokens, bytes := m.held()
+		t.Logf("%d bytes each: %d tokens, %d bytes counted, %d held", length, tokens, bytes, grown)
+		require.LessOrEqual(t, bytes, limit)
+		require.Greater(t, bytes, limit*3/4, "it uses the room")
+		require.LessOrEqual(t, grown, bytes, "it counts no less than it holds")
+		for i := range m.shards {
+			sum := 0
+			for _, token := range m.shards[i].tokens {
+				sum += token.bytes
+			}
+			require.Equal(t, sum, m.shards[i].bytes)
+		}
+		runtime.KeepAlive(m)
+	}
+}
+
+func heap() int {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
+}
+
+func TestMemoryRecallsByHashGenerationAndTime(t *testing.T) {
+	t.Parallel()
+	m := newMemory(1 << 20)
+	hash, size, claims := tokenOf(t, 1, 1000)
+	m.remember(hash, size, verified{generation: 3, times: validity{start: 500, expiry: 1000}}, claims, 600, 5)
+	for name, test := range map[string]struct {
+		hash       tokenHash
+		generation uint64
+		now        int64
+		found      bool
+	}{
+		"as it was":          {hash, 3, 600, true},
+		"another token":      {tokenHash{hash[0]}, 3, 600, false},
+		"older keys":         {hash, 2, 600, false},
+		"newer keys":         {hash, 4, 600, false},
+		"no keys":            {hash, 0, 600, false},
+		"first second":       {hash, 3, 495, true},
+		"too early":          {hash, 3, 494, false},
+		"last second":        {hash, 3, 1004, true},
+		"expired":            {hash, 3, 1005, false},
+		"the end of time":    {hash, 3, 1 << 62, false},
+		"long before it all": {hash, 3, -1 << 62, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found, ok := m.recall(test.hash, test.generation, test.now, 5)
+			require.Equal(t, test.found, ok)
+			require.Equal(t, test.found, found != nil)
+		})
+	}
+	never := newMemory(1 << 20)
+	never.remember(hash, size, verified{times: validity{expiry: 1000}}, claims, 600, 5)
+	_, ok := never.recall(hash, 0, 600, 5)
+	require.False(t, ok, "without keys nothing is known")
+}
+
+// A token in use outlives those that came for nothing.
+func TestMemoryKeepsWhatIsUsed(t *testing.T) {
+	t.Parallel()
+	m := newMemory(1 << 20)
+	busy, size, claims := tokenOf(t, -1, 1000)
+	put(m, busy, size, claims, 1, 1)
+	for i := range 5000 {
+		now := int64(2 + i/10)
+		_, ok := m.recall(busy, 1, now, 5)
+		require.True(t, ok, "after %d others", i)
+		hash, size, claims := tokenOf(t, i, 1000)
+		put(m, hash, size, claims, 1, now)
+	}
+}
+
+// Personal data goes when it is of no use any more.
+func TestMemoryForgetsWhatIsDead(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		generation uint64
+		now        int64
+		left       int
+	}{
+		"all are good":    {1, 100, 2},
+		"they expired":    {1, 1005, 1},
+		"the keys change": {2, 100, 1},
+		"too soon":        {2, sweepInterval - 1, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMemory(1 << 20)
+			hash, size, claims := tokenOf(t, 1, 1000)
+			put(m, hash, size, claims, 1, 1)
+			other := hash
+			other[31]++ // the same shard
+			put(m, other, size, claims, test.generation, test.now)
+			tokens, bytes := m.held()
+			require.Equal(t, test.left, tokens)
+			require.Positive(t, bytes)
+			m.clear()
+			tokens, bytes = m.held()
+			require.Zero(t, tokens)
+			require.Zero(t, bytes)
+		})
+	}
+}
+
+// A token that comes again, as after a change of keys, is counted once.
+func TestMemoryCountsATokenOnce(t *testing.T) {
+	t.Parallel()
+	m := newMemory(1 << 20)
+	hash, size, claims := tokenOf(t, 1, 1000)
+	put(m, hash, size, claims, 1, 1)
+	_, before := m.held()
+	put(m, hash, size, claims, 2, 2)
+	tokens, after := m.held()
+	require.Equal(t, 1, tokens)
+	require.Equal(t, before, after)
+}
+
+func BenchmarkRecall(b *testing.B) {
+	m := newMemory(1 << 20)
+	hash, size, claims := tokenOf(b, 1, 1000)
+	put(m, hash, size, claims, 1, 1)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, ok := m.recall(hash, 1, 1, 5); !ok {
+				b.Fail()
+				return
+			}
+		}
+	})
+}
