@@ -51,4 +51,11 @@
 // as fresh, up to 24 hours if no newer ones can be had. Tokens with a known key
 // never cause a request, and unknown keys two at once and then one in 30
 // seconds, whoever sends them.
+//
+// # Memory
+//
+// HelseID signs with RSA-3072, which costs more to verify than all the rest of a
+// request. Tokens that have been validated are therefore remembered by their
+// hash, until they expire or the keys change; see Config.TokenMemory. What they
+// say about people stays in memory for as long.
 package tokenvalidation
