@@ -2,7 +2,6 @@ package dpop
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -95,6 +94,6 @@ func (p *Prover) Proof(ctx context.Context, target Target) (string, error) {
 
 // accessTokenHash is the value of ath (RFC 9449 section 4.2).
 func accessTokenHash(token string) string {
-	digest := sha256.Sum256([]byte(token))
+	digest := jose.SHA256(token)
 	return base64.RawURLEncoding.EncodeToString(digest[:])
 }

@@ -2,7 +2,6 @@ package tokenvalidation
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -188,7 +187,7 @@ func (v *Validator) Validate(ctx context.Context, token string) (*Claims, error)
 		}
 		return decodeClaims(object), nil
 	}
-	hash := tokenHash(sha256.Sum256([]byte(token)))
+	hash := tokenHash(jose.SHA256(token))
 	if claims, ok := v.memory.recall(hash, v.keys.Generation(), v.now().Unix(), v.leeway); ok {
 		return claims, nil
 	}

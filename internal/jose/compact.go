@@ -69,9 +69,7 @@ func (c *Compact) Verify(key *PublicKey) error {
 	if alg, ok := c.Header.Get("alg").Text(); !ok || Algorithm(alg) != key.spec.name {
 		return ErrAlgorithm
 	}
-	hash := key.spec.hash.New()
-	hash.Write([]byte(c.signingInput))
-	if !verifyDigest(key, hash.Sum(nil), c.signature) {
+	if !verifyDigest(key, key.spec.digest(bytesOf(c.signingInput)), c.signature) {
 		return ErrSignature
 	}
 	return nil

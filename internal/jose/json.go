@@ -55,7 +55,7 @@ type Object struct {
 // after it, valid UTF-8, no duplicate names at any level, bounded depth. The
 // caller bounds the length.
 func ParseObject(data []byte) (Object, error) {
-	r := reader{data: string(data)}
+	r := newReader(string(data))
 	r.space()
 	if r.peek() != '{' {
 		return Object{}, r.fail("is not a JSON object")
@@ -167,7 +167,7 @@ func (v Value) Object() (Object, bool) {
 	if v.kind != kindObject {
 		return Object{}, false
 	}
-	r := reader{data: v.raw}
+	r := newReader(v.raw)
 	object, err := r.object(0, true)
 	return object, err == nil
 }
@@ -177,7 +177,7 @@ func (v Value) Array() ([]Value, bool) {
 	if v.kind != kindArray {
 		return nil, false
 	}
-	r := reader{data: v.raw}
+	r := newReader(v.raw)
 	values, err := r.array(0, true)
 	return values, err == nil
 }
@@ -187,6 +187,11 @@ type reader struct {
 	data  string
 	pos   int
 	names []string // the names of all open objects, innermost last
+}
+
+// newReader makes room for the names of an ordinary document at once.
+func newReader(data string) reader {
+	return reader{data: data, names: make([]string, 0, min(32, 2+len(data)/24))}
 }
 
 func (r *reader) fail(what string) error {
@@ -265,7 +270,7 @@ func (r *reader) object(depth int, keep bool) (Object, error) {
 		}
 		if keep {
 			if object.members == nil {
-				object.members = make([]member, 0, 16)
+				object.members = make([]member, 0, min(32, 2+len(r.data)/32))
 			}
 			object.members = append(object.members, member{name, value})
 		}

@@ -98,10 +98,7 @@ func isNil(signer crypto.Signer) bool {
 // sign returns the signature in JWS form.
 func (k *Key) sign(ctx context.Context, signingInput []byte) ([]byte, error) {
 	spec := k.public.spec
-	hash := spec.hash.New()
-	hash.Write(signingInput)
-	digest := hash.Sum(nil)
-
+	digest := spec.digest(signingInput)
 	var opts crypto.SignerOpts = spec.hash
 	if spec.scheme == pss {
 		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: spec.hash}

@@ -70,6 +70,14 @@ func (k *PublicKey) Thumbprint() string { return k.thumbprint }
 // CryptoKey is the *rsa.PublicKey or *ecdsa.PublicKey.
 func (k *PublicKey) CryptoKey() crypto.PublicKey { return k.key }
 
+// signatureLength is the length of the key's signatures, in bytes.
+func (k *PublicKey) signatureLength() int {
+	if key, ok := k.key.(*rsa.PublicKey); ok {
+		return key.Size()
+	}
+	return 2 * ((k.spec.curve.Params().BitSize + 7) / 8)
+}
+
 func checkStrength(public crypto.PublicKey) error {
 	switch key := public.(type) {
 	case *rsa.PublicKey:

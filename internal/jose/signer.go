@@ -43,8 +43,8 @@ func (k *Key) SignRaw(ctx context.Context, header, payload []byte) (string, erro
 
 func (k *Key) compact(ctx context.Context, prefix string, payload []byte) (string, error) {
 	encoding := segmentEncoding
-	const room = 1 + 4*512/3 + 1 // a dot and the signature of an RSA-4096 key
-	token := make([]byte, 0, len(prefix)+encoding.EncodedLen(len(payload))+room)
+	room := encoding.EncodedLen(len(payload)) + 1 + encoding.EncodedLen(k.public.signatureLength())
+	token := make([]byte, 0, len(prefix)+room)
 	token = append(token, prefix...)
 	token = encoding.AppendEncode(token, payload)
 	signature, err := k.sign(ctx, token)
@@ -53,5 +53,5 @@ func (k *Key) compact(ctx context.Context, prefix string, payload []byte) (strin
 	}
 	token = append(token, '.')
 	token = encoding.AppendEncode(token, signature)
-	return string(token), nil
+	return textOf(token), nil
 }
