@@ -31,8 +31,8 @@ const (
 func tenant(i int) string { return strconv.Itoa(100_000_000 + i%tenants) }
 
 // serveHelseID is a HelseID with short tokens, new keys and faults, each of
-// which leaves the client and the API a way to do their work: the token endpoint
-// fails once in a row, and its keys can be had when a new one appears.
+// which leaves the client and the API a way to do their work: an endpoint fails
+// once in a row.
 func serveHelseID(ctx context.Context, folder string, stdout io.Writer) error {
 	server, err := helseidtest.Start(helseidtest.TokenLifetime(soakTokenLifetime))
 	if err != nil {
@@ -63,6 +63,9 @@ func serveHelseID(ctx context.Context, folder string, stdout io.Writer) error {
 		switch phase := second % keyCycle; {
 		case phase == 0 && second > 0:
 			server.ClearFaults()
+			if second%(3*keyCycle) == 0 { // just when the API needs the new key
+				server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointJWKS, Status: http.StatusBadGateway})
+			}
 			if err := server.RotateKey(); err != nil {
 				return err
 			}

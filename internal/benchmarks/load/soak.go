@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,10 +43,16 @@ type soaking struct {
 	api     *http.Client
 	plain   *http.Client
 	route   string
+	guard   *middleware.Middleware
 	lost    atomic.Int64
+	delayed atomic.Int64 // answered 503 with Retry-After at first
 	served  atomic.Int64
 	refused atomic.Int64
 	wrongly atomic.Int64 // let in
+
+	tokens, retries atomic.Int64 // of the client
+	keys            int          // changes of the issuer's, as the API saw them
+	newest          string
 
 	mu    sync.Mutex
 	first error
@@ -102,17 +109,42 @@ func newSoaking(issuer, file string) (*soaking, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	s := &soaking{
+		guard: guard,
+		plain: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2}, Timeout: 10 * time.Second},
+		route: "http://" + listener.Addr().String() + route,
+	}
+	config.OnEvent = s.count
 	client, err := helseid.New(config)
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &soaking{
-		client: client,
-		api:    client.HTTPClient(helseid.TokenRequest{Scopes: []string{lab.Scope}, Resource: lab.Audience}),
-		plain:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2}, Timeout: 10 * time.Second},
-		route:  "http://" + listener.Addr().String() + route,
-	}
+	s.client, s.api = client, client.HTTPClient(helseid.TokenRequest{Scopes: []string{lab.Scope}, Resource: lab.Audience})
 	return s, func() { client.Close(); _ = api.Close(); guard.Close() }, nil
+}
+
+func (s *soaking) count(event helseid.Event) {
+	switch {
+	case event.Kind == helseid.EventTokenRequest && event.Err == nil:
+		s.tokens.Add(1)
+	case event.Kind == helseid.EventRetry:
+		s.retries.Add(1)
+	}
+}
+
+// watchKeys notes whether the API has other keys than before.
+func (s *soaking) watchKeys() {
+	snapshot, err := s.guard.Validator().Snapshot()
+	if err != nil {
+		return // none yet
+	}
+	var found struct {
+		JWKS json.RawMessage `json:"jwks"`
+	}
+	if json.Unmarshal(snapshot, &found) == nil && string(found.JWKS) != s.newest {
+		s.keys++
+		s.newest = string(found.JWKS)
+	}
 }
 
 // drive hands out calls at the given rate and takes samples, twenty in all or
@@ -129,11 +161,13 @@ func (s *soaking) drive(ctx context.Context, opts options, calls chan<- int, std
 		case <-ticker.C:
 		}
 		at := time.Since(start)
+		if i%opts.rate == 0 {
+			s.watchKeys()
+		}
 		if at >= time.Duration(len(samples)+1)*every {
 			samples = append(samples, take(at))
 			newest := samples[len(samples)-1]
-			fmt.Fprintf(stdout, "%7s  heap %7d  goroutines %3d  served %d  refused %d  lost %d  wrongly let in %d\n", at.Round(time.Second),
-				newest.heap, newest.goroutines, s.served.Load(), s.refused.Load(), s.lost.Load(), s.wrongly.Load())
+			fmt.Fprintf(stdout, "%7s  heap %7d  goroutines %3d  %s\n", at.Round(time.Second), newest.heap, newest.goroutines, s)
 		}
 		if at >= opts.soak {
 			return samples
@@ -162,11 +196,7 @@ func (s *soaking) call(ctx context.Context, i int) {
 		s.bad(ctx, i/badEvery)
 		return
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.route+"?page=2", nil)
-	if err == nil {
-		err = s.expect(s.api, request, http.StatusOK, organization)
-	}
-	if err != nil {
+	if err := s.good(ctx, organization); err != nil {
 		if ctx.Err() == nil {
 			s.lost.Add(1)
 			s.note(err)
@@ -174,6 +204,36 @@ func (s *soaking) call(ctx context.Context, i int) {
 		return
 	}
 	s.served.Add(1)
+}
+
+var errLater = errors.New("try again later")
+
+// good does what a caller does who is told to come back later.
+func (s *soaking) good(ctx context.Context, organization string) error {
+	for attempt := 0; ; attempt++ {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.route+"?page=2", nil)
+		if err != nil {
+			return err
+		}
+		err = s.expect(s.api, request, http.StatusOK, organization)
+		if !errors.Is(err, errLater) || attempt == 3 {
+			return err
+		}
+		s.delayed.Add(1)
+		timer := time.NewTimer(time.Second)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// String tells what has happened so far.
+func (s *soaking) String() string {
+	return fmt.Sprintf("served %d, refused %d, lost %d, told to wait %d, wrongly let in %d; %d tokens, %d retries, %d key sets",
+		s.served.Load(), s.refused.Load(), s.lost.Load(), s.delayed.Load(), s.wrongly.Load(), s.tokens.Load(), s.retries.Load(), s.keys)
 }
 
 // bad sends what must be refused: a proof that was used before, a token that is
@@ -196,7 +256,7 @@ func (s *soaking) bad(ctx context.Context, i int) {
 	switch i % 3 {
 	case 0:
 		if err := s.expect(s.plain, request.Clone(ctx), http.StatusOK, ""); err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !errors.Is(err, errLater) {
 				s.lost.Add(1)
 				s.note(fmt.Errorf("before the replay: %w", err))
 			}
@@ -209,7 +269,7 @@ func (s *soaking) bad(ctx context.Context, i int) {
 		request.Header.Set("Authorization", token[:middle]+flipped(token[middle])+token[middle+1:])
 	}
 	if err := s.expect(s.plain, request, http.StatusUnauthorized, ""); err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, errLater) {
 			s.wrongly.Add(1)
 			s.note(err)
 		}
@@ -236,6 +296,8 @@ func (s *soaking) expect(client *http.Client, request *http.Request, status int,
 	switch {
 	case err != nil:
 		return err
+	case response.StatusCode == http.StatusServiceUnavailable && response.Header.Get("Retry-After") != "":
+		return errLater
 	case response.StatusCode != status:
 		return fmt.Errorf("status %d in place of %d: %s", response.StatusCode, status, body)
 	case !strings.Contains(string(body), organization):
@@ -266,12 +328,17 @@ func (s *soaking) verdict(stdout io.Writer, samples []sample) error {
 	if wrongly := s.wrongly.Load(); wrongly > 0 {
 		errs = append(errs, fmt.Errorf("%d bad calls were not refused as they should be, the first: %w", wrongly, s.first))
 	}
+	if len(samples) > 0 && samples[len(samples)-1].at > 4*keyCycle {
+		// The run was about something.
+		if s.tokens.Load() < 4*tenants || s.retries.Load() == 0 || s.keys < 4 || s.delayed.Load() == 0 || s.refused.Load() == 0 {
+			errs = append(errs, fmt.Errorf("the faults struck nobody: %s", s))
+		}
+	}
 	if quarter := len(samples) / 4; quarter > 0 {
 		early, late := samples[quarter:2*quarter], samples[len(samples)-quarter:]
 		heapBefore, heapAfter := typical(early, func(s sample) int { return s.heap }), typical(late, func(s sample) int { return s.heap })
 		before, after := typical(early, func(s sample) int { return s.goroutines }), typical(late, func(s sample) int { return s.goroutines })
-		fmt.Fprintf(stdout, "heap %d to %d bytes, goroutines %d to %d; %d calls served, %d refused, %d lost\n",
-			heapBefore, heapAfter, before, after, s.served.Load(), s.refused.Load(), s.lost.Load())
+		fmt.Fprintf(stdout, "heap %d to %d bytes, goroutines %d to %d; %s\n", heapBefore, heapAfter, before, after, s)
 		errs = append(errs, grown(heapBefore, heapAfter, before, after))
 	}
 	return errors.Join(errs...)
