@@ -41,7 +41,7 @@ func TestMemoryIsBoundedInBytes(t *testing.T) {
 	for _, length := range []int{200, 1300, 5000, 16000} {
 		before := heap()
 		m := newMemory(limit)
-		for i := range 2 * limit / length {
+		for i := range 3 * limit / (length + 1500) {
 			hash, size, claims := tokenOf(t, i, length)
 			put(m, hash, size, claims, 1, 1)
 		}
