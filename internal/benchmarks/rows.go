@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
@@ -65,6 +66,10 @@ func allRows(opts options) (rows []*row, end func(), err error) {
 		ends = append(ends, closer)
 		rows = append(rows, found...)
 	}
+	// The row of the smaller key came first, and stands before that of the larger.
+	at := slices.IndexFunc(rows, func(r *row) bool { return r.name == rowToken3072 })
+	rows = slices.Insert(rows[1:], at-1, rows[0])
+
 	found, closer, err := clientRows(opts)
 	if err != nil {
 		return nil, nil, err
