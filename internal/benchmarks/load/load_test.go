@@ -77,7 +77,7 @@ func TestVerdict(t *testing.T) {
 	wrong.wrongly.Add(1)
 	require.ErrorContains(t, wrong.verdict(io.Discard, flat), "not refused")
 	require.ErrorContains(t, served().verdict(io.Discard, []sample{{1, 5e6, 30}, {2, 5e6, 30}, {3, 5e6, 30}, {4, 8e6, 30}}), "grown")
-	require.ErrorContains(t, served().verdict(io.Discard, []sample{{1, 5e6, 30}, {2, 5e6, 30}, {3, 5e6, 30}, {4, 5e6, 60}}), "grown")
+	require.ErrorContains(t, served().verdict(io.Discard, []sample{{1, 5e6, 30}, {2, 5e6, 30}, {3, 5e6, 30}, {4, 5e6, 79}}), "grown")
 	long := []sample{{time.Minute, 5e6, 30}, {time.Hour, 5e6, 30}}
 	require.ErrorContains(t, served().verdict(io.Discard, long), "struck nobody")
 }
