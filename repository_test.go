@@ -76,8 +76,9 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"internal/jwks"},
 		{"clientassertion", "dpop", "tokenvalidation"},
 		{"helseid", "middleware"},
-		{"helseid/helseidtest"},
-		{"examples/quickstart", "examples/machine", "examples/api", "internal/interop", "internal/mutation"},
+		{"helseid/helseidtest", "helseid/weblogin"},
+		{"internal/loginpage"},
+		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation"},
 	}
 	layerOf := make(map[string]int)
 	for i, packages := range layers {

@@ -63,6 +63,12 @@ func (s StoredSession) Format(state fmt.State, _ rune) {
 // session may be good: trying later can help.
 var ErrSessionStore = errors.New("the session store failed")
 
+// SessionStore returns Config.SessionStore, or the client's own memory. What
+// belongs to sessions can be kept there under keys of its own, as package
+// weblogin does: those of this package start with "session-", "login-", "sid-" and
+// "sub-".
+func (c *Client) SessionStore() SessionStore { return c.store }
+
 // MemorySessionStore is a SessionStore in this process's memory, which ends with
 // the process. A client without Config.SessionStore has one of its own. The zero
 // value is ready to use, and it is safe for concurrent use.

@@ -88,6 +88,16 @@ func (c *Client) push(ctx context.Context, request backChannelRequest) (result a
 	return result, err
 }
 
+// ValidateLogin reports the mistakes in a login request, without a network call,
+// and returns the redirect URI that it ends at. The error wraps ErrConfig.
+func (c *Client) ValidateLogin(request LoginRequest) (redirectURI string, err error) {
+	prepared, err := c.prepareLogin(request)
+	if err != nil {
+		return "", err
+	}
+	return prepared.redirectURI, nil
+}
+
 func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *LoginState {
 	return &LoginState{&loginStateWire{
 		Version:       loginStateVersion,

@@ -1,0 +1,185 @@
+package weblogin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// DefaultMaxSessionAge is how long after the user has authenticated a session
+// ends unless Config.MaxSessionAge says otherwise: a working day.
+const DefaultMaxSessionAge = 8 * time.Hour
+
+const defaultCookieName = "helseid-session"
+
+// Config says how an application's users log in. Client is enough to start with,
+// if its configuration names one redirect URI.
+type Config struct {
+	// Client logs the users in. Its SessionStore keeps the sessions and the logins
+	// that are under way: with one that several processes share, a login may
+	// start at one of them and end at another. Required.
+	Client *helseid.Client
+
+	// Login is what each login asks for. The path of its RedirectURI is the one
+	// that the callback is mounted at, and its scheme decides about the cookies:
+	// on plain http, which is for loopback only, they are neither Secure nor
+	// named with the prefix __Host-.
+	Login helseid.LoginRequest
+
+	// LoginPath and LogoutPath are the paths that start a login and end a session,
+	// as browsers see them. Empty means "/login" and "/logout".
+	LoginPath, LogoutPath string
+
+	// HomePath is where users go if there is nowhere to go back to. Empty means
+	// "/".
+	HomePath string
+
+	// MaxSessionAge is how long after the user has authenticated (auth_time) a
+	// session ends, however much it is used, in whole seconds. A login older than
+	// that is not made use of, either: HelseID is asked for a new one (max_age).
+	// Zero means DefaultMaxSessionAge.
+	MaxSessionAge time.Duration
+
+	// SamePerson looks at the person who has logged in before there is a session,
+	// with the request of the callback. An application with users of its own must
+	// make sure that both are the same person, as HelseID's security profile
+	// demands: return an error if they are not. One that wraps
+	// helseid.ErrUnavailable means that it could not be found out.
+	SamePerson func(ctx context.Context, r *http.Request, user tokenvalidation.User) error
+
+	// PostLogoutRedirectURI is where HelseID sends the browser after a logout,
+	// exactly as registered. Empty means the only registered one, if there is
+	// just one.
+	PostLogoutRedirectURI string
+
+	// BackChannelLogoutPath and FrontChannelLogoutPath are where HelseID tells
+	// that a user has logged out elsewhere, if they are registered for the client
+	// (Client.BackChannelLogout, Client.FrontChannelLogout). Empty means that they
+	// are not mounted.
+	BackChannelLogoutPath, FrontChannelLogoutPath string
+
+	// CookieName is the name of the session's cookie, before any prefix. Name it
+	// if several applications share a host. Empty means "helseid-session".
+	CookieName string
+
+	// ErrorPage answers with a page that says what went wrong. It must call
+	// WriteHeader with problem.Status. Nil means a plain page in Norwegian.
+	ErrorPage func(w http.ResponseWriter, r *http.Request, problem Problem)
+
+	// Logger, if set, gets a line for each login and logout that fails. No line
+	// holds a secret or anything about a person.
+	Logger *slog.Logger
+}
+
+// ErrConfig is wrapped by every error about the configuration.
+var ErrConfig = errors.New("weblogin: configuration")
+
+// checked returns the configuration with its defaults filled in, and the redirect
+// URI. It reports all mistakes at once.
+func (c Config) checked() (Config, *url.URL, error) {
+	var errs []error
+	fail := func(format string, values ...any) { errs = append(errs, fmt.Errorf(format, values...)) }
+	for _, field := range []struct {
+		value    *string
+		fallback string
+	}{{&c.LoginPath, "/login"}, {&c.LogoutPath, "/logout"}, {&c.HomePath, "/"}, {&c.CookieName, defaultCookieName}} {
+		if *field.value == "" {
+			*field.value = field.fallback
+		}
+	}
+	if c.MaxSessionAge == 0 {
+		c.MaxSessionAge = DefaultMaxSessionAge
+	}
+	if c.MaxSessionAge < 0 || c.MaxSessionAge%time.Second != 0 {
+		fail("field MaxSessionAge is %v: it must be whole seconds", c.MaxSessionAge)
+	} else if c.Login.MaxAge == 0 || c.Login.MaxAge > c.MaxSessionAge {
+		c.Login.MaxAge = c.MaxSessionAge
+	}
+	redirect := &url.URL{}
+	if c.Client == nil {
+		fail("field Client is required: make it with helseid.New")
+	} else if text, err := c.Client.ValidateLogin(c.Login); err != nil {
+		fail("field Login: %w", err)
+	} else if redirect, err = url.Parse(text); err != nil { // unreachable: the client has read it
+		fail("field Login: field RedirectURI cannot be read")
+	}
+	if c.Client != nil && redirect.Host != "" && !isMountable(redirect.EscapedPath()) {
+		fail("field Login: field RedirectURI must have a path, without escapes, that the callback can be mounted at")
+	}
+	c.checkPaths(redirect, fail)
+	if _, ok := localPath(c.HomePath); !ok {
+		fail("field HomePath: %q is not a path on this host such as /start", c.HomePath)
+	}
+	if !isToken(c.CookieName) {
+		fail("field CookieName: %q is not a name of up to 64 letters, digits, - and _", c.CookieName)
+	}
+	if c.PostLogoutRedirectURI != "" {
+		target, err := url.Parse(c.PostLogoutRedirectURI)
+		if err != nil || httpx.CheckSecure(target) != nil {
+			fail("field PostLogoutRedirectURI must be https, or http on a loopback host")
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Config{}, nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.ErrorPage == nil {
+		c.ErrorPage = writeProblem
+	}
+	return c, redirect, nil
+}
+
+// checkPaths wants paths that are well-formed and different.
+func (c Config) checkPaths(redirect *url.URL, fail func(string, ...any)) {
+	taken := make(map[string]string)
+	if redirect.Path != "" {
+		taken[redirect.Path] = "the path of the redirect URI"
+	}
+	for _, field := range []struct {
+		name, path string
+		optional   bool
+	}{
+		{"LoginPath", c.LoginPath, false},
+		{"LogoutPath", c.LogoutPath, false},
+		{"BackChannelLogoutPath", c.BackChannelLogoutPath, true},
+		{"FrontChannelLogoutPath", c.FrontChannelLogoutPath, true},
+	} {
+		switch {
+		case field.optional && field.path == "":
+			continue
+		case !isMountable(field.path):
+			fail("field %s: %q is not a path such as /login, clean and without escapes and wildcards", field.name, field.path)
+		case taken[field.path] != "":
+			fail("field %s: %q is %s already", field.name, field.path, taken[field.path])
+		default:
+			taken[field.path] = "field " + field.name
+		}
+	}
+}
+
+// isMountable accepts paths that mean the same to every router.
+func isMountable(text string) bool {
+	return len(text) > 1 && text[0] == '/' && path.Clean(text) == text && !strings.ContainsFunc(text, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`%{}*?#:\`, r)
+	})
+}
+
+const maxCookieName = 64
+
+func isToken(name string) bool {
+	return name != "" && len(name) <= maxCookieName && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+}

@@ -1,0 +1,84 @@
+// Package weblogin logs the users of a web application in with HelseID: the
+// handlers for login, callback and logout, and a guard for the pages that need a
+// user. It needs net/http only.
+//
+//	package main
+//
+//	import (
+//		"fmt"
+//		"log"
+//		"net/http"
+//
+//		"github.com/helseid-go/sdk/helseid"
+//		"github.com/helseid-go/sdk/helseid/weblogin"
+//	)
+//
+//	func main() {
+//		config, err := helseid.LoadConfig("client.json")
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		client, err := helseid.New(config)
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer client.Close()
+//		web, err := weblogin.New(weblogin.Config{
+//			Client: client,
+//			Login:  helseid.LoginRequest{Scopes: []string{helseid.ScopeProfile, helseid.ScopeHPRNumber}, SecurityLevel: 4},
+//		})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		mux := http.NewServeMux()
+//		web.Mount(mux)
+//		mux.Handle("GET /me", web.Require(me))
+//		log.Fatal(http.ListenAndServe("127.0.0.1:8080", mux))
+//	}
+//
+//	func me(w http.ResponseWriter, r *http.Request) {
+//		user := weblogin.Session(r.Context()).User()
+//		fmt.Fprintln(w, user.Name, "with HPR number", user.HPRNumber)
+//	}
+//
+// # What it does for you
+//
+// The cookie holds the session's id and nothing else; tokens stay on the server.
+// It is HttpOnly, SameSite=Lax and, with an https redirect URI, Secure and named
+// with the prefix __Host-. A login belongs to the browser that started it and can
+// be ended once; several may be under way in as many tabs. Each login makes a new
+// session and ends the one that the browser came with. A session ends at the
+// latest Config.MaxSessionAge after the user has authenticated.
+//
+// Users come back to the page that they wanted to go to, which is a path on this
+// host whatever a link says. RequireLevel sends those at a lower security level
+// to a new login, and refuses anybody else than the one who was there before.
+//
+// All pages behind Require and Optional are kept out of caches (no-store).
+//
+// # Logging out
+//
+// The logout path takes POST only:
+//
+//	<form method="post" action="/logout"><button>Log out</button></form>
+//
+// It, and each request behind Require and Optional that changes something, must
+// come from the application's own pages. That is seen by the headers
+// Sec-Fetch-Site and Origin (http.CrossOriginProtection), which a page cannot
+// forge, so no form needs a token. The answer redirects the browser to HelseID,
+// and Chromium holds redirects of a form against the policy of the page: name
+// HelseID's origin in form-action of your Content-Security-Policy.
+//
+// # Several processes
+//
+// What is to be remembered lies in the client's session store. With one that is
+// shared (helseid.Config.SessionStore, and the same DPoPKey everywhere) it does
+// not matter which process a request reaches, or that one of them ends: a login
+// that was under way may have to be started again, and that is all.
+//
+// # What is yours
+//
+// Put a limit on how often one address can start logins, as on anything that
+// costs a request to another server. Set Config.SamePerson if your application
+// has users of its own. Serve the pages over https, with HSTS.
+package weblogin

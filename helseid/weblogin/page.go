@@ -1,0 +1,75 @@
+package weblogin
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+//go:embed page.html
+var pageSource string
+
+//go:embed page.css
+var pageStyle string
+
+var page = template.Must(template.New("page").Parse(pageSource))
+
+// pagePolicy lets the page's own style in, and nothing else.
+var pagePolicy = func() string {
+	sum := sha256.Sum256([]byte(pageStyle))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}()
+
+// pageText is what a page says of a kind of problem.
+type pageText struct{ title, text, action string }
+
+var pageTexts = map[Kind]pageText{
+	KindCancelled:        {"Innloggingen ble avbrutt", "Du er ikke logget inn. Du kan prøve igjen når du vil.", "Logg inn"},
+	KindExpired:          {"Innloggingen er ikke lenger gyldig", "Den tok for lang tid, er brukt før, eller ble startet i en annen nettleser. Start en ny innlogging.", "Logg inn på nytt"},
+	KindWrongPerson:      {"Feil bruker", "Den som logget inn, er en annen enn brukeren dette gjelder. Logg inn på nytt som riktig person.", "Logg inn på nytt"},
+	KindLevelTooLow:      {"Innloggingen er ikke sterk nok", "Siden krever innlogging på et høyere sikkerhetsnivå, for eksempel med BankID, Buypass eller Commfides.", "Logg inn på høyere nivå"},
+	KindUnavailable:      {"Tjenesten er ikke tilgjengelig akkurat nå", "Det er ikke noe galt med innloggingen din. Vent litt, og prøv igjen.", "Prøv igjen"},
+	KindLoginRequired:    {"Du er ikke logget inn", "Innloggingen har utløpt eller er avsluttet. Det du sendte, er ikke tatt imot.", "Logg inn"},
+	KindCrossOrigin:      {"Forespørselen ble avvist", "Den kom fra et annet nettsted. Ingenting er endret.", ""},
+	KindLogoutIncomplete: {"Du er logget ut her", "Utloggingen hos HelseID kunne ikke bekreftes. Lukk alle nettleservinduer, særlig på en delt maskin.", ""},
+	KindFailed:           {"Innloggingen mislyktes", "Noe gikk galt. Prøv igjen. Kontroller også at klokken på maskinen går riktig.", "Prøv igjen"},
+}
+
+// writeProblem is the error page of applications that have none of their own: a
+// page for browsers, JSON for scripts.
+func writeProblem(rw http.ResponseWriter, r *http.Request, problem Problem) {
+	rw.Header().Set("X-Content-Type-Options", "nosniff")
+	rw.Header().Set("Cache-Control", "no-store")
+	if !isNavigation(r) && !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		rw.Header().Set("Content-Type", "application/problem+json")
+		rw.WriteHeader(problem.Status)
+		_ = json.NewEncoder(rw).Encode(map[string]any{"status": problem.Status, "reason": problem.Kind, "login": problem.LoginURL})
+		return
+	}
+	text := pageTexts[problem.Kind]
+	rw.Header().Set("Content-Type", "text/html; charset=UTF-8")
+	rw.Header().Set("Content-Security-Policy", pagePolicy)
+	rw.Header().Set("Referrer-Policy", "no-referrer")
+	rw.WriteHeader(problem.Status)
+	_ = page.Execute(rw, struct {
+		Problem
+		Title, Text, Action string
+		Level               tokenvalidation.SecurityLevel
+		Style               template.CSS
+	}{problem, text.title, text.text, text.action, levelShown(problem), template.CSS(pageStyle)})
+}
+
+// levelShown is the level that a page names, or zero.
+func levelShown(problem Problem) tokenvalidation.SecurityLevel {
+	if problem.Kind == KindLevelTooLow {
+		return problem.SecurityLevel
+	}
+	return 0
+}

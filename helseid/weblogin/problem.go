@@ -1,0 +1,127 @@
+package weblogin
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// Problem is what an error page is about. None of it tells anything about a
+// person or about what was sent.
+type Problem struct {
+	// Kind says what went wrong.
+	Kind Kind
+
+	// Status is the HTTP status.
+	Status int
+
+	// LoginURL starts the login that is the way on, and leads back to where the
+	// user wanted to go. Of KindLevelTooLow it is the one that steps up. For
+	// KindUnavailable it may be the page itself. Empty means that there is none.
+	LoginURL string
+
+	// HomeURL is Config.HomePath.
+	HomeURL string
+
+	// SecurityLevel is the level that was asked for, or zero.
+	SecurityLevel tokenvalidation.SecurityLevel
+}
+
+// Kind says what went wrong. The strings are stable.
+type Kind string
+
+// The kinds of problems.
+const (
+	// KindCancelled means that the user has cancelled the login, or that HelseID
+	// has refused it.
+	KindCancelled Kind = "cancelled"
+
+	// KindExpired means that no such login is under way in this browser: it took
+	// too long, has been used, or was started in another browser.
+	KindExpired Kind = "expired"
+
+	// KindWrongPerson means that somebody else has logged in than the
+	// application's user (Config.SamePerson) or the one whose session it was.
+	KindWrongPerson Kind = "wrong_person"
+
+	// KindLevelTooLow means that the user is authenticated at a lower security
+	// level than is needed.
+	KindLevelTooLow Kind = "level_too_low"
+
+	// KindUnavailable means that HelseID or the session store does not answer.
+	KindUnavailable Kind = "unavailable"
+
+	// KindLoginRequired means that a request that cannot be redirected needs a
+	// login.
+	KindLoginRequired Kind = "login_required"
+
+	// KindCrossOrigin means that a request that changes something came from
+	// another site's page.
+	KindCrossOrigin Kind = "cross_origin"
+
+	// KindLogoutIncomplete means that the user is logged out in this browser, but
+	// HelseID or the session store does not answer: the session there may live.
+	KindLogoutIncomplete Kind = "logout_incomplete"
+
+	// KindFailed means anything else: the log tells what.
+	KindFailed Kind = "failed"
+)
+
+// fail answers with a problem.
+func (w *Web) fail(rw http.ResponseWriter, r *http.Request, problem Problem, cause error) {
+	problem.HomeURL = w.config.HomePath
+	if cause != nil {
+		w.config.Logger.WarnContext(r.Context(), "a request was refused", slog.String("kind", string(problem.Kind)), slog.Any("cause", cause))
+	}
+	if problem.Status == http.StatusServiceUnavailable {
+		rw.Header().Set("Retry-After", "5")
+	}
+	w.config.ErrorPage(rw, r, problem)
+}
+
+// loginFailed says why there is no session, and what the way on is.
+func (w *Web) loginFailed(rw http.ResponseWriter, r *http.Request, pending *pendingLogin, err error) {
+	if pending == nil {
+		pending = &pendingLogin{ReturnTo: w.config.HomePath}
+	}
+	kind, status, prompt := classify(err)
+	level := tokenvalidation.SecurityLevel(pending.Level)
+	w.fail(rw, r, Problem{
+		Kind: kind, Status: status, SecurityLevel: level,
+		LoginURL: w.loginURL(w.returnTo(pending.ReturnTo), level, prompt),
+	}, err)
+}
+
+// classify finds the kind of an error of StartLogin or FinishLogin. Where HelseID
+// would do the same again from its own session, the next login must be a new
+// one.
+func classify(err error) (kind Kind, status int, prompt helseid.Prompt) {
+	var (
+		answer  *helseid.AuthorizationError
+		invalid *tokenvalidation.Error
+	)
+	switch {
+	case errors.Is(err, errNoPending):
+		return KindExpired, http.StatusBadRequest, ""
+	case errors.Is(err, errWrongPerson):
+		return KindWrongPerson, http.StatusForbidden, helseid.PromptLogin
+	case errors.Is(err, errTooOld):
+		return KindExpired, http.StatusForbidden, helseid.PromptLogin
+	case errors.Is(err, helseid.ErrUnavailable), errors.Is(err, helseid.ErrSessionStore), errors.Is(err, helseid.ErrClosed):
+		return KindUnavailable, http.StatusServiceUnavailable, ""
+	case errors.As(err, &answer) && answer.Code == "access_denied":
+		return KindCancelled, http.StatusForbidden, ""
+	case errors.As(err, &answer):
+		return KindExpired, http.StatusBadRequest, ""
+	case errors.As(err, &invalid) && invalid.Reason == tokenvalidation.ReasonSecurityLevel:
+		return KindLevelTooLow, http.StatusForbidden, helseid.PromptLogin
+	case errors.As(err, &invalid) && invalid.Reason == tokenvalidation.ReasonLoginAge:
+		return KindExpired, http.StatusForbidden, helseid.PromptLogin
+	case errors.Is(err, helseid.ErrLogin):
+		return KindFailed, http.StatusBadRequest, ""
+	}
+	return KindFailed, http.StatusInternalServerError, ""
+}

@@ -1,0 +1,114 @@
+package weblogin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// Require guards a handler: only requests of logged-in users reach it. Browsers
+// that go to a page without a session are sent to log in and come back; what a
+// script fetches, or a form sends, is answered with 401. Requests that change
+// something must come from the application's own pages (the headers
+// Sec-Fetch-Site and Origin), or are answered with 403.
+func (w *Web) Require(handler http.HandlerFunc) http.Handler { return w.RequireLevel(0, handler) }
+
+// RequireLevel does the same and demands a security level. Users at a lower one
+// are sent to a new login at this level and come back; meanwhile their session
+// stays, and nobody else can take it over.
+func (w *Web) RequireLevel(level tokenvalidation.SecurityLevel, handler http.HandlerFunc) http.Handler {
+	return w.guarded(handler, func(rw http.ResponseWriter, r *http.Request, session *helseid.Session) bool {
+		switch {
+		case session == nil:
+			w.demand(rw, r, Problem{Kind: KindLoginRequired, Status: http.StatusUnauthorized, SecurityLevel: level})
+		case session.User().SecurityLevel < level:
+			w.demand(rw, r, Problem{Kind: KindLevelTooLow, Status: http.StatusForbidden, SecurityLevel: level})
+		default:
+			return true
+		}
+		return false
+	})
+}
+
+// Optional puts the session into the context if there is one, and lets everybody
+// through.
+func (w *Web) Optional(handler http.HandlerFunc) http.Handler {
+	return w.guarded(handler, func(http.ResponseWriter, *http.Request, *helseid.Session) bool { return true })
+}
+
+func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *http.Request, *helseid.Session) bool) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		private(rw)
+		if err := w.origins.Check(r); err != nil {
+			w.fail(rw, r, Problem{Kind: KindCrossOrigin, Status: http.StatusForbidden}, err)
+			return
+		}
+		session, err := w.lookUp(rw, r)
+		if err != nil {
+			w.fail(rw, r, Problem{Kind: KindUnavailable, Status: http.StatusServiceUnavailable, LoginURL: w.here(r)}, err)
+			return
+		}
+		if !pass(rw, r, session) {
+			return
+		}
+		if session != nil {
+			r = r.WithContext(context.WithValue(r.Context(), contextKey{}, session))
+		}
+		handler(rw, r)
+	})
+}
+
+// demand sends a browser to log in, and tells everybody else to.
+func (w *Web) demand(rw http.ResponseWriter, r *http.Request, problem Problem) {
+	problem.LoginURL = w.loginURL(w.here(r), problem.SecurityLevel, "")
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && isNavigation(r) {
+		redirect(rw, problem.LoginURL)
+		return
+	}
+	w.fail(rw, r, problem, nil)
+}
+
+// lookUp finds the session by the cookie. A cookie that leads to none is taken
+// back. An error means that it could not be found out.
+func (w *Web) lookUp(rw http.ResponseWriter, r *http.Request) (*helseid.Session, error) {
+	id, present := w.cookies.value(r, w.cookies.session)
+	if !present {
+		return nil, nil
+	}
+	session, err := w.config.Client.Session(r.Context(), id)
+	switch {
+	case errors.Is(err, helseid.ErrLoginRequired):
+		w.cookies.clear(rw, w.cookies.session)
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !time.Now().Before(w.endOf(session)):
+		w.cookies.clear(rw, w.cookies.session)
+		w.end(r.Context(), id)
+		return nil, nil
+	}
+	return session, nil
+}
+
+// endOf is when a session ends however much it is used.
+func (w *Web) endOf(session *helseid.Session) time.Time {
+	start := session.User().AuthenticatedAt
+	if start.IsZero() {
+		start = session.Identity().IssuedAt
+	}
+	return start.Add(w.config.MaxSessionAge)
+}
+
+// isNavigation tells pages that a browser goes to from what a page loads.
+func isNavigation(r *http.Request) bool {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	accept := r.Header.Get("Accept")
+	return strings.Contains(accept, "text/html") && r.Header.Get("X-Requested-With") == ""
+}

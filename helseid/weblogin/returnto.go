@@ -1,0 +1,61 @@
+package weblogin
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// maxReturnTo bounds the path to go back to, in bytes.
+const maxReturnTo = 2048
+
+// localPath accepts what can lead nowhere but to a path on this host, whoever
+// reads it: an absolute path, perhaps with a query. Browsers take backslashes for
+// slashes and leave control characters out, so neither may be there, not even
+// escaped, and no two slashes in a row.
+func localPath(text string) (string, bool) {
+	if text == "" || text[0] != '/' || len(text) > maxReturnTo {
+		return "", false
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' || r == '#' }) {
+		return "", false
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || u.Opaque != "" || u.Path == "" || u.Path[0] != '/' {
+		return "", false
+	}
+	if strings.ContainsFunc(u.Path, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
+		return "", false
+	}
+	if clean := path.Clean(u.Path); clean != u.Path && clean+"/" != u.Path {
+		return "", false // //, /./ and /../, also escaped
+	}
+	return text, true
+}
+
+// returnTo is where to go after a login: a local path that is not one of the
+// login itself, or else the home path.
+func (w *Web) returnTo(text string) string {
+	target, ok := localPath(text)
+	if !ok {
+		return w.config.HomePath
+	}
+	u, err := url.Parse(target)
+	if err != nil { // unreachable: localPath has read it
+		return w.config.HomePath
+	}
+	switch u.Path {
+	case w.config.LoginPath, w.config.LogoutPath, w.callbackPath:
+		return w.config.HomePath
+	}
+	return target
+}
+
+// here is where a request was to, to come back to.
+func (w *Web) here(r *http.Request) string {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return w.config.HomePath
+	}
+	return w.returnTo(r.URL.RequestURI())
+}
