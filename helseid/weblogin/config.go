@@ -20,6 +20,8 @@ import (
 // ends unless Config.MaxSessionAge says otherwise: a working day.
 const DefaultMaxSessionAge = 8 * time.Hour
 
+const minSessionAge = time.Minute
+
 const defaultCookieName = "helseid-session"
 
 // Config says how an application's users log in. Client is enough to start with,
@@ -45,9 +47,10 @@ type Config struct {
 	HomePath string
 
 	// MaxSessionAge is how long after the user has authenticated (auth_time) a
-	// session ends, however much it is used, in whole seconds. A login older than
-	// that is not made use of, either: HelseID is asked for a new one (max_age).
-	// Zero means DefaultMaxSessionAge.
+	// session ends, however much it is used, in whole seconds and a minute at
+	// least. Of HelseID's own session no use is made when nine tenths of that time
+	// have passed: the user must authenticate anew (max_age). Zero means
+	// DefaultMaxSessionAge.
 	MaxSessionAge time.Duration
 
 	// SamePerson looks at the person who has logged in before there is a session,
@@ -100,10 +103,12 @@ func (c Config) checked() (Config, *url.URL, error) {
 	if c.MaxSessionAge == 0 {
 		c.MaxSessionAge = DefaultMaxSessionAge
 	}
-	if c.MaxSessionAge < 0 || c.MaxSessionAge%time.Second != 0 {
-		fail("field MaxSessionAge is %v: it must be whole seconds", c.MaxSessionAge)
-	} else if c.Login.MaxAge == 0 || c.Login.MaxAge > c.MaxSessionAge {
-		c.Login.MaxAge = c.MaxSessionAge
+	// A session shall last for a while when it is new.
+	useful := (c.MaxSessionAge - c.MaxSessionAge/10).Truncate(time.Second)
+	if c.MaxSessionAge < minSessionAge || c.MaxSessionAge%time.Second != 0 {
+		fail("field MaxSessionAge is %v: it must be whole seconds, and %v at least", c.MaxSessionAge, minSessionAge)
+	} else if c.Login.MaxAge == 0 || c.Login.MaxAge > useful {
+		c.Login.MaxAge = useful
 	}
 	redirect := &url.URL{}
 	if c.Client == nil {

@@ -1,0 +1,63 @@
+package weblogin_test
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/cookiejar"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/weblogin"
+)
+
+func Example() {
+	// In place of HelseID, and of the file from HelseID Selvbetjening.
+	server, err := helseidtest.Start(helseidtest.InMemory())
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+	config, err := server.NewLoginClient("https://ehr.example.no/callback")
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+
+	client, err := helseid.New(config)
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+	defer client.Close()
+	web, err := weblogin.New(weblogin.Config{
+		Client: client,
+		Login:  helseid.LoginRequest{Scopes: []string{helseid.ScopeProfile, helseid.ScopeHPRNumber}, SecurityLevel: 4},
+	})
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+	mux := http.NewServeMux()
+	web.Mount(mux)
+	mux.Handle("GET /me", web.Require(func(w http.ResponseWriter, r *http.Request) {
+		user := weblogin.Session(r.Context()).User()
+		fmt.Fprintln(w, user.Name, "with HPR number", user.HPRNumber)
+	}))
+
+	// A user opens the page, and logs in on the way. HelseID in memory shows no
+	// page: the first of its users logs in.
+	server.Mount("ehr.example.no", mux)
+	browser := server.HTTPClient()
+	browser.Jar, _ = cookiejar.New(nil)
+	request, err := http.NewRequest(http.MethodGet, "https://ehr.example.no/me", nil)
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+	request.Header.Set("Accept", "text/html")
+	response, err := browser.Do(request)
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example
+	}
+	defer response.Body.Close()
+	page, _ := io.ReadAll(response.Body)
+	fmt.Print(response.Request.URL, ": ", string(page))
+	// Output: https://ehr.example.no/me: KVART GREVLING with HPR number 565505933
+}
