@@ -236,6 +236,28 @@ func (s *Server) ConfigFileFor(client Client) ([]byte, error) {
 	return json.MarshalIndent(file, "", "  ")
 }
 
+// Clients returns the registrations, by name and id.
+func (s *Server) Clients() []Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clients := make([]Client, 0, len(s.clients))
+	for _, client := range s.clients {
+		clients = append(clients, *client)
+	}
+	slices.SortFunc(clients, func(a, b Client) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return clients
+}
+
+// RemoveClient takes a registration back. What the client holds cannot be used
+// any more.
+func (s *Server) RemoveClient(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.clients, id)
+}
+
 func (s *Server) client(id string) *Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()

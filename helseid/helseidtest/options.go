@@ -21,6 +21,7 @@ type options struct {
 	textBooleans    bool
 	relaxed         map[Rule]bool
 	loginPage       func(http.ResponseWriter, *http.Request, *PendingLogin)
+	startPage       http.Handler
 }
 
 // Path gives the issuer a path, as in HelseID's conformance environment.
@@ -28,6 +29,9 @@ func Path(path string) Option { return func(o *options) { o.path = cleanPath(pat
 
 // ListenOn makes the server listen on this loopback address and port.
 func ListenOn(address string) Option { return func(o *options) { o.address = address } }
+
+// StartPage answers what is below the issuer and no endpoint.
+func StartPage(handler http.Handler) Option { return func(o *options) { o.startPage = handler } }
 
 // InMemory makes a server without a listener. Only Server.HTTPClient reaches
 // it, and it works inside a testing/synctest bubble.

@@ -201,6 +201,9 @@ func (s *Server) routes() http.Handler {
 	if s.options.loginPage != nil {
 		handle(EndpointLogin, s.serveLogin)
 	}
+	if s.options.startPage != nil {
+		mux.Handle(s.base+"/", s.options.startPage)
+	}
 	return mux
 }
 

@@ -133,6 +133,15 @@ func (s *Server) Users() []User {
 	return slices.Clone(s.users)
 }
 
+// RemoveUser takes a person back, but never the last one.
+func (s *Server) RemoveUser(personalIdentityNumber string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.users) > 1 {
+		s.users = slices.DeleteFunc(s.users, func(user User) bool { return user.PersonalIdentityNumber == personalIdentityNumber })
+	}
+}
+
 func (s *Server) userBy(matches func(User) bool) (User, bool) {
 	users := s.Users()
 	if i := slices.IndexFunc(users, matches); i >= 0 {
