@@ -1,0 +1,180 @@
+// Command localhelseid is a HelseID on your own machine: the server of package
+// helseidtest with a login page, test users, and a start page that shows clients,
+// users and what is in a token.
+//
+//	go run ./examples/localhelseid
+//	go run ./examples/localhelseid -listen 127.0.0.1:8181 -clients clients.json
+//
+// Without -clients it registers a client of its own and writes the file for it,
+// in the form that HelseID Selvbetjening hands out:
+//
+//	go run ./examples/weblogin -config FILE
+//
+// With -clients it reads clients and users from a JSON file, and again whenever
+// the file changes. If there are mistakes in it they are printed, and what was
+// read before stays. All members but those marked are optional:
+//
+//	{
+//	  "clients": [{
+//	    "clientId": "my-client",                       required
+//	    "publicJwks": [{"kty": "EC", "crv": "P-256"}], this or privateJwk is required
+//	    "privateJwk": {},                              a JWK, or one as a string
+//	    "clientName": "My journal",
+//	    "scopes": ["nhn:demo-api/read"],
+//	    "grantTypes": ["authorization_code", "refresh_token", "client_credentials"],
+//	    "redirectUris": ["http://localhost:8080/callback"],
+//	    "postLogoutRedirectUris": ["http://localhost:8080/"],
+//	    "parentOrganization": "994598759",
+//	    "childOrganizations": ["999977775"],
+//	    "multiTenant": true,
+//	    "delegations": ["994598759"],
+//	    "backChannelLogoutUri": "", "frontChannelLogoutUri": ""
+//	  }],
+//	  "users": [{
+//	    "personalIdentityNumber": "06828399789",       required, synthetic
+//	    "givenName": "KVART", "middleName": "", "familyName": "GREVLING",
+//	    "hprNumber": "565505933",
+//	    "securityLevel": 4,
+//	    "identityProvider": "testidp-oidc"
+//	  }]
+//	}
+//
+// A client can be a whole file from HelseID Selvbetjening: the members that it has
+// beyond these are ignored. The users come beside the built-in ones, or in place
+// of those with the same number.
+//
+// It listens on loopback only, and its keys are made when it starts: no token of
+// it is worth anything elsewhere.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/internal/loginpage"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+type options struct {
+	listen  string
+	clients string
+	write   string
+	json    bool
+}
+
+func parseFlags(args []string, stderr io.Writer) (options, error) {
+	var opts options
+	flags := flag.NewFlagSet("localhelseid", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&opts.listen, "listen", "127.0.0.1:8181", "loopback `address` to listen on; port 0 takes a free one")
+	flags.StringVar(&opts.clients, "clients", "", "JSON `file` of clients and users; empty: a client is made")
+	flags.StringVar(&opts.write, "write", "", "`file` to write the made client's configuration to; empty: one in a temporary folder")
+	flags.BoolVar(&opts.json, "json", false, "print one JSON object per line")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	var err error
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case opts.clients != "" && opts.write != "":
+		err = errors.New("-write is for the client that is made without -clients")
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "localhelseid:", err)
+	}
+	return opts, err
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	opts, err := parseFlags(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		return 2
+	}
+	report := &report{stdout: stdout, asJSON: opts.json}
+	if err := serve(ctx, opts, report); err != nil {
+		fmt.Fprintln(stderr, "localhelseid:", err)
+		if errors.Is(err, errClients) {
+			return 2
+		}
+		return 1
+	}
+	return 0
+}
+
+func serve(ctx context.Context, opts options, report *report) error {
+	start := &startPage{}
+	server, err := helseidtest.Start(
+		helseidtest.ListenOn(opts.listen), helseidtest.LoginPage(loginpage.Show), helseidtest.StartPage(start))
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	start.server.Store(server)
+	registry := newRegistry(server, opts.clients)
+	if opts.clients != "" {
+		// Nobody is told of a server that the first reading has not filled.
+		if _, err := registry.reload(); err != nil {
+			return err
+		}
+	}
+	report.say(event{"event": "listening", "issuer": server.Issuer()}, "listening on %s", server.Issuer())
+	if opts.clients == "" {
+		path, cleanup, err := makeClient(server, opts.write)
+		if err != nil {
+			return err
+		}
+		defer cleanup()
+		report.say(event{"event": "client", "client_id": server.Clients()[0].ID, "config": path}, "a client's configuration is in %s", path)
+		report.say(nil, "  go run ./examples/weblogin -config %s", path)
+		<-ctx.Done()
+		return nil
+	}
+	registry.tell(report)
+	registry.watch(ctx, report)
+	return nil
+}
+
+// makeClient registers a client that can do everything, and writes its file.
+func makeClient(server *helseidtest.Server, path string) (string, func(), error) {
+	file, err := server.ConfigFileFor(helseidtest.Client{
+		Name:                   "Lokal demoklient",
+		Scopes:                 []string{"nhn:demo-api/read"},
+		GrantTypes:             []string{"authorization_code", "refresh_token", "client_credentials"},
+		RedirectURIs:           []string{"http://localhost:8080/callback"},
+		PostLogoutRedirectURIs: []string{"http://localhost:8080/"},
+		ChildOrganizations:     []string{"999977775"},
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	cleanup := func() {}
+	if path == "" {
+		folder, err := os.MkdirTemp("", "localhelseid-")
+		if err != nil {
+			return "", nil, err
+		}
+		path = filepath.Join(folder, "client.json")
+		cleanup = func() { _ = os.RemoveAll(folder) }
+	}
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		cleanup()
+		return "", nil, err
+	}
+	return path, cleanup, nil
+}

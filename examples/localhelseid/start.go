@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/internal/loginpage"
+)
+
+//go:embed start.html
+var startSource string
+
+var startTemplate = loginpage.Parse(startSource)
+
+// startPage lists clients and users, and shows what is in a token. It keeps
+// nothing.
+type startPage struct {
+	server atomic.Pointer[helseidtest.Server] // set when it has started
+}
+
+// maxToken bounds the form with a token, in bytes.
+const maxToken = 64 << 10
+
+func (s *startPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	server := s.server.Load()
+	switch {
+	case server == nil:
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	case !isLoopback(r.Host):
+		// Another name that leads here is that of a page which wants to look in.
+		http.Error(w, "use the address that the server has printed", http.StatusForbidden)
+		return
+	case r.URL.Path != "/":
+		http.NotFound(w, r)
+		return
+	}
+	data := map[string]any{"Issuer": server.Issuer(), "Clients": server.Clients(), "Users": server.Users()}
+	status := http.StatusOK
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodPost:
+		r.Body = http.MaxBytesReader(w, r.Body, maxToken)
+		token, err := decode(r.PostFormValue("token"), time.Now())
+		if err != nil {
+			status = http.StatusBadRequest
+			data["Problem"] = err.Error()
+		}
+		data["Token"] = token
+	default:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	loginpage.Write(w, status, startTemplate, data, "'self'")
+}
+
+func isLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "localhost" || err == nil && address.IsLoopback()
+}
+
+// decoded is what a token says. Its signature has not been checked.
+type decoded struct {
+	Header, Claims string
+	Expiry         string
+	Expired        bool
+}
+
+var errNotToken = errors.New("Det er ikke et token: det skal være tre deler med punktum mellom, og JSON i de to første.") //nolint:staticcheck // shown to people
+
+func decode(text string, now time.Time) (*decoded, error) {
+	text = strings.TrimSpace(text)
+	for _, scheme := range []string{"DPoP ", "Bearer "} {
+		text = strings.TrimPrefix(text, scheme)
+	}
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		return nil, errNotToken
+	}
+	var objects [2]string
+	for i := range objects {
+		data, err := base64.RawURLEncoding.DecodeString(parts[i])
+		var pretty bytes.Buffer
+		if err != nil || json.Indent(&pretty, data, "", "  ") != nil {
+			return nil, errNotToken
+		}
+		objects[i] = pretty.String()
+	}
+	token := &decoded{Header: objects[0], Claims: objects[1]}
+	var times struct {
+		Expiry float64 `json:"exp"`
+	}
+	if json.Unmarshal([]byte(token.Claims), &times) == nil && times.Expiry > 0 {
+		expiry := time.Unix(int64(times.Expiry), 0)
+		token.Expiry, token.Expired = expiry.Local().Format(time.DateTime), !now.Before(expiry)
+	}
+	return token, nil
+}
