@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/weblogin"
+	"github.com/helseid-go/sdk/internal/loginpage"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+//go:embed pages.html
+var pagesSource string
+
+var (
+	homePage   = loginpage.Parse(pagesSource + `{{define "content"}}{{template "home" .}}{{end}}`)
+	mePage     = loginpage.Parse(pagesSource + `{{define "content"}}{{template "me" .}}{{end}}`)
+	strongPage = loginpage.Parse(pagesSource + `{{define "content"}}{{template "strong" .}}{{end}}`)
+)
+
+// application is the web application.
+type application struct {
+	web           *weblogin.Web
+	report        *report
+	issuer        string
+	api           string
+	scopes        []string
+	resources     []string
+	organizations []organization
+}
+
+func (a *application) routes() http.Handler {
+	mux := http.NewServeMux()
+	a.web.Mount(mux)
+	mux.Handle("GET /{$}", a.web.Optional(a.home))
+	mux.Handle("GET /me", a.web.Require(a.me))
+	mux.Handle("POST /me", a.web.Require(a.call))
+	mux.Handle("GET /strong", a.web.RequireLevel(tokenvalidation.SecurityLevel4, a.strong))
+	return mux
+}
+
+// view is what all pages show.
+type view struct {
+	Heading string
+	User    *tokenvalidation.User
+	Login   string
+}
+
+func (a *application) view(r *http.Request, heading string) view {
+	v := view{Heading: heading, Login: a.web.LoginURL("/me", 0)}
+	if session := weblogin.Session(r.Context()); session != nil {
+		user := session.User()
+		v.User = &user
+	}
+	return v
+}
+
+// write shows a page. Forms lead to this application, and the one for logging out
+// on to HelseID.
+func (a *application) write(w http.ResponseWriter, status int, page string, data any) {
+	sources := []string{"'self'"}
+	if issuer, err := url.Parse(a.issuer); err == nil {
+		sources = append(sources, (&url.URL{Scheme: issuer.Scheme, Host: issuer.Host}).String())
+	}
+	template := mePage
+	switch page {
+	case "home":
+		template = homePage
+	case "strong":
+		template = strongPage
+	}
+	loginpage.Write(w, status, template, data, sources...)
+}
+
+func (a *application) home(w http.ResponseWriter, r *http.Request) {
+	a.write(w, http.StatusOK, "home", a.view(r, "Demojournal"))
+}
+
+func (a *application) strong(w http.ResponseWriter, r *http.Request) {
+	a.write(w, http.StatusOK, "strong", a.view(r, "Bare for nivå 4"))
+}
+
+// meView is the page about the user.
+type meView struct {
+	view
+	HasNumber     bool
+	Until         string
+	Organizations []organization
+	Chosen        organization
+	API           string
+	Problem       string
+	Answer        *answer
+	Token         *tokenView
+}
+
+// answer is the API's.
+type answer struct {
+	Status int
+	Text   string
+}
+
+type tokenView struct {
+	Type, Until, Claims string
+	Scopes              []string
+}
+
+func (a *application) me(w http.ResponseWriter, r *http.Request) {
+	chosen, err := a.organization(r.URL.Query())
+	a.show(w, r, chosen, nil, err)
+}
+
+// call sends a request to the API, for the user and the organisation.
+func (a *application) call(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
+	if err := r.ParseForm(); err != nil {
+		a.show(w, r, organization{}, nil, errors.New("Skjemaet kunne ikke leses.")) //nolint:staticcheck // shown to people
+		return
+	}
+	chosen, err := a.organization(r.PostForm)
+	if err != nil || a.api == "" {
+		a.show(w, r, chosen, nil, err)
+		return
+	}
+	result, err := a.ask(r.Context(), weblogin.Session(r.Context()), chosen)
+	status := 0
+	if result != nil {
+		status = result.Status
+	}
+	a.report.say(map[string]any{"event": "call", "status": status}, "the API answered with status %d", status)
+	if errors.Is(err, helseid.ErrLoginRequired) {
+		http.Redirect(w, r, a.web.LoginURL("/me", 0), http.StatusSeeOther)
+		return
+	}
+	a.show(w, r, chosen, result, err)
+}
+
+// maxShown bounds what is shown of an answer, in bytes.
+const maxShown = 64 << 10
+
+func (a *application) ask(ctx context.Context, session *helseid.Session, chosen organization) (*answer, error) {
+	request, err := http.NewRequestWithContext(chosen.context(ctx), http.MethodGet, a.api, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := session.HTTPClient(a.tokenRequest()).Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxShown))
+	if err != nil {
+		return nil, err
+	}
+	return &answer{response.StatusCode, string(body)}, nil
+}
+
+func (a *application) tokenRequest() helseid.TokenRequest {
+	request := helseid.TokenRequest{}
+	if len(a.resources) > 0 {
+		request.Resource = a.resources[0]
+	}
+	return request
+}
+
+// context makes the calls with it those for the organisation.
+func (o organization) context(ctx context.Context) context.Context {
+	if o.Parent == "" && o.Child == "" {
+		return ctx
+	}
+	return helseid.ForOrganization(ctx, o.Parent, o.Child)
+}
+
+// organization reads the choice from a form. Nothing of it is kept on the
+// server: the next form carries it on.
+func (a *application) organization(form url.Values) (organization, error) {
+	chosen := organization{Parent: form.Get("parent"), Child: form.Get("child")}
+	if both, found := strings.CutPrefix(form.Get("organization"), "org:"); found {
+		chosen.Parent, chosen.Child, _ = strings.Cut(both, "/")
+	}
+	for _, number := range []string{chosen.Parent, chosen.Child} {
+		if number != "" && !tokenvalidation.OrganizationNumber(number).Valid() {
+			return organization{}, errNoOrganization
+		}
+	}
+	if len(a.organizations) == 0 || chosen == (organization{}) {
+		return chosen, nil
+	}
+	i := slices.IndexFunc(a.organizations, func(o organization) bool { return o.Parent == chosen.Parent && o.Child == chosen.Child })
+	if i < 0 {
+		return organization{}, errors.New("Du kan ikke opptre for den organisasjonen.") //nolint:staticcheck // shown to people
+	}
+	return a.organizations[i], nil
+}
+
+func (a *application) show(w http.ResponseWriter, r *http.Request, chosen organization, result *answer, problem error) {
+	session := weblogin.Session(r.Context())
+	data := meView{
+		view: a.view(r, "Min side"), Organizations: a.organizations, Chosen: chosen, API: a.api, Answer: result,
+		HasNumber: !session.User().PersonalIdentityNumber.IsZero(),
+		Until:     session.Expiry().Local().Format(time.TimeOnly),
+	}
+	token, err := session.Token(chosen.context(r.Context()), a.tokenRequest())
+	switch {
+	case errors.Is(err, helseid.ErrLoginRequired):
+		http.Redirect(w, r, a.web.LoginURL("/me", 0), http.StatusSeeOther)
+		return
+	case err == nil:
+		data.Token = &tokenView{token.Type, token.Expiry.Local().Format(time.TimeOnly), redacted(token.Access.Reveal()), token.Scopes}
+	case problem == nil:
+		problem = err
+	}
+	status := http.StatusOK
+	if problem != nil {
+		status, data.Problem = http.StatusBadGateway, explain(problem)
+		if errors.Is(problem, errNoOrganization) {
+			status = http.StatusBadRequest
+		}
+	}
+	a.write(w, status, "me", data)
+}
+
+// explain tells the user what went wrong.
+func explain(err error) string {
+	var (
+		refusal *helseid.TokenError
+		failed  *url.Error
+	)
+	switch {
+	case errors.As(err, &refusal):
+		return fmt.Sprintf("HelseID avviste forespørselen (%s). Sjekk at organisasjonen er riktig, og at den har delegert til leverandøren.", refusal.Code)
+	case errors.Is(err, helseid.ErrUnavailable):
+		return "HelseID svarer ikke. Vent litt, og prøv igjen."
+	case errors.As(err, &failed):
+		return "API-et svarer ikke. Vent litt, og prøv igjen."
+	}
+	return err.Error()
+}
+
+// redacted shows what an access token says, without its signature and with the
+// national identity number masked.
+func redacted(token string) string {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "Tokenet er ikke et JWT."
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var claims map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	decoder.UseNumber()
+	if err != nil || decoder.Decode(&claims) != nil {
+		return "Tokenet er ikke et JWT."
+	}
+	for name, value := range claims {
+		if strings.Contains(name, "identity/pid") || name == "jti" || name == "sid" || name == "sub" {
+			claims[name] = "***********"
+		}
+		if text, ok := value.(string); ok && len(text) == 11 && strings.Trim(text, "0123456789") == "" {
+			claims[name] = "***********"
+		}
+	}
+	text := &strings.Builder{}
+	encoder := json.NewEncoder(text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if encoder.Encode(claims) != nil {
+		return ""
+	}
+	return text.String()
+}
