@@ -90,6 +90,14 @@
 // its query: keep personal data out of URLs, or take the *url.Error apart before
 // you log it, as examples/machine does.
 //
+// # Users
+//
+// Client.StartLogin and Client.FinishLogin log a user in and start a Session,
+// whose HTTPClient calls APIs on behalf of the user. A web application mounts
+// package weblogin, which does the rest: cookies, state, logout, step-up. A
+// program on the user's machine opens the system's browser and a port of its own
+// on loopback: see the example of StartLogin.
+//
 // # Testing
 //
 // Package helseidtest is a HelseID in your own process: see its documentation.
