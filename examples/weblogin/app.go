@@ -46,7 +46,7 @@ func (a *application) routes() http.Handler {
 	a.web.Mount(mux)
 	mux.Handle("GET /{$}", a.web.Optional(a.home))
 	mux.Handle("GET /me", a.web.Require(a.me))
-	mux.Handle("POST /me", a.web.Require(a.call))
+	mux.Handle("GET /call", a.web.Require(a.call))
 	mux.Handle("GET /strong", a.web.RequireLevel(tokenvalidation.SecurityLevel4, a.strong))
 	return mux
 }
@@ -121,14 +121,10 @@ func (a *application) me(w http.ResponseWriter, r *http.Request) {
 	a.show(w, r, chosen, nil, err)
 }
 
-// call sends a request to the API, for the user and the organisation.
+// call sends a request to the API, for the user and the organisation. It changes
+// nothing, so it is a GET: the back button leads to it without a question.
 func (a *application) call(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
-	if err := r.ParseForm(); err != nil {
-		a.show(w, r, organization{}, nil, errors.New("Skjemaet kunne ikke leses.")) //nolint:staticcheck // shown to people
-		return
-	}
-	chosen, err := a.organization(r.PostForm)
+	chosen, err := a.organization(r.URL.Query())
 	if err != nil || a.api == "" {
 		a.show(w, r, chosen, nil, err)
 		return
@@ -162,6 +158,10 @@ func (a *application) ask(ctx context.Context, session *helseid.Session, chosen 
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxShown))
 	if err != nil {
 		return nil, err
+	}
+	var pretty bytes.Buffer
+	if json.Indent(&pretty, body, "", "  ") == nil {
+		body = pretty.Bytes()
 	}
 	return &answer{response.StatusCode, string(body)}, nil
 }

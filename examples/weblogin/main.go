@@ -14,7 +14,8 @@
 //	/         open to everybody
 //	/login    starts a login
 //	/logout   ends the session, by POST
-//	/me       who is logged in, for which organisation, and a call to the API
+//	/me       who is logged in, and for which organisation
+//	/call     a call to the API for both
 //	/strong   for users at security level 4, others log in anew
 //
 // It exits with 2 for a mistake in flags or configuration.

@@ -133,7 +133,7 @@ func TestDemo(t *testing.T) {
 	}
 	_, body = p.page("/me?organization=org:994598759/999977775", nil)
 	require.Contains(t, body, "Du opptrer for <strong id=\"acting\">Demo kommune, legevakten")
-	response, body := p.page("/me", url.Values{"parent": {"994598759"}, "child": {"999977775"}})
+	response, body := p.page("/call?parent=994598759&child=999977775", nil)
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	require.Contains(t, body, "&#34;child&#34;: &#34;999977775&#34;")
 	require.Contains(t, body, `<span class="badge good">200</span>`)
@@ -179,7 +179,7 @@ func TestConfig(t *testing.T) {
 	_, body = p.page("/me?child=999977775", nil)
 	require.Contains(t, body, "Ikke helsepersonell")
 	require.Contains(t, body, "Juridisk enhet")
-	response, body := p.page("/me", url.Values{"child": {"999977775"}})
+	response, body := p.page("/call?child=999977775", nil)
 	require.Equal(t, http.StatusBadGateway, response.StatusCode)
 	require.Contains(t, body, "API-et svarer ikke")
 	_, body = p.page("/me?parent=999999999", nil)
