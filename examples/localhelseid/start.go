@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -80,7 +79,12 @@ type decoded struct {
 	Expired        bool
 }
 
-var errNotToken = errors.New("Det er ikke et token: det skal være tre deler med punktum mellom, og JSON i de to første.") //nolint:staticcheck // shown to people
+// shown is an error whose text is for people.
+type shown string
+
+func (s shown) Error() string { return string(s) }
+
+const errNotToken = shown("Det er ikke et token: det skal være tre deler med punktum mellom, og JSON i de to første.")
 
 func decode(text string, now time.Time) (*decoded, error) {
 	text = strings.TrimSpace(text)

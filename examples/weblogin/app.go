@@ -199,7 +199,7 @@ func (a *application) organization(form url.Values) (organization, error) {
 	}
 	i := slices.IndexFunc(a.organizations, func(o organization) bool { return o.Parent == chosen.Parent && o.Child == chosen.Child })
 	if i < 0 {
-		return organization{}, errors.New("Du kan ikke opptre for den organisasjonen.") //nolint:staticcheck // shown to people
+		return organization{}, shown("Du kan ikke opptre for den organisasjonen.")
 	}
 	return a.organizations[i], nil
 }

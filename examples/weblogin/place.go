@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -152,4 +151,9 @@ func configure(opts *options, report *report) (*setup, error) {
 	return &setup{config: config, end: func() {}}, nil
 }
 
-var errNoOrganization = errors.New("Et organisasjonsnummer har ni sifre.") //nolint:staticcheck // shown to people
+// shown is an error whose text is for users.
+type shown string
+
+func (s shown) Error() string { return string(s) }
+
+const errNoOrganization = shown("Et organisasjonsnummer har ni sifre.")

@@ -290,4 +290,3 @@ func (b *browser) shoot(name string) {
 		require.NoError(b, os.WriteFile(path, picture, 0o644))
 	}
 }
-
