@@ -61,6 +61,62 @@ func TestReplayedCallback(t *testing.T) {
 	require.Len(t, w.server.Requests(helseidtest.EndpointToken), tokenRequests, "the code is not sent again")
 }
 
+// Who has not the cookie makes the store do nothing, and of a login that has
+// ended nothing is left in it.
+func TestStoreOfLogins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	watched := &watchedStore{SessionStore: w.store, rows: make(map[string]bool)}
+	w.client.SessionStore = watched
+	w.start()
+	b := w.newBrowser()
+	callback := b.authenticate(b.begin("/login"))
+	require.Len(t, watched.logins(), 1)
+	loads := watched.loads.Load()
+	requireProblem(t, w.newBrowser().get(callback), http.StatusBadRequest, expired)
+	require.Equal(t, loads, watched.loads.Load())
+	b.get(callback).location(t)
+	require.Empty(t, watched.logins())
+}
+
+// watchedStore knows what is in it.
+type watchedStore struct {
+	helseid.SessionStore
+	loads atomic.Int64
+	mu    sync.Mutex
+	rows  map[string]bool
+}
+
+func (s *watchedStore) logins() (keys []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.rows {
+		if strings.HasPrefix(key, "weblogin-") {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (s *watchedStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+	s.loads.Add(1)
+	return s.SessionStore.Load(ctx, key)
+}
+
+func (s *watchedStore) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rows[key] = true
+	return s.SessionStore.Save(ctx, key, session)
+}
+
+func (s *watchedStore) Delete(ctx context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.rows, key)
+	return s.SessionStore.Delete(ctx, key)
+}
+
 // Of many that bring the same answer at once, one is taken.
 func TestConcurrentCallbacks(t *testing.T) {
 	t.Parallel()

@@ -248,7 +248,7 @@ func TestT175SessionEnds(t *testing.T) {
 func TestOldLoginIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ limit, age time.Duration }{
-		"within the leeway of the token's check": {time.Minute, 70 * time.Second},
+		"within the leeway of the token's check": {time.Minute, 62 * time.Second},
 		"long ago":                               {2 * time.Hour, 3 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
