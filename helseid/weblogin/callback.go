@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -58,7 +57,6 @@ func (w *Web) pendingOf(rw http.ResponseWriter, r *http.Request) (*pendingLogin,
 
 var (
 	errWrongPerson  = errors.New("the user is another person")
-	errTooOld       = errors.New("the user authenticated longer ago than a session lasts")
 	errCheckPending = errors.New("who the user is could not be found out")
 )
 
@@ -72,8 +70,6 @@ func (w *Web) finish(r *http.Request, pending *pendingLogin, answer url.Values) 
 		switch {
 		case pending.Subject != "" && pending.Subject != user.Subject:
 			return errWrongPerson
-		case !user.AuthenticatedAt.IsZero() && !time.Now().Before(user.AuthenticatedAt.Add(w.config.MaxSessionAge)):
-			return errTooOld
 		case w.config.SamePerson == nil:
 			return nil
 		}

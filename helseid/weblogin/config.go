@@ -103,7 +103,9 @@ func (c Config) checked() (Config, *url.URL, error) {
 	if c.MaxSessionAge == 0 {
 		c.MaxSessionAge = DefaultMaxSessionAge
 	}
-	// A session shall last for a while when it is new.
+	// A session shall last for a while when it is new. A tenth is also more than
+	// the leeway with which the ID token's auth_time is checked, so that no browser
+	// is sent round in circles.
 	useful := (c.MaxSessionAge - c.MaxSessionAge/10).Truncate(time.Second)
 	if c.MaxSessionAge < minSessionAge || c.MaxSessionAge%time.Second != 0 {
 		fail("field MaxSessionAge is %v: it must be whole seconds, and %v at least", c.MaxSessionAge, minSessionAge)
