@@ -75,6 +75,7 @@ func TestCancel(t *testing.T) {
 	b.click("Logg inn")
 	b.user("RASK TRANE")
 	b.click("Logg inn")
+	b.see("Min side")
 	b.see("Ikke helsepersonell")
 	require.Equal(t, w.app+"/me", b.where())
 }
