@@ -18,6 +18,9 @@ type authOptions struct {
 	jwksPath string // where the signing keys are; the server's own default if empty
 	port     string // a free one if empty
 	clients  string // state file of an earlier server whose clients it takes over; new ones if empty
+
+	users       bool   // log users in, for every client
+	backChannel string // where clients are told that a user has logged out; nowhere if empty
 }
 
 // An authServer is a running authserver.mjs.
@@ -38,6 +41,18 @@ type authState struct {
 	// What the server adds to tokens for organisations.
 	RegisteredParent string `json:"registered_parent"` // of a client that names no parent itself
 	Supplier         string // of one that does
+
+	// What it knows of logins.
+	OtherAudience         string            `json:"other_audience"`
+	RedirectURI           string            `json:"redirect_uri"`
+	PostLogoutRedirectURI string            `json:"post_logout_redirect_uri"`
+	UserScopes            map[string]string `json:"user_scopes"` // by the API that they are of
+}
+
+// forUsersOf is what an API must know whose users log in at the server.
+func (s authState) forUsersOf(audience string) authState {
+	s.Audience, s.Scopes = audience, []string{s.UserScopes[audience]}
+	return s
 }
 
 // A client is registered at the server.
@@ -60,6 +75,12 @@ type authStats struct {
 	Violations             map[string]int
 	Assertions             []assertion
 	FaultsHit              map[string]int `json:"faults_hit"`
+
+	Grants              map[string]int // token requests by grant type
+	PathAnswers         map[string]int `json:"path_answers"` // "/connect/par 201", …
+	Refusals            map[string]int // the provider's own reasons for refusing a token request
+	Refreshed           int            // refresh tokens that were used up
+	ReusedRefreshTokens int            `json:"reused_refresh_tokens"`
 }
 
 // An assertion is a client assertion as it arrived, without its signature.
@@ -75,6 +96,8 @@ func startAuthServer(ctx context.Context, log io.Writer, file string, options au
 		"--jwks-path": options.jwksPath,
 		"--port":      options.port,
 		"--clients":   options.clients,
+
+		"--back-channel": options.backChannel,
 	} {
 		if value != "" {
 			args = append(args, name, value)
@@ -82,6 +105,9 @@ func startAuthServer(ctx context.Context, log io.Writer, file string, options au
 	}
 	if options.nonces {
 		args = append(args, "--nonces")
+	}
+	if options.users {
+		args = append(args, "--users")
 	}
 	if options.lifetime > 0 {
 		args = append(args, "--lifetime", strconv.Itoa(options.lifetime))
@@ -110,6 +136,16 @@ func (s *authServer) stats(ctx context.Context) (authStats, error) {
 
 // check tells what no client may ever do, whatever else happens.
 func (s authStats) check(scope string) error {
+	if err := s.checkCredentials(); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(s.Scopes, func(sent *string) bool { return value(sent) != scope }) {
+		return errors.New("a scope was sent that nobody asked for, or another was left out")
+	}
+	return nil
+}
+
+func (s authStats) checkCredentials() error {
 	if n := len(s.DuplicateAssertionJTIs); n > 0 {
 		return fmt.Errorf("%d client assertions were sent twice", n)
 	}
@@ -118,9 +154,6 @@ func (s authStats) check(scope string) error {
 	}
 	if len(s.Violations) > 0 {
 		return fmt.Errorf("token requests break the rules: %v", s.Violations)
-	}
-	if slices.ContainsFunc(s.Scopes, func(sent *string) bool { return value(sent) != scope }) {
-		return errors.New("a scope was sent that nobody asked for, or another was left out")
 	}
 	return nil
 }

@@ -14,6 +14,9 @@ type configFile struct {
 	Scopes     []string `json:"scopes"`
 	SecretType string   `json:"secretType"`
 	PrivateJWK string   `json:"privateJwk,omitempty"` // JSON inside a string
+
+	RedirectURIs           []string `json:"redirectUris,omitempty"`
+	PostLogoutRedirectURIs []string `json:"postLogoutRedirectUris,omitempty"`
 }
 
 func newConfigFile(client client) configFile {
@@ -28,6 +31,15 @@ func newConfigFile(client client) configFile {
 		SecretType: "private_key_jwt:RsaPrivateKeyJwtSecret",
 		PrivateJWK: encodeJWK(client.PrivateJWK),
 	}
+}
+
+// newLoginConfigFile is that of a client that logs users in.
+func newLoginConfigFile(client client, auth authState) configFile {
+	config := newConfigFile(client)
+	config.GrantTypes = []string{"authorization_code", "refresh_token"}
+	config.RedirectURIs = []string{auth.RedirectURI}
+	config.PostLogoutRedirectURIs = []string{auth.PostLogoutRedirectURI}
+	return config
 }
 
 func encodeJWK(jwk map[string]any) string {

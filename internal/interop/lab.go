@@ -21,6 +21,8 @@ type lab struct {
 	apis      map[apiOptions]*apiServer
 	programs  map[programOptions]*program
 	children  []*child
+
+	backChannel *backChannel // of clients that log users in
 }
 
 // binaries are the programs under test; an empty name is built when it is first needed.
@@ -45,6 +47,9 @@ func newLab(log io.Writer, binaries binaries, faultTime time.Duration) (*lab, er
 func (l *lab) close() {
 	for _, child := range l.children {
 		child.stop()
+	}
+	if l.backChannel != nil {
+		l.backChannel.close()
 	}
 	if err := os.RemoveAll(l.dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -105,6 +105,8 @@ func scenarios() []scenario {
 	all = append(all, organizationScenarios()...)
 	all = append(all, programScenarios()...)
 	all = append(all, issuerScenarios()...)
+	all = append(all, loginScenarios()...)
+	all = append(all, loginRefusalScenarios()...)
 	all = append(all, faultRunScenarios()...)
 	return all
 }

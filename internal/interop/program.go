@@ -13,8 +13,9 @@ import (
 
 // programOptions are the ways in which examples/api is started for many scenarios.
 type programOptions struct {
-	auth   authOptions // the authorization server whose tokens it takes
-	nonces bool
+	auth     authOptions // the authorization server whose tokens it takes
+	nonces   bool
+	audience string // the API that it is of those that users log in for; that of machines if empty
 }
 
 // A program is a running examples/api, the program under test.
@@ -64,7 +65,11 @@ func (l *lab) program(ctx context.Context, options programOptions) (*program, er
 	if err != nil {
 		return nil, err
 	}
-	started, err := l.startProgram(ctx, auth.state, options.nonces, nil)
+	state := auth.state
+	if options.audience != "" {
+		state = state.forUsersOf(options.audience)
+	}
+	started, err := l.startProgram(ctx, state, options.nonces, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,9 @@
 // The authorization server: npm oidc-provider, with a recorder and a fault injector in front.
 //
 //   node authserver.mjs --state FILE [--port N] [--nonces] [--lifetime SECONDS] [--clients FILE]
-//                       [--jwks-path PATH] [--with-parent]
+//                       [--jwks-path PATH] [--users] [--back-channel URL] [--with-parent]
+//
+// With --users it logs users in, and tells the client at the URL when one has logged out.
 //
 // Prints one line of JSON when it is ready. The state file holds the clients' private keys. Its
 // signing keys are new at every start; --clients takes the clients from an earlier state file, so
@@ -15,6 +17,9 @@ import { control, exitWithParent, interceptAnswer, listen, readBody, sendJson } 
 import { generateClients, readClients } from './keys.mjs';
 import { AUDIENCE, JWKS_PATH, METADATA_PATH, OTHER_AUDIENCE, SCOPES, TOKEN_PATH, makeProvider } from './provider.mjs';
 import { Recorder } from './recorder.mjs';
+import {
+  APIS, PAR_PATH, POST_LOGOUT_REDIRECT_URI, REDIRECT_URI, REVOCATION_PATH, interaction, rememberOfflineAccess,
+} from './users.mjs';
 
 const { values: flags } = parseArgs({
   options: {
@@ -24,6 +29,8 @@ const { values: flags } = parseArgs({
     lifetime: { type: 'string', default: '600' },
     clients: { type: 'string' },
     'jwks-path': { type: 'string', default: JWKS_PATH },
+    users: { type: 'boolean', default: false },
+    'back-channel': { type: 'string' },
     'with-parent': { type: 'boolean', default: false },
   },
 });
@@ -84,18 +91,18 @@ function tokenEndpoint(recorder, handle) {
 
     const status = faults.take('status')?.status;
     if (status) {
-      recorder.answer(`${status}`);
+      recorder.answer(`${status}`, body);
       return sendJson(res, status, { error: 'temporarily_unavailable' });
     }
     if (newnonce && nonce !== newestNonce) {
-      recorder.answer('400 use_dpop_nonce');
+      recorder.answer('400 use_dpop_nonce', body);
       return sendJson(res, 400, { error: 'use_dpop_nonce' }, { 'dpop-nonce': freshNonce() });
     }
 
     interceptAnswer(res, (answer) => {
       // The provider has handled the request by now: whatever was single-use is used.
       if (faults.take('cut')) {
-        recorder.answer('cut');
+        recorder.answer('cut', body);
         return res.destroy();
       }
       if (newnonce) {
@@ -104,12 +111,27 @@ function tokenEndpoint(recorder, handle) {
       const good = res.statusCode === 200;
       const damage = good && faults.take(...Object.keys(DAMAGES));
       if (damage) {
-        recorder.answer(damage.kind);
+        recorder.answer(damage.kind, body);
         return DAMAGES[damage.kind](res, answer);
       }
-      recorder.answer(good ? '200' : `${res.statusCode} ${errorCode(answer)}`);
+      recorder.answer(good ? '200' : `${res.statusCode} ${errorCode(answer)}`, body);
       return res.end(answer);
     });
+    return handle(req, res);
+  };
+}
+
+// The other endpoints that take a client's credentials.
+function credentialEndpoint(recorder, handle, path) {
+  return (req, res, body) => {
+    recorder.credentials(req, body, path);
+    interceptAnswer(res, (answer) => {
+      recorder.pathAnswer(path, res.statusCode < 300 ? `${res.statusCode}` : `${res.statusCode} ${errorCode(answer)}`);
+      res.end(answer);
+    });
+    if (path === PAR_PATH) {
+      req.body = rememberOfflineAccess(body);
+    }
     return handle(req, res);
   };
 }
@@ -122,15 +144,21 @@ function withWrongIssuer(res) {
 
 const clients = flags.clients ? await readClients(flags.clients) : await generateClients();
 const issuer = await listen(Number(flags.port), (origin) => {
-  const recorder = new Recorder(origin + TOKEN_PATH);
-  const handle = makeProvider(origin, {
+  const recorder = new Recorder(origin, TOKEN_PATH);
+  const provider = makeProvider(origin, {
     clients,
     nonces: flags.nonces,
     lifetime: Number(flags.lifetime),
     jwksPath: flags['jwks-path'],
     foreignNonces: () => faults.on('newnonce'),
-  }).callback();
+    users: flags.users,
+    backChannel: flags['back-channel'],
+  });
+  provider.on('grant.error', (ctx, err) => recorder.refusal(err));
+  const handle = provider.callback();
   const token = tokenEndpoint(recorder, handle);
+  const par = credentialEndpoint(recorder, handle, PAR_PATH);
+  const revocation = credentialEndpoint(recorder, handle, REVOCATION_PATH);
 
   return async (req, res) => {
     const body = await readBody(req);
@@ -141,9 +169,16 @@ const issuer = await listen(Number(flags.port), (origin) => {
     recorder.request(pathname);
     // The stream has been read; oidc-provider looks here then, and parses the form itself.
     req.body = body;
+    if (pathname.startsWith('/interaction/')) {
+      return interaction(provider, req, res, body);
+    }
     switch (pathname) {
       case TOKEN_PATH:
         return token(req, res, body);
+      case PAR_PATH:
+        return par(req, res, body);
+      case REVOCATION_PATH:
+        return revocation(req, res, body);
       case METADATA_PATH:
         if (faults.on('wrong-issuer-metadata')) {
           withWrongIssuer(res);
@@ -163,6 +198,9 @@ fs.writeFileSync(flags.state, JSON.stringify({
   registered_parent: REGISTERED_PARENT,
   supplier: SUPPLIER,
   jwks_path: flags['jwks-path'],
+  redirect_uri: REDIRECT_URI,
+  post_logout_redirect_uri: POST_LOGOUT_REDIRECT_URI,
+  user_scopes: APIS,
   clients: Object.fromEntries(clients.map(({ alg, id, privateJwk }) => [alg, { client_id: id, private_jwk: privateJwk }])),
 }), { mode: 0o600 });
 

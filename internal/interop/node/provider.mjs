@@ -7,6 +7,10 @@ import ServerChallenge from './node_modules/oidc-provider/lib/helpers/challenge.
 import { MalformedDetails, detailClaims } from './details.mjs';
 import { decodeJwt } from './jwt.mjs';
 import { generatePrivateJwk } from './keys.mjs';
+import {
+  AUTHORIZE_PATH, PAR_PATH, REVOCATION_PATH, USERINFO_PATH, USER_FEATURES, loginRegistration, userClaims, userConfiguration,
+  userResource,
+} from './users.mjs';
 
 export const AUDIENCE = 'nhn:interop-api';
 // Another API that takes the same scopes: a token for it differs in nothing but its audience.
@@ -45,6 +49,24 @@ class MapAdapter {
   async destroy(id) {
     MapAdapter.#entries.delete(this.#key(id));
   }
+
+  async consume(id) {
+    (await this.find(id)).consumed = Math.floor(Date.now() / 1000);
+  }
+
+  async findByUid(uid) {
+    return this.#all().find(([, { payload }]) => payload.uid === uid)?.[1].payload;
+  }
+
+  async revokeByGrantId(grantId) {
+    for (const [key] of this.#all().filter(([, { payload }]) => payload.grantId === grantId)) {
+      MapAdapter.#entries.delete(key);
+    }
+  }
+
+  #all() {
+    return [...MapAdapter.#entries].filter(([key, { until }]) => key.startsWith(this.#key('')) && until > Date.now());
+  }
 }
 
 // oidc-provider takes several audiences and any typ and lifetime; HelseID's rules are narrower.
@@ -64,9 +86,10 @@ function assertAssertion(issuer) {
 
 // What the assertion says beyond who the client is goes into the token. The assertion has been
 // verified when a token is made.
-function extraTokenClaims(ctx) {
+function extraTokenClaims(ctx, token) {
   try {
-    return detailClaims(decodeJwt(ctx.oidc.params.client_assertion).claims.assertion_details);
+    const details = detailClaims(decodeJwt(ctx.oidc.params.client_assertion).claims.assertion_details);
+    return { ...userClaims(token), ...details };
   } catch (err) {
     if (!(err instanceof MalformedDetails)) throw err;
     throw new errors.InvalidRequest(`HID-1007: ${err.message}`);
@@ -92,14 +115,17 @@ function getResourceServerInfo(ctx, resource) {
   };
 }
 
-// `foreignNonces` tells whether the server in front has taken over the nonces.
-export function makeProvider(issuer, { clients, nonces, lifetime, jwksPath, foreignNonces }) {
+// `foreignNonces` tells whether the server in front has taken over the nonces. With `users` it logs
+// users in for its clients, and tells them at `backChannel` when one has logged out.
+export function makeProvider(issuer, { clients, nonces, lifetime, jwksPath, foreignNonces, users, backChannel }) {
   const { checkChallenge } = ServerChallenge.prototype;
   ServerChallenge.prototype.checkChallenge = function check(nonce) {
     return foreignNonces() || checkChallenge.call(this, nonce);
   };
 
+  const { ttl, ...more } = users ? userConfiguration({ lifetime }) : {};
   const provider = new Provider(issuer, {
+    ...more,
     adapter: MapAdapter,
     assertJwtClientAuthClaimsAndHeader: assertAssertion(issuer),
     clientAuthMethods: ['private_key_jwt'],
@@ -108,6 +134,7 @@ export function makeProvider(issuer, { clients, nonces, lifetime, jwksPath, fore
       grant_types: ['client_credentials'],
       response_types: [],
       redirect_uris: [],
+      ...(users && loginRegistration({ backChannel })),
       token_endpoint_auth_method: 'private_key_jwt',
       token_endpoint_auth_signing_alg: alg,
       dpop_bound_access_tokens: true,
@@ -128,20 +155,23 @@ export function makeProvider(issuer, { clients, nonces, lifetime, jwksPath, fore
       },
       resourceIndicators: {
         enabled: true,
-        defaultResource: () => AUDIENCE,
-        getResourceServerInfo,
+        // A user's token without a resource is for userinfo.
+        defaultResource: () => (users ? undefined : AUDIENCE),
+        getResourceServerInfo: users ? (ctx, resource) => userResource(resource, lifetime) : getResourceServerInfo,
       },
+      ...(users && USER_FEATURES),
     },
     jwks: { keys: [{ ...generatePrivateJwk('rsa', { modulusLength: 3072 }), alg: 'RS256', use: 'sig' }] },
     routes: {
-      authorization: '/connect/authorize',
+      authorization: AUTHORIZE_PATH,
       end_session: '/connect/endsession',
       jwks: jwksPath,
-      pushed_authorization_request: '/connect/par',
+      pushed_authorization_request: PAR_PATH,
+      revocation: REVOCATION_PATH,
       token: TOKEN_PATH,
-      userinfo: '/connect/userinfo',
+      userinfo: USERINFO_PATH,
     },
-    ttl: { ClientCredentials: lifetime },
+    ttl: { ...ttl, ClientCredentials: lifetime },
   });
   provider.on('server_error', (ctx, err) => console.error(err));
   return provider;

@@ -1,4 +1,5 @@
-// Notes everything that arrives at the token endpoint, before anything else looks at it.
+// Notes everything that arrives at the endpoints that take credentials, before anything else looks at
+// it.
 import { decodeJwt } from './jwt.mjs';
 import { PRIVATE_MEMBERS } from './keys.mjs';
 
@@ -6,14 +7,17 @@ const KEEP = 5; // assertions kept for the test to look at
 const IAT_WINDOW = 10; // seconds; HelseID's own window is not known, APIs in use allow 10
 
 export class Recorder {
-  #tokenEndpoint;
+  #origin;
+  #tokenPath;
   // Identifiers are remembered for as long as the process lives: "single use" knows no test cases.
   #assertionJtis = new Set();
   #proofJtis = new Set();
+  #spent = new Set();
   #now;
 
-  constructor(tokenEndpoint) {
-    this.#tokenEndpoint = tokenEndpoint;
+  constructor(origin, tokenPath) {
+    this.#origin = origin;
+    this.#tokenPath = tokenPath;
     this.reset();
   }
 
@@ -23,6 +27,11 @@ export class Recorder {
       paths: {}, // how many at each
       token_requests: 0,
       answers: {},
+      path_answers: {}, // of the other endpoints that take credentials
+      refusals: {}, // the provider's own reasons for refusing a token request
+      grants: {}, // token requests by grant type
+      refreshed: 0, // refresh tokens that were used up
+      reused_refresh_tokens: 0,
       scopes: [], // the parameter of each token request, null where it was left out
       resources: [], // likewise
       details: [], // of each assertion, as they were written, null where there are none
@@ -43,27 +52,59 @@ export class Recorder {
 
   request(path) {
     this.#now.requests++;
-    this.#now.paths[path] = (this.#now.paths[path] ?? 0) + 1;
+    count(this.#now.paths, path);
   }
 
-  answer(name) {
-    this.#now.answers[name] = (this.#now.answers[name] ?? 0) + 1;
+  // How a token request was answered. A nonce challenge does not use a refresh token up, anything else
+  // may have.
+  answer(name, body) {
+    count(this.#now.answers, name);
+    const form = new URLSearchParams(body.toString());
+    if (form.get('grant_type') === 'refresh_token' && name !== '400 use_dpop_nonce') {
+      const token = form.get('refresh_token');
+      this.#now.refreshed++;
+      this.#now.reused_refresh_tokens += this.#spent.has(token) ? 1 : 0;
+      this.#spent.add(token);
+    }
+  }
+
+  pathAnswer(path, name) {
+    count(this.#now.path_answers, `${path} ${name}`);
+  }
+
+  refusal({ error, error_detail: detail, error_description: description }) {
+    count(this.#now.refusals, `${error}: ${detail ?? description}`);
   }
 
   // Records a token request and returns the nonce of its proof.
   tokenRequest(req, body) {
     this.#now.token_requests++;
+    const form = this.#form(req, body);
+    this.#check('repeated_parameter', new Set(form.keys()).size !== [...form.keys()].length);
+    count(this.#now.grants, form.get('grant_type'));
+    this.#now.scopes.push(form.get('scope'));
+    this.#now.resources.push(form.get('resource'));
+    return this.#proof(req, this.#tokenPath);
+  }
+
+  // Records a request to another endpoint, to which a proof need not come.
+  credentials(req, body, path) {
+    const form = this.#form(req, body);
+    form.delete('resource'); // one for each API
+    this.#check('repeated_parameter', new Set(form.keys()).size !== [...form.keys()].length);
+    if (req.headersDistinct.dpop) {
+      this.#proof(req, path);
+    }
+  }
+
+  #form(req, body) {
     this.#check('not_post', req.method !== 'POST');
     this.#check('not_a_form', req.headers['content-type']?.split(';')[0] !== 'application/x-www-form-urlencoded');
     this.#check('authorization_header', req.headers.authorization !== undefined);
-
     const form = new URLSearchParams(body.toString());
-    this.#check('repeated_parameter', new Set(form.keys()).size !== [...form.keys()].length);
     this.#check('client_secret', form.has('client_secret'));
-    this.#now.scopes.push(form.get('scope'));
-    this.#now.resources.push(form.get('resource'));
     this.#assertion(form.get('client_assertion'));
-    return this.#proof(req);
+    return form;
   }
 
   #assertion(compact) {
@@ -77,7 +118,7 @@ export class Recorder {
     }
   }
 
-  #proof(req) {
+  #proof(req, path) {
     const proofs = req.headersDistinct.dpop ?? [];
     this.#check('not_one_proof', proofs.length !== 1);
     const proof = decodeJwt(proofs[0] ?? '');
@@ -91,14 +132,14 @@ export class Recorder {
     this.#check('proof_private_jwk', PRIVATE_MEMBERS.some((name) => name in (header.jwk ?? {})));
     this.#check('proof_typ', header.typ !== 'dpop+jwt');
     this.#check('proof_htm', claims.htm !== 'POST');
-    this.#check('proof_htu', claims.htu !== this.#tokenEndpoint);
+    this.#check('proof_htu', claims.htu !== this.#origin + path);
     this.#check('proof_iat', !Number.isInteger(claims.iat) || Math.abs(Date.now() / 1000 - claims.iat) > IAT_WINDOW);
     return claims.nonce;
   }
 
   #check(violation, found) {
     if (found) {
-      this.#now.violations[violation] = (this.#now.violations[violation] ?? 0) + 1;
+      count(this.#now.violations, violation);
     }
   }
 
@@ -108,4 +149,8 @@ export class Recorder {
     }
     seen.add(jti);
   }
+}
+
+function count(counts, name) {
+  counts[name] = (counts[name] ?? 0) + 1;
 }
