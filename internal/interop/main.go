@@ -34,6 +34,13 @@ type scenario struct {
 type fatalError struct{ error }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == workerCommand {
+		if err := work(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(run())
 }
 
@@ -107,6 +114,7 @@ func scenarios() []scenario {
 	all = append(all, issuerScenarios()...)
 	all = append(all, loginScenarios()...)
 	all = append(all, loginRefusalScenarios()...)
+	all = append(all, sharedSessionScenarios()...)
 	all = append(all, faultRunScenarios()...)
 	return all
 }
