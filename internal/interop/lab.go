@@ -14,7 +14,7 @@ import (
 type lab struct {
 	log       io.Writer
 	dir       string        // for files that live as long as the lab
-	faultTime time.Duration // of the run among random faults
+	faultTime time.Duration // of the runs among random faults and with a shared session
 	installed bool
 	binaries  binaries
 	auths     map[authOptions]*authServer

@@ -22,7 +22,10 @@ import (
 	"time"
 )
 
-const deadline = 5 * time.Minute // for everything but the run among random faults
+const deadline = 5 * time.Minute // for everything but the runs that -faults is about
+
+// longRuns is how many scenarios last as long as -faults says.
+const longRuns = 3
 
 // A scenario is one thing to prove. It says in a few words what it saw.
 type scenario struct {
@@ -47,7 +50,7 @@ func main() {
 func run() int {
 	pattern := flag.String("run", "", "run only the scenarios that match this `regexp`")
 	verbose := flag.Bool("v", false, "show what the child processes print")
-	faultTime := flag.Duration("faults", 20*time.Second, "how long the run among random faults lasts")
+	faultTime := flag.Duration("faults", 20*time.Second, "how long the run among random faults and those with a shared session last")
 	var binaries binaries
 	flag.StringVar(&binaries.machine, "machine", "", "test this `binary` instead of building examples/machine")
 	flag.StringVar(&binaries.api, "api", "", "test this `binary` instead of building examples/api")
@@ -60,7 +63,7 @@ func run() int {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, deadline+*faultTime)
+	ctx, cancel := context.WithTimeout(ctx, deadline+longRuns**faultTime)
 	defer cancel()
 
 	log := io.Discard
@@ -115,6 +118,7 @@ func scenarios() []scenario {
 	all = append(all, loginScenarios()...)
 	all = append(all, loginRefusalScenarios()...)
 	all = append(all, sharedSessionScenarios()...)
+	all = append(all, jsClientScenarios()...)
 	all = append(all, faultRunScenarios()...)
 	return all
 }
