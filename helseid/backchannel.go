@@ -76,12 +76,12 @@ func (c *Client) exchange(ctx context.Context, request backChannelRequest) (answ
 			return result, nil
 		}
 		var failure *attemptError
-		if !errors.As(err, &failure) || !failure.retry || try >= c.config.TokenRetries {
+		if !errors.As(err, &failure) || !failure.retry || try >= c.config.TokenRetries || c.lifetime.Err() != nil {
 			return answer{}, err
 		}
 		wait := backoff(try, failure.retryAfter)
 		c.logRetry(ctx, err, wait)
-		if !sleep(ctx, wait) {
+		if !sleep(ctx, wait) || c.lifetime.Err() != nil {
 			return answer{}, err
 		}
 		c.emit(Event{Kind: EventRetry})

@@ -106,7 +106,9 @@ func New(config Config) (*Client, error) {
 }
 
 // Close ends what runs in the background and waits for it. Tokens that are
-// still in memory can be used; none is fetched any more.
+// still in memory can be used; none is fetched any more. A login or a refresh of a
+// session whose code or token has been sent is not broken off, or the user would
+// have to log in again: Close waits for the answer, and until it has been stored.
 func (c *Client) Close() {
 	c.closing.Lock()
 	c.end()

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -384,6 +385,49 @@ func TestResendUnansweredRefreshTokens(t *testing.T) {
 					return
 				}
 				require.NoError(t, err)
+			})
+		})
+	}
+}
+
+// A client that is closed while it renews a session waits for what that brings:
+// the session is other processes', too.
+func TestCloseDuringARefresh(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fault  helseidtest.Fault
+		closed bool
+	}{
+		"answered late":                {helseidtest.Fault{AfterProcessing: true, Delay: 5 * time.Second}, false},
+		"refused late, for the moment": {helseidtest.Fault{Delay: 5 * time.Second, Status: 503}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = &helseid.MemorySessionStore{} }})
+				session := w.logIn(t)
+				w.server.Inject(test.fault)
+				outcome := make(chan error, 1)
+				go func() {
+					_, err := session.Token(context.Background(), helseid.TokenRequest{Resource: journalResource})
+					outcome <- err
+				}()
+				synctest.Wait()
+				require.Len(t, w.refreshes(), 1)
+				w.client.Close()
+				err := <-outcome
+				require.Equal(t, test.closed, errors.Is(err, helseid.ErrClosed), "%v", err)
+				require.Len(t, w.refreshes(), 1, "nothing is begun any more")
+
+				other := newClient(t, w.config)
+				again, err := other.Session(t.Context(), session.ID().Reveal())
+				require.NoError(t, err)
+				_, err = userToken(t, again, journalResource)
+				require.NoError(t, err)
+				require.Len(t, w.refreshes(), 2)
+				if !test.closed {
+					requireEachOnce(t, w.refreshes())
+				}
 			})
 		})
 	}
