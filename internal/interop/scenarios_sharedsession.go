@@ -60,8 +60,8 @@ func (b *loginBench) shareSession(ctx context.Context, session *helseid.Session,
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return "", fmt.Errorf("%w (answers of the token endpoint %v, the provider's reasons %v)", err, stats.Answers, stats.Refusals)
 	}
-	// Every user needs a token for each API in each lifetime, and none is renewed before nine tenths of
-	// it have passed.
+	// Every user needs a token for each API in each lifetime, which is counted from the whole second in
+	// which it was asked for: half of it may be over by then.
 	lifetimes := int(duration / (sharedLifetime * time.Second))
 	least, most := sharedUsers*len(b.audiences)*(lifetimes-1), sharedUsers*len(b.audiences)*(2*lifetimes+1)
 	others := stats.Answers["400 use_dpop_nonce"] // for processes that do not know the nonce yet
@@ -119,7 +119,9 @@ func twoClients(ctx context.Context, l *lab) (string, error) {
 	return b.shareSession(ctx, session, browser, func(ctx context.Context) (map[string]int, error) {
 		ctx, cancel := context.WithTimeout(ctx, b.sharedTime())
 		defer cancel()
-		return load(ctx, <-users, session.ID().Reveal(), b.targets())
+		user := <-users
+		defer user.Close() // in the middle of a refresh, perhaps, as the process of twoProcesses does
+		return load(ctx, user, session.ID().Reveal(), b.targets())
 	})
 }
 
