@@ -1,7 +1,8 @@
-// Command interop runs the SDK's example programs against an authorization server, an API and
-// clients that nobody of this project wrote (npm oidc-provider, oauth4webapi and dpop), so that the
-// SDK and its own test server cannot agree on the same mistake: examples/machine calls their API,
-// their clients call examples/api, and with their tokens the one calls the other.
+// Command interop runs the SDK and its example programs against an authorization server, an API and
+// clients that nobody of this project wrote (npm oidc-provider, oauth4webapi, openid-client and dpop),
+// so that the SDK and its own test server cannot agree on the same mistake: examples/machine calls
+// their API, their clients call examples/api, and with their tokens the one calls the other. Users log
+// in at their server by way of package helseid, and at helseidtest by way of their clients.
 //
 //	go run ./internal/interop [-run REGEXP] [-v] [-faults DURATION]
 //

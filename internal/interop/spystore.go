@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/helseid-go/sdk/helseid"
 )
@@ -14,8 +15,9 @@ import (
 // can put back what should be of no use any more.
 type spyStore struct {
 	helseid.MemorySessionStore
-	mu   sync.Mutex
-	seen []spiedRow
+	latency time.Duration // of each operation, as of a database
+	mu      sync.Mutex
+	seen    []spiedRow
 }
 
 type spiedRow struct {
@@ -25,8 +27,16 @@ type spiedRow struct {
 
 func newSpyStore() *spyStore { return &spyStore{} }
 
+// Load implements helseid.SessionStore.
+func (s *spyStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+	row, err := s.MemorySessionStore.Load(ctx, key)
+	time.Sleep(s.latency) // what was read is old when it arrives
+	return row, err
+}
+
 // Save implements helseid.SessionStore.
 func (s *spyStore) Save(ctx context.Context, key string, row helseid.StoredSession) (bool, error) {
+	time.Sleep(s.latency)
 	saved, err := s.MemorySessionStore.Save(ctx, key, row)
 	if saved {
 		s.mu.Lock()

@@ -5,6 +5,7 @@
 // The state file names the server, the clients and what they may ask for. Prints one line of JSON when
 // all went as it should, and fails otherwise.
 import * as assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { calculateJwkThumbprint, createRemoteJWKSet, decodeJwt, exportJWK, jwtVerify } from 'jose';
@@ -67,6 +68,12 @@ async function checkAccessToken(client, token, expected) {
   return claims;
 }
 
+// Neither library looks at the hash of the access token in the ID token that comes with it.
+function checkHash({ access_token: accessToken, id_token: idToken }) {
+  const digest = createHash('sha256').update(accessToken).digest();
+  assert.equal(decodeJwt(idToken).at_hash, digest.subarray(0, digest.length / 2).toString('base64url'));
+}
+
 function checkUser(claims) {
   assert.equal(claims.name, state.user.name);
   assert.equal(claims['helseid://claims/identity/pid'], state.user.pid);
@@ -84,6 +91,7 @@ const refused = (promise, error, what) => assert.rejects(promise, (err) => {
 const browser = new Browser(state.issuer);
 const tokens = await logIn(browser);
 checkUser(tokens.claims);
+checkHash(tokens);
 const subject = tokens.claims.sub;
 assert.equal(tokens.token_type, 'dpop'); // both libraries write it in lower case
 const user = { clientId: state.ehr.clientId, subject };
@@ -95,6 +103,7 @@ assert.ok(tokens.rt_expires_in > 0);
 
 const renewed = await ehr.refresh(tokens.refresh_token, { resource: second.audience });
 assert.notEqual(renewed.refresh_token, tokens.refresh_token);
+checkHash(renewed);
 await checkAccessToken(ehr, renewed.access_token, { ...user, audience: second.audience, scopes: [second.scope] });
 const narrowed = await ehr.refresh(renewed.refresh_token, { resource: first.audience, scope: first.scope });
 await checkAccessToken(ehr, narrowed.access_token, { ...user, audience: first.audience, scopes: [first.scope] });
