@@ -778,9 +778,10 @@ func TestSessionConfig(t *testing.T) {
 	require.Empty(t, w.refreshes())
 }
 
-// A process has ended in the middle of a refresh. The others wait as long as it
-// may have taken, and then do not send its token again.
-func TestProcessEndsInARefresh(t *testing.T) {
+// T169: the mark of a refresh is a lock that expires. A process has ended in the
+// middle of one: the others wait as long as it may have taken, and then do not send
+// its token again.
+func TestT169ProcessEndsInARefresh(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		store := &recordingStore{}
@@ -801,7 +802,7 @@ func TestProcessEndsInARefresh(t *testing.T) {
 		_, err := userToken(t, session, journalResource)
 		requireError(t, err, helseid.ErrUnavailable)
 		require.NotErrorIs(t, err, helseid.ErrLoginRequired, "it may be at work yet")
-		pause(30 * time.Second)
+		pause(time.Minute)
 		_, err = userToken(t, session, journalResource)
 		requireError(t, err, helseid.ErrLoginRequired)
 		_, err = userToken(t, session, testResource)
@@ -1001,4 +1002,49 @@ func TestSessionUnderLoad(t *testing.T) {
 			})
 		})
 	}
+}
+
+// T168: a session's token is renewed near its end and not before, not again right
+// after a failure, and waited for when it has ended.
+func TestT168RefreshTiming(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w := newLoginWorld(t, worldOptions{})
+		session := w.logIn(t)
+		start := time.Now()
+		first, err := userToken(t, session, testResource)
+		require.NoError(t, err)
+		ask := func(after time.Duration) (renewed bool, refreshes int) {
+			at(start, after)
+			token, err := userToken(t, session, testResource)
+			require.NoError(t, err)
+			synctest.Wait()
+			return token.Access.Reveal() != first.Access.Reveal(), len(w.refreshes())
+		}
+		for _, step := range []struct {
+			after     time.Duration
+			fail      bool // HelseID says "not now"
+			renewed   bool
+			refreshes int
+		}{
+			{5 * time.Minute, false, false, 0}, // not near its end
+			{9*time.Minute + 29*time.Second, false, false, 0},
+			{9*time.Minute + 31*time.Second, true, false, 1},  // near its end, and the renewal fails
+			{9*time.Minute + 36*time.Second, false, false, 1}, // not again so soon
+			{9*time.Minute + 42*time.Second, false, false, 2}, // again, in the background
+			{9*time.Minute + 43*time.Second, false, true, 2},
+		} {
+			if step.fail {
+				w.server.Inject(helseidtest.Fault{Status: 503})
+			}
+			renewed, refreshes := ask(step.after)
+			require.Equal(t, step.renewed, renewed, step.after)
+			require.Equal(t, step.refreshes, refreshes, step.after)
+		}
+		at(start, 30*time.Minute) // it has ended altogether
+		_, err = userToken(t, session, testResource)
+		require.NoError(t, err)
+		require.Len(t, w.refreshes(), 3)
+		requireEachOnce(t, w.refreshes()[1:])
+	})
 }
