@@ -362,6 +362,9 @@ func TestReturnTo(t *testing.T) {
 		"/%5cevil.example":              "/",
 		"/%2Fevil.example":              "/",
 		"/%2f/evil.example":             "/",
+		"/%2F":                          "/",
+		"//":                            "/",
+		"///":                           "/",
 		"/a/..//evil.example":           "/",
 		"/.//evil.example":              "/",
 		"/%2e%2e//evil.example":         "/",
@@ -410,7 +413,7 @@ func TestReturnTo(t *testing.T) {
 
 // FuzzReturnTo looks for a text that leads to another host.
 func FuzzReturnTo(f *testing.F) {
-	for _, seed := range []string{"/me", "//x", `/\x`, "/%2Fx", "/a/../b", "/\tx", "https://x"} {
+	for _, seed := range []string{"/me", "//x", `/\x`, "/%2Fx", "/%2F", "/a/../b", "/\tx", "https://x"} {
 		f.Add(seed)
 	}
 	server, err := helseidtest.Start(helseidtest.InMemory())

@@ -28,8 +28,8 @@ func localPath(text string) (string, bool) {
 	if strings.ContainsFunc(u.Path, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
 		return "", false
 	}
-	if clean := path.Clean(u.Path); clean != u.Path && clean+"/" != u.Path {
-		return "", false // //, /./ and /../, also escaped
+	if clean := path.Clean(u.Path); strings.Contains(u.Path, "//") || clean != u.Path && clean+"/" != u.Path {
+		return "", false // also /./ and /../, and all of them escaped
 	}
 	return text, true
 }
