@@ -138,8 +138,9 @@ func levelTooLow(ctx context.Context, l *lab) (string, error) {
 	return "and let in where 3 is enough", nil
 }
 
-// replayedCode brings an answer back twice. The second time ends the session of the first, too: one of
-// the two was not the user's.
+// replayedCode brings an answer back twice. Clients that share a store send it once. One that does not
+// is refused by the server, and that ends the session of the first, too: one of the two was not the
+// user's.
 func replayedCode(ctx context.Context, l *lab) (string, error) {
 	b, err := l.loginBench(ctx, loginSetup{})
 	if err != nil {
@@ -158,7 +159,19 @@ func replayedCode(ctx context.Context, l *lab) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = client.FinishLogin(ctx, state, answer)
+	sharing, err := b.newClient(nil)
+	if err != nil {
+		return "", err
+	}
+	_, err = sharing.FinishLogin(ctx, state, answer)
+	if err := refused(err, helseid.ErrLogin); err != nil {
+		return "", err
+	}
+	alone, err := b.newClient(func(config *helseid.Config) { config.SessionStore = &helseid.MemorySessionStore{} })
+	if err != nil {
+		return "", err
+	}
+	_, err = alone.FinishLogin(ctx, state, answer)
 	if err := isInvalidGrant(err, helseid.ErrLogin); err != nil {
 		return "", err
 	}
@@ -170,8 +183,8 @@ func replayedCode(ctx context.Context, l *lab) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if stats.Grants["authorization_code"] != 3 { // one nonce challenge, and one use each
-		return "", fmt.Errorf("%d requests with the code, want 3: %v", stats.Grants["authorization_code"], stats.Answers)
+	if stats.Grants["authorization_code"] != 4 { // one nonce challenge and one use for each of two clients
+		return "", fmt.Errorf("%d requests with the code, want 4: %v", stats.Grants["authorization_code"], stats.Answers)
 	}
 	return "and the session of the first has ended", nil
 }
