@@ -113,8 +113,8 @@ func (c *Client) Close() {
 	c.closing.Lock()
 	c.end()
 	c.closing.Unlock()
-	c.idTokens.Close()
 	c.running.Wait()
+	c.idTokens.Close()
 	if c.ownTransport != nil {
 		c.ownTransport.CloseIdleConnections()
 	}

@@ -57,6 +57,9 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 	// From here on a caller that goes away would leave a spent code behind.
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTimeout)
 	defer cancel()
+	if _, err := c.endpoint(detached, tokenEndpoint); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
+	}
 	if err := c.claimLogin(detached, state); err != nil {
 		return nil, err
 	}

@@ -52,6 +52,19 @@ func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, er
 // logoutTimeout bounds a logout: somebody waits at a browser.
 const logoutTimeout = 10 * time.Second
 
+// LogoutURL is where to send a browser whose session is not known here any more,
+// but whose user may still be logged in at HelseID. HelseID asks the user, and does
+// not send the browser back. The error is of the same kinds as that of StartLogin.
+func (c *Client) LogoutURL(ctx context.Context) (string, error) {
+	endpoint, err := c.endpoint(ctx, endSessionEndpoint)
+	if err != nil {
+		return "", fmt.Errorf("logout: %w", err)
+	}
+	target := *endpoint
+	target.RawQuery = url.Values{"client_id": {c.config.ClientID}}.Encode()
+	return target.String(), nil
+}
+
 // logoutURL is HelseID's end-session endpoint with its parameters.
 func (c *Client) logoutURL(ctx context.Context, request LogoutRequest, idToken string) (string, error) {
 	redirect := request.PostLogoutRedirectURI
@@ -85,24 +98,29 @@ func (c *Client) logoutURL(ctx context.Context, request LogoutRequest, idToken s
 // one that is to be revoked. What is not there any more has ended.
 func (c *Client) endSession(ctx context.Context, key string) (refreshToken string, err error) {
 	unsettled := ""
-	if place := c.sessions.find(key); place != nil {
-		place.end()
+	place := c.sessions.find(key)
+	if place != nil {
+		place.ended.Store(true)
 		if unlock, ok := place.tryLock(); ok {
+			defer unlock()
 			if place.unsettled != nil {
 				unsettled = place.unsettled.record.RefreshToken
-				place.unsettled = nil
 			}
-			unlock()
 		}
 	}
 	for _, tokenKey := range c.tokens.forgetOwner(key) {
 		c.unshareToken(ctx, tokenKey)
 	}
 	record, err := c.entomb(ctx, key)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
+	}
+	if place != nil { // nobody finds the session any more
+		place.expiry.Store(time.Now().Add(placeMargin).Unix())
+	}
+	switch {
 	case unsettled != "":
+		place.unsettled = nil
 		return unsettled, nil
 	case record.Refreshing != 0 && !record.lost(time.Now()):
 		// Whoever refreshes it finds that it has ended, and revokes what comes.
@@ -116,6 +134,9 @@ func (c *Client) endSession(ctx context.Context, key string) (refreshToken strin
 func (c *Client) entomb(ctx context.Context, key string) (sessionRecord, error) {
 	for {
 		row, err := c.store.Load(ctx, key)
+		if errors.Is(err, ErrUnreadableSession) {
+			return sessionRecord{}, nil
+		}
 		if err != nil {
 			return sessionRecord{}, storeError(err)
 		}

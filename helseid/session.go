@@ -151,6 +151,8 @@ func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 func (c *Client) loadSession(ctx context.Context, key string) (version uint64, record sessionRecord, err error) {
 	row, err := c.store.Load(ctx, key)
 	switch {
+	case errors.Is(err, ErrUnreadableSession):
+		return 0, sessionRecord{}, errSessionEnded
 	case err != nil:
 		return 0, sessionRecord{}, storeError(err)
 	case row.Version == 0:

@@ -3,6 +3,7 @@ package helseid
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -114,6 +115,10 @@ func (c *Client) changeIndex(ctx context.Context, indexKey string, expiry time.T
 func (c *Client) loadIndex(ctx context.Context, indexKey string) (StoredSession, sessionIndex, error) {
 	index := sessionIndex{Version: indexVersion}
 	row, err := c.store.Load(ctx, indexKey)
+	if errors.Is(err, ErrUnreadableSession) {
+		c.config.Logger.WarnContext(ctx, "sessions of before will not be found when HelseID logs their user out: the index cannot be read")
+		return row, index, nil
+	}
 	if err != nil {
 		return row, index, storeError(err)
 	}

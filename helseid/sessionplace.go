@@ -40,13 +40,6 @@ func (p *sessionPlace) tryLock() (unlock func(), ok bool) {
 	}
 }
 
-// end makes the session's tokens worthless in this process, and the place not
-// worth keeping.
-func (p *sessionPlace) end() {
-	p.ended.Store(true)
-	p.expiry.Store(time.Now().Add(placeMargin).Unix())
-}
-
 // sessionPlaces finds the places by the sessions' keys.
 type sessionPlaces struct {
 	mu     sync.Mutex

@@ -85,6 +85,32 @@ func (w *world) revocations() int { return len(w.server.Requests(helseidtest.End
 
 var errStoreTimeout = errors.New("timeout")
 
+// Two processes find a session idle at once: only one of them leaves its mark and
+// sends the token, the other waits for what comes of it.
+func TestMarkIsLeftByOne(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		a := w.logIn(t)
+		b := w.elsewhere(t, a)
+		var first atomic.Bool
+		done := make(chan error, 1)
+		w.server.Inject(helseidtest.Fault{Delay: 2 * time.Second, AfterProcessing: true})
+		store.beforeSave = func(string) error {
+			if first.CompareAndSwap(false, true) {
+				go func() { _, err := userToken(t, b, journalResource); done <- err }()
+				pause(500 * time.Millisecond) // the other is faster
+			}
+			return nil
+		}
+		_, err := userToken(t, a, journalResource)
+		require.NoError(t, err)
+		require.NoError(t, <-done)
+		require.Len(t, w.refreshes(), 2)
+		requireEachOnce(t, w.refreshes())
+	})
+}
+
 // One process fails to leave its mark, while another leaves its own: that one is
 // not written over.
 func TestFailedMarkLeavesAnother(t *testing.T) {
@@ -630,4 +656,168 @@ func TestSlowNewLogin(t *testing.T) {
 		_, err := w.client.FinishLogin(t.Context(), state, callback)
 		require.NoError(t, err)
 	})
+}
+
+// A mark that the store takes long after it said it had not finds the row changed.
+func TestMarkThatComesLate(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		session := w.logIn(t)
+		before := store.rowOf(t)
+		var first atomic.Bool
+		store.beforeSave = func(string) error {
+			if first.CompareAndSwap(false, true) {
+				return errStoreTimeout
+			}
+			return nil
+		}
+		_, err := userToken(t, session, journalResource)
+		requireError(t, err, helseid.ErrSessionStore)
+		for key := range store.sessions() {
+			saved, err := store.MemorySessionStore.Save(t.Context(), key, before)
+			require.NoError(t, err)
+			require.False(t, saved)
+		}
+		start := time.Now()
+		_, err = userToken(t, session, journalResource)
+		require.NoError(t, err)
+		require.Less(t, time.Since(start), time.Second)
+	})
+}
+
+// rowOf is the row of the only session.
+func (s *recordingStore) rowOf(t testing.TB) helseid.StoredSession {
+	t.Helper()
+	for key := range s.sessions() {
+		row, err := s.Load(t.Context(), key)
+		require.NoError(t, err)
+		return row
+	}
+	require.FailNow(t, "no session is stored")
+	return helseid.StoredSession{}
+}
+
+// A store that loses the mark, as a fail-over can, does not get the old refresh
+// token back into use.
+func TestStoreLosesTheMark(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		session := w.logIn(t)
+		before := store.rowOf(t)
+		w.server.Inject(helseidtest.Fault{AfterProcessing: true, Delay: 2 * time.Second})
+		done := make(chan error, 1)
+		go func() { _, err := userToken(t, session, journalResource); done <- err }()
+		pause(time.Second)
+		for key := range store.sessions() {
+			require.NoError(t, store.MemorySessionStore.Delete(t.Context(), key))
+			before.Version = 0
+			saved, err := store.MemorySessionStore.Save(t.Context(), key, before)
+			require.NoError(t, err)
+			require.True(t, saved)
+		}
+		require.NoError(t, <-done)
+		_, err := userToken(t, w.elsewhere(t, session), journalResource)
+		require.NoError(t, err)
+		requireEachOnce(t, w.refreshes())
+	})
+}
+
+// A user logs out during a refresh that fails: its token is revoked all the same.
+func TestLogoutDuringAFailingRefresh(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, _ := newHookedWorld(t)
+		session := w.logIn(t)
+		other := w.elsewhere(t, session)
+		w.server.Inject(helseidtest.Fault{Delay: 2 * time.Second, Status: 503})
+		done := make(chan error, 1)
+		go func() { _, err := userToken(t, other, journalResource); done <- err }()
+		pause(time.Second)
+		_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
+		require.NoError(t, err)
+		require.Error(t, <-done)
+		require.Equal(t, 1, w.revocations())
+	})
+}
+
+// A session has ended when that is written, also if the store does not delete it.
+func TestLogoutWithoutDeletion(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		session := w.logIn(t)
+		other := w.elsewhere(t, session)
+		store.fail = failAt("delete", errStoreTimeout, 0, -1)
+		_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
+		require.NoError(t, err)
+		require.Len(t, store.sessions(), 1)
+		require.Empty(t, store.member(t, "refresh_token"))
+		require.Empty(t, store.member(t, "id_token"))
+		_, err = userToken(t, other, journalResource)
+		requireError(t, err, helseid.ErrLoginRequired)
+		_, err = newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+		requireError(t, err, helseid.ErrLoginRequired)
+		require.Empty(t, w.refreshes())
+	})
+}
+
+// unreadableStore has dropped the key that its rows are encrypted with.
+type unreadableStore struct {
+	recordingStore
+	dropped bool
+}
+
+func (s *unreadableStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+	row, err := s.recordingStore.Load(ctx, key)
+	if s.dropped && row.Version == 1 && err == nil {
+		return helseid.StoredSession{Version: row.Version}, fmt.Errorf("%w: wrong key", helseid.ErrUnreadableSession)
+	}
+	return row, err
+}
+
+// Rows that cannot be read are sessions that have ended, and keep nobody from
+// logging in.
+func TestUnreadableSessions(t *testing.T) {
+	t.Parallel()
+	store := &unreadableStore{}
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	old := w.logIn(t)
+	store.dropped = true
+	require.False(t, w.lives(t, old))
+	_, err := userToken(t, old, journalResource)
+	requireError(t, err, helseid.ErrLoginRequired)
+	fresh := w.logIn(t)
+	require.NotEqual(t, old.ID().Reveal(), fresh.ID().Reveal())
+	_, err = old.Logout(t.Context(), helseid.LogoutRequest{})
+	require.NoError(t, err)
+}
+
+// Close lets a login come to its end, also in a process that has no keys yet.
+func TestCloseDuringALogin(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, _ := newHookedWorld(t)
+		state, callback := w.callback(t, loginRequest())
+		ending := newClient(t, w.config)
+		w.server.Inject(helseidtest.Fault{AfterProcessing: true, Delay: 2 * time.Second})
+		done := make(chan error, 1)
+		go func() { _, err := ending.FinishLogin(t.Context(), state, callback); done <- err }()
+		pause(time.Second)
+		ending.Close()
+		require.NoError(t, <-done)
+	})
+}
+
+// A browser that has lost its session can still be sent to HelseID to log out.
+func TestLogoutURLWithoutASession(t *testing.T) {
+	t.Parallel()
+	w := newLoginWorld(t, worldOptions{})
+	target, err := w.client.LogoutURL(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, w.server.Issuer()+"/connect/endsession?client_id="+w.config.ClientID, target)
+	next, err := w.server.LogOut(target)
+	require.NoError(t, err)
+	require.Nil(t, next, "HelseID shows a page")
 }

@@ -125,12 +125,9 @@ func (r *sessionRecord) limit(token *Token) {
 }
 
 // refreshable says why the session's tokens cannot be renewed.
-func (r *sessionRecord) refreshable(now time.Time) error {
-	switch {
-	case r.RefreshToken == "":
+func (r *sessionRecord) refreshable() error {
+	if r.RefreshToken == "" {
 		return fmt.Errorf("%w: the session has no refresh token: the login must ask for ScopeOfflineAccess, and an earlier one may have been lost or refused", ErrLoginRequired)
-	case !now.Before(r.expiry()):
-		return fmt.Errorf("%w: the session has expired", ErrLoginRequired)
 	}
 	return nil
 }

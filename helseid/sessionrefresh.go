@@ -29,11 +29,9 @@ func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token
 		if err != nil {
 			return nil, err
 		}
-		var token *Token
-		err = s.client.inTurn(ctx, func() (err error) {
-			token, err = s.refreshOnce(ctx, version, record, request)
-			return err
-		})
+		attempt := &refreshAttempt{version: version, record: record, refresher: jose.NewID()}
+		err = s.client.inTurn(ctx, func() error { return s.send(ctx, attempt, request) })
+		token, err := s.conclude(ctx, attempt, err)
 		switch {
 		case err == nil && s.place.ended.Load():
 			return nil, errSessionEnded // a logout came in between
@@ -68,9 +66,9 @@ func (s *Session) awaitIdle(ctx context.Context) (version uint64, record session
 		}
 		switch now := time.Now(); {
 		case record.Refreshing == 0:
-			return version, record, record.refreshable(now)
+			return version, record, record.refreshable()
 		case record.lost(now) && s.client.config.ResendUnansweredRefreshTokens:
-			return version, record, record.refreshable(now)
+			return version, record, record.refreshable()
 		case record.lost(now):
 			record.unmark()
 			record.RefreshToken = ""
@@ -89,50 +87,77 @@ func (s *Session) awaitIdle(ctx context.Context) (version uint64, record session
 	}
 }
 
-// refreshOnce marks the session, asks HelseID and writes down what came of it.
-// From the mark on neither a cancelled context nor Close stops it: the token
-// would be lost.
-func (s *Session) refreshOnce(ctx context.Context, version uint64, record sessionRecord, request *preparedRequest) (*Token, error) {
-	refresher := jose.NewID()
-	record.mark(refresher)
-	saved, err := s.save(ctx, version, record)
+// refreshAttempt is one use of a session's refresh token.
+type refreshAttempt struct {
+	version   uint64 // of the row before the mark
+	record    sessionRecord
+	refresher string
+	tokens    *userTokens // what HelseID answered, or nil
+
+	unmarked bool // the store said that it did not take the mark
+	sent     bool
+}
+
+// send marks the session and asks HelseID. From the mark on neither a cancelled
+// context nor Close stops it: the token would be lost.
+func (s *Session) send(ctx context.Context, attempt *refreshAttempt, request *preparedRequest) error {
+	attempt.record.mark(attempt.refresher)
+	saved, err := s.save(ctx, attempt.version, attempt.record)
 	switch {
 	case err != nil:
-		// The mark may have been left all the same.
-		record.unmark()
-		s.settle(ctx, &refreshOutcome{refresher, record})
-		return nil, fmt.Errorf("%w: %w", errNotAsked, err)
+		attempt.unmarked = true
+		return fmt.Errorf("%w: %w", errNotAsked, err)
 	case !saved:
-		return nil, errSessionChanged
+		return errSessionChanged
 	}
+	attempt.sent = true
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenRequestTimeout)
 	defer cancel()
 	grant := request.tokenGrant()
-	grant.parameters.Set("refresh_token", record.RefreshToken)
+	grant.parameters.Set("refresh_token", attempt.record.RefreshToken)
 	grant.once = true
-	tokens, err := s.client.askUserTokens(ctx, grant)
+	attempt.tokens, err = s.client.askUserTokens(ctx, grant)
 	if err == nil {
-		tokens.forIssuer = request.forIssuer
+		attempt.tokens.forIssuer = request.forIssuer
 	}
+	return err
+}
+
+// conclude writes down what came of an attempt, and looks at the tokens.
+func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err error) (*Token, error) {
+	if !attempt.sent && !attempt.unmarked {
+		return nil, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	record := attempt.record
 	record.unmark()
+	outcome := &refreshOutcome{refresher: attempt.refresher}
 	spent := false
 	switch {
+	case attempt.unmarked:
+		outcome.before = attempt.version
 	case err == nil:
-		record.renew(tokens)
+		if attempt.tokens.refreshToken != "" {
+			outcome.used = record.RefreshToken
+		}
+		record.renew(attempt.tokens)
 	case s.spends(err):
 		spent = true
 		record.RefreshToken = ""
 	}
 	reindex := err == nil && record.reindex()
-	gone := s.settle(ctx, &refreshOutcome{refresher, record})
+	outcome.record = record
+	gone := s.settle(ctx, outcome)
+	if gone {
+		// The user has logged out meanwhile, and left the token to this refresh.
+		s.client.revokeQuietly(ctx, record.RefreshToken)
+	}
 	switch {
 	case spent:
 		return nil, fmt.Errorf("%w: %w", ErrLoginRequired, err)
 	case err != nil:
 		return nil, err
 	case gone:
-		// The user has logged out meanwhile.
-		s.client.revokeQuietly(ctx, record.RefreshToken)
 		return nil, errSessionEnded
 	}
 	s.client.sessions.extend(s.place, record.expiry())
@@ -141,7 +166,7 @@ func (s *Session) refreshOnce(ctx context.Context, version uint64, record sessio
 			s.client.config.Logger.WarnContext(ctx, "a session will not be found when HelseID logs its user out", slog.Any("cause", err))
 		}
 	}
-	return s.checkRefreshed(ctx, refresher, record, tokens)
+	return s.checkRefreshed(ctx, attempt.refresher, record, attempt.tokens)
 }
 
 // spends reports that a refresh token is of no use after an error.
@@ -165,7 +190,7 @@ func (s *Session) checkRefreshed(ctx context.Context, refresher string, record s
 		if errors.Is(err, tokenvalidation.ErrInvalidToken) {
 			foreign := record.RefreshToken
 			record.RefreshToken = ""
-			s.settle(ctx, &refreshOutcome{refresher, record})
+			s.settle(ctx, &refreshOutcome{refresher: refresher, record: record})
 			s.client.revokeQuietly(ctx, foreign)
 			return nil, fmt.Errorf("%w: the refreshed ID token: %w", ErrLoginRequired, err)
 		}
@@ -200,6 +225,20 @@ func (s *Session) save(ctx context.Context, version uint64, record sessionRecord
 type refreshOutcome struct {
 	refresher string // in the mark
 	record    sessionRecord
+
+	// before is the version that a mark was to be written over, if it is not known
+	// whether it was. A row that still has it is written anew: a mark that comes
+	// late then finds another version.
+	before uint64
+
+	// used is the refresh token that HelseID has replaced, if it has. A row that
+	// still holds it, because the store has lost the mark, holds nothing of use.
+	used string
+}
+
+// isOver reports whether an outcome is to be written over a row.
+func (o *refreshOutcome) isOver(version uint64, stored *sessionRecord) bool {
+	return stored.Refresher == o.refresher || o.before != 0 && version == o.before || o.used != "" && stored.RefreshToken == o.used
 }
 
 const (
@@ -288,6 +327,9 @@ func (s *Session) trySettle(ctx context.Context, outcome *refreshOutcome) (gone 
 	}
 	for {
 		row, err := s.client.store.Load(ctx, s.key)
+		if errors.Is(err, ErrUnreadableSession) {
+			return true, nil
+		}
 		if err != nil {
 			return false, storeError(err)
 		}
@@ -295,7 +337,7 @@ func (s *Session) trySettle(ctx context.Context, outcome *refreshOutcome) (gone 
 		switch {
 		case row.Version == 0 || err != nil:
 			return true, nil
-		case stored.Refresher != outcome.refresher, bytes.Equal(row.Data, data):
+		case !outcome.isOver(row.Version, &stored), bytes.Equal(row.Data, data):
 			return false, nil
 		}
 		saved, err := s.save(ctx, row.Version, outcome.record)

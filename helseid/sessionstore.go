@@ -28,7 +28,10 @@ import (
 type SessionStore interface {
 	// Load returns what is stored under a key, or the zero StoredSession if
 	// there is nothing or it has expired. It must see what was last saved, by
-	// whichever process: a replica that lags behind will not do.
+	// whichever process: a replica that lags behind will not do. For a row that
+	// is there and cannot be read, such as one encrypted with a key that has been
+	// dropped, it returns the row's version and an error that wraps
+	// ErrUnreadableSession: the session has ended then.
 	Load(ctx context.Context, key string) (StoredSession, error)
 
 	// Save stores the session under a key with the version after
@@ -62,6 +65,10 @@ func (s StoredSession) Format(state fmt.State, _ rune) {
 // ErrSessionStore is wrapped by the errors of a SessionStore that failed. The
 // session may be good: trying later can help.
 var ErrSessionStore = errors.New("the session store failed")
+
+// ErrUnreadableSession says that what is stored under a key cannot be read, now or
+// later: see SessionStore.Load.
+var ErrUnreadableSession = errors.New("the stored session cannot be read")
 
 // SessionStore returns Config.SessionStore, or the client's own memory. What
 // belongs to sessions can be kept there under keys of its own, as package

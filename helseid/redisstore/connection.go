@@ -50,6 +50,8 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 	if !ok {
 		return fmt.Errorf("%w: it did not answer a moment ago", ErrUnavailable)
 	}
+	deadline, limited := ctx.Deadline()
+	impatient := limited && time.Until(deadline) < c.config.Timeout
 	bounded, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 	err := ask(bounded)
@@ -59,8 +61,9 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 		return err
 	case replyCode(err) != "":
 		end(answered)
-	case errors.Is(err, redis.ErrClosed), errors.Is(ctx.Err(), context.Canceled):
-		// Callers who go away must not be able to close the way for others.
+	case errors.Is(err, redis.ErrClosed), impatient, errors.Is(ctx.Err(), context.Canceled):
+		// Callers who go away, or have no time, must not be able to close the way
+		// for others.
 		end(unknown)
 	default:
 		end(unanswered)

@@ -19,9 +19,9 @@ local row = redis.call('HMGET', KEYS[1], 'version', 'data')
 return {row[1], row[2], redis.call('PTTL', KEYS[1])}`)
 
 	// saveScript takes the version that must be there, the one to write, the
-	// data and the milliseconds to keep it, of which none or fewer remove it. Sealed data never comes twice, so a
-	// row that has it already was written by this very call, whose answer got
-	// lost on the way.
+	// data and the milliseconds to keep it, of which none or fewer remove it.
+	// Sealed data never comes twice, so a row that has it already was written by
+	// this very call, whose answer got lost on the way.
 	saveScript = redis.NewScript(`
 local row = redis.call('HMGET', KEYS[1], 'version', 'data')
 if row[1] == ARGV[2] and row[2] == ARGV[3] then
@@ -55,12 +55,13 @@ func (s sessions) Load(ctx context.Context, key string) (helseid.StoredSession, 
 	}
 	session, err := s.read(place, row)
 	if err != nil {
-		return helseid.StoredSession{}, sessionError(err)
+		return session, sessionError(fmt.Errorf("%w: %w", helseid.ErrUnreadableSession, err))
 	}
 	return session, nil
 }
 
-// read understands the answer of loadScript.
+// read understands the answer of loadScript. Of a row whose data cannot be read it
+// returns the version.
 func (s sessions) read(place string, row []any) (helseid.StoredSession, error) {
 	if len(row) != 3 {
 		return helseid.StoredSession{}, ErrDecrypt
@@ -77,7 +78,7 @@ func (s sessions) read(place string, row []any) (helseid.StoredSession, error) {
 	}
 	data, err := s.sealer.open(place, version, []byte(sealed))
 	if err != nil {
-		return helseid.StoredSession{}, err
+		return helseid.StoredSession{Version: version}, err
 	}
 	return helseid.StoredSession{
 		Version: version,

@@ -57,7 +57,12 @@ func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 	}
 	// Who steps up must be the person whose session it is.
 	if query.Has(parameterLevel) {
-		if session, err := w.lookUp(rw, r); err == nil && session != nil && session.User().SecurityLevel < request.SecurityLevel {
+		session, err := w.lookUp(rw, r)
+		if err != nil {
+			w.fail(rw, r, Problem{Kind: KindUnavailable, Status: http.StatusServiceUnavailable, LoginURL: w.loginURL(returnTo, request.SecurityLevel, "")}, err)
+			return
+		}
+		if session != nil && session.User().SecurityLevel < request.SecurityLevel {
 			pending.Subject = session.User().Subject
 		}
 	}

@@ -24,10 +24,14 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 		w.fail(rw, r, Problem{Kind: KindCrossOrigin, Status: http.StatusForbidden}, err)
 		return
 	}
-	id, _ := w.cookies.value(r, w.cookies.session)
+	id, present := w.cookies.value(r, w.cookies.session)
 	w.cookies.clear(rw, w.cookies.session)
 	session, err := w.config.Client.Session(r.Context(), id)
 	switch {
+	case errors.Is(err, helseid.ErrLoginRequired) && present:
+		// The session has ended here, and that of HelseID may live.
+		w.endElsewhere(rw, r)
+		return
 	case errors.Is(err, helseid.ErrLoginRequired):
 		redirect(rw, w.config.HomePath)
 		return
@@ -41,6 +45,16 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 	}
 	if target == "" || errors.Is(err, helseid.ErrSessionStore) {
 		w.fail(rw, r, Problem{Kind: KindLogoutIncomplete, Status: http.StatusServiceUnavailable}, nil)
+		return
+	}
+	redirect(rw, target)
+}
+
+// endElsewhere sends the browser to HelseID, which asks whether to log out.
+func (w *Web) endElsewhere(rw http.ResponseWriter, r *http.Request) {
+	target, err := w.config.Client.LogoutURL(r.Context())
+	if err != nil {
+		w.fail(rw, r, Problem{Kind: KindLogoutIncomplete, Status: http.StatusServiceUnavailable}, err)
 		return
 	}
 	redirect(rw, target)

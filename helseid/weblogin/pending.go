@@ -63,6 +63,9 @@ func (w *Web) take(ctx context.Context, state, cookie string) (*pendingLogin, er
 	store := w.config.Client.SessionStore()
 	key := pendingKey(state)
 	row, err := store.Load(ctx, key)
+	if errors.Is(err, helseid.ErrUnreadableSession) {
+		return nil, errNoPending
+	}
 	if err != nil {
 		return nil, &storeError{err}
 	}

@@ -3,6 +3,7 @@ package weblogin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -20,8 +21,12 @@ func (w *Web) Require(handler http.HandlerFunc) http.Handler { return w.RequireL
 
 // RequireLevel does the same and demands a security level. Users at a lower one
 // are sent to a new login at this level and come back; meanwhile their session
-// stays, and nobody else can take it over.
+// stays, and nobody else can take it over. It panics for a level that there is
+// not: the levels are 2, 3 and 4, and 0 is any.
 func (w *Web) RequireLevel(level tokenvalidation.SecurityLevel, handler http.HandlerFunc) http.Handler {
+	if level != 0 && (level < tokenvalidation.SecurityLevel2 || level > tokenvalidation.SecurityLevel4) {
+		panic(fmt.Sprintf("weblogin: RequireLevel: there is no security level %d", level))
+	}
 	return w.guarded(handler, func(rw http.ResponseWriter, r *http.Request, session *helseid.Session) bool {
 		switch {
 		case session == nil:
@@ -44,7 +49,7 @@ func (w *Web) Optional(handler http.HandlerFunc) http.Handler {
 func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *http.Request, *helseid.Session) bool) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		private(rw)
-		if err := w.origins.Check(r); err != nil {
+		if err := w.origins.Check(withEffect(r)); err != nil {
 			w.fail(rw, r, Problem{Kind: KindCrossOrigin, Status: http.StatusForbidden}, err)
 			return
 		}
@@ -61,6 +66,17 @@ func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *
 		}
 		handler(rw, r)
 	})
+}
+
+// withEffect makes a request that opens a WebSocket look like one that changes
+// something, which it can. Browsers let pages of other sites open them.
+func withEffect(r *http.Request) *http.Request {
+	if r.Header.Get("Upgrade") == "" {
+		return r
+	}
+	changing := r.Clone(r.Context())
+	changing.Method = http.MethodPost
+	return changing
 }
 
 // demand sends a browser to log in, and tells everybody else to.
@@ -104,10 +120,15 @@ func (w *Web) endOf(session *helseid.Session) time.Time {
 	return start.Add(w.config.MaxSessionAge)
 }
 
-// isNavigation tells pages that a browser goes to from what a page loads.
+// isNavigation tells pages that a browser goes to from what a page loads, also
+// into a frame of another site's, and from what is fetched in case it is wanted.
 func isNavigation(r *http.Request) bool {
+	if r.Header.Get("Sec-Purpose") != "" {
+		return false
+	}
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
-		return mode == "navigate"
+		destination := r.Header.Get("Sec-Fetch-Dest")
+		return mode == "navigate" && (destination == "" || destination == "document" || r.Header.Get("Sec-Fetch-Site") == "same-origin")
 	}
 	accept := r.Header.Get("Accept")
 	return strings.Contains(accept, "text/html") && r.Header.Get("X-Requested-With") == ""

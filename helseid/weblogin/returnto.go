@@ -52,10 +52,14 @@ func (w *Web) returnTo(text string) string {
 	return target
 }
 
-// here is where a request was to, to come back to.
+// here is where a request was to, to come back to. The request line has it as the
+// browser sent it, also where the path has been cut for a handler.
 func (w *Web) here(r *http.Request) string {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return w.config.HomePath
+	}
+	if target, ok := localPath(r.RequestURI); ok {
+		return w.returnTo(target)
 	}
 	return w.returnTo(r.URL.RequestURI())
 }

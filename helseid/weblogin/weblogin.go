@@ -2,8 +2,10 @@ package weblogin
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/helseid-go/sdk/helseid"
 )
@@ -26,8 +28,8 @@ func New(config Config) (*Web, error) {
 	}
 	origins := http.NewCrossOriginProtection()
 	// Behind a proxy the Host header may be another than browsers see.
-	if err := origins.AddTrustedOrigin((&url.URL{Scheme: redirect.Scheme, Host: redirect.Host}).String()); err != nil {
-		return nil, err
+	if err := origins.AddTrustedOrigin(origin(redirect)); err != nil {
+		return nil, fmt.Errorf("%w: field Login: field RedirectURI: %w", ErrConfig, err)
 	}
 	return &Web{
 		config:       config,
@@ -37,23 +39,41 @@ func New(config Config) (*Web, error) {
 	}, nil
 }
 
-// Router is what handlers can be mounted at, such as an *http.ServeMux.
+// origin is a URL's origin as browsers write it: in lower case, without the
+// default port.
+func origin(u *url.URL) string {
+	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	for of, port := range map[string]string{"https": ":443", "http": ":80"} {
+		if scheme == of {
+			host = strings.TrimSuffix(host, port)
+		}
+	}
+	return scheme + "://" + host
+}
+
+// Router is what handlers can be mounted at by patterns such as "GET /login", like
+// an *http.ServeMux.
 type Router interface {
 	Handle(pattern string, handler http.Handler)
 }
 
 // Mount adds the handlers: Config.LoginPath, Config.LogoutPath, the path of the
 // redirect URI, and those of back-channel and front-channel logout if they are
-// set. They look at the methods themselves.
+// set. The patterns have methods, so that one such as "GET /" for a home page does
+// not conflict with them.
 func (w *Web) Mount(router Router) {
-	router.Handle(w.config.LoginPath, http.HandlerFunc(w.serveLogin))
-	router.Handle(w.callbackPath, http.HandlerFunc(w.serveCallback))
-	router.Handle(w.config.LogoutPath, http.HandlerFunc(w.serveLogout))
+	mount := func(path string, handler http.Handler) {
+		router.Handle(http.MethodGet+" "+path, handler)
+		router.Handle(http.MethodPost+" "+path, handler) // they refuse the method that is not theirs
+	}
+	mount(w.config.LoginPath, http.HandlerFunc(w.serveLogin))
+	mount(w.callbackPath, http.HandlerFunc(w.serveCallback))
+	mount(w.config.LogoutPath, http.HandlerFunc(w.serveLogout))
 	if path := w.config.BackChannelLogoutPath; path != "" {
-		router.Handle(path, w.config.Client.BackChannelLogout())
+		mount(path, w.config.Client.BackChannelLogout())
 	}
 	if path := w.config.FrontChannelLogoutPath; path != "" {
-		router.Handle(path, w.config.Client.FrontChannelLogout())
+		mount(path, w.config.Client.FrontChannelLogout())
 	}
 }
 
