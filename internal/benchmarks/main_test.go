@@ -185,5 +185,5 @@ func TestFlags(t *testing.T) {
 	require.Equal(t, 0, run([]string{"-h"}, io.Discard, io.Discard))
 	opts, err := parseFlags([]string{"-quick"}, io.Discard)
 	require.NoError(t, err)
-	require.Less(t, opts.rounds, 31)
+	require.Less(t, opts.rounds, 75)
 }
