@@ -45,8 +45,10 @@ type backChannelRequest struct {
 
 // answer is a complete HTTP answer of HelseID's.
 type answer struct {
-	sent   time.Time // when the request was started
-	at     time.Time // when the answer had come
+	sent     time.Time // when the request was started
+	at       time.Time // when the answer had come
+	endpoint string    // the metadata member that names it
+
 	status int
 	header http.Header
 	body   []byte
@@ -170,6 +172,7 @@ func (c *Client) attempt(ctx context.Context, endpoint *url.URL, nonce string, r
 	}
 	start := time.Now()
 	result, err := c.send(httpRequest)
+	result.endpoint = request.endpoint
 	c.emit(Event{Kind: EventRoundTrip, Status: result.status, Duration: time.Since(start), Err: err})
 	if err != nil {
 		tooLarge := errors.Is(err, httpx.ErrTooLarge)

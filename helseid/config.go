@@ -132,7 +132,7 @@ func (c Config) checked() (Config, error) {
 	var errs []error
 	c.Issuer = metadata.NormalIssuer(c.Issuer)
 	if err := metadata.CheckIssuer(c.Issuer); err != nil {
-		errs = append(errs, fmt.Errorf("field Issuer: %w", err))
+		errs = append(errs, fmt.Errorf("field Issuer %w", err))
 	}
 	if strings.TrimSpace(c.ClientID) == "" {
 		errs = append(errs, errors.New("field ClientID is required: the id of the client in HelseID Selvbetjening"))

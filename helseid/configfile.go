@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/internal/jose"
@@ -77,11 +78,24 @@ func (f *configFile) fail(name, what string) {
 
 func (f *configFile) text(name string) string {
 	value := f.object.Get(name)
+	f.checkSpelling(name)
 	text, ok := value.Text()
 	if !ok && !value.Absent() {
 		f.fail(name, "is not a string")
 	}
 	return text
+}
+
+// checkSpelling tells of a member that is there in another spelling only.
+func (f *configFile) checkSpelling(name string) {
+	if f.object.Has(name) {
+		return
+	}
+	for _, other := range f.object.Names() {
+		if strings.EqualFold(other, name) {
+			f.fail(name, "is missing: there is "+other+", but names are case-sensitive")
+		}
+	}
 }
 
 func (f *configFile) texts(name string) []string {
@@ -105,6 +119,7 @@ func (f *configFile) texts(name string) []string {
 
 func (f *configFile) key() *clientassertion.Key {
 	value := f.object.Get("privateJwk")
+	f.checkSpelling("privateJwk")
 	if value.Absent() {
 		if f.object.Has("rsaPrivateKey") {
 			f.fail("privateJwk", "is missing: rsaPrivateKey, the same key in .NET's XML form, is not read; download the configuration again or add the key as a JWK")

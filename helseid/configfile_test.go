@@ -317,3 +317,14 @@ func FuzzParseConfig(f *testing.F) {
 		}
 	})
 }
+
+// A member in another spelling is named: the file's are case-sensitive.
+func TestConfigFileSpelling(t *testing.T) {
+	t.Parallel()
+	_, err := helseid.ParseConfig([]byte(`{"Authority":"https://helseid.test","clientID":"x","PrivateJwk":"{}","SCOPES":[]}`))
+	require.ErrorIs(t, err, helseid.ErrConfig)
+	for _, text := range []string{"there is Authority", "there is clientID", "there is PrivateJwk", "case-sensitive"} {
+		require.ErrorContains(t, err, text)
+	}
+	require.NotContains(t, err.Error(), "SCOPES", "what is not needed may be called anything")
+}

@@ -222,6 +222,9 @@ func (r *LoginRequest) mistakes() []error {
 			fail("field Scopes: %q is not one scope: each element is one name without spaces or quotes", scope)
 		}
 	}
+	if len(distinct(r.Resources)) > 1 && !slices.Contains(r.Scopes, ScopeOfflineAccess) {
+		fail("field Resources names several APIs: the tokens after the first take a refresh token, so Scopes needs ScopeOfflineAccess")
+	}
 	if len(r.Resources) > maxLoginResources {
 		fail("field Resources has more than %d elements", maxLoginResources)
 	}

@@ -29,8 +29,8 @@ func TestT164PushedParameters(t *testing.T) {
 			url.Values{"scope": {"openid profile " + testScope}},
 		},
 		"resources, each once and in order": {
-			helseid.LoginRequest{Scopes: []string{testScope, journalScope}, Resources: []string{journalResource, testResource, journalResource}},
-			url.Values{"scope": {"openid " + testScope + " " + journalScope}, "resource": {journalResource, testResource}},
+			helseid.LoginRequest{Scopes: []string{testScope, journalScope, "offline_access"}, Resources: []string{journalResource, testResource, journalResource}},
+			url.Values{"scope": {"openid " + testScope + " " + journalScope + " offline_access"}, "resource": {journalResource, testResource}},
 		},
 		"level 4": {
 			helseid.LoginRequest{SecurityLevel: 4},
@@ -213,11 +213,12 @@ func TestLoginRequestMistakes(t *testing.T) {
 		}, []string{
 			"RedirectURI", "Scopes", "Resources", "SecurityLevel", "EID", "ACRValues", "OnBehalfOf", "Prompt", "MaxAge", "TestUser", "Organization",
 		}},
-		"redirect with a fragment": {nil, helseid.LoginRequest{RedirectURI: "https://ehr.example.no/#x"}, []string{"RedirectURI"}},
-		"redirect with a user":     {nil, helseid.LoginRequest{RedirectURI: "https://a@ehr.example.no/"}, []string{"RedirectURI"}},
-		"redirect that is none":    {nil, helseid.LoginRequest{RedirectURI: "::"}, []string{"RedirectURI"}},
-		"redirect by name only":    {nil, helseid.LoginRequest{RedirectURI: "http://localhost.example.no/"}, []string{"RedirectURI"}},
-		"no redirect":              {func(c *helseid.Config) { c.Registered.RedirectURIs = nil }, helseid.LoginRequest{}, []string{"RedirectURI"}},
+		"several APIs without a refresh token": {nil, helseid.LoginRequest{Scopes: []string{testScope}, Resources: []string{"a", "b"}}, []string{"ScopeOfflineAccess"}},
+		"redirect with a fragment":             {nil, helseid.LoginRequest{RedirectURI: "https://ehr.example.no/#x"}, []string{"RedirectURI"}},
+		"redirect with a user":                 {nil, helseid.LoginRequest{RedirectURI: "https://a@ehr.example.no/"}, []string{"RedirectURI"}},
+		"redirect that is none":                {nil, helseid.LoginRequest{RedirectURI: "::"}, []string{"RedirectURI"}},
+		"redirect by name only":                {nil, helseid.LoginRequest{RedirectURI: "http://localhost.example.no/"}, []string{"RedirectURI"}},
+		"no redirect":                          {func(c *helseid.Config) { c.Registered.RedirectURIs = nil }, helseid.LoginRequest{}, []string{"RedirectURI"}},
 		"several redirects": {
 			func(c *helseid.Config) { c.Registered.RedirectURIs = []string{redirectURI, redirectURI + "2"} },
 			helseid.LoginRequest{}, []string{"RedirectURI", "2 of them"},

@@ -606,3 +606,24 @@ func TestRefusalsAtTheSameMomentCountOnce(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// A caller whose deadline passes while HelseID is silent has found an outage; one
+// who gives up has found nothing.
+func TestDeadlineInAnOutage(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		w.server.Inject(helseidtest.Fault{Delay: time.Minute, Times: -1})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_, err := w.client.Token(ctx, helseid.TokenRequest{Scopes: []string{testScope}})
+		requireError(t, err, helseid.ErrUnavailable)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+
+		gone, leave := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, leave)
+		_, err = w.client.Token(gone, helseid.TokenRequest{Scopes: []string{testScope}})
+		requireError(t, err, context.Canceled)
+		require.NotErrorIs(t, err, helseid.ErrUnavailable)
+	})
+}

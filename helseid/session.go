@@ -22,6 +22,13 @@ var ErrLoginRequired = errors.New("the user must log in again")
 
 var errSessionEnded = fmt.Errorf("%w: the session has ended or is not known", ErrLoginRequired)
 
+// ErrNoRefreshToken means that a token for another API, organisation or set of
+// scopes than those of the login is wanted, and that the session has no refresh
+// token to get one with. A new login does not help unless it asks for
+// ScopeOfflineAccess, and the client's registration permits that.
+var ErrNoRefreshToken = errors.New("the login did not ask for ScopeOfflineAccess, or HelseID did not grant it: without a refresh token " +
+	"there is no token for another API, organisation or set of scopes than the login's")
+
 // ErrSeveralAudiences means that a token for a user is for several APIs. Each of
 // them could use it at the others, so it has been discarded.
 var ErrSeveralAudiences = errors.New("the token is for several APIs and has been discarded: name one in TokenRequest.Resource")

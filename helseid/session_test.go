@@ -488,6 +488,17 @@ func TestSessionWithoutRefreshToken(t *testing.T) {
 		require.Empty(t, w.refreshes())
 		_, err = w.client.Session(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
+
+		// For what another login would not give either there is another error.
+		for _, request := range []helseid.TokenRequest{
+			{Resource: journalResource}, {Resource: testResource, Scopes: []string{otherScope}}, {},
+			{Resource: testResource, Organization: clientassertion.Organization{Child: "999977775"}},
+		} {
+			_, err = session.Token(t.Context(), request)
+			requireError(t, err, helseid.ErrNoRefreshToken)
+			require.NotErrorIs(t, err, helseid.ErrLoginRequired)
+		}
+		require.Empty(t, w.refreshes())
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
@@ -33,6 +34,7 @@ type sessionRecord struct {
 	Scopes    []string `json:"scopes,omitempty"`
 	Resources []string `json:"resources,omitempty"`
 	Details   bool     `json:"details,omitempty"` // the login had a request object
+	Offline   bool     `json:"offline,omitempty"` // the login gave a refresh token
 	Created   int64    `json:"created"`           // Unix seconds
 
 	// AttestUntil is how long the attest of the whole session may be used, in Unix
@@ -72,6 +74,7 @@ func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
 	if state.wire.Attested {
 		record.AttestUntil = time.Unix(state.wire.Started, 0).Add(clientassertion.AttestLifetime).Unix()
 	}
+	record.Offline = tokens.refreshToken != ""
 	record.renew(tokens)
 	record.reindex()
 	return record
@@ -124,12 +127,28 @@ func (r *sessionRecord) limit(token *Token) {
 	}
 }
 
-// refreshable says why the session's tokens cannot be renewed.
-func (r *sessionRecord) refreshable() error {
-	if r.RefreshToken == "" {
-		return fmt.Errorf("%w: the session has no refresh token: the login must ask for ScopeOfflineAccess, and an earlier one may have been lost or refused", ErrLoginRequired)
+// refreshable says why the session cannot get another token for a request.
+func (r *sessionRecord) refreshable(request *preparedRequest) error {
+	switch {
+	case r.RefreshToken != "":
+		return nil
+	case r.Offline:
+		return fmt.Errorf("%w: the session's refresh token was refused or lost", ErrLoginRequired)
+	case !r.isLogins(request):
+		return ErrNoRefreshToken
 	}
-	return nil
+	return fmt.Errorf("%w: the access token has ended, and the login did not ask for ScopeOfflineAccess", ErrLoginRequired)
+}
+
+// isLogins reports whether a request is for the token that the login gives.
+func (r *sessionRecord) isLogins(request *preparedRequest) bool {
+	resource := ""
+	if len(r.Resources) > 0 {
+		resource = r.Resources[0]
+	}
+	scopes := slices.DeleteFunc(slices.Clone(r.Scopes), isIdentityScope)
+	slices.Sort(scopes)
+	return request.resource == resource && len(request.details) == 0 && (len(request.scopes) == 0 || slices.Equal(request.scopes, scopes))
 }
 
 // mark says that a refresh has been started.

@@ -25,7 +25,7 @@ func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token
 	}
 	defer unlock()
 	for {
-		version, record, err := s.awaitIdle(ctx)
+		version, record, err := s.awaitIdle(ctx, request)
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +52,7 @@ const (
 
 // awaitIdle waits until no refresh of the session is under way anywhere, and
 // returns its record if it can be refreshed.
-func (s *Session) awaitIdle(ctx context.Context) (version uint64, record sessionRecord, err error) {
+func (s *Session) awaitIdle(ctx context.Context, request *preparedRequest) (version uint64, record sessionRecord, err error) {
 	if err := s.settleOld(ctx); err != nil {
 		return 0, record, err
 	}
@@ -66,9 +66,9 @@ func (s *Session) awaitIdle(ctx context.Context) (version uint64, record session
 		}
 		switch now := time.Now(); {
 		case record.Refreshing == 0:
-			return version, record, record.refreshable()
+			return version, record, record.refreshable(request)
 		case record.lost(now) && s.client.config.ResendUnansweredRefreshTokens:
-			return version, record, record.refreshable()
+			return version, record, record.refreshable(request)
 		case record.lost(now):
 			record.unmark()
 			record.RefreshToken = ""

@@ -90,24 +90,43 @@ func (t *Token) renewalRetry() time.Duration {
 	return min(30*time.Second, t.Expiry.Sub(t.renewAt)/3)
 }
 
-// RequireScopes returns an error that wraps ErrScopeNotGranted if one of scopes
-// was not granted.
+// RequireScopes returns a *ScopeError, which is an ErrScopeNotGranted, if one of
+// scopes was not granted.
 func (t *Token) RequireScopes(scopes ...string) error {
-	var missing, rejected []string
+	failure := &ScopeError{}
 	for _, scope := range scopes {
 		switch {
 		case slices.Contains(t.Scopes, scope):
 		case slices.Contains(t.RejectedScopes, scope):
-			rejected = append(rejected, scope)
+			failure.Rejected = append(failure.Rejected, scope)
 		default:
-			missing = append(missing, scope)
+			failure.Missing = append(failure.Missing, scope)
 		}
 	}
-	switch {
-	case len(rejected) > 0:
-		return fmt.Errorf("%w: %s: the organisation has not accepted the API's terms", ErrScopeNotGranted, strings.Join(rejected, " "))
-	case len(missing) > 0:
-		return fmt.Errorf("%w: %s: ask the API's owner to grant it to the client in HelseID Selvbetjening", ErrScopeNotGranted, strings.Join(missing, " "))
+	if len(failure.Rejected)+len(failure.Missing) == 0 {
+		return nil
 	}
-	return nil
+	return failure
 }
+
+// ScopeError tells which scopes HelseID has not granted. It is an
+// ErrScopeNotGranted. Find it with errors.As.
+type ScopeError struct {
+	// Rejected are those whose terms the organisation has not accepted (HelseID's
+	// rejected_scope).
+	Rejected []string
+
+	// Missing are the others.
+	Missing []string
+}
+
+// Error names the scopes and says what to do.
+func (e *ScopeError) Error() string {
+	if len(e.Rejected) > 0 {
+		return fmt.Sprintf("%v: %s: the organisation has not accepted the API's terms", ErrScopeNotGranted, strings.Join(e.Rejected, " "))
+	}
+	return fmt.Sprintf("%v: %s: ask the API's owner to grant it to the client in HelseID Selvbetjening", ErrScopeNotGranted, strings.Join(e.Missing, " "))
+}
+
+// Is makes every ScopeError an ErrScopeNotGranted.
+func (e *ScopeError) Is(target error) bool { return target == ErrScopeNotGranted }

@@ -33,6 +33,8 @@ type TokenError struct {
 	// behind if it is negative. It is set when it is more than five seconds and
 	// the error is one that a wrong clock causes.
 	ClockDifference time.Duration
+
+	exchange bool // of a token exchange
 }
 
 // Error tells what HelseID answered and what to do about it.
@@ -62,6 +64,10 @@ func (e *TokenError) Advice() string {
 	}
 	if advice, ok := hidAdvice[e.HID]; ok {
 		return advice
+	}
+	if e.exchange && e.Code == "invalid_request" {
+		return "HelseID does not exchange this token: it must be valid and for this API, this client's registration must permit the " +
+			"exchange, and so must that of the client that the token belongs to"
 	}
 	return codeAdvice[e.Code]
 }

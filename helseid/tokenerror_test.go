@@ -213,3 +213,19 @@ func TestTokenErrorsHoldNoSecrets(t *testing.T) {
 		})
 	}
 }
+
+// A scope that was not granted is told by name, and why.
+func TestScopeError(t *testing.T) {
+	t.Parallel()
+	token := &helseid.Token{Scopes: []string{"a", "b"}, RejectedScopes: []string{"c"}}
+	require.NoError(t, token.RequireScopes("a", "b"))
+	require.NoError(t, token.RequireScopes())
+	err := token.RequireScopes("a", "c", "d")
+	require.ErrorIs(t, err, helseid.ErrScopeNotGranted)
+	var failure *helseid.ScopeError
+	require.ErrorAs(t, err, &failure)
+	require.Equal(t, []string{"c"}, failure.Rejected)
+	require.Equal(t, []string{"d"}, failure.Missing)
+	require.ErrorContains(t, err, "terms")
+	require.ErrorContains(t, token.RequireScopes("d"), "scope not granted: d: ask the API's owner")
+}

@@ -177,6 +177,7 @@ func TestTokenExchangeRefused(t *testing.T) {
 			_, err := w.client.Exchange(t.Context(), stranger, request)
 			var refusal *helseid.TokenError
 			require.ErrorAs(t, err, &refusal)
+			require.Contains(t, refusal.Advice(), "does not exchange this token")
 			requireNoSecret(t, err)
 		}
 		_, err := w.client.Exchange(t.Context(), caller, request)

@@ -19,7 +19,7 @@ const maxToken = 64 << 10
 // form gets into the error.
 func (a answer) tokenError() error {
 	if a.status >= 300 && a.status < 400 {
-		return fmt.Errorf("%w: the endpoint redirects (status %d), and credentials follow no redirect", ErrInvalidResponse, a.status)
+		return fmt.Errorf("%w: HelseID's %s redirects (status %d), and credentials follow no redirect", ErrInvalidResponse, endpointText(a.endpoint), a.status)
 	}
 	if object, err := jose.ParseObject(a.body); err == nil {
 		if code, ok := object.Get("error").Text(); ok && validErrorCode(code) {
@@ -42,7 +42,7 @@ func (a answer) tokenError() error {
 	if temporaryStatus(a.status) {
 		category = ErrUnavailable
 	}
-	return fmt.Errorf("%w: the endpoint answered status %d with %d bytes of %s", category, a.status, len(a.body), httpx.MediaType(a.header))
+	return fmt.Errorf("%w: HelseID's %s answered status %d with %d bytes of %s", category, endpointText(a.endpoint), a.status, len(a.body), httpx.MediaType(a.header))
 }
 
 // validErrorCode accepts the characters of RFC 6749 section 5.2, in a length
@@ -82,7 +82,12 @@ func (a answer) unusable(endpoint string, err error) error {
 }
 
 // endpointText is the name of an endpoint in an error.
-func endpointText(member string) string { return strings.ReplaceAll(member, "_", " ") }
+func endpointText(member string) string {
+	if member == "" {
+		return "endpoint"
+	}
+	return strings.ReplaceAll(member, "_", " ")
+}
 
 var tokenMembers = []string{
 	"access_token", "token_type", "expires_in", "scope", "rejected_scope", "issued_token_type", "id_token", "refresh_token", "rt_expires_in",

@@ -141,7 +141,7 @@ func (s *TokenSource) freshToken(ctx context.Context) (*Token, error) {
 			case <-flight:
 			case <-timer.C:
 			case <-ctx.Done():
-				return nil, fmt.Errorf("wait for a token: %w", ctx.Err())
+				return nil, gaveUp(ctx)
 			}
 		}
 	}
@@ -167,8 +167,17 @@ func (s *TokenSource) wait(ctx context.Context) (*Token, error) {
 		}
 		return result.Val.(*Token), nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for a token: %w", ctx.Err())
+		return nil, gaveUp(ctx)
 	}
+}
+
+// gaveUp is the error of a caller who waits for a token no longer. One whose
+// deadline has passed has found that HelseID does not answer in time.
+func gaveUp(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: no token before the caller's deadline: %w", ErrUnavailable, ctx.Err())
+	}
+	return fmt.Errorf("wait for a token: %w", ctx.Err())
 }
 
 // renew starts a flight without waiting for it, and returns it. A failure leaves
@@ -229,7 +238,12 @@ func (s *TokenSource) fetch(ctx context.Context) (*Token, error) {
 	if s.session != nil {
 		return s.session.refresh(ctx, s.request)
 	}
-	return s.client.fetchToken(ctx, s.grant())
+	token, err := s.client.fetchToken(ctx, s.grant())
+	var refusal *TokenError
+	if s.subject != nil && errors.As(err, &refusal) {
+		refusal.exchange = true // which changes the advice
+	}
+	return token, err
 }
 
 // keep puts a token in memory and in the shared cache.

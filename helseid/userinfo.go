@@ -40,7 +40,7 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 	case err != nil:
 		return nil, fmt.Errorf("UserInfo: %w: the answer broke off: %w", ErrUnavailable, err)
 	}
-	result := answer{status: response.StatusCode, header: response.Header, body: body}
+	result := answer{endpoint: userInfoEndpoint, status: response.StatusCode, header: response.Header, body: body}
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("UserInfo: %w", result.challengeError())
 	}

@@ -42,7 +42,7 @@ func NewIDToken(config IDTokenConfig) (*IDTokenValidator, error) {
 	var errs []error
 	issuer := metadata.NormalIssuer(config.Issuer)
 	if err := metadata.CheckIssuer(issuer); err != nil {
-		errs = append(errs, fmt.Errorf("field Issuer: %w", err))
+		errs = append(errs, fmt.Errorf("field Issuer %w", err))
 	}
 	if strings.TrimSpace(config.ClientID) == "" {
 		errs = append(errs, errors.New("field ClientID is required"))

@@ -100,7 +100,7 @@ func New(config Config) (*Validator, error) {
 	var errs []error
 	issuer := metadata.NormalIssuer(config.Issuer)
 	if err := metadata.CheckIssuer(issuer); err != nil {
-		errs = append(errs, fmt.Errorf("field Issuer: %w", err))
+		errs = append(errs, fmt.Errorf("field Issuer %w", err))
 	}
 	if strings.TrimSpace(config.Audience) == "" {
 		errs = append(errs, errors.New("field Audience is required: the API's short name in HelseID"))

@@ -31,7 +31,11 @@ func startDemo(opts *options, stdout io.Writer) (end func(), announce func(addre
 	opts.issuer = server.Issuer()
 	announce = func(address string) {
 		fmt.Fprintf(stdout, "an embedded HelseID listens on %s; call the API with\n", server.Issuer())
-		fmt.Fprintf(stdout, "  go run ./examples/machine -config %s -scope %s -url %s/machine\n", path, opts.scope, address)
+		scope := ""
+		if opts.scope != "" {
+			scope = fmt.Sprintf(" -scope %q", opts.scope)
+		}
+		fmt.Fprintf(stdout, "  go run ./examples/machine -config %s%s -url %s/machine\n", path, scope, address)
 	}
 	return func() { server.Close(); _ = os.RemoveAll(folder) }, announce, nil
 }

@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"time"
 
@@ -113,7 +114,7 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 	}
 	defer auth.Close()
 
-	address := "http://" + listener.Addr().String()
+	address := "http://" + reachable(listener.Addr())
 	fmt.Fprintln(stdout, "listening on", address)
 	demo(address)
 
@@ -128,6 +129,15 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 		return err
 	}
 	return nil
+}
+
+// reachable is where clients on this machine find a listener, also one for all
+// addresses.
+func reachable(address net.Addr) string {
+	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return address.String()
 }
 
 // guard sets the middleware up from the flags.

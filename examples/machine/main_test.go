@@ -31,6 +31,7 @@ type output struct {
 var (
 	jwsLike        = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}[.]`)
 	identityNumber = regexp.MustCompile(`(^|[^0-9])[0-9]{11}($|[^0-9])`)
+	temporary      = regexp.MustCompile(regexp.QuoteMeta(os.TempDir()) + `\S*`)
 )
 
 func machine(t *testing.T, args ...string) output {
@@ -40,7 +41,7 @@ func machine(t *testing.T, args ...string) output {
 	out := output{code, stdout.String(), stderr.String()}
 	for _, text := range []string{out.stdout, out.stderr} {
 		require.NotRegexp(t, jwsLike, text)
-		require.NotRegexp(t, identityNumber, text)
+		require.NotRegexp(t, identityNumber, temporary.ReplaceAllString(text, "")) // its names have digits
 	}
 	return out
 }

@@ -118,6 +118,11 @@ func (r *report) explain(kind string, result outcome) {
 		r.problem(result.err)
 		return
 	}
+	var problem struct{ Reason, Detail string } // of an API behind the SDK's middleware
+	if json.Unmarshal(result.body, &problem) == nil && problem.Reason != "" {
+		fmt.Fprintf(r.stderr, "machine: the API answered %s: %.300q (reason %.100q)\n", kind, problem.Detail, problem.Reason)
+		return
+	}
 	fmt.Fprintf(r.stderr, "machine: the API answered %s\n", kind)
 }
 

@@ -44,7 +44,7 @@ var policy = httpx.GetPolicy{Timeout: 5 * time.Second, Retries: 2}
 // CheckIssuer reports why an issuer identifier cannot be used.
 func CheckIssuer(issuer string) error {
 	if issuer == "" {
-		return errors.New("is required: for instance helseid.Test.Issuer, or the authority of the configuration file")
+		return errors.New("is required: for instance helseid.Test.Issuer, or the member authority of the configuration file")
 	}
 	u, err := url.Parse(issuer)
 	if err != nil || u.Host == "" {
@@ -53,7 +53,10 @@ func CheckIssuer(issuer string) error {
 	if strings.ContainsAny(issuer, "?#") || u.User != nil {
 		return errors.New("must have no query, fragment or user")
 	}
-	return httpx.CheckSecure(u)
+	if err := httpx.CheckSecure(u); err != nil {
+		return fmt.Errorf("cannot be used: %w", err)
+	}
+	return nil
 }
 
 // NormalIssuer cuts the trailing slash off that some configurations have and
