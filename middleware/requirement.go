@@ -71,7 +71,7 @@ func All(requirements ...Requirement) Requirement {
 // answer, or one that could not tell. Without requirements it is never met.
 func Any(requirements ...Requirement) Requirement {
 	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
-		var first error = &Denial{Reason: "requirement", Detail: "nobody may do this"}
+		var first error = &Denial{Reason: ReasonRequirement, Detail: "nobody may do this"}
 		for i, requirement := range requirements {
 			err := requirement(ctx, claims)
 			if err == nil {
@@ -118,14 +118,14 @@ func AnyScope(scopes ...string) Requirement {
 }
 
 func missingScope(scopes []string, detail string) error {
-	return &Denial{Reason: "scope", Detail: detail, Scope: strings.Join(scopes, " ")}
+	return &Denial{Reason: ReasonScope, Detail: detail, Scope: strings.Join(scopes, " ")}
 }
 
 // User demands a person who has logged in.
 func User() Requirement {
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if claims.User == nil {
-			return &Denial{Reason: "user", Detail: "this is for logged-in users only, and the access token is a system's"}
+			return &Denial{Reason: ReasonUser, Detail: "this is for logged-in users only, and the access token is a system's"}
 		}
 		return nil
 	}
@@ -135,7 +135,7 @@ func User() Requirement {
 func System() Requirement {
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if claims.User != nil {
-			return &Denial{Reason: "system", Detail: "this is for systems only, and the access token is a user's"}
+			return &Denial{Reason: ReasonSystem, Detail: "this is for systems only, and the access token is a user's"}
 		}
 		return nil
 	}
@@ -152,7 +152,7 @@ func SecurityLevel(least tokenvalidation.SecurityLevel) Requirement {
 			return nil
 		}
 		return &Denial{
-			Reason:    "security_level",
+			Reason:    ReasonSecurityLevel,
 			Detail:    fmt.Sprintf("the user must log in at security level %d", least),
 			ACRValues: fmt.Sprintf("Level%d", least),
 		}
@@ -173,7 +173,7 @@ func AssuranceLevel(least tokenvalidation.AssuranceLevel) Requirement {
 			return nil
 		}
 		return &Denial{
-			Reason:    "assurance_level",
+			Reason:    ReasonAssuranceLevel,
 			Detail:    "the user must log in at assurance level " + least.String(),
 			ACRValues: acrValues[least],
 		}
@@ -184,7 +184,7 @@ func AssuranceLevel(least tokenvalidation.AssuranceLevel) Requirement {
 func HPRNumber() Requirement {
 	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if claims.User.HPRNumber == "" {
-			return &Denial{Reason: "hpr_number", Detail: "the user must be health personnel: the access token has no HPR number"}
+			return &Denial{Reason: ReasonHPRNumber, Detail: "the user must be health personnel: the access token has no HPR number"}
 		}
 		return nil
 	})
@@ -202,7 +202,7 @@ func Profession(codes ...string) Requirement {
 				return nil
 			}
 		}
-		return &Denial{Reason: "profession", Detail: "the attest in the access token does not show an authorisation that this API accepts"}
+		return &Denial{Reason: ReasonProfession, Detail: "the attest in the access token does not show an authorisation that this API accepts"}
 	})
 }
 
@@ -222,7 +222,7 @@ func AuthenticatedWithin(age time.Duration) Requirement {
 			return nil
 		}
 		return &Denial{
-			Reason: "authentication_age",
+			Reason: ReasonAuthenticationAge,
 			Detail: "the user must log in again",
 			MaxAge: age,
 		}
@@ -235,9 +235,9 @@ func FreshAttest() Requirement {
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
 		switch {
 		case claims.Attest == nil:
-			return &Denial{Reason: "attest_missing", Detail: "the access token has no attest of the trust framework"}
+			return &Denial{Reason: ReasonAttestMissing, Detail: "the access token has no attest of the trust framework"}
 		case !isWithin(claims.Attest.AttestedAt, tokenvalidation.AttestLifetime):
-			return &Denial{Reason: "attestation_has_expired", Detail: "attestation_has_expired: make a new attest and get a new token with it"}
+			return &Denial{Reason: ReasonAttestExpired, Detail: "attestation_has_expired: make a new attest and get a new token with it"}
 		}
 		return nil
 	}
@@ -248,34 +248,34 @@ func FreshAttest() Requirement {
 // everybody in.
 func ParentOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
 	checkNumbers("ParentOrganization", numbers)
-	return organization("parent_organization", numbers, parentOf)
+	return organization(ReasonParentOrganization, numbers, parentOf)
 }
 
 // AnyParentOrganization demands a legal entity, whichever.
-func AnyParentOrganization() Requirement { return organization("parent_organization", nil, parentOf) }
+func AnyParentOrganization() Requirement { return organization(ReasonParentOrganization, nil, parentOf) }
 
 // ChildOrganization demands one of these sub-units. It panics without numbers, and
 // if one has not nine digits: a list that is empty by mistake must not let
 // everybody in.
 func ChildOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
 	checkNumbers("ChildOrganization", numbers)
-	return organization("child_organization", numbers, childOf)
+	return organization(ReasonChildOrganization, numbers, childOf)
 }
 
 // AnyChildOrganization demands a sub-unit, whichever.
-func AnyChildOrganization() Requirement { return organization("child_organization", nil, childOf) }
+func AnyChildOrganization() Requirement { return organization(ReasonChildOrganization, nil, childOf) }
 
 // SupplierOrganization demands one of these suppliers. It panics without numbers, and
 // if one has not nine digits: a list that is empty by mistake must not let
 // everybody in.
 func SupplierOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
 	checkNumbers("SupplierOrganization", numbers)
-	return organization("supplier_organization", numbers, supplierOf)
+	return organization(ReasonSupplierOrganization, numbers, supplierOf)
 }
 
 // AnySupplierOrganization demands a supplier, whichever.
 func AnySupplierOrganization() Requirement {
-	return organization("supplier_organization", nil, supplierOf)
+	return organization(ReasonSupplierOrganization, nil, supplierOf)
 }
 
 func parentOf(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber   { return o.Parent }
@@ -312,7 +312,7 @@ func OrganizationLookup(allowed func(context.Context, tokenvalidation.Organizati
 		case err != nil:
 			return fmt.Errorf("%w: %v", ErrUnavailable, err) // not %w: the error may be a Denial
 		case !ok:
-			return &Denial{Reason: "organization", Detail: "the access token is not for an organisation that this API accepts"}
+			return &Denial{Reason: ReasonOrganization, Detail: "the access token is not for an organisation that this API accepts"}
 		}
 		return nil
 	}
