@@ -4,6 +4,8 @@ package helseidtest
 const (
 	claimClientName     = "helseid://claims/client/client_name"
 	claimClientTenancy  = "helseid://claims/client/client_tenancy"
+	claimClientAMR      = "helseid://claims/client/amr"
+	claimSFMID          = "e-helse:sfm.api/client/claims/sfm-id"
 	claimParent         = "helseid://claims/client/claims/orgnr_parent"
 	claimChild          = "helseid://claims/client/claims/orgnr_child"
 	claimSupplier       = "helseid://claims/client/claims/orgnr_supplier"

@@ -1,6 +1,7 @@
 package helseidtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -16,11 +17,17 @@ import (
 type TokenOption func(*tokenSpec)
 
 type tokenSpec struct {
+	server *Server
 	header map[string]any
 	claims map[string]any
 	key    *mintingKey
 	mangle func(string) string
+	last   []func(*tokenSpec) // what depends on the other options
+	err    error
 }
+
+// fail notes the first mistake.
+func (s *tokenSpec) fail(err error) { s.err = cmp.Or(s.err, fmt.Errorf("helseidtest: %w", err)) }
 
 // Token mints an access token as HelseID would, signed with the server's key
 // and bound to the key that Server.Proof uses. Without options it is a
@@ -72,6 +79,7 @@ func (s *Server) mint(opts ...TokenOption) (string, error) {
 func (s *Server) newSpec(typ string, claims map[string]any) *tokenSpec {
 	signing := s.signingKey()
 	return &tokenSpec{
+		server: s,
 		header: map[string]any{"typ": typ, "alg": "RS256", "kid": signing.key.ID()},
 		claims: claims,
 		key:    signing,
@@ -81,6 +89,12 @@ func (s *Server) newSpec(typ string, claims map[string]any) *tokenSpec {
 func (s *Server) mintSpec(spec *tokenSpec, opts ...TokenOption) (string, error) {
 	for _, option := range opts {
 		option(spec)
+	}
+	for _, complete := range spec.last {
+		complete(spec)
+	}
+	if spec.err != nil {
+		return "", spec.err
 	}
 	maps.DeleteFunc(spec.claims, func(_ string, value any) bool { return value == nil })
 	maps.DeleteFunc(spec.header, func(_ string, value any) bool { return value == nil })
@@ -100,7 +114,7 @@ func firstAudience(aud any) string {
 }
 
 func signObjects(key *mintingKey, header, claims map[string]any, mangle func(string) string) (string, error) {
-	headerJSON, err := json.Marshal(header)
+	headerJSON, err := json.Marshal(marked(header))
 	if err != nil {
 		return "", fmt.Errorf("helseidtest: header: %w", err)
 	}
@@ -228,9 +242,12 @@ func ExpiresIn(lifetime time.Duration) TokenOption {
 // the kid of the one that it does.
 func SignedWithUnknownKey() TokenOption {
 	return func(s *tokenSpec) {
-		if key, err := unknownKey(); err == nil {
-			s.key = key
+		key, err := unknownKey()
+		if err != nil {
+			s.fail(err)
+			return
 		}
+		s.key = key
 	}
 }
 
