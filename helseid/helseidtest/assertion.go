@@ -28,7 +28,7 @@ func (s *Server) checkAssertion(clientID, assertion string) (*Client, jose.Objec
 	if client == nil {
 		return nil, jose.Object{}, invalidClient("unknown client")
 	}
-	if !client.verifies(compact) {
+	if !client.verifies(compact, s.Now()) {
 		return nil, jose.Object{}, invalidClient("the client assertion is not signed with a registered key")
 	}
 	claims, err := jose.ParseObject(compact.Payload)
@@ -61,10 +61,10 @@ func (s *Server) checkAssertion(clientID, assertion string) (*Client, jose.Objec
 }
 
 // verifies tries the key that the header names, or the only one.
-func (c *Client) verifies(compact *jose.Compact) bool {
+func (c *Client) verifies(compact *jose.Compact, now time.Time) bool {
 	kid, hasKid := compact.Header.Get("kid").Text()
 	for _, key := range c.keys {
-		if hasKid && kid != key.id {
+		if hasKid && kid != key.id || !key.works(now) {
 			continue
 		}
 		if compact.Verify(key.public) == nil {

@@ -73,12 +73,16 @@ type Client struct {
 	// Actors are the ids of the clients that may exchange tokens of this one.
 	Actors []string
 
-	keys []registeredKey
-}
+	// AudienceClaims are claims about the client that APIs' owners have defined
+	// and approved, such as nhn:some-api/client/claims/some-id. Each is in tokens
+	// for its API.
+	AudienceClaims map[string]string
 
-type registeredKey struct {
-	id     string
-	public *jose.PublicKey
+	keys    []registeredKey
+	changes []delegationChange // by Delegate and RevokeDelegation
+
+	pendingScopes []string // which wait for Approve
+	pendingClaims map[string]string
 }
 
 // AddClient registers a client, or replaces the registration of its id.
@@ -89,20 +93,14 @@ func (s *Server) AddClient(client Client) error {
 	if len(client.GrantTypes) == 0 {
 		client.GrantTypes = []string{grantClientCredentials}
 	}
+	client.keys = nil
 	for i, data := range client.PublicJWKs {
-		object, err := jose.ParseObject(data)
+		key, err := newRegisteredKey(data)
 		if err != nil {
 			return fmt.Errorf("helseidtest: PublicJWKs[%d]: %w", i, err)
 		}
-		public, err := jose.ParsePublicJWK(object, "")
-		if err != nil {
-			return fmt.Errorf("helseidtest: PublicJWKs[%d]: %w", i, err)
-		}
-		id, ok := object.Get("kid").Text()
-		if !ok {
-			id = public.Thumbprint()
-		}
-		client.keys = append(client.keys, registeredKey{id, public})
+		key.origin, key.until = "Gui", s.keyExpiry()
+		client.keys = append(client.keys, key)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -238,11 +236,14 @@ func (s *Server) ConfigFileFor(client Client) ([]byte, error) {
 
 // Clients returns the registrations, by name and id.
 func (s *Server) Clients() []Client {
+	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clients := make([]Client, 0, len(s.clients))
-	for _, client := range s.clients {
-		clients = append(clients, *client)
+	for _, registered := range s.clients {
+		client := *registered
+		client.Delegations, client.changes = client.delegationsAt(now), nil
+		clients = append(clients, client)
 	}
 	slices.SortFunc(clients, func(a, b Client) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
@@ -256,6 +257,21 @@ func (s *Server) RemoveClient(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, id)
+}
+
+// changeClient replaces a registration by a changed copy, so that requests that
+// are being answered keep the one that they began with.
+func (s *Server) changeClient(id string, change func(*Client)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, registered := s.clients[id]
+	if !registered {
+		return errors.New("helseidtest: no client has this id")
+	}
+	client := *before
+	change(&client)
+	s.clients[id] = &client
+	return nil
 }
 
 func (s *Server) client(id string) *Client {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/orgnr"
@@ -42,7 +43,7 @@ func (s *Server) details(client *Client, list []jose.Object) (map[string]any, *r
 		var refused *refusal
 		switch kind {
 		case detailOrganization:
-			refused = organizationClaims(client, detail, claims)
+			refused = organizationClaims(client, detail, claims, s.Now())
 		case detailJournalID:
 			refused = journalClaim(client, detail, claims)
 		case detailAttest:
@@ -88,7 +89,7 @@ func detailList(value jose.Value) ([]jose.Object, *refusal) {
 	return details, nil
 }
 
-func organizationClaims(client *Client, detail jose.Object, claims map[string]any) *refusal {
+func organizationClaims(client *Client, detail jose.Object, claims map[string]any, now time.Time) *refusal {
 	role, _ := detail.Get("practitioner_role").Object()
 	organization, _ := role.Get("organization").Object()
 	identifier, _ := organization.Get("identifier").Object()
@@ -99,14 +100,14 @@ func organizationClaims(client *Client, detail jose.Object, claims map[string]an
 	}
 	switch system {
 	case systemMultiTenant:
-		return multiTenantClaims(client, value, claims)
+		return multiTenantClaims(client, value, claims, now)
 	case systemSingleTenant, systemSingleTenantOld:
 		return singleTenantClaims(client, value, claims)
 	}
 	return detailRefusal("HID-1007", "the system of the identifier is not known")
 }
 
-func multiTenantClaims(client *Client, value string, claims map[string]any) *refusal {
+func multiTenantClaims(client *Client, value string, claims map[string]any, now time.Time) *refusal {
 	parent, child, _ := strings.Cut(strings.TrimPrefix(value, "NO:ORGNR:"), ":")
 	switch {
 	case !client.MultiTenant:
@@ -115,7 +116,7 @@ func multiTenantClaims(client *Client, value string, claims map[string]any) *ref
 		return detailRefusal("HID-1007", "the value does not start with NO:ORGNR:")
 	case !orgnr.IsNumber(parent) || child != "" && !orgnr.IsNumber(child):
 		return detailRefusal("HID-1004", "an organisation number must have nine digits")
-	case !slices.Contains(client.Delegations, parent):
+	case !slices.Contains(client.delegationsAt(now), parent):
 		return detailRefusal("HID-1001", "the parent number is not whitelisted for the client")
 	}
 	claims[claimParent] = parent

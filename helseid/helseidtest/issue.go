@@ -32,6 +32,11 @@ func (s *Server) issue(i *issuance) (map[string]any, *refusal) {
 		ClientID(i.client.ID), audienceOrNone(i.audiences), Scopes(scopes...), binding,
 		Claim(claimClientName, i.client.Name), Claim(claimParent, i.client.ParentOrganization), claims(i.details),
 	}
+	for name, value := range i.client.AudienceClaims {
+		if api, _, _ := strings.Cut(name, "/client/claims/"); slices.Contains(i.audiences, api) {
+			opts = append(opts, Claim(name, value))
+		}
+	}
 	if i.grant != nil {
 		opts = append(opts, claims(s.claimsForAPIs(i.grant.login, i.audiences)))
 		if i.grant.onBehalfOf != "" {

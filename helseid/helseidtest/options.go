@@ -22,6 +22,12 @@ type options struct {
 	relaxed         map[Rule]bool
 	loginPage       func(http.ResponseWriter, *http.Request, *PendingLogin)
 	startPage       http.Handler
+
+	selvbetjening   bool
+	keyLifetime     time.Duration
+	keyDelay        time.Duration
+	manualApproval  bool
+	delegationDelay time.Duration
 }
 
 // Path gives the issuer a path, as in HelseID's conformance environment.

@@ -345,7 +345,7 @@ func (s *Server) pushRequestObject(pushed *authorization, form url.Values) *refu
 	if err != nil {
 		return invalidObject("is not a JWS in compact form")
 	}
-	if !pushed.client.verifies(compact) {
+	if !pushed.client.verifies(compact, s.Now()) {
 		return invalidObject("is not signed with a registered key")
 	}
 	claims, err := jose.ParseObject(compact.Payload)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/middleware"
 )
 
 // Endpoint names an endpoint of the server.
@@ -48,10 +49,12 @@ type Server struct {
 	verifier *dpop.Verifier
 	proofKey *mintingKey
 	logins   *logins
+	guard    *middleware.Middleware // of Selvbetjening, or nil
 
 	mu        sync.Mutex
 	clients   map[string]*Client
-	keys      []*mintingKey // published, the signing one last
+	drafts    map[string]*Client // that wait for a person to confirm them
+	keys      []*mintingKey      // published, the signing one last
 	nextKey   int
 	usedJTI   map[string]time.Time
 	nonces    map[string]time.Time
@@ -85,10 +88,13 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 // 127.0.0.1 unless an option says otherwise. Close it.
 func Start(opts ...Option) (*Server, error) {
 	server := &Server{
-		options: options{tokenLifetime: 10 * time.Minute, refreshLifetime: defaultRefreshLifetime, address: "127.0.0.1:0"},
+		options: options{
+			tokenLifetime: 10 * time.Minute, refreshLifetime: defaultRefreshLifetime, keyLifetime: DefaultKeyLifetime, address: "127.0.0.1:0",
+		},
 		logins:  newLogins(),
 		apis:    make(map[string]API),
 		clients: make(map[string]*Client),
+		drafts:  make(map[string]*Client),
 		usedJTI: make(map[string]time.Time),
 		nonces:  make(map[string]time.Time),
 	}
@@ -113,15 +119,27 @@ func Start(opts ...Option) (*Server, error) {
 	}
 	server.keys = server.keys[len(server.keys)-1:]
 	server.base = server.options.path
-	server.handler = server.routes()
 	if server.options.inMemory {
 		server.issuer = inMemoryHost + server.base
-		return server, nil
+		err = server.build()
+	} else {
+		err = server.listen()
 	}
-	if err := server.listen(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return server, nil
+}
+
+// build makes the handlers, once the issuer is known.
+func (s *Server) build() error {
+	if s.options.selvbetjening {
+		if err := s.guardSelvbetjening(); err != nil {
+			return fmt.Errorf("helseidtest: %w", err)
+		}
+	}
+	s.handler = s.routes()
+	return nil
 }
 
 func (s *Server) listen() error {
@@ -134,6 +152,10 @@ func (s *Server) listen() error {
 		return fmt.Errorf("helseidtest: %w", err)
 	}
 	s.issuer = "http://" + listener.Addr().String() + s.base
+	if err := s.build(); err != nil {
+		_ = listener.Close()
+		return err
+	}
 	s.server = &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.server.Serve(listener) }()
 	return nil
@@ -143,6 +165,9 @@ func (s *Server) listen() error {
 func (s *Server) Close() {
 	if s.server != nil {
 		_ = s.server.Close()
+	}
+	if s.guard != nil {
+		s.guard.Close()
 	}
 }
 
@@ -200,6 +225,11 @@ func (s *Server) routes() http.Handler {
 	handle(EndpointAvailableIDPs, s.serveAvailableIDPs)
 	if s.options.loginPage != nil {
 		handle(EndpointLogin, s.serveLogin)
+	}
+	if s.options.selvbetjening {
+		for endpoint, handler := range s.selvbetjeningRoutes() {
+			handle(endpoint, handler)
+		}
 	}
 	if s.options.startPage != nil {
 		mux.Handle(s.base+"/", s.options.startPage)
