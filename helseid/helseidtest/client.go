@@ -44,6 +44,8 @@ type Client struct {
 	Delegations []string
 
 	// ChildOrganizations are the sub-units that a single-tenant client may name.
+	// A multi-tenant client may name any, unless there are some here (HID-1003):
+	// HelseID has such lists, but they should not be used.
 	ChildOrganizations []string
 
 	// AllowBearer gives the client bearer tokens for token requests without a

@@ -118,6 +118,8 @@ func multiTenantClaims(client *Client, value string, claims map[string]any, now 
 		return detailRefusal("HID-1004", "an organisation number must have nine digits")
 	case !slices.Contains(client.delegationsAt(now), parent):
 		return detailRefusal("HID-1001", "the parent number is not whitelisted for the client")
+	case child != "" && len(client.ChildOrganizations) > 0 && !slices.Contains(client.ChildOrganizations, child):
+		return detailRefusal("HID-1003", "the parent number is whitelisted, but not the child number under it")
 	}
 	claims[claimParent] = parent
 	claims[claimSupplier] = client.ParentOrganization
