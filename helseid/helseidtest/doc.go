@@ -24,6 +24,57 @@
 //	request := httptest.NewRequest("GET", "/journal/1", nil)
 //	server.Authorize(request, token)
 //
+// # I want to start a server
+//
+//   - in a test: NewServer. In a program: Start, which needs no testing.TB.
+//   - without a network, and inside testing/synctest: InMemory. The HTTPClient
+//     reaches it, and Mount puts an API beside it.
+//   - at a known address or path: ListenOn, Path. With pages: LoginPage,
+//     StartPage.
+//   - that demands less: Relaxed and RelaxedNonce. More: DemandProofAtPAR.
+//
+// # I want to test a client
+//
+//   - a system: ClientConfig, NewClient, NewClientWithKey, NewMultiTenantClient;
+//     a configuration file: ConfigFile, ConfigFileFor; anything else: AddClient.
+//   - a login: NewLoginClient, LogIn (with AsUser, AtLevel, Cancelled and
+//     InBrowser), AddUser.
+//   - what it does about errors: Inject, SetClockSkew, RotateKey, RetireKeys,
+//     DemandNewNonceEachTime, TokenLifetime.
+//   - what it does about wrong answers: AlterTokenResponse, AlterAccessTokens,
+//     AlterIDTokens, AlterCallback.
+//   - what it has sent: Requests.
+//   - a supplier whose customers come and go: Delegate, RevokeDelegation,
+//     DelegationDelay.
+//   - the rotation of its keys and changes of its configuration: Selvbetjening,
+//     SelvbetjeningURL, KeyLifetime, KeyDelay, ManualApproval, Approve.
+//
+// # I want to test an API
+//
+//   - let somebody in: Token with Clinician, ForUser or neither, then Authorize;
+//     or Token and Proof.
+//   - with another user: PersonalIdentityNumber, Pseudonym, Subject, Name,
+//     HPRNumber, SecurityLevel, AssuranceLevel, Network, IdentityProvider,
+//     AuthenticationMethods, AuthenticatedAt, SessionID.
+//   - with another client: ClientID, ClientName, ClientAuthentication,
+//     LegacyClientAuthentication, Tenancy, Organization, Supplier, JournalID,
+//     SFMID, APIClientClaim.
+//   - with an attest of the trust framework: Attest. After token exchanges:
+//     ExchangedBy.
+//   - for other rights or another time: Audience, Scopes, ExpiresIn, TokenID.
+//   - for another key: BoundTo, BoundToJWK, with ProofKey.
+//   - keep somebody out, by the token: Expired, Issuer, InvalidIssuer,
+//     InvalidAudience, SignedWithUnknownKey, BrokenSignature, Type, Unbound,
+//     BoundToAnotherKey, WithoutDefaultClaims, WithoutUserClaims.
+//   - keep somebody out, by the proof: each of InvalidProofs; or ProofWithout,
+//     ProofWithoutHeader, ProofAge, ProofIssuedAt, ProofType,
+//     SymmetricProofAlgorithm, PrivateKeyInProof, BrokenProofSignature,
+//     SignedWithAnotherKey.
+//   - with anything else: Claim, Header, ProofClaim, ProofHeader.
+//   - the claims that its owner has chosen: AddAPI.
+//   - with a tool that is written for Test-Token-Tjenesten: TestTokens.
+//   - that reads ID tokens or logout tokens: IDToken, LogoutToken.
+//
 // # Logins
 //
 // Server.NewLoginClient registers a client that logs users in, and Server.LogIn
@@ -40,9 +91,6 @@
 // HelseID demands, says what is wrong in error_description, and has a Rule for
 // each of its demands that Relaxed switches off.
 //
-// Nothing listens until a server is started, and then only on loopback. Its
-// keys are made when it starts: no token of it is worth anything elsewhere.
-//
 // # Faults
 //
 // Server.Inject makes an endpoint answer an error, answer late, cut the
@@ -50,4 +98,12 @@
 // after it; Server.SetClockSkew moves the clock; Server.RotateKey changes the
 // signing key; Server.AlterIDTokens and its like bend what is answered.
 // Server.Requests tells what came in.
+//
+// # Test material stays test material
+//
+// Nothing listens until a server is started, and then only on loopback. Its
+// keys are made when it starts: no token of it is worth anything elsewhere. Its
+// issuer is a loopback address, or the reserved name helseid.test in memory, and
+// the header of each token and proof has the member MarkerHeader, which no
+// option takes away.
 package helseidtest

@@ -23,6 +23,9 @@ type options struct {
 	loginPage       func(http.ResponseWriter, *http.Request, *PendingLogin)
 	startPage       http.Handler
 
+	testTokens   bool
+	testTokenKey string
+
 	selvbetjening   bool
 	keyLifetime     time.Duration
 	keyDelay        time.Duration

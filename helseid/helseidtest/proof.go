@@ -3,6 +3,7 @@ package helseidtest
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -19,12 +20,21 @@ type proofSpec struct {
 	claims map[string]any
 	key    *mintingKey
 	mangle func(string) string
+	err    error
 }
 
 // Proof mints a DPoP proof for a request with an access token of Server.Token.
 // Query and fragment of the URL are left out. An empty token leaves ath out. It
-// panics if a claim cannot be written as JSON.
+// panics if a claim cannot be written as JSON or an option is given nonsense.
 func (s *Server) Proof(method, target, token string, opts ...ProofOption) string {
+	proof, err := s.mintProof(method, target, token, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return proof
+}
+
+func (s *Server) mintProof(method, target, token string, opts ...ProofOption) (string, error) {
 	spec := &proofSpec{
 		key: s.proofKey,
 		header: map[string]any{
@@ -46,13 +56,12 @@ func (s *Server) Proof(method, target, token string, opts ...ProofOption) string
 	for _, option := range opts {
 		option(spec)
 	}
+	if spec.err != nil {
+		return "", fmt.Errorf("helseidtest: %w", spec.err)
+	}
 	maps.DeleteFunc(spec.claims, func(_ string, value any) bool { return value == nil })
 	maps.DeleteFunc(spec.header, func(_ string, value any) bool { return value == nil })
-	proof, err := signObjects(spec.key, spec.header, spec.claims, spec.mangle)
-	if err != nil {
-		panic(err)
-	}
-	return proof
+	return signObjects(spec.key, spec.header, spec.claims, spec.mangle)
 }
 
 func withoutQuery(target string) string {
@@ -102,6 +111,20 @@ func PrivateKeyInProof() ProofOption {
 		if jwk, err := s.key.key.MarshalPrivateJWK(); err == nil {
 			s.header["jwk"] = rawJSON(jwk)
 		}
+	}
+}
+
+// ProofKey makes the proof with a key of the caller's, a private JWK. Give the
+// token the same with BoundToJWK or BoundTo.
+func ProofKey(privateJWK []byte) ProofOption {
+	return func(s *proofSpec) {
+		key, err := jose.ParseKey(privateJWK, jose.KeyOptions{})
+		if err != nil {
+			s.err = err
+			return
+		}
+		s.key = &mintingKey{key}
+		s.header["alg"], s.header["jwk"] = string(key.Public().Algorithm()), rawJSON(key.Public().JWK())
 	}
 }
 

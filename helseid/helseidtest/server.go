@@ -133,6 +133,9 @@ func Start(opts ...Option) (*Server, error) {
 
 // build makes the handlers, once the issuer is known.
 func (s *Server) build() error {
+	if s.options.testTokens && s.options.testTokenKey == "" {
+		return errors.New("helseidtest: TestTokens needs a key")
+	}
 	if s.options.selvbetjening {
 		if err := s.guardSelvbetjening(); err != nil {
 			return fmt.Errorf("helseidtest: %w", err)
@@ -225,6 +228,9 @@ func (s *Server) routes() http.Handler {
 	handle(EndpointAvailableIDPs, s.serveAvailableIDPs)
 	if s.options.loginPage != nil {
 		handle(EndpointLogin, s.serveLogin)
+	}
+	if s.options.testTokens {
+		handle(EndpointTestToken, s.serveTestToken)
 	}
 	if s.options.selvbetjening {
 		for endpoint, handler := range s.selvbetjeningRoutes() {
