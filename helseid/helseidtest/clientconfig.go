@@ -136,7 +136,7 @@ func (s *Server) addDraft(r *http.Request) (any, *problem) {
 		client.GrantTypes = append(client.GrantTypes, grantCode, grantRefresh)
 	}
 	key.origin = "Api"
-	client.PublicJWKs, client.keys = [][]byte{[]byte(key.public.JWK())}, []registeredKey{key}
+	client.PublicJWKs, client.keys = [][]byte{key.jwk}, []registeredKey{key}
 	wanted.apply(&client, s.options.manualApproval)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -42,7 +42,7 @@ func (s *Server) changeDelegation(parent, clientID string, gives bool) error {
 	single := false
 	err := s.changeClient(clientID, func(client *Client) {
 		if single = !client.MultiTenant; !single {
-			client.changes = append(client.changes[:len(client.changes):len(client.changes)], change)
+			client.changes = append(slices.Clip(client.changes), change)
 		}
 	})
 	if single {

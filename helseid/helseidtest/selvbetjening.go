@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ func (s *Server) SelvbetjeningURL() string {
 // Approve grants what a client waits for, in place of the APIs' owners.
 func (s *Server) Approve(clientID string) error {
 	return s.changeClient(clientID, func(client *Client) {
-		client.Scopes = append(client.Scopes[:len(client.Scopes):len(client.Scopes)], client.pendingScopes...)
+		client.Scopes = append(slices.Clip(client.Scopes), client.pendingScopes...)
 		client.AudienceClaims = merged(client.AudienceClaims, client.pendingClaims)
 		client.pendingScopes, client.pendingClaims = nil, nil
 	})

@@ -149,7 +149,7 @@ func TestTestTokenRefusals(t *testing.T) {
 		`{"audience":"a","apiSpecificClaims":[{"value":"1"}]}`:                                                                                                    "apiSpecificClaims.type",
 		`{"audience":"a","apiSpecificClaims":[1]}`:                                                                                                                "apiSpecificClaims",
 		`{"audience":"a","getPersonFromPersontjenesten":true,"userClaimsParameters":{"pid":"13116900216"}}`:                                                       "userClaimsParameters.pid",
-		`{"audience":"a","expirationParameters":{"expirationTimeInDays":9223372036854775807}}`:                                                                    "expirationTimeInDays",
+		`{"audience":"a","expirationParameters":{"expirationTimeInDays":3651}}`:                                                                                   "expirationTimeInDays",
 		`{"audience":"a","createTillitsrammeverkClaims":true,"tillitsrammeverkClaimsParameters":{"careRelationshipTracingRefId":"x"}}`:                            "careRelationshipTracingRefId",
 		`{"audience":"a","createDPoPTokenWithDPoPProof":true}`:                                                                                                    "dPoPProofParameters.htuClaimValue, dPoPProofParameters.htmClaimValue",
 		`{"audience":"a","createDPoPTokenWithDPoPProof":true,"dPoPProofParameters":{"htuClaimValue":"u","htmClaimValue":"GET","invalidDPoPProofParameters":14}}`:  "invalidDPoPProofParameters",

@@ -125,6 +125,7 @@ func TestEverySwitchOfTestTokens(t *testing.T) {
 	} {
 		require.Panics(t, func() { server.Token(option) }, name)
 	}
+	require.Panics(t, func() { server.Proof("GET", "https://api.example.no/", "", helseidtest.ProofKey([]byte("x"))) })
 }
 
 // The attest in a token is the client's, with what HelseID adds.
