@@ -252,7 +252,9 @@ func ParentOrganization(numbers ...tokenvalidation.OrganizationNumber) Requireme
 }
 
 // AnyParentOrganization demands a legal entity, whichever.
-func AnyParentOrganization() Requirement { return organization(ReasonParentOrganization, nil, parentOf) }
+func AnyParentOrganization() Requirement {
+	return organization(ReasonParentOrganization, nil, parentOf)
+}
 
 // ChildOrganization demands one of these sub-units. It panics without numbers, and
 // if one has not nine digits: a list that is empty by mistake must not let

@@ -230,7 +230,7 @@ func TestLoginClients(t *testing.T) {
 	config, err := server.NewLoginClient(callbackURI, testScope)
 	require.NoError(t, err)
 	require.Equal(t, helseid.Registration{
-		ClientName: "helseidtest client", GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"},
+		ClientName: "helseidtest client", GrantTypes: []string{"client_credentials", "authorization_code", "refresh_token"},
 		Scopes: []string{testScope}, RedirectURIs: []string{callbackURI}, PostLogoutRedirectURIs: []string{loggedOut},
 	}, config.Registered)
 	for _, uri := range []string{"", "/callback", "%"} {

@@ -31,7 +31,9 @@ type Client struct {
 	// Scopes are the API scopes that the client has been granted.
 	Scopes []string
 
-	// GrantTypes that the client may use. Empty means client_credentials.
+	// GrantTypes that the client may use. Empty means client_credentials, with
+	// RedirectURIs also authorization_code and refresh_token, and with APIs also
+	// token exchange.
 	GrantTypes []string
 
 	// ParentOrganization is the legal entity that the client belongs to: the
@@ -39,7 +41,8 @@ type Client struct {
 	ParentOrganization string
 
 	// MultiTenant makes the client one that serves organisations which have
-	// delegated to it: Delegations. It must name one of them in each request.
+	// delegated to it: Delegations. As a system it must name one of them in each
+	// request; the token of a user for whom it names none is for no organisation.
 	MultiTenant bool
 	Delegations []string
 
@@ -93,7 +96,7 @@ func (s *Server) AddClient(client Client) error {
 		return fmt.Errorf("helseidtest: a client needs an ID and a public key")
 	}
 	if len(client.GrantTypes) == 0 {
-		client.GrantTypes = []string{grantClientCredentials}
+		client.GrantTypes = client.usualGrantTypes()
 	}
 	client.keys = nil
 	for i, data := range client.PublicJWKs {
@@ -110,14 +113,33 @@ func (s *Server) AddClient(client Client) error {
 	return nil
 }
 
+// usualGrantTypes are those that a client of its kind needs.
+func (c *Client) usualGrantTypes() []string {
+	grants := []string{grantClientCredentials}
+	if len(c.RedirectURIs) > 0 {
+		grants = append(grants, grantCode, grantRefresh)
+	}
+	if len(c.APIs) > 0 {
+		grants = append(grants, grantExchange)
+	}
+	return grants
+}
+
 // NewClient registers a client with a fresh EC key and returns the
 // configuration for it: pass it to helseid.New.
 func (s *Server) NewClient(scopes ...string) (helseid.Config, error) {
+	return s.NewClientFor(Client{Scopes: scopes})
+}
+
+// NewClientFor does the same for a registration of the caller's. Its ID, Name and
+// ParentOrganization are filled in if they are empty, and the new key is added to
+// PublicJWKs.
+func (s *Server) NewClientFor(client Client) (helseid.Config, error) {
 	key, err := jose.GenerateKey()
 	if err != nil {
 		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
 	}
-	return s.NewClientWithKey(key.Signer(), clientassertion.KeyOptions{}, scopes...)
+	return s.register(key.Signer(), clientassertion.KeyOptions{}, client)
 }
 
 // NewClientWithKey does the same with a key of the caller's.
@@ -128,11 +150,9 @@ func (s *Server) NewClientWithKey(signer crypto.Signer, options clientassertion.
 // NewMultiTenantClient registers a multi-tenant client with a fresh EC key, to
 // which the given organisations have delegated.
 func (s *Server) NewMultiTenantClient(delegations []string, scopes ...string) (helseid.Config, error) {
-	key, err := jose.GenerateKey()
-	if err != nil {
-		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
-	}
-	return s.register(key.Signer(), clientassertion.KeyOptions{}, Client{Scopes: scopes, MultiTenant: true, Delegations: delegations})
+	config, err := s.NewClientFor(Client{Scopes: scopes, MultiTenant: true, Delegations: delegations})
+	config.Tenancy = clientassertion.MultiTenant
+	return config, err
 }
 
 // register completes a registration with a key and an id.
@@ -174,13 +194,8 @@ func (s *Server) NewLoginClient(redirectURI string, scopes ...string) (helseid.C
 	if err != nil || target.Scheme == "" || target.Host == "" {
 		return helseid.Config{}, errors.New("helseidtest: the redirect URI is not an absolute URL")
 	}
-	key, err := jose.GenerateKey()
-	if err != nil {
-		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
-	}
-	return s.register(key.Signer(), clientassertion.KeyOptions{}, Client{
+	return s.NewClientFor(Client{
 		Scopes:                 scopes,
-		GrantTypes:             []string{grantCode, grantRefresh, grantClientCredentials},
 		RedirectURIs:           []string{redirectURI},
 		PostLogoutRedirectURIs: []string{target.Scheme + "://" + target.Host + "/"},
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/weblogin"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -244,4 +246,50 @@ func ExampleServer_AlterTokenResponse() {
 	// Output:
 	// true
 	// <nil>
+}
+
+// A web application is tested with a browser that logs its user in.
+func ExampleServer_Browser() {
+	server, err := helseidtest.Start(helseidtest.InMemory())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	config, err := server.NewLoginClient("https://ehr.example.no/callback")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client, err := helseid.New(config)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	web, err := weblogin.New(weblogin.Config{Client: client, Login: helseid.LoginRequest{Scopes: []string{helseid.ScopeProfile}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	web.Mount(mux)
+	mux.Handle("GET /me", web.Require(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "hello,", weblogin.Session(r.Context()).User().Name)
+	}))
+	server.Mount("ehr.example.no", mux)
+
+	for _, user := range []string{helseidtest.DefaultPersonalIdentityNumber, helseidtest.ClinicianAtLevel3} {
+		page, err := server.Browser(helseidtest.AsUser(user)).Get("https://ehr.example.no/me")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		body, _ := io.ReadAll(page.Body)
+		_ = page.Body.Close()
+		fmt.Print(page.StatusCode, " ", string(body))
+	}
+	// Output:
+	// 200 hello, KVART GREVLING
+	// 200 hello, STILLE BLÅ ELG
 }

@@ -141,7 +141,7 @@ func TestExchangeRefusals(t *testing.T) {
 		"identity scope":       {form("scope", "openid"), "invalid_scope", "identity", ""},
 		"resource of no scope": {form("resource", "nhn:test-api"), "invalid_target", "resource", ""},
 		"client without the grant": {func(t *testing.T, a *asker, _ *attempt) {
-			a.addClient(t, helseidtest.Client{APIs: []string{"nhn:test-api"}, Scopes: []string{"nhn:next-api/read"}})
+			a.addClient(t, helseidtest.Client{GrantTypes: []string{"client_credentials"}, APIs: []string{"nhn:test-api"}, Scopes: []string{"nhn:next-api/read"}})
 		}, "unauthorized_client", "grant type", helseidtest.RuleGrantType},
 		"organisation": {func(_ *testing.T, _ *asker, r *attempt) {
 			r.assertion["assertion_details"] = organization("urn:oid:1.0.6523", "NO:ORGNR:999977774")

@@ -429,6 +429,7 @@ func withoutOfflineAccess(ctx context.Context, l *lab) (string, error) {
 	}
 	request := b.request()
 	request.Scopes = slices.DeleteFunc(request.Scopes, func(scope string) bool { return scope == helseid.ScopeOfflineAccess })
+	request.Resources = b.audiences[:1]
 	session, err := b.logIn(ctx, client, request, newBrowser())
 	if err != nil {
 		return "", err
@@ -441,6 +442,10 @@ func withoutOfflineAccess(ctx context.Context, l *lab) (string, error) {
 	}
 	_, err = session.Token(ctx, helseid.TokenRequest{Resource: b.audiences[0]})
 	if err := refused(err, helseid.ErrLoginRequired); err != nil {
+		return "", err
+	}
+	_, err = session.Token(ctx, helseid.TokenRequest{Resource: b.audiences[1]})
+	if err := refused(err, helseid.ErrNoRefreshToken); err != nil {
 		return "", err
 	}
 	stats, err := b.stats(ctx)
