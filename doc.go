@@ -2,9 +2,13 @@
 //
 //   - [github.com/helseid-go/sdk/helseid]: a client that gets tokens from
 //     HelseID and calls APIs with them.
+//   - [github.com/helseid-go/sdk/helseid/weblogin]: login, callback and logout for
+//     web applications.
 //   - [github.com/helseid-go/sdk/middleware]: the way in to an API that HelseID
 //     protects.
 //   - [github.com/helseid-go/sdk/helseid/helseidtest]: a HelseID for tests.
+//   - [github.com/helseid-go/sdk/helseid/redisstore]: what processes share, on
+//     Redis or Valkey; a module of its own.
 //   - [github.com/helseid-go/sdk/tokenvalidation],
 //     [github.com/helseid-go/sdk/dpop] and
 //     [github.com/helseid-go/sdk/clientassertion]: what those are made of.

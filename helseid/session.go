@@ -159,6 +159,7 @@ func (c *Client) loadSession(ctx context.Context, key string) (version uint64, r
 	row, err := c.store.Load(ctx, key)
 	switch {
 	case errors.Is(err, ErrUnreadableSession):
+		c.config.Logger.WarnContext(ctx, "a stored session cannot be read and counts as ended: has an encryption key been dropped?")
 		return 0, sessionRecord{}, errSessionEnded
 	case err != nil:
 		return 0, sessionRecord{}, storeError(err)

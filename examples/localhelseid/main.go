@@ -39,9 +39,9 @@
 //	  }]
 //	}
 //
-// A client can be a whole file from HelseID Selvbetjening: the members that it has
-// beyond these are ignored. The users come beside the built-in ones, or in place
-// of those with the same number.
+// A client can be a whole file from HelseID Selvbetjening, whose further members
+// are ignored; members that neither knows are refused. The users come beside the
+// built-in ones, or in place of those with the same number.
 //
 // It listens on loopback only, and its keys are made when it starts: no token of
 // it is worth anything elsewhere.

@@ -21,7 +21,7 @@
 // An API under test gets tokens that are minted to order, valid or broken:
 //
 //	token := server.Token(helseidtest.Clinician(), helseidtest.SecurityLevel(3))
-//	request := httptest.NewRequest("GET", "/journal/1", nil)
+//	request := httptest.NewRequest("GET", "https://api.example.no/journal/1", nil) // the PublicURL
 //	server.Authorize(request, token)
 //
 // # I want to start a server

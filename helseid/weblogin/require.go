@@ -13,8 +13,9 @@ import (
 )
 
 // Require guards a handler: only requests of logged-in users reach it. Browsers
-// that go to a page without a session are sent to log in and come back; what a
-// script fetches, or a form sends, is answered with 401. Requests that change
+// that go to a page (by Sec-Fetch-Mode, or else an Accept header with text/html)
+// without a session are sent to log in and come back; what a script fetches, or a
+// form sends, is answered with 401. Requests that change
 // something must come from the application's own pages (the headers
 // Sec-Fetch-Site and Origin), or are answered with 403.
 func (w *Web) Require(handler http.HandlerFunc) http.Handler { return w.RequireLevel(0, handler) }

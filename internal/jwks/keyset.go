@@ -61,7 +61,15 @@ type version struct {
 	*set
 	generation uint64
 	uri        string
-	fetchedAt  time.Time
+	fetchedAt  time.Time // by the wall clock
+	storedAt   time.Time // by the monotonic clock
+	storedAge  time.Duration
+}
+
+// age is how old a set is by the wall clock, which goes on while a machine sleeps,
+// or by the monotonic one, which nobody sets back: whichever says more.
+func (v *version) age(now time.Time) time.Duration {
+	return max(now.Round(0).Sub(v.fetchedAt), v.storedAge+now.Sub(v.storedAt))
 }
 
 // New makes no network call.
@@ -126,13 +134,13 @@ func (s *KeySet) Generation() uint64 {
 
 // renew starts a fetch in the background if the set is not fresh.
 func (s *KeySet) renew(now time.Time, current *version) {
-	if now.Sub(current.fetchedAt) >= freshness {
+	if current.age(now) >= freshness {
 		s.refresh(now)
 	}
 }
 
 func (s *KeySet) usable(now time.Time) *version {
-	if current := s.current.Load(); current != nil && now.Sub(current.fetchedAt) < maxStale {
+	if current := s.current.Load(); current != nil && current.age(now) < maxStale {
 		return current
 	}
 	return nil
@@ -284,5 +292,9 @@ func (s *KeySet) store(found *set, uri string, at time.Time) {
 			generation++
 		}
 	}
-	s.current.Store(&version{set: found, generation: generation, uri: uri, fetchedAt: at})
+	now := time.Now()
+	s.current.Store(&version{
+		set: found, generation: generation, uri: uri,
+		fetchedAt: at, storedAt: now, storedAge: max(0, now.Round(0).Sub(at)),
+	})
 }

@@ -484,3 +484,38 @@ func TestMetadataOutage(t *testing.T) {
 		cold.Close()
 	})
 }
+
+// A clock that was ahead when the set was fetched, and has been put right since,
+// makes the set no younger: keys that the issuer has retired go as they would.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer("a")
+		set := i.keySet(t)
+		requireKnown(t, set, "a")
+		ahead := *set.current.Load()
+		ahead.fetchedAt = ahead.fetchedAt.Add(30 * 24 * time.Hour)
+		set.current.Store(&ahead)
+		generation := set.Generation()
+		i.change(func() { i.sets[keysURL] = jwkSet("b") })
+		wait(freshness)
+		require.Equal(t, generation, set.Generation(), "the old set serves while it is renewed")
+		synctest.Wait()
+		require.NotEqual(t, generation, set.Generation())
+		requireError(t, set, "a", ErrUnknownKey)
+		set.Close()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer("a")
+		set := i.keySet(t)
+		requireKnown(t, set, "a")
+		ahead := *set.current.Load()
+		ahead.fetchedAt = ahead.fetchedAt.Add(30 * 24 * time.Hour)
+		set.current.Store(&ahead)
+		i.change(func() { i.status[keysURL] = http.StatusInternalServerError })
+		wait(maxStale)
+		require.Zero(t, set.Generation())
+		requireError(t, set, "a", ErrUnavailable)
+		set.Close()
+	})
+}
