@@ -148,7 +148,7 @@ func (c *Client) foreground(ctx context.Context) (working context.Context, done 
 // Token returns a token for the request, from memory or from HelseID. It is
 // TokenSource(request).Token(ctx).
 func (c *Client) Token(ctx context.Context, request TokenRequest) (*Token, error) {
-	return c.TokenSource(request).Token(ctx)
+	return c.sourceOf(ctx, request).token(ctx)
 }
 
 // Forget drops the token of this request from memory, so that the next call
@@ -156,11 +156,11 @@ func (c *Client) Token(ctx context.Context, request TokenRequest) (*Token, error
 // with the attest for the one before. The context counts as it does for Token:
 // give it the organisation that the token was fetched with (ForOrganization).
 func (c *Client) Forget(ctx context.Context, request TokenRequest) {
-	c.forget(ctx, c.TokenSource(request))
+	c.forget(ctx, c.sourceOf(ctx, request))
 }
 
-func (c *Client) forget(ctx context.Context, base *TokenSource) {
-	if source := c.sourceFor(ctx, base); source.err == nil {
+func (c *Client) forget(ctx context.Context, source *TokenSource) {
+	if source.err == nil {
 		c.tokens.forget(source.request.key)
 		c.unshareToken(ctx, source.request.key)
 	}

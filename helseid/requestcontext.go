@@ -28,6 +28,16 @@ func ForOrganization(ctx context.Context, parent, child string) context.Context 
 	return context.WithValue(ctx, organizationKey{}, clientassertion.Organization{Parent: parent, Child: child})
 }
 
+// sourceOf returns a token source for one call with a request, which is prepared
+// once whatever the context says.
+func (c *Client) sourceOf(ctx context.Context, request TokenRequest) *TokenSource {
+	unprepared := &TokenSource{client: c, original: request}
+	if source := c.sourceFor(ctx, unprepared); source != unprepared {
+		return source
+	}
+	return unprepared.with(request)
+}
+
 // sourceFor returns the token source that a context asks for, which is base
 // unless the context says otherwise. What comes from the context is resolved
 // here: a shared token request carries nobody's context.

@@ -100,7 +100,7 @@ func (s *Session) Transport(request TokenRequest) http.RoundTripper {
 // TokenSource prepares a source of the user's tokens for the request. A mistake
 // in the request is reported by its Token method, and wraps ErrConfig.
 func (s *Session) TokenSource(request TokenRequest) *TokenSource {
-	return (&TokenSource{client: s.client, session: s}).with(request)
+	return (&TokenSource{client: s.client, session: s}).with(request.clone())
 }
 
 // Token returns a token of the user's for the request, from memory or from
@@ -112,12 +112,13 @@ func (s *Session) Token(ctx context.Context, request TokenRequest) (*Token, erro
 // Authorize sets the headers Authorization and DPoP on a request that will be
 // sent with something else than HTTPClient: see Client.Authorize.
 func (s *Session) Authorize(ctx context.Context, request *http.Request) error {
-	return s.client.authorizeFrom(ctx, s.TokenSource(TokenRequest{Resource: s.firstResource()}), request)
+	source := s.client.sourceFor(ctx, s.TokenSource(TokenRequest{Resource: s.firstResource()}))
+	return s.client.authorizeFrom(ctx, source, request)
 }
 
 // Forget drops the token of this request from memory: see Client.Forget.
 func (s *Session) Forget(ctx context.Context, request TokenRequest) {
-	s.client.forget(ctx, s.TokenSource(request))
+	s.client.forget(ctx, s.client.sourceFor(ctx, s.TokenSource(request)))
 }
 
 // origin says which tokens of the session fit a request.

@@ -101,11 +101,13 @@ var systemOrigin = tokenOrigin{grant: grantClientCredentials}
 func (c *Client) prepare(request TokenRequest, origin tokenOrigin) (*preparedRequest, error) {
 	prepared := &preparedRequest{
 		tokenOrigin:   origin,
-		scopes:        slices.Compact(slices.Sorted(slices.Values(request.Scopes))),
+		scopes:        slices.Clone(request.Scopes),
 		resource:      request.Resource,
 		tokenType:     tokenTypeDPoP,
 		acceptMissing: request.AcceptMissingScopes,
 	}
+	slices.Sort(prepared.scopes)
+	prepared.scopes = slices.Compact(prepared.scopes)
 	if request.UnboundBearerToken {
 		prepared.tokenType = tokenTypeBearer
 	}

@@ -34,12 +34,13 @@ func (s *TokenSource) Format(state fmt.State, _ rune) { _, _ = io.WriteString(st
 // TokenSource prepares a token source. A mistake in the request is reported by
 // its Token method, and wraps ErrConfig.
 func (c *Client) TokenSource(request TokenRequest) *TokenSource {
-	return (&TokenSource{client: c}).with(request)
+	return (&TokenSource{client: c}).with(request.clone())
 }
 
-// with is a source for another request, from the same origin.
+// with is a source for another request, from the same origin. The request is not
+// the caller's to change any more.
 func (s *TokenSource) with(request TokenRequest) *TokenSource {
-	source := &TokenSource{client: s.client, subject: s.subject, session: s.session, issuer: s.issuer, original: request.clone()}
+	source := &TokenSource{client: s.client, subject: s.subject, session: s.session, issuer: s.issuer, original: request}
 	origin, err := source.origin()
 	if err == nil {
 		source.request, err = s.client.prepare(source.original, origin)

@@ -226,11 +226,10 @@ func (c *Client) authorize(ctx context.Context, request *http.Request, token *To
 // It is the system's token, also where a user is being served: for that user's,
 // there is Session.Authorize.
 func (c *Client) Authorize(ctx context.Context, request *http.Request) error {
-	return c.authorizeFrom(ctx, c.TokenSource(TokenRequest{}), request)
+	return c.authorizeFrom(ctx, c.sourceOf(ctx, TokenRequest{}), request)
 }
 
-func (c *Client) authorizeFrom(ctx context.Context, base *TokenSource, request *http.Request) error {
-	source := c.sourceFor(ctx, base)
+func (c *Client) authorizeFrom(ctx context.Context, source *TokenSource, request *http.Request) error {
 	if err := source.checkDestination(request); err != nil {
 		return err
 	}
