@@ -10,7 +10,8 @@ import (
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
-	_ "gonum.org/v1/plot/vg/vgsvg" // to write SVG
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // plotted are the rows in the plot, with what stands below them.
@@ -141,12 +142,13 @@ func thousands(n float64) string {
 // save adds fonts for those who have not the one that it was laid out with.
 func save(p *plot.Plot, file string) error {
 	const pixel = 0.75 // points
-	drawn, err := p.WriterTo(vg.Points(800*pixel), vg.Points(440*pixel), "svg")
-	if err != nil {
-		return err
-	}
+	canvas := vgsvg.New(vg.Points(800*pixel), vg.Points(440*pixel))
+	const margin = 10
+	whole := draw.New(canvas)
+	whole.FillPolygon(p.BackgroundColor, []vg.Point{{}, {X: whole.Max.X}, whole.Max, {Y: whole.Max.Y}})
+	p.Draw(draw.Crop(whole, vg.Points(margin), -vg.Points(margin), vg.Points(margin), -vg.Points(margin)))
 	var out bytes.Buffer
-	if _, err := drawn.WriteTo(&out); err != nil {
+	if _, err := canvas.WriteTo(&out); err != nil {
 		return err
 	}
 	svg := bytes.ReplaceAll(out.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;"))
