@@ -191,3 +191,34 @@ func TestFrontChannelLogout(t *testing.T) {
 	require.Equal(t, http.StatusOK, call(http.MethodGet, url.Values{"iss": {issuer}, "sid": {sid}}).Code)
 	require.False(t, w.lives(t, session))
 }
+
+// Two clients can share a store: a user's logout from one is none from the other.
+func TestClientsShareAStore(t *testing.T) {
+	t.Parallel()
+	store := &helseid.MemorySessionStore{}
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	own := w.logIn(t)
+	config, err := w.server.NewLoginClient(redirectURI, testScope)
+	require.NoError(t, err)
+	config.HTTPClient, config.DPoPKey, config.SessionStore = w.config.HTTPClient, w.config.DPoPKey, store
+	other := newClient(t, config)
+	login, err := other.StartLogin(t.Context(), helseid.LoginRequest{})
+	require.NoError(t, err)
+	target, err := w.server.LogIn(login.URL)
+	require.NoError(t, err)
+	theirs, err := other.FinishLogin(t.Context(), login.State, target.Query())
+	require.NoError(t, err)
+	require.Equal(t, own.User().Subject, theirs.User().Subject)
+
+	_, err = other.Session(t.Context(), own.ID().Reveal())
+	requireError(t, err, helseid.ErrLoginRequired)
+	token := w.logoutToken(own, helseidtest.Claim("sid", nil))
+	require.Equal(t, http.StatusOK, postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {token}}).Code)
+	require.False(t, w.lives(t, own))
+	_, err = other.Session(t.Context(), theirs.ID().Reveal())
+	require.NoError(t, err)
+	theirsToken := w.logoutToken(own, helseidtest.Claim("sid", nil), helseidtest.Audience(config.ClientID))
+	require.Equal(t, http.StatusOK, postLogout(t, other.BackChannelLogout(), url.Values{"logout_token": {theirsToken}}).Code)
+	_, err = other.Session(t.Context(), theirs.ID().Reveal())
+	requireError(t, err, helseid.ErrLoginRequired)
+}
