@@ -609,18 +609,34 @@ type recordingStore struct {
 }
 
 func (s *recordingStore) call(operation string, inner func() error) error {
-	if s.fail != nil {
-		if err := s.fail(operation); err != nil {
+	s.mu.Lock()
+	fail, late := s.fail, s.late
+	s.mu.Unlock()
+	if fail != nil {
+		if err := fail(operation); err != nil {
 			return err
 		}
 	}
 	if err := inner(); err != nil {
 		return err
 	}
-	if s.late != nil {
-		return s.late(operation)
+	if late != nil {
+		return late(operation)
 	}
 	return nil
+}
+
+// failWith makes operations fail before they are carried out, failLate afterwards.
+func (s *recordingStore) failWith(fail func(operation string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = fail
+}
+
+func (s *recordingStore) failLate(late func(operation string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = late
 }
 
 func (s *recordingStore) Load(ctx context.Context, key string) (row helseid.StoredSession, err error) {
@@ -832,15 +848,15 @@ func TestSessionStoreFails(t *testing.T) {
 		err  error // of the first request for a token
 		sent int   // refreshes after it
 	}{
-		"down":                               {func(s *recordingStore) { s.fail = func(string) error { return failing } }, helseid.ErrSessionStore, 0},
-		"cannot save":                        {func(s *recordingStore) { s.fail = failAt("save", failing, 0, -1) }, helseid.ErrSessionStore, 0},
-		"does not take the mark, says so":    {func(s *recordingStore) { s.fail = failAt("save", failing, 0, 1) }, helseid.ErrSessionStore, 0},
-		"takes the mark, says not":           {func(s *recordingStore) { s.late = failAt("save", failing, 0, 1) }, helseid.ErrSessionStore, 0},
-		"does not take the outcome, once":    {func(s *recordingStore) { s.fail = failAt("save", failing, 1, 1) }, nil, 1},
-		"takes the outcome, says not":        {func(s *recordingStore) { s.late = failAt("save", failing, 1, 1) }, nil, 1},
-		"does not take the outcome for long": {func(s *recordingStore) { s.fail = failAt("save", failing, 1, -1) }, nil, 1},
-		"loses everything after the mark":    {func(s *recordingStore) { s.fail = failAt("", failing, 2, -1) }, nil, 1},
-		"takes the outcome and goes silent":  {func(s *recordingStore) { s.late = failAt("save", failing, 1, -1) }, nil, 1},
+		"down":                               {func(s *recordingStore) { s.failWith(func(string) error { return failing }) }, helseid.ErrSessionStore, 0},
+		"cannot save":                        {func(s *recordingStore) { s.failWith(failAt("save", failing, 0, -1)) }, helseid.ErrSessionStore, 0},
+		"does not take the mark, says so":    {func(s *recordingStore) { s.failWith(failAt("save", failing, 0, 1)) }, helseid.ErrSessionStore, 0},
+		"takes the mark, says not":           {func(s *recordingStore) { s.failLate(failAt("save", failing, 0, 1)) }, helseid.ErrSessionStore, 0},
+		"does not take the outcome, once":    {func(s *recordingStore) { s.failWith(failAt("save", failing, 1, 1)) }, nil, 1},
+		"takes the outcome, says not":        {func(s *recordingStore) { s.failLate(failAt("save", failing, 1, 1)) }, nil, 1},
+		"does not take the outcome for long": {func(s *recordingStore) { s.failWith(failAt("save", failing, 1, -1)) }, nil, 1},
+		"loses everything after the mark":    {func(s *recordingStore) { s.failWith(failAt("", failing, 2, -1)) }, nil, 1},
+		"takes the outcome and goes silent":  {func(s *recordingStore) { s.failLate(failAt("save", failing, 1, -1)) }, nil, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -859,7 +875,8 @@ func TestSessionStoreFails(t *testing.T) {
 				} else {
 					require.NoError(t, err)
 				}
-				store.fail, store.late = nil, nil
+				store.failWith(nil)
+				store.failLate(nil)
 				_, err = session.Token(t.Context(), helseid.TokenRequest{Resource: journalResource, Scopes: []string{journalScope}})
 				require.NoError(t, err, "the store is back")
 				require.False(t, store.marked(t))
@@ -877,13 +894,13 @@ func TestSessionStoreFails(t *testing.T) {
 // failAt fails the operations of a kind, or all, after so many that succeed, so
 // many times or for ever.
 func failAt(kind string, err error, after, times int) func(string) error {
-	seen := 0
+	var seen atomic.Int64
 	return func(operation string) error {
 		if kind != "" && operation != kind {
 			return nil
 		}
-		seen++
-		if seen <= after || times >= 0 && seen > after+times {
+		n := int(seen.Add(1))
+		if n <= after || times >= 0 && n > after+times {
 			return nil
 		}
 		return err
@@ -893,7 +910,8 @@ func failAt(kind string, err error, after, times int) func(string) error {
 func TestLoginWithoutAStore(t *testing.T) {
 	t.Parallel()
 	for _, operation := range []string{"load", "save"} {
-		store := &recordingStore{fail: failAt(operation, errors.New("down"), 0, -1)}
+		store := &recordingStore{}
+		store.failWith(failAt(operation, errors.New("down"), 0, -1))
 		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
 		state, callback := w.callback(t, loginRequest())
 		_, err := w.client.FinishLogin(t.Context(), state, callback)

@@ -178,10 +178,10 @@ func TestOutcomeIsSettledLater(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w, store := newHookedWorld(t)
 				session := w.logIn(t)
-				store.fail = failAt("save", errStoreTimeout, 1, -1)
+				store.failWith(failAt("save", errStoreTimeout, 1, -1))
 				_, err := userToken(t, session, journalResource)
 				require.NoError(t, err)
-				store.fail = nil
+				store.failWith(nil)
 				finish(w)
 				_, err = userToken(t, w.elsewhere(t, session), journalResource)
 				require.NoError(t, err)
@@ -257,10 +257,10 @@ func TestLogoutMeetsARefresh(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			w, store := newHookedWorld(t)
 			session := w.logIn(t)
-			store.fail = failAt("save", errStoreTimeout, 1, -1)
+			store.failWith(failAt("save", errStoreTimeout, 1, -1))
 			_, err := userToken(t, session, journalResource)
 			require.NoError(t, err)
-			store.fail = nil
+			store.failWith(nil)
 			_, err = session.Logout(t.Context(), helseid.LogoutRequest{})
 			require.NoError(t, err)
 			require.Equal(t, 1, w.revocations(), "the new refresh token")
@@ -276,10 +276,10 @@ func TestForeignRefreshTokenIsDropped(t *testing.T) {
 		w, store := newHookedWorld(t)
 		session := w.logIn(t)
 		w.server.AlterIDTokens(helseidtest.Claim("sub", "b3RoZXI="))
-		store.fail = failAt("save", errStoreTimeout, 1, -1)
+		store.failWith(failAt("save", errStoreTimeout, 1, -1))
 		_, err := userToken(t, session, journalResource)
 		requireError(t, err, helseid.ErrLoginRequired)
-		store.fail = nil
+		store.failWith(nil)
 		w.server.AlterIDTokens()
 		_, err = userToken(t, session, journalResource)
 		requireError(t, err, helseid.ErrLoginRequired)
@@ -749,7 +749,7 @@ func TestLogoutWithoutDeletion(t *testing.T) {
 		w, store := newHookedWorld(t)
 		session := w.logIn(t)
 		other := w.elsewhere(t, session)
-		store.fail = failAt("delete", errStoreTimeout, 0, -1)
+		store.failWith(failAt("delete", errStoreTimeout, 0, -1))
 		_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
 		require.NoError(t, err)
 		require.Len(t, store.sessions(), 1)
