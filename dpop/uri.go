@@ -2,6 +2,7 @@ package dpop
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/helseid-go/sdk/internal/jose"
@@ -37,6 +38,12 @@ func normalURI(text string) (string, bool) {
 	authority, path := rest, "/"
 	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
 		authority, path = rest[:slash], rest[slash:]
+	}
+	// Only an IPv6 zone has escapes here, and they must be sound (RFC 6874).
+	if strings.Contains(authority, "%") {
+		if _, err := url.Parse(scheme + "://" + authority); err != nil {
+			return "", false
+		}
 	}
 	host, err := canonicalHost(scheme, authority)
 	if err != nil {

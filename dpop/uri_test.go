@@ -89,6 +89,9 @@ func TestSameURI(t *testing.T) {
 		{"https://api.example.no/x", "https://api.example.no%25.evil.example/x"},
 		{"https://api.example.no/x", "https://api.example.no%25/x"},
 		{"https://[2001:db8::1]/", "https://[2001:db8::2]/"},
+		{"https://[fe80::1]/", "https://[fe80::1%0]/"},
+		{"https://[fe80::1]/", "https://[fe80::1%eth0]/"},
+		{"https://[fe80::1]/", "https://[fe80::1%25]/"},
 	} {
 		t.Run("T140 differ: "+pair[0]+" and "+pair[1], func(t *testing.T) {
 			t.Parallel()
