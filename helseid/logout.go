@@ -42,6 +42,9 @@ func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, er
 	for _, indexKey := range s.client.indexKeys(&s.identity) {
 		errs = append(errs, s.client.unindexSession(ctx, indexKey, s.key))
 	}
+	if refreshToken == "" && err != nil && s.record().Refreshing == 0 {
+		refreshToken = s.record().RefreshToken // as far as is known
+	}
 	if refreshToken != "" {
 		errs = append(errs, s.client.revoke(ctx, refreshToken))
 	}
@@ -95,69 +98,101 @@ func (c *Client) logoutURL(ctx context.Context, request LogoutRequest, idToken s
 }
 
 // endSession ends a session everywhere, and returns its refresh token, if it has
-// one that is to be revoked. What is not there any more has ended.
+// one that is to be revoked, also with an error. What is not there any more has
+// ended. If the store does not take it, this process goes on trying.
 func (c *Client) endSession(ctx context.Context, key string) (refreshToken string, err error) {
-	unsettled := ""
+	var unsettled *refreshOutcome
 	place := c.sessions.find(key)
 	if place != nil {
 		place.ended.Store(true)
 		if unlock, ok := place.tryLock(); ok {
 			defer unlock()
-			if place.unsettled != nil {
-				unsettled = place.unsettled.record.RefreshToken
-			}
+			unsettled = place.unsettled
 		}
 	}
 	for _, tokenKey := range c.tokens.forgetOwner(key) {
 		c.unshareToken(ctx, tokenKey)
 	}
-	record, err := c.entomb(ctx, key)
-	if err != nil {
-		return "", err
+	version, record, err := c.entomb(ctx, key)
+	if err != nil && c.begin() == nil {
+		go c.entombLater(key)
 	}
-	if place != nil { // nobody finds the session any more
+	if err == nil && place != nil { // nobody finds the session any more
 		place.expiry.Store(time.Now().Add(placeMargin).Unix())
 	}
 	switch {
-	case unsettled != "":
-		place.unsettled = nil
-		return unsettled, nil
+	case unsettled != nil && version != 0 && unsettled.isOver(version, &record):
+		if err == nil {
+			place.unsettled = nil
+		}
+		return unsettled.record.RefreshToken, err
 	case record.Refreshing != 0 && !record.lost(time.Now()):
 		// Whoever refreshes it finds that it has ended, and revokes what comes.
-		return "", nil
+		return "", err
 	}
-	return record.RefreshToken, nil
+	return record.RefreshToken, err
 }
 
 // entomb writes over a session that it has ended, which a refresh that is under
-// way cannot miss, and then deletes it. It returns what was there.
-func (c *Client) entomb(ctx context.Context, key string) (sessionRecord, error) {
+// way cannot miss, and then deletes it. It returns what was there, also with an
+// error.
+func (c *Client) entomb(ctx context.Context, key string) (version uint64, record sessionRecord, err error) {
 	for {
 		row, err := c.store.Load(ctx, key)
 		if errors.Is(err, ErrUnreadableSession) {
-			return sessionRecord{}, nil
+			return 0, sessionRecord{}, nil
 		}
 		if err != nil {
-			return sessionRecord{}, storeError(err)
+			return 0, sessionRecord{}, storeError(err)
 		}
 		record, err := c.decodeSession(row.Data)
 		if row.Version == 0 || err != nil {
-			return sessionRecord{}, nil //nolint:nilerr // there is no session of this client's
+			return 0, sessionRecord{}, nil //nolint:nilerr // there is no session of this client's
 		}
 		tomb := sessionRecord{Version: sessionVersion, Issuer: record.Issuer, ClientID: record.ClientID, Ended: true}
 		data, err := tomb.encode()
 		if err != nil {
-			return sessionRecord{}, err
+			return 0, sessionRecord{}, err
 		}
 		saved, err := c.store.Save(ctx, key, StoredSession{Version: row.Version, Data: data, Expiry: time.Now().Add(2 * refreshTimeout)})
 		switch {
 		case err != nil:
-			return sessionRecord{}, storeError(err)
+			return row.Version, record, storeError(err)
 		case saved:
 			_ = c.store.Delete(ctx, key) // or it expires
-			return record, nil
+			return row.Version, record, nil
 		case !sleep(ctx, firstIdleWait):
-			return sessionRecord{}, storeError(ctx.Err())
+			return row.Version, record, storeError(ctx.Err())
+		}
+	}
+}
+
+// entombLater ends a session that the store has not let end, for as long as it
+// could live, and once more when the client is closed.
+func (c *Client) entombLater(key string) {
+	defer c.running.Done()
+	c.keepTrying(time.Now().Add(sessionLifetime), func(ctx context.Context) bool {
+		_, _, err := c.entomb(ctx, key)
+		return err == nil
+	})
+}
+
+const (
+	firstTryWait = 100 * time.Millisecond
+	maxTryWait   = 30 * time.Second
+	tryTimeout   = 2 * time.Second
+)
+
+// keepTrying tries in growing intervals until it is done or the time has come, and
+// once more when the client is closed.
+func (c *Client) keepTrying(until time.Time, try func(context.Context) (done bool)) {
+	for wait := firstTryWait; time.Now().Before(until); wait = min(2*wait, maxTryWait) {
+		closing := !sleep(c.lifetime, wait)
+		ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
+		done := try(ctx)
+		cancel()
+		if done || closing {
+			return
 		}
 	}
 }

@@ -17,7 +17,7 @@ type (
 // is the only request for Client.Authorize. An organisation that ForOrganization
 // has set stays.
 func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context {
-	return context.WithValue(ctx, tokenRequestKey{}, request)
+	return context.WithValue(ctx, tokenRequestKey{}, request.clone())
 }
 
 // ForOrganization returns a context whose API calls, and tokens, are for this

@@ -97,10 +97,15 @@ func (s *Session) Transport(request TokenRequest) http.RoundTripper {
 	return &transport{client: s.client, source: s.TokenSource(request), base: httpx.Transport(s.client.config.HTTPClient)}
 }
 
-// TokenSource prepares a source of the user's tokens for the request. A mistake
+// TokenSource prepares a source of the user's tokens for the request. If the login
+// named one API, that is the request's Resource unless it names another. A mistake
 // in the request is reported by its Token method, and wraps ErrConfig.
 func (s *Session) TokenSource(request TokenRequest) *TokenSource {
-	return (&TokenSource{client: s.client, session: s}).with(request.clone())
+	request = request.clone()
+	if resources := s.record().Resources; request.Resource == "" && len(resources) == 1 {
+		request.Resource = resources[0]
+	}
+	return (&TokenSource{client: s.client, session: s}).with(request)
 }
 
 // Token returns a token of the user's for the request, from memory or from
@@ -217,10 +222,16 @@ func (s *Session) keepFirst(ctx context.Context, token *Token) {
 	}
 	sources := []*TokenSource{s.userInfoSource()}
 	if token.audiences <= 1 {
-		request := TokenRequest{Resource: s.firstResource()}
-		sources = append(sources, s.TokenSource(request))
-		request.Scopes = slices.DeleteFunc(slices.Clone(token.Scopes), isIdentityScope)
-		sources = append(sources, s.TokenSource(request))
+		resources := []string{s.firstResource()}
+		if resources[0] == "" && token.audience != "" {
+			resources = append(resources, token.audience)
+		}
+		for _, resource := range resources {
+			request := TokenRequest{Resource: resource}
+			sources = append(sources, s.TokenSource(request))
+			request.Scopes = slices.DeleteFunc(slices.Clone(token.Scopes), isIdentityScope)
+			sources = append(sources, s.TokenSource(request))
+		}
 	}
 	for _, source := range sources {
 		if source.err != nil {
@@ -234,12 +245,7 @@ func (s *Session) keepFirst(ctx context.Context, token *Token) {
 }
 
 // firstResource is the API that the login's access token is for, or "".
-func (s *Session) firstResource() string {
-	if len(s.record().Resources) == 0 {
-		return ""
-	}
-	return s.record().Resources[0]
-}
+func (s *Session) firstResource() string { return s.record().firstResource() }
 
 func isIdentityScope(scope string) bool {
 	switch scope {

@@ -491,14 +491,28 @@ func TestSessionWithoutRefreshToken(t *testing.T) {
 
 		// For what another login would not give either there is another error.
 		for _, request := range []helseid.TokenRequest{
-			{Resource: journalResource}, {Resource: testResource, Scopes: []string{otherScope}}, {},
+			{Resource: journalResource}, {Resource: testResource, Scopes: []string{otherScope}},
 			{Resource: testResource, Organization: clientassertion.Organization{Child: "999977775"}},
 		} {
 			_, err = session.Token(t.Context(), request)
 			requireError(t, err, helseid.ErrNoRefreshToken)
 			require.NotErrorIs(t, err, helseid.ErrLoginRequired)
 		}
+		_, err = session.Token(t.Context(), helseid.TokenRequest{}) // the login's own
+		requireError(t, err, helseid.ErrLoginRequired)
 		require.Empty(t, w.refreshes())
+
+		// A token for several APIs has been discarded: a new login gives no other.
+		several := w.logInWith(t, helseid.LoginRequest{Scopes: []string{testScope, journalScope}})
+		_, err = several.Token(t.Context(), helseid.TokenRequest{})
+		requireError(t, err, helseid.ErrSeveralAudiences)
+
+		// Without resources, the login's only API may be named or not.
+		one := w.logInWith(t, helseid.LoginRequest{Scopes: []string{testScope}})
+		for _, request := range []helseid.TokenRequest{{}, {Resource: testResource}, {Resource: testResource, Scopes: []string{testScope}}} {
+			_, err = one.Token(t.Context(), request)
+			require.NoError(t, err)
+		}
 	})
 }
 

@@ -33,9 +33,11 @@ type sessionRecord struct {
 
 	Scopes    []string `json:"scopes,omitempty"`
 	Resources []string `json:"resources,omitempty"`
-	Details   bool     `json:"details,omitempty"` // the login had a request object
-	Offline   bool     `json:"offline,omitempty"` // the login gave a refresh token
-	Created   int64    `json:"created"`           // Unix seconds
+	Details   bool     `json:"details,omitempty"`  // the login had a request object
+	Offline   bool     `json:"offline,omitempty"`  // the login gave a refresh token
+	Several   bool     `json:"several,omitempty"`  // its access token was for several APIs
+	Audience  string   `json:"audience,omitempty"` // the only API of its access token, if that is known
+	Created   int64    `json:"created"`            // Unix seconds
 
 	// AttestUntil is how long the attest of the whole session may be used, in Unix
 	// seconds; zero if there is none.
@@ -75,6 +77,7 @@ func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
 		record.AttestUntil = time.Unix(state.wire.Started, 0).Add(clientassertion.AttestLifetime).Unix()
 	}
 	record.Offline = tokens.refreshToken != ""
+	record.Several, record.Audience = tokens.token.audiences > 1, tokens.token.audience
 	record.renew(tokens)
 	record.reindex()
 	return record
@@ -136,15 +139,25 @@ func (r *sessionRecord) refreshable(request *preparedRequest) error {
 		return fmt.Errorf("%w: the session's refresh token was refused or lost", ErrLoginRequired)
 	case !r.isLogins(request):
 		return ErrNoRefreshToken
+	case r.Several:
+		return ErrSeveralAudiences
 	}
 	return fmt.Errorf("%w: the access token has ended, and the login did not ask for ScopeOfflineAccess", ErrLoginRequired)
 }
 
+// firstResource is the API that the login's access token was asked for, or "".
+func (r *sessionRecord) firstResource() string {
+	if len(r.Resources) == 0 {
+		return ""
+	}
+	return r.Resources[0]
+}
+
 // isLogins reports whether a request is for the token that the login gives.
 func (r *sessionRecord) isLogins(request *preparedRequest) bool {
-	resource := ""
-	if len(r.Resources) > 0 {
-		resource = r.Resources[0]
+	resource := r.firstResource()
+	if resource == "" && request.resource == r.Audience {
+		resource = r.Audience
 	}
 	scopes := slices.DeleteFunc(slices.Clone(r.Scopes), isIdentityScope)
 	slices.Sort(scopes)

@@ -70,6 +70,7 @@ func (s *Session) awaitIdle(ctx context.Context, request *preparedRequest) (vers
 		case record.lost(now) && s.client.config.ResendUnansweredRefreshTokens:
 			return version, record, record.refreshable(request)
 		case record.lost(now):
+			dropped := record.RefreshToken
 			record.unmark()
 			record.RefreshToken = ""
 			saved, err := s.save(ctx, version, record)
@@ -77,6 +78,7 @@ func (s *Session) awaitIdle(ctx context.Context, request *preparedRequest) (vers
 				return 0, record, err
 			}
 			if saved {
+				s.client.revokeQuietly(ctx, dropped)
 				return 0, record, fmt.Errorf("%w: a process ended while it refreshed the session: %w", ErrLoginRequired, errOutcomeUnknown)
 			}
 			// It has not ended after all.
@@ -102,7 +104,9 @@ type refreshAttempt struct {
 // context nor Close stops it: the token would be lost.
 func (s *Session) send(ctx context.Context, attempt *refreshAttempt, request *preparedRequest) error {
 	attempt.record.mark(attempt.refresher)
-	saved, err := s.save(ctx, attempt.version, attempt.record)
+	marking, stop := context.WithTimeout(ctx, settleTimeout)
+	saved, err := s.save(marking, attempt.version, attempt.record)
+	stop()
 	switch {
 	case err != nil:
 		attempt.unmarked = true
@@ -132,7 +136,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 	record := attempt.record
 	record.unmark()
 	outcome := &refreshOutcome{refresher: attempt.refresher}
-	spent := false
+	spent, dropped := false, ""
 	switch {
 	case attempt.unmarked:
 		outcome.before = attempt.version
@@ -143,6 +147,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 		record.renew(attempt.tokens)
 	case s.spends(err):
 		spent = true
+		dropped = record.RefreshToken
 		record.RefreshToken = ""
 	}
 	reindex := err == nil && record.reindex()
@@ -154,6 +159,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 	}
 	switch {
 	case spent:
+		s.client.revokeQuietly(ctx, dropped) // it may be good yet, and nobody will use it
 		return nil, fmt.Errorf("%w: %w", ErrLoginRequired, err)
 	case err != nil:
 		return nil, err
@@ -162,7 +168,9 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 	}
 	s.client.sessions.extend(s.place, record.expiry())
 	if reindex {
-		if err := s.client.indexSession(ctx, s.key, &s.identity, record.IndexedUntil); err != nil {
+		indexing, cancel := context.WithTimeout(ctx, settleTimeout)
+		defer cancel()
+		if err := s.client.indexSession(indexing, s.key, &s.identity, record.IndexedUntil); err != nil {
 			s.client.config.Logger.WarnContext(ctx, "a session will not be found when HelseID logs its user out", slog.Any("cause", err))
 		}
 	}
@@ -172,8 +180,8 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 // spends reports that a refresh token is of no use after an error.
 func (s *Session) spends(err error) bool {
 	var refusal *TokenError
-	if errors.As(err, &refusal) && refusal.Code == "invalid_grant" {
-		return true
+	if errors.As(err, &refusal) && refusal.Code == "invalid_grant" && refusal.HID == "" {
+		return true // with a number of HelseID's own it is about the details
 	}
 	return errors.Is(err, errOutcomeUnknown) && !s.client.config.ResendUnansweredRefreshTokens
 }
@@ -214,7 +222,11 @@ func (s *Session) save(ctx context.Context, version uint64, record sessionRecord
 	if err != nil {
 		return false, err
 	}
-	saved, err := s.client.store.Save(ctx, s.key, StoredSession{Version: version, Data: data, Expiry: record.expiry()})
+	expiry := record.expiry()
+	if end := time.Now().Add(refreshTimeout); record.Refreshing != 0 && expiry.Before(end) {
+		expiry = end // the row must be there when the refresh ends
+	}
+	saved, err := s.client.store.Save(ctx, s.key, StoredSession{Version: version, Data: data, Expiry: expiry})
 	if err != nil {
 		return false, storeError(err)
 	}
@@ -242,11 +254,9 @@ func (o *refreshOutcome) isOver(version uint64, stored *sessionRecord) bool {
 }
 
 const (
-	settleTimeout  = 5 * time.Second
-	settleTries    = 5
-	settleWait     = 100 * time.Millisecond
-	maxSettleWait  = 5 * time.Second
-	lastSettleWait = 2 * time.Second
+	settleTimeout = 5 * time.Second
+	settleTries   = 5
+	settleWait    = 100 * time.Millisecond
 )
 
 // settle writes the outcome down, also for a caller that has gone. It reports
@@ -272,29 +282,18 @@ func (s *Session) settle(ctx context.Context, outcome *refreshOutcome) (gone boo
 	return false
 }
 
-// settleLater tries for as long as the mark keeps others away, and once more when
-// the client is closed.
+// settleLater tries for as long as the session could live, and once more when the
+// client is closed.
 func (s *Session) settleLater(outcome *refreshOutcome) {
 	defer s.client.running.Done()
-	end := time.Now().Add(refreshTimeout)
-	for wait := settleWait; time.Now().Before(end); wait = min(2*wait, maxSettleWait) {
-		closing := !sleep(s.client.lifetime, wait)
-		if s.settleOldOf(outcome) || closing {
-			return
+	s.client.keepTrying(outcome.record.expiry(), func(ctx context.Context) bool {
+		unlock, err := s.place.lock(ctx)
+		if err != nil {
+			return false
 		}
-	}
-}
-
-// settleOldOf reports that an outcome is not to be settled any more.
-func (s *Session) settleOldOf(outcome *refreshOutcome) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), lastSettleWait)
-	defer cancel()
-	unlock, err := s.place.lock(ctx)
-	if err != nil {
-		return false
-	}
-	defer unlock()
-	return s.place.unsettled != outcome || s.settleOld(ctx) == nil
+		defer unlock()
+		return s.place.unsettled != outcome || s.settleOld(ctx) == nil
+	})
 }
 
 // settleOld writes an outcome down that the store did not take earlier. The

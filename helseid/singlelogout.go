@@ -88,12 +88,12 @@ func (c *Client) endIndexed(ctx context.Context, indexKey string, claims *tokenv
 			continue
 		}
 		refreshToken, err := c.endSession(ctx, key)
+		refreshTokens = append(refreshTokens, refreshToken)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		ended = append(ended, key)
-		refreshTokens = append(refreshTokens, refreshToken)
 	}
 	errs = append(errs, c.unindexSession(ctx, indexKey, ended...))
 	// All have ended before the first of HelseID's answers is waited for.

@@ -39,7 +39,8 @@ type Token struct {
 	fetched time.Time // the start of the request that fetched it
 	checked bool      // has every scope that was asked for
 
-	audiences int // how many APIs the token says it is for, if they are an array
+	audiences int    // how many APIs the token says it is for, if they are an array
+	audience  string // the only one
 }
 
 // tokenState is where a token is in its life.
@@ -123,7 +124,7 @@ type ScopeError struct {
 // Error names the scopes and says what to do.
 func (e *ScopeError) Error() string {
 	if len(e.Rejected) > 0 {
-		return fmt.Sprintf("%v: %s: the organisation has not accepted the API's terms", ErrScopeNotGranted, strings.Join(e.Rejected, " "))
+		return fmt.Sprintf("%v: %s: the organisation has not accepted the API's terms, and must (or set AcceptMissingScopes)", ErrScopeNotGranted, strings.Join(e.Rejected, " "))
 	}
 	return fmt.Sprintf("%v: %s: ask the API's owner to grant it to the client in HelseID Selvbetjening", ErrScopeNotGranted, strings.Join(e.Missing, " "))
 }

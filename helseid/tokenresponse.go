@@ -135,9 +135,7 @@ func parseToken(object jose.Object, start time.Time, wanted string, asked []stri
 		if err := checkBinding(claims, wanted, thumbprint); err != nil {
 			return nil, err
 		}
-		if audiences, ok := claims.Get("aud").Array(); ok {
-			token.audiences = len(audiences)
-		}
+		token.readAudience(claims.Get("aud"))
 	}
 	if token.Scopes, err = grantedScopes(object, claims, asked); err != nil {
 		return nil, err
@@ -148,6 +146,15 @@ func parseToken(object jose.Object, start time.Time, wanted string, asked []stri
 		}
 	}
 	return token, nil
+}
+
+func (t *Token) readAudience(value jose.Value) {
+	t.audience, _ = value.Text()
+	if audiences, ok := value.Array(); ok {
+		if t.audiences = len(audiences); t.audiences == 1 {
+			t.audience, _ = audiences[0].Text()
+		}
+	}
 }
 
 // validToken68 checks the grammar that an Authorization header can carry (RFC

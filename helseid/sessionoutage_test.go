@@ -1,0 +1,305 @@
+package helseid_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+)
+
+// revoked are the refresh tokens that HelseID was told to revoke.
+func (w *world) revoked() (tokens []string) {
+	for _, request := range w.server.Requests(helseidtest.EndpointRevocation) {
+		tokens = append(tokens, request.Form.Get("token"))
+	}
+	return tokens
+}
+
+// An outcome that was kept because the store was down, and that others have gone
+// beyond since, does not hide the newest refresh token from a logout.
+func TestLogoutRevokesTheNewest(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		session := w.logIn(t)
+		other := w.elsewhere(t, session)
+		store.failWith(failAt("", errStoreTimeout, 1, -1)) // from the mark on
+		_, err := userToken(t, session, journalResource)
+		requireError(t, err, helseid.ErrSessionStore)
+		store.failWith(nil)
+		_, err = userToken(t, other, journalResource)
+		require.NoError(t, err)
+		newest := store.member(t, "refresh_token")
+		_, err = session.Logout(t.Context(), helseid.LogoutRequest{})
+		require.NoError(t, err)
+		require.Contains(t, w.revoked(), newest)
+	})
+}
+
+// A logout that the store does not take, or says so, revokes all the same, and is
+// carried out when the store is back.
+func TestLogoutWithoutAStore(t *testing.T) {
+	t.Parallel()
+	for name, arm := range map[string]func(*hookedStore){
+		"down":                    func(s *hookedStore) { s.failWith(failAt("", errStoreTimeout, 0, -1)) },
+		"takes nothing":           func(s *hookedStore) { s.failWith(failAt("save", errStoreTimeout, 0, -1)) },
+		"takes it, and says not":  func(s *hookedStore) { s.failLate(failAt("save", errStoreTimeout, 0, 1)) },
+		"down until it is closed": func(s *hookedStore) { s.failWith(failAt("save", errStoreTimeout, 0, -1)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				w, store := newHookedWorld(t)
+				session := w.logIn(t)
+				arm(store)
+				_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
+				requireError(t, err, helseid.ErrSessionStore)
+				require.Equal(t, 1, w.revocations())
+				_, err = w.client.Session(t.Context(), session.ID().Reveal())
+				requireError(t, err, helseid.ErrLoginRequired)
+				pause(10 * time.Second)
+				store.failWith(nil)
+				if name == "down until it is closed" {
+					w.client.Close()
+				} else {
+					pause(time.Minute)
+				}
+				_, err = newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+				requireError(t, err, helseid.ErrLoginRequired)
+			})
+		})
+	}
+}
+
+// A store that was down for long gets the outcome of a refresh when it is back,
+// and so a logout elsewhere revokes the right token.
+func TestOutcomeAfterALongOutage(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		session := w.logIn(t)
+		other := w.elsewhere(t, session)
+		store.failWith(failAt("save", errStoreTimeout, 1, -1))
+		_, err := userToken(t, session, journalResource)
+		require.NoError(t, err)
+		pause(10 * time.Minute)
+		store.failWith(nil)
+		pause(time.Minute)
+		require.NotEqual(t, w.refreshes()[0], store.member(t, "refresh_token"))
+		_, err = other.Logout(t.Context(), helseid.LogoutRequest{})
+		require.NoError(t, err)
+		require.Len(t, w.revoked(), 1)
+		require.NotEqual(t, w.refreshes()[0], w.revoked()[0])
+	})
+}
+
+// hangingStore answers nothing about some keys until the caller gives up.
+type hangingStore struct {
+	hookedStore
+	prefix atomic.Pointer[string]
+}
+
+func (s *hangingStore) hang(prefix string) { s.prefix.Store(&prefix) }
+
+func (s *hangingStore) wait(ctx context.Context, key string) error {
+	prefix := s.prefix.Load()
+	if prefix == nil || !strings.HasPrefix(key, *prefix) {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Hour): // whoever has no limit waits for ever
+		return errStoreTimeout
+	}
+}
+
+func (s *hangingStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+	if strings.HasPrefix(key, "sub-") {
+		if err := s.wait(ctx, key); err != nil {
+			return helseid.StoredSession{}, err
+		}
+	}
+	return s.hookedStore.Load(ctx, key)
+}
+
+func (s *hangingStore) Save(ctx context.Context, key string, row helseid.StoredSession) (bool, error) {
+	if err := s.wait(ctx, key); err != nil {
+		return false, err
+	}
+	return s.hookedStore.Save(ctx, key, row)
+}
+
+func newHangingWorld(t testing.TB) (*world, *hangingStore) {
+	t.Helper()
+	store := &hangingStore{}
+	return newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store; c.TokenRetries = -1 }}), store
+}
+
+// A session store that hangs does not hold up what needs none, nor Close.
+func TestHangingStore(t *testing.T) {
+	t.Parallel()
+	t.Run("systems", func(t *testing.T) {
+		t.Parallel()
+		bubble(t, func(t *testing.T) {
+			w, store := newHangingWorld(t)
+			var sessions []*helseid.Session
+			for range 40 {
+				sessions = append(sessions, w.logIn(t))
+			}
+			store.hang("session-")
+			for _, session := range sessions {
+				go func() { _, _ = userToken(t, session, journalResource) }()
+			}
+			pause(time.Second)
+			start := time.Now()
+			_, err := w.client.Token(t.Context(), helseid.TokenRequest{Scopes: []string{testScope}})
+			require.NoError(t, err)
+			require.Less(t, time.Since(start), 10*time.Second)
+		})
+	})
+	t.Run("systems after an outage", func(t *testing.T) {
+		t.Parallel()
+		bubble(t, func(t *testing.T) {
+			w, store := newHangingWorld(t)
+			session := w.logIn(t)
+			w.server.Inject(helseidtest.Fault{Cut: true})
+			_, err := w.client.Token(t.Context(), helseid.TokenRequest{Scopes: []string{testScope}})
+			requireError(t, err, helseid.ErrUnavailable)
+			store.hang("session-")
+			go func() { _, _ = userToken(t, session, journalResource) }()
+			pause(time.Second)
+			start := time.Now()
+			_, err = w.client.Token(t.Context(), helseid.TokenRequest{Scopes: []string{testScope}})
+			require.NoError(t, err)
+			require.Less(t, time.Since(start), 10*time.Second)
+		})
+	})
+	t.Run("Close", func(t *testing.T) {
+		t.Parallel()
+		bubble(t, func(t *testing.T) {
+			w, store := newHangingWorld(t)
+			session := w.logIn(t)
+			for key := range store.sessions() {
+				row, err := store.Load(t.Context(), key)
+				require.NoError(t, err)
+				var members map[string]any
+				require.NoError(t, json.Unmarshal(row.Data, &members))
+				members["indexed_until"] = 1 // it must be indexed anew
+				row.Data, err = json.Marshal(members)
+				require.NoError(t, err)
+				_, err = store.Save(t.Context(), key, row)
+				require.NoError(t, err)
+			}
+			store.hang("sub-")
+			go func() { _, _ = userToken(t, session, journalResource) }()
+			pause(time.Second)
+			start := time.Now()
+			w.client.Close()
+			require.Less(t, time.Since(start), 10*time.Second)
+		})
+	})
+}
+
+// A refresh that is under way when the session would have expired comes to its
+// end.
+func TestRefreshAtTheVeryEnd(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, _ := newHookedWorld(t)
+		session := w.logIn(t)
+		pause(time.Until(session.Expiry()) - time.Second)
+		w.server.Inject(helseidtest.Fault{AfterProcessing: true, Delay: 2 * time.Second})
+		_, err := userToken(t, session, journalResource)
+		require.NoError(t, err)
+		require.Zero(t, w.revocations())
+	})
+}
+
+// A refresh token that is dropped, because nobody knows what became of it, is
+// revoked: it may be good.
+func TestDroppedRefreshTokensAreRevoked(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, _ := newHookedWorld(t)
+		session := w.logIn(t)
+		w.server.Inject(helseidtest.Fault{Cut: true})
+		_, err := userToken(t, session, journalResource)
+		requireError(t, err, helseid.ErrLoginRequired)
+		require.Equal(t, w.refreshes(), w.revoked())
+	})
+}
+
+// invalid_grant with a number of HelseID's own is about the details, and does not
+// end the session.
+func TestInvalidGrantAboutDetails(t *testing.T) {
+	t.Parallel()
+	w, _ := newHookedWorld(t)
+	session := w.logIn(t)
+	w.server.Inject(helseidtest.Fault{
+		Status: http.StatusBadRequest, Body: `{"error":"invalid_grant","error_description":"HID-1002: the child number is not whitelisted"}`,
+	})
+	_, err := userToken(t, session, journalResource)
+	var refusal *helseid.TokenError
+	require.ErrorAs(t, err, &refusal)
+	require.NotErrorIs(t, err, helseid.ErrLoginRequired)
+	_, err = userToken(t, session, journalResource)
+	require.NoError(t, err)
+}
+
+// A request in a context is not the caller's to change any more.
+func TestTokenRequestInAContext(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	scopes := []string{testScope}
+	ctx := helseid.WithTokenRequest(t.Context(), helseid.TokenRequest{Scopes: scopes})
+	scopes[0] = otherScope
+	token, err := w.client.TokenSource(helseid.TokenRequest{}).Token(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []string{testScope}, token.Scopes)
+}
+
+// Refreshes, failures of the store, a logout and Close at once: no token is sent
+// twice, and all come to an end.
+func TestSessionStorm(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		bubble(t, func(t *testing.T) {
+			w, store := newHookedWorld(t)
+			sessions := []*helseid.Session{w.logIn(t)}
+			sessions = append(sessions, w.elsewhere(t, sessions[0]))
+			var saves atomic.Int64
+			store.beforeSave = func(string) error {
+				if saves.Add(1)%3 == 0 {
+					return errStoreTimeout
+				}
+				return nil
+			}
+			requests := []helseid.TokenRequest{
+				{Resource: journalResource}, {Resource: journalResource, Scopes: []string{journalScope}}, {Resource: testResource, Scopes: []string{testScope}},
+			}
+			done := make(chan struct{})
+			for i := range 6 {
+				go func() { _, _ = sessions[i%2].Token(t.Context(), requests[i/2]); done <- struct{}{} }()
+			}
+			go func() {
+				pause(2 * time.Millisecond)
+				_, _ = sessions[0].Logout(t.Context(), helseid.LogoutRequest{})
+				done <- struct{}{}
+			}()
+			go func() { pause(3 * time.Millisecond); w.client.Close(); done <- struct{}{} }()
+			for range 8 {
+				<-done
+			}
+			requireEachOnce(t, w.refreshes())
+		})
+	}
+}
