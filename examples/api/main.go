@@ -12,6 +12,8 @@
 //	/practitioner        users at security level 4 with an HPR number
 //	/organisation        callers with a parent organisation
 //	/healthz             everybody
+//
+// It exits with 2 for a mistake in the flags.
 package main
 
 import (
@@ -27,6 +29,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
@@ -35,7 +38,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -57,19 +60,26 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
 	flags.StringVar(&opts.issuer, "issuer", "", "HelseID's issuer `URL`; empty: an embedded HelseID")
 	flags.StringVar(&opts.audience, "audience", "nhn:demo-api", "the API's short name in HelseID")
-	flags.StringVar(&opts.scope, "scope", "nhn:demo-api/read", "scope that callers need; empty: none")
+	flags.StringVar(&opts.scope, "scope", "nhn:demo-api/read", "scopes that callers need, separated by spaces; empty: none")
 	flags.StringVar(&opts.publicURL, "public-url", "", "the API's `URL` as its clients see it, if that is another than it sees itself")
 	flags.BoolVar(&opts.nonce, "nonce", false, "demand a nonce of the API's own in each proof")
 	flags.StringVar(&opts.tokenTypes, "token-typ", "at+jwt", "accepted types of access tokens, separated by commas")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
-	if flags.NArg() > 0 {
-		err := fmt.Errorf("unexpected argument %q", flags.Arg(0))
-		fmt.Fprintln(stderr, "api:", err)
-		return options{}, err
+	_, _, err := net.SplitHostPort(opts.listen)
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case err != nil:
+		err = fmt.Errorf("-listen takes an address with a port, such as 127.0.0.1:8080: %w", err)
+	case strings.Contains(opts.scope, `"`):
+		err = errors.New("-scope: a scope has no quotation marks")
 	}
-	return opts, nil
+	if err != nil {
+		fmt.Fprintln(stderr, "api:", err)
+	}
+	return opts, err
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -114,6 +124,9 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 	}
 	defer auth.Close()
 
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		fmt.Fprintln(stderr, "api: warning: it listens beyond this machine, over plain http: put a proxy with TLS before it, and name it in -public-url")
+	}
 	address := "http://" + reachable(listener.Addr())
 	fmt.Fprintln(stdout, "listening on", address)
 	demo(address)
@@ -164,8 +177,8 @@ func guard(opts options, logger *slog.Logger) (*middleware.Middleware, error) {
 // redirect before anybody has looked at the token.
 func routes(auth *middleware.Middleware, scope string) http.Handler {
 	scoped := middleware.All()
-	if scope != "" {
-		scoped = middleware.Scope(scope)
+	if scopes := strings.Fields(scope); len(scopes) > 0 {
+		scoped = middleware.Scope(scopes...)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/machine", auth.Require(answer, scoped))

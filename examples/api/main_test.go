@@ -254,6 +254,12 @@ func TestFlags(t *testing.T) {
 	response, _ := other.call("GET", "/machine", "", []helseidtest.TokenOption{helseidtest.Audience("nhn:other"), helseidtest.Scopes()})
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	require.Contains(t, other.stderr.String(), "plain http")
+	all := start(t, server, "-issuer", server.Issuer(), "-scope", "nhn:demo-api/read nhn:demo-api/write", "-listen", "0.0.0.0:0")
+	response, _ = all.call("GET", "/machine", "", []helseidtest.TokenOption{helseidtest.Scopes("nhn:demo-api/read")})
+	require.Equal(t, http.StatusForbidden, response.StatusCode)
+	response, _ = all.call("GET", "/machine", "", []helseidtest.TokenOption{helseidtest.Scopes("nhn:demo-api/read", "nhn:demo-api/write")})
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.Contains(t, all.stderr.String(), "beyond this machine")
 	for name, test := range map[string]struct {
 		code int
 		args []string
@@ -266,7 +272,10 @@ func TestFlags(t *testing.T) {
 		"public URL over http": {2, []string{"-issuer", server.Issuer(), "-public-url", "http://api.example.no", "-listen", "127.0.0.1:0"}},
 		"no token type":        {2, []string{"-issuer", server.Issuer(), "-token-typ", "", "-listen", "127.0.0.1:0"}},
 		"no audience":          {2, []string{"-issuer", server.Issuer(), "-audience", "", "-listen", "127.0.0.1:0"}},
-		"no address":           {1, []string{"-issuer", server.Issuer(), "-listen", "x:y:z"}},
+		"no address":           {2, []string{"-issuer", server.Issuer(), "-listen", "x:y:z"}},
+		"no port":              {2, []string{"-issuer", server.Issuer(), "-listen", "8290"}},
+		"no such address":      {1, []string{"-issuer", server.Issuer(), "-listen", "192.0.2.1:0"}},
+		"no scope":             {2, []string{"-issuer", server.Issuer(), "-scope", "a\"b", "-listen", "127.0.0.1:0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,6 +23,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/helseid-go/sdk/helseid/redisstore"
 )
@@ -33,7 +34,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if role := os.Getenv(roleVariable); role != "" {
 		os.Exit(runProcess(ctx, role, os.Stdin, os.Stdout, os.Stderr))

@@ -104,6 +104,10 @@ func parseClients(data []byte) (*contents, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&file); err != nil {
+		var alone clientEntry
+		if json.Unmarshal(data, &alone) == nil && alone.ClientID != "" {
+			return nil, fmt.Errorf(`%w is that of a single client: write {"clients": [ … ]} around it`, errClients)
+		}
 		return nil, fmt.Errorf("%w is not of the right form: %w", errClients, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {

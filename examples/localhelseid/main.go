@@ -45,6 +45,8 @@
 //
 // It listens on loopback only, and its keys are made when it starts: no token of
 // it is worth anything elsewhere.
+//
+// It exits with 2 for a mistake in the flags or in the file.
 package main
 
 import (
@@ -56,13 +58,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/internal/loginpage"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -91,6 +94,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case opts.clients != "" && opts.write != "":
 		err = errors.New("-write is for the client that is made without -clients")
+	case !isLoopback(opts.listen):
+		err = errors.New("-listen: it listens on loopback only, such as 127.0.0.1:8181")
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "localhelseid:", err)
@@ -172,9 +177,26 @@ func makeClient(server *helseidtest.Server, path string) (string, func(), error)
 		path = filepath.Join(folder, "client.json")
 		cleanup = func() { _ = os.RemoveAll(folder) }
 	}
-	if err := os.WriteFile(path, file, 0o600); err != nil {
+	if err := writeSecret(path, file); err != nil {
 		cleanup()
 		return "", nil, err
 	}
 	return path, cleanup, nil
+}
+
+// writeSecret puts a file with a private key in place. An old one keeps neither
+// its readers nor what it links to.
+func writeSecret(path string, content []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(path), ".localhelseid-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name())
+	}
+	return err
 }

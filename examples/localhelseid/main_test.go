@@ -84,13 +84,20 @@ func (p *program) page(method string, form url.Values) (int, string) {
 
 func TestMadeClient(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "made.json")
+	// What stood there, and was for everybody to read, is neither kept nor followed.
+	folder := t.TempDir()
+	path, other := filepath.Join(folder, "made.json"), filepath.Join(folder, "other")
+	require.NoError(t, os.WriteFile(other, []byte("x"), 0o644))
+	require.NoError(t, os.Symlink(other, path))
 	p := start(t, "-write", path)
 	made := p.next("client")
 	require.Equal(t, path, made["config"])
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	require.EqualValues(t, 0o600, info.Mode())
+	content, err := os.ReadFile(other)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(content))
 	config, err := helseid.LoadConfig(path)
 	require.NoError(t, err)
 	require.Equal(t, p.issuer, config.Issuer)
@@ -197,6 +204,8 @@ func TestParseClients(t *testing.T) {
 	file := string(clientFile(t))
 	_, err := parseClients([]byte(`{"clients":[` + file + `,` + file + `]}`))
 	require.ErrorContains(t, err, "twice")
+	_, err = parseClients([]byte(file))
+	require.ErrorContains(t, err, `{"clients": [ … ]}`)
 	_, err = parseClients([]byte("{}"))
 	require.NoError(t, err)
 }
@@ -250,10 +259,10 @@ func TestFlags(t *testing.T) {
 		"an argument":      {2, []string{"x"}},
 		"both files":       {2, []string{"-clients", "x", "-write", "y"}},
 		"no such file":     {2, []string{"-clients", "/nowhere/x", "-listen", "127.0.0.1:0"}},
-		"all addresses":    {1, []string{"-listen", "0.0.0.0:0"}},
-		"a name":           {1, []string{"-listen", ":0"}},
+		"all addresses":    {2, []string{"-listen", "0.0.0.0:0"}},
+		"a name":           {2, []string{"-listen", ":0"}},
 		"no such folder":   {1, []string{"-write", "/nowhere/x", "-listen", "127.0.0.1:0"}},
-		"not even a place": {1, []string{"-listen", "x"}},
+		"not even a place": {2, []string{"-listen", "x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -124,6 +124,11 @@ func (a *application) me(w http.ResponseWriter, r *http.Request) {
 // call sends a request to the API, for the user and the organisation. It changes
 // nothing, so it is a GET: the back button leads to it without a question.
 func (a *application) call(w http.ResponseWriter, r *http.Request) {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		// Another site, or the end of a login, leads no further than to the button.
+		http.Redirect(w, r, "/me", http.StatusSeeOther)
+		return
+	}
 	chosen, err := a.organization(r.URL.Query())
 	if err != nil || a.api == "" {
 		a.show(w, r, chosen, nil, err)
@@ -138,6 +143,9 @@ func (a *application) call(w http.ResponseWriter, r *http.Request) {
 	if errors.Is(err, helseid.ErrLoginRequired) {
 		http.Redirect(w, r, a.web.LoginURL("/me", 0), http.StatusSeeOther)
 		return
+	}
+	if err != nil {
+		a.report.warn("the call failed: " + err.Error())
 	}
 	a.show(w, r, chosen, result, err)
 }
@@ -239,7 +247,7 @@ func explain(err error) string {
 	)
 	switch {
 	case errors.As(err, &refusal):
-		return fmt.Sprintf("HelseID avviste forespørselen (%s). Sjekk at organisasjonen er riktig, og at den har delegert til leverandøren.", refusal.Code)
+		return fmt.Sprintf("HelseID avviste forespørselen (%s). Sjekk at organisasjonen er riktig, og at den har delegert til leverandøren.", strings.TrimSpace(refusal.Code+" "+refusal.HID))
 	case errors.Is(err, helseid.ErrUnavailable):
 		return "HelseID svarer ikke. Vent litt, og prøv igjen."
 	case errors.As(err, &failed):

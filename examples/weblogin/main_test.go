@@ -137,6 +137,15 @@ func TestDemo(t *testing.T) {
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	require.Contains(t, body, "&#34;child&#34;: &#34;999977775&#34;")
 	require.Contains(t, body, `<span class="badge good">200</span>`)
+	// A link on another site reads nothing from the API.
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/call?parent=994598759", nil)
+	require.NoError(t, err)
+	request.Header.Set("Sec-Fetch-Site", "cross-site")
+	response, err = p.browser.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, "/me", response.Request.URL.Path)
+
 	response, _ = p.page("/me?parent=123", nil)
 	require.Equal(t, http.StatusBadRequest, response.StatusCode)
 	_, body = p.page("/me?parent=999999999", nil)
