@@ -30,7 +30,8 @@ type SubjectToken interface {
 //
 // Exchanged tokens are kept like others, each for its subject token. HelseID must
 // permit the exchange: in this client's registration, and in that of the client
-// that the caller's token belongs to.
+// that the caller's token belongs to. The new token is about the same user, but
+// has no name in it: HelseID copies sub, idp, amr, auth_time and its own claims.
 func WithSubjectToken(ctx context.Context, subject SubjectToken) context.Context {
 	return context.WithValue(ctx, subjectTokenKey{}, &subjectToken{subject})
 }

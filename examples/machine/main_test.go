@@ -301,6 +301,16 @@ func TestFailures(t *testing.T) {
 		require.Equal(t, 1, out.code)
 		require.Equal(t, map[string]any{"helseid_unavailable": 1.0}, summary(t, out)["failures"])
 	})
+	t.Run("no delegation", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, nil)
+		file, err := r.server.ConfigFileFor(helseidtest.Client{Scopes: []string{scope}, MultiTenant: true, Delegations: []string{"994598759"}})
+		require.NoError(t, err)
+		out := machine(t, "-json", "-config", writeFile(t, file), "-url", r.api.URL, "-parent", "987654325")
+		require.Equal(t, 1, out.code)
+		require.Equal(t, map[string]any{"token_invalid_request": 1.0}, summary(t, out)["failures"])
+		require.Contains(t, out.stdout, `"hid":"HID-1001"`)
+	})
 	t.Run("some calls fail", func(t *testing.T) {
 		t.Parallel()
 		var n atomic.Int64

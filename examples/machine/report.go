@@ -105,6 +105,10 @@ func (r *report) call(result outcome) {
 	} else {
 		kind := failureKind(result)
 		event["failure"] = kind
+		var refusal *helseid.TokenError
+		if errors.As(result.err, &refusal) && refusal.HID != "" {
+			event["hid"] = refusal.HID
+		}
 		if r.failures[kind]++; r.failures[kind] == 1 {
 			r.explain(kind, result)
 		}

@@ -10,7 +10,8 @@ import (
 // it keeps cookies, follows redirects, asks for pages, and at this server it logs
 // in and out as the options say. With it a web application's login is tested in a
 // few lines: fetch a page that needs a login, and the answer is that page. In
-// memory it reaches what Mount has mounted.
+// memory it reaches what Mount has mounted. A user who is to step up is made
+// stronger meanwhile, by AddUser with the same number and another SecurityLevel.
 func (s *Server) Browser(opts ...LoginOption) *http.Client {
 	jar, _ := cookiejar.New(nil) // never fails without options
 	return &http.Client{Jar: jar, Transport: &browserTransport{s, jar, opts}}
