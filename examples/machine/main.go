@@ -183,10 +183,12 @@ func isLoopback(host string) bool {
 
 // callAll makes the calls, so many at a time.
 func callAll(ctx context.Context, client *helseid.Client, request helseid.TokenRequest, opts options, report *report) {
-	if token, err := client.Token(ctx, request); err == nil {
-		report.token(token)
-	}
 	api := client.HTTPClient(request)
+	showToken := sync.OnceFunc(func() {
+		if token, err := client.Token(ctx, request); err == nil { // from memory
+			report.token(token)
+		}
+	})
 	turns := make(chan struct{}, opts.calls)
 	for range opts.calls {
 		turns <- struct{}{}
@@ -196,7 +198,11 @@ func callAll(ctx context.Context, client *helseid.Client, request helseid.TokenR
 	for range min(opts.concurrency, opts.calls) {
 		workers.Go(func() {
 			for range turns {
-				report.call(callOnce(ctx, api, opts.method, opts.url))
+				result := callOnce(ctx, api, opts.method, opts.url)
+				if result.err == nil {
+					showToken()
+				}
+				report.call(result)
 			}
 		})
 	}

@@ -308,7 +308,9 @@ func TestFailures(t *testing.T) {
 		require.NoError(t, err)
 		out := machine(t, "-json", "-config", writeFile(t, file), "-url", r.api.URL, "-parent", "987654325")
 		require.Equal(t, 1, out.code)
-		require.Equal(t, map[string]any{"token_invalid_request": 1.0}, summary(t, out)["failures"])
+		got := summary(t, out)
+		require.Equal(t, map[string]any{"token_invalid_request": 1.0}, got["failures"])
+		require.InDelta(t, 1, got["token_requests"], 0, "a refused request is not sent twice")
 		require.Contains(t, out.stdout, `"hid":"HID-1001"`)
 	})
 	t.Run("some calls fail", func(t *testing.T) {
