@@ -31,6 +31,7 @@ type Client struct {
 	idTokens    *tokenvalidation.IDTokenValidator
 	store       SessionStore
 	sessions    sessionPlaces
+	entombing   sync.Map // keys of sessions that the store has not let end
 	tokens      tokenCache
 	refused     holdOff
 	outage      outage

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/url"
 	"time"
 
@@ -37,10 +38,12 @@ type LogoutRequest struct {
 func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutTimeout)
 	defer cancel()
-	refreshToken, err := s.client.endSession(ctx, s.key)
+	storing, stop := context.WithTimeout(ctx, settleTimeout) // leaves time for HelseID
+	defer stop()
+	refreshToken, err := s.client.endSession(storing, s.key)
 	errs := []error{err}
 	for _, indexKey := range s.client.indexKeys(&s.identity) {
-		errs = append(errs, s.client.unindexSession(ctx, indexKey, s.key))
+		errs = append(errs, s.client.unindexSession(storing, indexKey, s.key))
 	}
 	if refreshToken == "" && err != nil && s.record().Refreshing == 0 {
 		refreshToken = s.record().RefreshToken // as far as is known
@@ -101,6 +104,21 @@ func (c *Client) logoutURL(ctx context.Context, request LogoutRequest, idToken s
 // one that is to be revoked, also with an error. What is not there any more has
 // ended. If the store does not take it, this process goes on trying.
 func (c *Client) endSession(ctx context.Context, key string) (refreshToken string, err error) {
+	if c.begin() != nil {
+		return c.tryEndSession(ctx, key)
+	}
+	defer c.running.Done() // a Close that comes now waits
+	refreshToken, err = c.tryEndSession(ctx, key)
+	if err != nil {
+		if _, going := c.entombing.LoadOrStore(key, nil); !going {
+			c.running.Add(1)
+			go c.entombLater(key, refreshToken)
+		}
+	}
+	return refreshToken, err
+}
+
+func (c *Client) tryEndSession(ctx context.Context, key string) (refreshToken string, err error) {
 	var unsettled *refreshOutcome
 	place := c.sessions.find(key)
 	if place != nil {
@@ -114,23 +132,16 @@ func (c *Client) endSession(ctx context.Context, key string) (refreshToken strin
 		c.unshareToken(ctx, tokenKey)
 	}
 	version, record, err := c.entomb(ctx, key)
-	if err != nil && c.begin() == nil {
-		go c.entombLater(key)
-	}
 	if err == nil && place != nil { // nobody finds the session any more
 		place.expiry.Store(time.Now().Add(placeMargin).Unix())
 	}
-	switch {
-	case unsettled != nil && version != 0 && unsettled.isOver(version, &record):
+	if unsettled != nil && (version == 0 || unsettled.isOver(version, &record)) {
 		if err == nil {
 			place.unsettled = nil
 		}
 		return unsettled.record.RefreshToken, err
-	case record.Refreshing != 0 && !record.lost(time.Now()):
-		// Whoever refreshes it finds that it has ended, and revokes what comes.
-		return "", err
 	}
-	return record.RefreshToken, err
+	return record.unused(time.Now()), err
 }
 
 // entomb writes over a session that it has ended, which a refresh that is under
@@ -167,27 +178,33 @@ func (c *Client) entomb(ctx context.Context, key string) (version uint64, record
 	}
 }
 
-// entombLater ends a session that the store has not let end, for as long as it
-// could live, and once more when the client is closed.
-func (c *Client) entombLater(key string) {
+// entombLater ends a session that the store has not let end, and revokes its
+// refresh token unless that has been done.
+func (c *Client) entombLater(key, revoked string) {
 	defer c.running.Done()
-	c.keepTrying(time.Now().Add(sessionLifetime), func(ctx context.Context) bool {
-		_, _, err := c.entomb(ctx, key)
+	defer c.entombing.Delete(key)
+	c.keepTrying(func(ctx context.Context) bool {
+		_, record, err := c.entomb(ctx, key)
+		if refreshToken := record.unused(time.Now()); err == nil && refreshToken != revoked {
+			c.revokeQuietly(ctx, refreshToken)
+		}
 		return err == nil
 	})
 }
 
 const (
+	maxTrying    = 24 * time.Hour
 	firstTryWait = 100 * time.Millisecond
 	maxTryWait   = 30 * time.Second
 	tryTimeout   = 2 * time.Second
 )
 
-// keepTrying tries in growing intervals until it is done or the time has come, and
-// once more when the client is closed.
-func (c *Client) keepTrying(until time.Time, try func(context.Context) (done bool)) {
+// keepTrying tries in growing intervals until it is done, for a day, and once more
+// when the client is closed.
+func (c *Client) keepTrying(try func(context.Context) (done bool)) {
+	until := time.Now().Add(maxTrying)
 	for wait := firstTryWait; time.Now().Before(until); wait = min(2*wait, maxTryWait) {
-		closing := !sleep(c.lifetime, wait)
+		closing := !sleep(c.lifetime, wait/2+rand.N(wait/2))
 		ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
 		done := try(ctx)
 		cancel()

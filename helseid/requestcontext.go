@@ -50,6 +50,8 @@ func (c *Client) sourceFor(ctx context.Context, base *TokenSource) *TokenSource 
 			return base
 		}
 		request = base.original
+	} else if base.session != nil {
+		request = base.session.withResource(request)
 	}
 	if composed {
 		request.Organization = organization

@@ -101,11 +101,15 @@ func (s *Session) Transport(request TokenRequest) http.RoundTripper {
 // named one API, that is the request's Resource unless it names another. A mistake
 // in the request is reported by its Token method, and wraps ErrConfig.
 func (s *Session) TokenSource(request TokenRequest) *TokenSource {
-	request = request.clone()
+	return (&TokenSource{client: s.client, session: s}).with(s.withResource(request.clone()))
+}
+
+// withResource names the login's API, if there is one alone.
+func (s *Session) withResource(request TokenRequest) TokenRequest {
 	if resources := s.record().Resources; request.Resource == "" && len(resources) == 1 {
 		request.Resource = resources[0]
 	}
-	return (&TokenSource{client: s.client, session: s}).with(request)
+	return request
 }
 
 // Token returns a token of the user's for the request, from memory or from

@@ -481,6 +481,9 @@ func TestSessionWithoutRefreshToken(t *testing.T) {
 		require.WithinDuration(t, time.Now().Add(12*time.Hour), session.Expiry(), time.Second)
 		_, err := userToken(t, session, testResource)
 		require.NoError(t, err)
+		replaced := helseid.WithTokenRequest(t.Context(), helseid.TokenRequest{}) // which also means the login's only API
+		_, err = session.TokenSource(helseid.TokenRequest{}).Token(replaced)
+		require.NoError(t, err)
 		pause(11 * time.Minute)
 		_, err = userToken(t, session, testResource)
 		requireError(t, err, helseid.ErrLoginRequired)

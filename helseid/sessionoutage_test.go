@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -98,6 +100,94 @@ func TestOutcomeAfterALongOutage(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, w.revoked(), 1)
 		require.NotEqual(t, w.refreshes()[0], w.revoked()[0])
+	})
+}
+
+// A process that takes another one's mark for lost, because that one was cut off
+// from the store, destroys nothing that the other can bring back.
+func TestOutcomeAfterTheMarkWasTakenForLost(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(*world){
+		"refreshed": func(*world) {},
+		"refused":   func(w *world) { w.server.Inject(helseidtest.Fault{Status: http.StatusServiceUnavailable}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				w, store := newHookedWorld(t)
+				session := w.logIn(t)
+				other := w.elsewhere(t, session)
+				answer(w)
+				store.failWith(failAt("save", errStoreTimeout, 1, -1)) // after the mark
+				_, _ = userToken(t, session, journalResource)
+				pause(10 * time.Minute)
+				store.failWith(nil)
+				_, err := userToken(t, other, journalResource)
+				requireError(t, err, helseid.ErrLoginRequired)
+				pause(time.Minute)
+				_, err = userToken(t, other, journalResource)
+				require.NoError(t, err, "the outcome is there, and its token good")
+				require.Zero(t, w.revocations())
+			})
+		})
+	}
+}
+
+// A session that the store did not let end at a single logout is ended later, and
+// its refresh token revoked then.
+func TestLateLogoutRevokes(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		session := w.logIn(t)
+		store.failWith(failAt("load", errStoreTimeout, 1, 1)) // the index is there, the session is not
+		query := url.Values{"iss": {w.config.Issuer}, "sid": {session.User().SessionID}}
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?"+query.Encode(), nil)
+		response := httptest.NewRecorder()
+		w.client.FrontChannelLogout().ServeHTTP(response, request)
+		require.Equal(t, http.StatusServiceUnavailable, response.Code)
+		require.Zero(t, w.revocations())
+		pause(time.Minute)
+		require.Equal(t, 1, w.revocations())
+		require.False(t, w.lives(t, session))
+	})
+}
+
+// A logout token for a user, about whose sessions the store says nothing, ends
+// none: HelseID is asked to send it again.
+func TestSingleLogoutWithoutAStore(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		first := w.logIn(t)
+		token := w.logoutToken(first, helseidtest.Claim("sid", nil))
+		pause(time.Minute)
+		later := w.logIn(t) // after the token was made
+		form := url.Values{"logout_token": {token}}
+		store.failWith(failAt("load", errStoreTimeout, 1, -1)) // the index is there, the sessions are not
+		require.Equal(t, http.StatusServiceUnavailable, postLogout(t, w.client.BackChannelLogout(), form).Code)
+		store.failWith(nil)
+		pause(time.Minute)
+		require.True(t, w.lives(t, later))
+		require.Equal(t, http.StatusOK, postLogout(t, w.client.BackChannelLogout(), form).Code)
+		require.False(t, w.lives(t, first))
+		require.True(t, w.lives(t, later))
+	})
+}
+
+// A store that hangs leaves a logout time to revoke, and to say where the browser
+// goes.
+func TestLogoutWithAHangingStore(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHangingWorld(t)
+		session := w.logIn(t)
+		store.hang("session-")
+		target, err := session.Logout(t.Context(), helseid.LogoutRequest{})
+		requireError(t, err, helseid.ErrSessionStore)
+		require.NotErrorIs(t, err, helseid.ErrUnavailable)
+		require.NotEmpty(t, target)
+		require.Equal(t, 1, w.revocations())
 	})
 }
 
@@ -253,6 +343,13 @@ func TestInvalidGrantAboutDetails(t *testing.T) {
 	require.NotErrorIs(t, err, helseid.ErrLoginRequired)
 	_, err = userToken(t, session, journalResource)
 	require.NoError(t, err)
+
+	// A number that nobody knows may be about anything: the token is not used again.
+	w.server.Inject(helseidtest.Fault{
+		Status: http.StatusBadRequest, Body: `{"error":"invalid_grant","error_description":"HID-9999: the token has been used"}`,
+	})
+	_, err = session.Token(t.Context(), helseid.TokenRequest{Resource: journalResource, Scopes: []string{journalScope}})
+	require.ErrorIs(t, err, helseid.ErrLoginRequired)
 }
 
 // A request in a context is not the caller's to change any more.

@@ -177,6 +177,16 @@ func (r *sessionRecord) lost(now time.Time) bool {
 	return r.Refreshing != 0 && now.Sub(time.UnixMilli(r.Refreshing)) > refreshTimeout
 }
 
+// unused is the refresh token of a session that has ended, if it is to be revoked.
+// One that is being used is not: whoever uses it finds that the session has ended,
+// and revokes what comes.
+func (r *sessionRecord) unused(now time.Time) string {
+	if r.Refreshing != 0 && !r.lost(now) {
+		return ""
+	}
+	return r.RefreshToken
+}
+
 func (r *sessionRecord) encode() ([]byte, error) {
 	data, err := json.Marshal(r)
 	if err != nil {

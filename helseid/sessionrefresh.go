@@ -70,7 +70,8 @@ func (s *Session) awaitIdle(ctx context.Context, request *preparedRequest) (vers
 		case record.lost(now) && s.client.config.ResendUnansweredRefreshTokens:
 			return version, record, record.refreshable(request)
 		case record.lost(now):
-			dropped := record.RefreshToken
+			// It is not revoked: its process may only have been cut off from the
+			// store, and bring the outcome later.
 			record.unmark()
 			record.RefreshToken = ""
 			saved, err := s.save(ctx, version, record)
@@ -78,7 +79,6 @@ func (s *Session) awaitIdle(ctx context.Context, request *preparedRequest) (vers
 				return 0, record, err
 			}
 			if saved {
-				s.client.revokeQuietly(ctx, dropped)
 				return 0, record, fmt.Errorf("%w: a process ended while it refreshed the session: %w", ErrLoginRequired, errOutcomeUnknown)
 			}
 			// It has not ended after all.
@@ -180,8 +180,9 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 // spends reports that a refresh token is of no use after an error.
 func (s *Session) spends(err error) bool {
 	var refusal *TokenError
-	if errors.As(err, &refusal) && refusal.Code == "invalid_grant" && refusal.HID == "" {
-		return true // with a number of HelseID's own it is about the details
+	if errors.As(err, &refusal) && refusal.Code == "invalid_grant" {
+		_, aboutDetails := hidAdvice[refusal.HID]
+		return !aboutDetails
 	}
 	return errors.Is(err, errOutcomeUnknown) && !s.client.config.ResendUnansweredRefreshTokens
 }
@@ -282,11 +283,9 @@ func (s *Session) settle(ctx context.Context, outcome *refreshOutcome) (gone boo
 	return false
 }
 
-// settleLater tries for as long as the session could live, and once more when the
-// client is closed.
 func (s *Session) settleLater(outcome *refreshOutcome) {
 	defer s.client.running.Done()
-	s.client.keepTrying(outcome.record.expiry(), func(ctx context.Context) bool {
+	s.client.keepTrying(func(ctx context.Context) bool {
 		unlock, err := s.place.lock(ctx)
 		if err != nil {
 			return false

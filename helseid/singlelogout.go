@@ -77,17 +77,20 @@ var errLogoutRequest = errors.New("the request is not one of a logout")
 // endIndexed ends the sessions that an index row leads to. With a logout token
 // they must be of its subject, if it names one, and must have begun before it.
 func (c *Client) endIndexed(ctx context.Context, indexKey string, claims *tokenvalidation.LogoutClaims) error {
-	_, index, err := c.loadIndex(ctx, indexKey)
+	storing, stop := context.WithTimeout(ctx, settleTimeout)
+	defer stop()
+	_, index, err := c.loadIndex(storing, indexKey)
 	if err != nil || len(index.Sessions) == 0 {
 		return err
 	}
 	var ended, refreshTokens []string
 	var errs []error
 	for _, key := range index.Sessions {
-		if claims != nil && !c.meant(ctx, key, claims) {
+		if meant, err := c.meant(storing, key, claims); !meant {
+			errs = append(errs, err)
 			continue
 		}
-		refreshToken, err := c.endSession(ctx, key)
+		refreshToken, err := c.endSession(storing, key)
 		refreshTokens = append(refreshTokens, refreshToken)
 		if err != nil {
 			errs = append(errs, err)
@@ -95,23 +98,29 @@ func (c *Client) endIndexed(ctx context.Context, indexKey string, claims *tokenv
 		}
 		ended = append(ended, key)
 	}
-	errs = append(errs, c.unindexSession(ctx, indexKey, ended...))
+	errs = append(errs, c.unindexSession(storing, indexKey, ended...))
 	// All have ended before the first of HelseID's answers is waited for.
 	c.revokeQuietly(ctx, refreshTokens...)
 	return errors.Join(errs...)
 }
 
-// meant reports whether a logout token is about a session.
-func (c *Client) meant(ctx context.Context, key string, claims *tokenvalidation.LogoutClaims) bool {
-	_, record, err := c.loadSession(ctx, key)
-	if err != nil {
-		return true // it has ended, or cannot be told: endSession finds out
+// meant reports whether a logout token, or a request without one, is about a
+// session. If the store cannot tell, HelseID is to ask again.
+func (c *Client) meant(ctx context.Context, key string, claims *tokenvalidation.LogoutClaims) (bool, error) {
+	if claims == nil {
+		return true, nil
 	}
-	if record.Created > claims.IssuedAt.Unix()+int64(tokenvalidation.DefaultLeeway/time.Second) {
-		return false
+	_, record, err := c.loadSession(ctx, key)
+	switch {
+	case errors.Is(err, ErrSessionStore):
+		return false, err
+	case err != nil:
+		return true, nil //nolint:nilerr // it has ended, but perhaps not here
+	case record.Created > claims.IssuedAt.Unix()+int64(tokenvalidation.DefaultLeeway/time.Second):
+		return false, nil
 	}
 	identity, err := c.idTokens.Restore(record.IDToken)
-	return err != nil || claims.Subject == "" || identity.User.Subject == claims.Subject
+	return err != nil || claims.Subject == "" || identity.User.Subject == claims.Subject, nil
 }
 
 func answerLogout(w http.ResponseWriter, err error) {
