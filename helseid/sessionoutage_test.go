@@ -325,6 +325,13 @@ func TestDroppedRefreshTokensAreRevoked(t *testing.T) {
 		_, err := userToken(t, session, journalResource)
 		requireError(t, err, helseid.ErrLoginRequired)
 		require.Equal(t, w.refreshes(), w.revoked())
+
+		// One that HelseID has refused needs no more.
+		session = w.logIn(t)
+		w.server.Inject(helseidtest.Fault{Status: http.StatusBadRequest, Body: `{"error":"invalid_grant"}`})
+		_, err = userToken(t, session, journalResource)
+		requireError(t, err, helseid.ErrLoginRequired)
+		require.Len(t, w.revoked(), 1)
 	})
 }
 

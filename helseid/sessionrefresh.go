@@ -147,7 +147,9 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 		record.renew(attempt.tokens)
 	case s.spends(err):
 		spent = true
-		dropped = record.RefreshToken
+		if errors.Is(err, errOutcomeUnknown) {
+			dropped = record.RefreshToken // it may be good yet, and nobody will use it
+		}
 		record.RefreshToken = ""
 	}
 	reindex := err == nil && record.reindex()
@@ -159,7 +161,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 	}
 	switch {
 	case spent:
-		s.client.revokeQuietly(ctx, dropped) // it may be good yet, and nobody will use it
+		s.client.revokeQuietly(ctx, dropped)
 		return nil, fmt.Errorf("%w: %w", ErrLoginRequired, err)
 	case err != nil:
 		return nil, err
