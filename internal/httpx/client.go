@@ -90,6 +90,9 @@ func Get(ctx context.Context, client *http.Client, url string, policy GetPolicy)
 	request.Header.Set("Accept", "application/json")
 	resp, err := retrying.Do(request)
 	if err != nil {
+		if resp != nil { // it came when the context had just ended
+			_ = resp.Body.Close()
+		}
 		return nil, nil, err
 	}
 	body, err := ReadBody(resp)

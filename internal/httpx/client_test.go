@@ -198,3 +198,24 @@ func TestTransport(t *testing.T) {
 		require.False(t, own.TLSClientConfig.InsecureSkipVerify)
 	}
 }
+
+type closeRecorder struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closeRecorder) Close() error { c.closed = true; return nil }
+
+// An answer that comes when the context has just ended is closed.
+func TestGetClosesWhatComesTooLate(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	body := &closeRecorder{Reader: strings.NewReader("{}")}
+	client := &http.Client{Transport: roundTrip(func(request *http.Request) (*http.Response, error) {
+		cancel()
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, Request: request}, nil
+	})}
+	_, _, err := Get(ctx, client, documentURL, GetPolicy{Timeout: time.Second})
+	require.ErrorIs(t, err, context.Canceled)
+	require.True(t, body.closed)
+}
