@@ -48,9 +48,9 @@ func canonicalHost(scheme, host string) (string, error) {
 	switch {
 	case name == "":
 		return "", errors.New("dpop: the URL has no host")
-	case strings.Contains(name, ":"):
+	case strings.ContainsAny(host, "[]") || strings.Contains(name, ":"):
 		address, err := netip.ParseAddr(name)
-		if err != nil || !strings.HasPrefix(host, "[") {
+		if err != nil || !address.Is6() || !strings.HasPrefix(host, "[") {
 			return "", errors.New("dpop: the URL's host is not an IPv6 address")
 		}
 		name = "[" + address.WithZone("").String() + "]"

@@ -90,6 +90,9 @@ func TestSameURI(t *testing.T) {
 		{"https://api.example.no/x", "https://api.example.no%25/x"},
 		{"https://[2001:db8::1]/", "https://[2001:db8::2]/"},
 		{"https://[fe80::1]/", "https://[fe80::1%0]/"},
+		{"https://0/", "https://[0]/"},
+		{"https://127.0.0.1/", "https://[127.0.0.1]/"},
+		{"https://api.example.no/", "https://[api.example.no]/"},
 		{"https://[fe80::1]/", "https://[fe80::1%eth0]/"},
 		{"https://[fe80::1]/", "https://[fe80::1%25]/"},
 	} {
