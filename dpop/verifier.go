@@ -154,7 +154,7 @@ type Proof struct {
 	// Thumbprint is the RFC 7638 thumbprint of the proof's key.
 	Thumbprint string
 
-	// IssuedAt is the iat.
+	// IssuedAt is the iat, in UTC.
 	IssuedAt time.Time
 
 	// Nonce is the nonce, or "".
@@ -276,7 +276,7 @@ func (v *Verifier) checkTimes(claims jose.Object) (time.Time, error) {
 			return time.Time{}, refuse(ReasonTime)
 		}
 	}
-	return time.Unix(iat, 0), nil
+	return time.Unix(iat, 0).UTC(), nil
 }
 
 // checkFirstUse records the proof by key and jti only: two spellings of one

@@ -14,7 +14,7 @@ import (
 // request: do not change it.
 //
 // A claim that is missing, null or of a type that it must not have leaves its
-// field empty; Malformed names the last kind.
+// field empty; Malformed names the last kind. Times are in UTC.
 type Claims struct {
 	// Issuer is iss.
 	Issuer string

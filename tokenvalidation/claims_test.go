@@ -44,6 +44,7 @@ func TestSystem(t *testing.T) {
 			require.NotEmpty(t, claims.ID)
 			require.Equal(t, time.Hour, claims.Expiry.Sub(claims.IssuedAt))
 			require.Equal(t, claims.IssuedAt, claims.NotBefore)
+			require.Equal(t, time.UTC, claims.Expiry.Location())
 			require.True(t, claims.Confirmation.Present)
 			require.Len(t, claims.Confirmation.Thumbprint, 43)
 			require.False(t, claims.Confirmation.Unsupported)
@@ -92,7 +93,7 @@ func TestClinician(t *testing.T) {
 	require.Equal(t, "internett", user.Network)
 	require.Equal(t, "testidp-oidc", user.IdentityProvider)
 	require.Equal(t, []string{"pwd"}, user.AuthenticationMethods)
-	require.Equal(t, login, user.AuthenticatedAt)
+	require.Equal(t, login.UTC(), user.AuthenticatedAt)
 	require.Equal(t, "7C2F6E9F1D0A4B35", user.SessionID)
 	require.Equal(t, tokenvalidation.OrganizationNumber("999977775"), user.OnBehalfOf)
 	require.Empty(t, claims.Malformed)
@@ -173,7 +174,7 @@ func TestAttest(t *testing.T) {
 	claims := validated(t, helseidtest.Clinician(), helseidtest.Claim("nhn:tillitsrammeverk:parameters", raw(attest)))
 	require.Empty(t, claims.Malformed)
 	found := claims.Attest
-	require.Equal(t, time.Unix(1700000000, 0), found.AttestedAt)
+	require.Equal(t, time.Unix(1700000000, 0).UTC(), found.AttestedAt)
 	practitioner := found.Practitioner
 	require.Equal(t, "06828399789", practitioner.Identifier.Number.Reveal())
 	require.Equal(t, []string{"KVART GREVLING", "urn:oid:2.16.578.1.12.4.1.4.1", "Skatteetaten"}, []string{practitioner.Identifier.Name, practitioner.Identifier.System, practitioner.Identifier.Authority})

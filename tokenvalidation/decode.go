@@ -126,8 +126,12 @@ func (d *decoder) time(name string) time.Time {
 		d.wrong(name)
 		return time.Time{}
 	}
-	return time.Unix(seconds, 0)
+	return unixTime(seconds)
 }
+
+// unixTime is in UTC, so that the same claims print alike on every machine, and
+// printing them reads nothing of the process's own zone.
+func unixTime(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
 
 func (d *decoder) tenancy() Tenancy {
 	switch tenancy := Tenancy(d.text(claimTenancy)); tenancy {

@@ -48,5 +48,5 @@ func (v *IDTokenValidator) ValidateLogout(ctx context.Context, token string) (*L
 		malformedSubject, malformedSessionID, subject == "" && session == "":
 		return nil, refuse(ReasonLogout)
 	}
-	return &LogoutClaims{Subject: subject, SessionID: session, ID: id, IssuedAt: time.Unix(issuedAt, 0)}, nil
+	return &LogoutClaims{Subject: subject, SessionID: session, ID: id, IssuedAt: unixTime(issuedAt)}, nil
 }

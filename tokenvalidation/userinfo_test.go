@@ -28,7 +28,7 @@ func TestParseUserInfo(t *testing.T) {
 	require.Equal(t, "KVART GREVLING", info.User.Name)
 	require.Equal(t, tokenvalidation.SecurityLevel4, info.User.SecurityLevel)
 	require.Equal(t, "06828399789", info.User.PersonalIdentityNumber.Reveal())
-	require.Equal(t, time.Unix(1767323045, 0), info.IssuedAt)
+	require.Equal(t, time.Unix(1767323045, 0).UTC(), info.IssuedAt)
 	require.Equal(t, &tokenvalidation.HPRDetails{
 		HPRNumber: "565501872",
 		Approvals: []tokenvalidation.HPRApproval{
