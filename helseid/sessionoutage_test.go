@@ -81,6 +81,43 @@ func TestLogoutWithoutAStore(t *testing.T) {
 	}
 }
 
+// A store that stays down is asked now and then, however often the user tries to
+// log out, and not for ever. Closing the client asks it once more and waits for no
+// longer.
+func TestLogoutTriesAreBounded(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		session := w.logIn(t)
+		var asked atomic.Int64
+		store.failWith(func(string) error { asked.Add(1); return errStoreTimeout })
+		for range 20 {
+			_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
+			requireError(t, err, helseid.ErrSessionStore)
+		}
+		within := func(d time.Duration) int64 {
+			before := asked.Load()
+			pause(d)
+			return asked.Load() - before
+		}
+		pause(time.Minute) // the intervals have grown
+		tries := within(time.Hour)
+		require.Greater(t, tries, int64(100))
+		require.Less(t, tries, int64(250), "one for all the logouts")
+		pause(23 * time.Hour)
+		require.Zero(t, within(time.Hour), "after a day")
+
+		_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
+		requireError(t, err, helseid.ErrSessionStore)
+		pause(time.Minute)
+		before, start := asked.Load(), time.Now()
+		w.client.Close()
+		require.Less(t, time.Since(start), time.Second)
+		require.Equal(t, before+1, asked.Load(), "a last try")
+		require.Zero(t, within(time.Hour))
+	})
+}
+
 // A store that was down for long gets the outcome of a refresh when it is back,
 // and so a logout elsewhere revokes the right token.
 func TestOutcomeAfterALongOutage(t *testing.T) {
