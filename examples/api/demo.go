@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -11,7 +10,7 @@ import (
 
 // startDemo starts a HelseID in this process and makes a client for it. It
 // returns what ends it all, and what tells how to call the API.
-func startDemo(opts *options, stdout io.Writer) (end func(), announce func(address string), err error) {
+func startDemo(opts *options, report *report) (end func(), announce func(address string), err error) {
 	server, err := helseidtest.Start()
 	if err != nil {
 		return nil, nil, err
@@ -30,12 +29,13 @@ func startDemo(opts *options, stdout io.Writer) (end func(), announce func(addre
 	}
 	opts.issuer = server.Issuer()
 	announce = func(address string) {
-		fmt.Fprintf(stdout, "an embedded HelseID listens on %s; call the API with\n", server.Issuer())
+		report.say(event{"event": "client", "issuer": server.Issuer(), "config": path, "scope": opts.scope},
+			"an embedded HelseID listens on %s; call the API with", server.Issuer())
 		scope := ""
 		if opts.scope != "" {
 			scope = fmt.Sprintf(" -scope %q", opts.scope)
 		}
-		fmt.Fprintf(stdout, "  go run ./examples/machine -config %s%s -url %s/machine\n", path, scope, address)
+		report.say(nil, "  go run ./examples/machine -config %s%s -url %s/machine", path, scope, address)
 	}
 	return func() { server.Close(); _ = os.RemoveAll(folder) }, announce, nil
 }

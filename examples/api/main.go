@@ -13,6 +13,9 @@
 //	/organisation        callers with a parent organisation
 //	/healthz             everybody
 //
+// It prints where it listens, and on standard error a line for each request that
+// a guard let in or refused; with -json both as JSON objects on standard output.
+//
 // It exits with 2 for a mistake in the flags.
 package main
 
@@ -22,11 +25,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"path"
 	"strconv"
 	"strings"
 	"syscall"
@@ -51,6 +54,7 @@ type options struct {
 	publicURL  string
 	nonce      bool
 	tokenTypes string
+	json       bool
 }
 
 func parseFlags(args []string, stderr io.Writer) (options, error) {
@@ -64,10 +68,11 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.publicURL, "public-url", "", "the API's `URL` as its clients see it, if that is another than it sees itself")
 	flags.BoolVar(&opts.nonce, "nonce", false, "demand a nonce of the API's own in each proof")
 	flags.StringVar(&opts.tokenTypes, "token-typ", "at+jwt", "accepted types of access tokens, separated by commas")
+	flags.BoolVar(&opts.json, "json", false, "print one JSON object per line")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
-	_, _, err := net.SplitHostPort(opts.listen)
+	err := checkAddress(opts.listen)
 	switch {
 	case flags.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -82,6 +87,14 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	return opts, err
 }
 
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	return err
+}
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	opts, err := parseFlags(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -90,7 +103,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return 2
 	}
-	if err := serve(ctx, opts, stdout, stderr); err != nil {
+	report := &report{stdout: stdout, stderr: stderr, asJSON: opts.json}
+	if err := serve(ctx, opts, report); err != nil {
 		fmt.Fprintln(stderr, "api:", err)
 		if errors.Is(err, middleware.ErrConfig) {
 			return 2
@@ -100,7 +114,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
+func serve(ctx context.Context, opts options, report *report) error {
 	listener, err := net.Listen("tcp", opts.listen)
 	if err != nil {
 		return err
@@ -108,7 +122,7 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 	defer listener.Close()
 	demo := func(string) {}
 	if opts.issuer == "" {
-		end, announce, err := startDemo(&opts, stdout)
+		end, announce, err := startDemo(&opts, report)
 		if err != nil {
 			return err
 		}
@@ -116,19 +130,19 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 		demo = announce
 	}
 	if strings.HasPrefix(opts.issuer, "http://") {
-		fmt.Fprintln(stderr, "api: warning: HelseID is spoken to over plain http, which is accepted for loopback only")
+		report.warn("HelseID is spoken to over plain http, which is accepted for loopback only")
 	}
-	auth, err := guard(opts, slog.New(slog.NewTextHandler(stderr, nil)))
+	auth, err := guard(opts, report)
 	if err != nil {
 		return err
 	}
 	defer auth.Close()
 
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		fmt.Fprintln(stderr, "api: warning: it listens beyond this machine, over plain http: put a proxy with TLS before it, and name it in -public-url")
+		report.warn("it listens beyond this machine, over plain http: put a proxy with TLS before it, and name it in -public-url")
 	}
 	address := "http://" + reachable(listener.Addr())
-	fmt.Fprintln(stdout, "listening on", address)
+	report.say(event{"event": "listening", "url": address, "issuer": opts.issuer}, "listening on %s", address)
 	demo(address)
 
 	server := &http.Server{Handler: routes(auth, opts.scope), ReadHeaderTimeout: 10 * time.Second}
@@ -154,13 +168,13 @@ func reachable(address net.Addr) string {
 }
 
 // guard sets the middleware up from the flags.
-func guard(opts options, logger *slog.Logger) (*middleware.Middleware, error) {
+func guard(opts options, report *report) (*middleware.Middleware, error) {
 	config := middleware.Config{
 		Issuer:    opts.issuer,
 		Audience:  opts.audience,
 		PublicURL: opts.publicURL,
 		Token:     tokenvalidation.Config{TokenTypes: strings.Split(opts.tokenTypes, ",")},
-		Audit:     middleware.AuditLog(logger),
+		Audit:     report.audit(),
 	}
 	if opts.nonce {
 		nonces, err := dpop.NewNonceIssuer(nil)
@@ -186,10 +200,12 @@ func routes(auth *middleware.Middleware, scope string) http.Handler {
 	mux.Handle("/organisation", auth.Require(answer, scoped, middleware.AnyParentOrganization()))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 
-	files := auth.Require(answer, scoped)
+	const files = "/files/"
+	guarded := auth.Require(answer, scoped)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/files/") {
-			files.ServeHTTP(w, r)
+		if strings.HasPrefix(r.URL.Path, files) || strings.HasPrefix(path.Clean(r.URL.Path), files) {
+			r.Pattern = files // for the audit, as the mux would do
+			guarded.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)

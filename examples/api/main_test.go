@@ -154,6 +154,8 @@ func TestRoutes(t *testing.T) {
 		{"dot dot without token", "GET", "/files/../x", nil, 401},
 		{"dot dot to an open route", "GET", "/files/../healthz", nil, 401},
 		{"encoded files without token", "GET", "/%66iles/x", nil, 401},
+		{"a dot before files", "GET", "/./files/x", nil, 401},
+		{"out of an open route to files", "GET", "/healthz/../files/x", nil, 401},
 		{"a file without scope", "GET", "/files/x", []helseidtest.TokenOption{helseidtest.Scopes("x")}, 403},
 		{"nothing", "GET", "/nothing", system(), 404},
 	} {
@@ -274,6 +276,8 @@ func TestFlags(t *testing.T) {
 		"no audience":          {2, []string{"-issuer", server.Issuer(), "-audience", "", "-listen", "127.0.0.1:0"}},
 		"no address":           {2, []string{"-issuer", server.Issuer(), "-listen", "x:y:z"}},
 		"no port":              {2, []string{"-issuer", server.Issuer(), "-listen", "8290"}},
+		"no such port":         {2, []string{"-issuer", server.Issuer(), "-listen", "127.0.0.1:99999"}},
+		"a port in words":      {2, []string{"-issuer", server.Issuer(), "-listen", "127.0.0.1:port"}},
 		"no such address":      {1, []string{"-issuer", server.Issuer(), "-listen", "192.0.2.1:0"}},
 		"no scope":             {2, []string{"-issuer", server.Issuer(), "-scope", "a\"b", "-listen", "127.0.0.1:0"}},
 	} {
@@ -327,4 +331,59 @@ func TestDemo(t *testing.T) {
 	cancel()
 	require.Zero(t, <-ended)
 	require.NoFileExists(t, file)
+}
+
+// With -json each line of the output is an object, also of what the guards did.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	reader, writer := io.Pipe()
+	p := &program{TB: t, server: server, stderr: &buffer{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"-json", "-listen", "127.0.0.1:0", "-issuer", server.Issuer()}, writer, p.stderr)
+		_ = writer.Close()
+	}()
+	lines := bufio.NewScanner(reader)
+	next := func() (line map[string]any) {
+		require.True(t, lines.Scan())
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &line), lines.Text())
+		require.NotRegexp(t, jwsLike, lines.Text())
+		require.NotRegexp(t, identityNumber, lines.Text())
+		return line
+	}
+	first := next()
+	require.Equal(t, "listening", first["event"])
+	require.Equal(t, server.Issuer(), first["issuer"])
+	p.url = first["url"].(string)
+	for _, test := range []struct {
+		path  string
+		token []helseidtest.TokenOption
+		want  map[string]any
+	}{
+		{"/files/x", nil, map[string]any{"event": "request", "allowed": false, "method": "GET", "route": "/files/", "status": 401.0, "reason": "no_credentials"}},
+		{"/practitioner", clinician(), map[string]any{
+			"event": "request", "allowed": true, "method": "GET", "route": "/practitioner",
+			"client_id": "helseidtest-client", "hpr_number": helseidtest.DefaultHPRNumber, "parent": helseidtest.DefaultParentOrganization,
+		}},
+		{"/machine", clinician(helseidtest.Claim("idp", 1)), map[string]any{
+			"event": "request", "allowed": true, "method": "GET", "route": "/machine", "malformed": []any{"idp"},
+			"client_id": "helseidtest-client", "hpr_number": helseidtest.DefaultHPRNumber, "parent": helseidtest.DefaultParentOrganization,
+		}},
+	} {
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			p.call("GET", test.path, "", test.token)
+		}()
+		line := next()
+		delete(line, "token_id")
+		require.Equal(t, test.want, line)
+		<-answered
+	}
+	cancel()
+	require.Zero(t, <-ended)
+	require.False(t, lines.Scan(), "nothing more")
+	require.NotContains(t, p.stderr.String(), "level=")
 }
