@@ -61,7 +61,6 @@ import (
 	"syscall"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
-	"github.com/helseid-go/sdk/internal/loginpage"
 )
 
 func main() {
@@ -125,7 +124,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func serve(ctx context.Context, opts options, report *report) error {
 	start := &startPage{}
 	server, err := helseidtest.Start(
-		helseidtest.ListenOn(opts.listen), helseidtest.LoginPage(loginpage.Show), helseidtest.StartPage(start))
+		helseidtest.ListenOn(opts.listen), helseidtest.LoginPage(helseidtest.DefaultLoginPage), helseidtest.StartPage(start))
 	if err != nil {
 		return err
 	}

@@ -13,13 +13,12 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
-	"github.com/helseid-go/sdk/internal/loginpage"
 )
 
 //go:embed start.html
 var startSource string
 
-var startTemplate = loginpage.Parse(startSource)
+var startTemplate = parsePage(startSource)
 
 // startPage lists clients and users, and shows what is in a token. It keeps
 // nothing.
@@ -61,7 +60,7 @@ func (s *startPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return
 	}
-	loginpage.Write(w, status, startTemplate, data, "'self'")
+	writePage(w, status, startTemplate, data, "'self'")
 }
 
 func isLoopback(host string) bool {

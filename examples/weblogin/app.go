@@ -17,7 +17,6 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/weblogin"
-	"github.com/helseid-go/sdk/internal/loginpage"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -25,9 +24,9 @@ import (
 var pagesSource string
 
 var (
-	homePage   = loginpage.Parse(pagesSource + `{{define "content"}}{{template "home" .}}{{end}}`)
-	mePage     = loginpage.Parse(pagesSource + `{{define "content"}}{{template "me" .}}{{end}}`)
-	strongPage = loginpage.Parse(pagesSource + `{{define "content"}}{{template "strong" .}}{{end}}`)
+	homePage   = parsePage(pagesSource + `{{define "content"}}{{template "home" .}}{{end}}`)
+	mePage     = parsePage(pagesSource + `{{define "content"}}{{template "me" .}}{{end}}`)
+	strongPage = parsePage(pagesSource + `{{define "content"}}{{template "strong" .}}{{end}}`)
 )
 
 // application is the web application.
@@ -81,7 +80,7 @@ func (a *application) write(w http.ResponseWriter, status int, page string, data
 	case "strong":
 		template = strongPage
 	}
-	loginpage.Write(w, status, template, data, sources...)
+	writePage(w, status, template, data, sources...)
 }
 
 func (a *application) home(w http.ResponseWriter, r *http.Request) {

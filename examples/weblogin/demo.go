@@ -8,7 +8,6 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
-	"github.com/helseid-go/sdk/internal/loginpage"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -28,7 +27,7 @@ var demoOrganizations = []organization{
 
 // startDemo starts a HelseID with a login page, and an API, in this process.
 func startDemo(opts *options, report *report) (*setup, error) {
-	server, err := helseidtest.Start(helseidtest.LoginPage(loginpage.Show))
+	server, err := helseidtest.Start(helseidtest.LoginPage(helseidtest.DefaultLoginPage))
 	if err != nil {
 		return nil, err
 	}

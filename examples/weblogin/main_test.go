@@ -19,7 +19,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
-	"github.com/helseid-go/sdk/internal/loginpage"
 )
 
 var (
@@ -171,7 +170,7 @@ func TestStepUp(t *testing.T) {
 // The file of another HelseID, with paths of its own.
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	server := helseidtest.NewServer(t, helseidtest.LoginPage(loginpage.Show))
+	server := helseidtest.NewServer(t, helseidtest.LoginPage(helseidtest.DefaultLoginPage))
 	file, err := server.ConfigFileFor(helseidtest.Client{
 		GrantTypes:   []string{"authorization_code", "refresh_token"},
 		Scopes:       []string{"nhn:demo-api/read"},

@@ -1,4 +1,4 @@
-package loginpage_test
+package helseidtest_test
 
 import (
 	"crypto/sha256"
@@ -14,19 +14,18 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
-	"github.com/helseid-go/sdk/internal/loginpage"
 )
 
-type visit struct {
+type loginVisit struct {
 	testing.TB
 	server *helseidtest.Server
 	http   *http.Client
 	page   string // URL of the login page
 }
 
-func open(t *testing.T, request helseid.LoginRequest) *visit {
+func openLogin(t *testing.T, request helseid.LoginRequest) *loginVisit {
 	t.Helper()
-	server := helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce(), helseidtest.LoginPage(loginpage.Show))
+	server := helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce(), helseidtest.LoginPage(helseidtest.DefaultLoginPage))
 	config, err := server.NewLoginClient("https://ehr.example.no/callback")
 	require.NoError(t, err)
 	client, err := helseid.New(config)
@@ -34,7 +33,7 @@ func open(t *testing.T, request helseid.LoginRequest) *visit {
 	t.Cleanup(client.Close)
 	login, err := client.StartLogin(t.Context(), request)
 	require.NoError(t, err)
-	v := &visit{TB: t, server: server, http: server.HTTPClient()}
+	v := &loginVisit{TB: t, server: server, http: server.HTTPClient()}
 	v.http.Jar, err = cookiejar.New(nil)
 	require.NoError(t, err)
 	v.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -45,7 +44,7 @@ func open(t *testing.T, request helseid.LoginRequest) *visit {
 	return v
 }
 
-func (v *visit) do(method string, form url.Values) (*http.Response, string) {
+func (v *loginVisit) do(method string, form url.Values) (*http.Response, string) {
 	v.Helper()
 	request, err := http.NewRequestWithContext(v.Context(), method, v.page, strings.NewReader(form.Encode()))
 	require.NoError(v, err)
@@ -58,9 +57,9 @@ func (v *visit) do(method string, form url.Values) (*http.Response, string) {
 	return response, string(body)
 }
 
-func TestPage(t *testing.T) {
+func TestDefaultLoginPage(t *testing.T) {
 	t.Parallel()
-	v := open(t, helseid.LoginRequest{SecurityLevel: 4, Scopes: []string{helseid.ScopeHPRNumber}})
+	v := openLogin(t, helseid.LoginRequest{SecurityLevel: 4, Scopes: []string{helseid.ScopeHPRNumber}})
 	response, body := v.do("GET", nil)
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	for _, text := range []string{"KVART GREVLING", "STILLE BLÅ ELG", "Ikke helsepersonell", "sikkerhetsnivå <strong>4</strong>", helseid.ScopeHPRNumber, `lang="nb"`} {
@@ -76,7 +75,7 @@ func TestPage(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, response.StatusCode)
 }
 
-func TestEnds(t *testing.T) {
+func TestDefaultLoginPageEnds(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		form   url.Values
@@ -92,7 +91,7 @@ func TestEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v := open(t, helseid.LoginRequest{})
+			v := openLogin(t, helseid.LoginRequest{})
 			response, body := v.do("POST", test.form)
 			require.Equal(t, test.status, response.StatusCode)
 			if test.status != http.StatusFound {

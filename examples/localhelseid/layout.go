@@ -1,4 +1,4 @@
-package loginpage
+package main
 
 import (
 	"bytes"
@@ -21,19 +21,18 @@ var styleHash = func() string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }()
 
-// Parse makes a template of a page from its parts, each a "define": title, brand
+// parsePage makes a template of a page from its parts, each a "define": title, brand
 // and content.
-func Parse(parts string) *template.Template {
+func parsePage(parts string) *template.Template {
 	shared := template.New("layout").Funcs(template.FuncMap{
 		"style": func() template.CSS { return template.CSS(style) },
-		"join":  func(list []string) string { return strings.Join(list, " ") },
 	})
 	return template.Must(template.Must(shared.Parse(layout)).Parse(parts))
 }
 
-// Write answers with a page. Its forms may lead to these sources of the
+// writePage answers with a page. Its forms may lead to these sources of the
 // Content-Security-Policy, also by a redirect; none means nowhere.
-func Write(w http.ResponseWriter, status int, page *template.Template, data any, formAction ...string) {
+func writePage(w http.ResponseWriter, status int, page *template.Template, data any, formAction ...string) {
 	var body bytes.Buffer
 	if err := page.Execute(&body, data); err != nil {
 		http.Error(w, "the page cannot be shown", http.StatusInternalServerError)
