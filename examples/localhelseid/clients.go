@@ -18,6 +18,7 @@ import (
 type clientsFile struct {
 	Clients []clientEntry `json:"clients"`
 	Users   []userEntry   `json:"users"`
+	APIs    []apiEntry    `json:"apis"`
 }
 
 type clientEntry struct {
@@ -36,6 +37,12 @@ type clientEntry struct {
 	BackChannelLogoutURI   string            `json:"backChannelLogoutUri"`
 	FrontChannelLogoutURI  string            `json:"frontChannelLogoutUri"`
 
+	AllowBearer    bool                `json:"allowBearer"`
+	UnsignedTerms  map[string][]string `json:"unsignedTerms"`
+	APIs           []string            `json:"apis"`
+	Actors         []string            `json:"actors"`
+	AudienceClaims map[string]string   `json:"audienceClaims"`
+
 	// What the files of HelseID Selvbetjening have beyond that.
 	Authority     json.RawMessage `json:"authority"`
 	SecretType    json.RawMessage `json:"secretType"`
@@ -51,7 +58,16 @@ type userEntry struct {
 	FamilyName             string `json:"familyName"`
 	HPRNumber              string `json:"hprNumber"`
 	SecurityLevel          int    `json:"securityLevel"`
+	AssuranceLevel         string `json:"assuranceLevel"`
 	IdentityProvider       string `json:"identityProvider"`
+	Network                string `json:"network"`
+
+	HPRApprovals []helseidtest.HPRApproval `json:"hprApprovals"`
+}
+
+type apiEntry struct {
+	Name   string   `json:"name"`
+	Claims []string `json:"claims"`
 }
 
 // errClients is wrapped by all mistakes in the file.
@@ -64,6 +80,7 @@ func (c clientEntry) client() (helseidtest.Client, error) {
 		ParentOrganization: c.ParentOrganization, ChildOrganizations: c.ChildOrganizations,
 		MultiTenant: c.MultiTenant, Delegations: c.Delegations,
 		BackChannelLogoutURI: c.BackChannelLogoutURI, FrontChannelLogoutURI: c.FrontChannelLogoutURI,
+		AllowBearer: c.AllowBearer, UnsignedTerms: c.UnsignedTerms, APIs: c.APIs, Actors: c.Actors, AudienceClaims: c.AudienceClaims,
 	}
 	if client.ParentOrganization == "" {
 		client.ParentOrganization = helseidtest.DefaultParentOrganization
@@ -96,6 +113,7 @@ func (c clientEntry) client() (helseidtest.Client, error) {
 type contents struct {
 	clients []helseidtest.Client
 	users   []helseidtest.User
+	apis    []helseidtest.API
 }
 
 // parseClients reads a file and reports all mistakes at once.
@@ -140,12 +158,20 @@ func parseClients(data []byte) (*contents, error) {
 		user := helseidtest.User{
 			PersonalIdentityNumber: entry.PersonalIdentityNumber,
 			GivenName:              entry.GivenName, MiddleName: entry.MiddleName, FamilyName: entry.FamilyName,
-			HPRNumber: entry.HPRNumber, SecurityLevel: entry.SecurityLevel, IdentityProvider: entry.IdentityProvider,
+			HPRNumber: entry.HPRNumber, HPRApprovals: entry.HPRApprovals, SecurityLevel: entry.SecurityLevel,
+			AssuranceLevel: entry.AssuranceLevel, IdentityProvider: entry.IdentityProvider, Network: entry.Network,
 		}
 		if err := trial.AddUser(user); err != nil {
 			errs = append(errs, fmt.Errorf("users[%d]: %w", i, err))
 		}
 		found.users = append(found.users, user)
+	}
+	for i, entry := range file.APIs {
+		api := helseidtest.API(entry)
+		if err := trial.AddAPI(api); err != nil {
+			errs = append(errs, fmt.Errorf("apis[%d]: %w", i, err))
+		}
+		found.apis = append(found.apis, api)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: %w", errClients, err)
@@ -194,6 +220,12 @@ func (r *registry) reload() (changed bool, err error) {
 func (r *registry) apply(next *contents) error {
 	clients, users := make(map[string]bool), make(map[string]bool)
 	var errs []error
+	for _, old := range r.applied.apis {
+		r.server.RemoveAPI(old.Name)
+	}
+	for _, api := range next.apis {
+		errs = append(errs, r.server.AddAPI(api))
+	}
 	for _, client := range next.clients {
 		clients[client.ID] = true
 		errs = append(errs, r.server.AddClient(client))

@@ -28,20 +28,36 @@
 //	    "childOrganizations": ["999977775"],
 //	    "multiTenant": true,
 //	    "delegations": ["994598759"],
-//	    "backChannelLogoutUri": "", "frontChannelLogoutUri": ""
+//	    "backChannelLogoutUri": "", "frontChannelLogoutUri": "",
+//	    "allowBearer": false,
+//	    "unsignedTerms": {"994598759": ["nhn:demo-api/read"]},
+//	    "apis": ["nhn:demo-api"],                      whose tokens it may exchange
+//	    "actors": ["another-client"],                  who may exchange its tokens
+//	    "audienceClaims": {"nhn:demo-api/client/claims/id": "7"}
 //	  }],
 //	  "users": [{
 //	    "personalIdentityNumber": "06828399789",       required, synthetic
 //	    "givenName": "KVART", "middleName": "", "familyName": "GREVLING",
 //	    "hprNumber": "565505933",
-//	    "securityLevel": 4,
-//	    "identityProvider": "testidp-oidc"
+//	    "hprApprovals": [{"profession": "LE", "authorization": {"value": "1", "description": "Autorisasjon"},
+//	                      "requisition_rights": [], "specialities": []}],
+//	    "securityLevel": 4, "assuranceLevel": "high",
+//	    "identityProvider": "testidp-oidc", "network": "internett"
+//	  }],
+//	  "apis": [{
+//	    "name": "nhn:demo-api",                        required
+//	    "claims": ["helseid://claims/identity/pid"]    about users in its tokens; without, all
 //	  }]
 //	}
 //
 // A client can be a whole file from HelseID Selvbetjening, whose further members
 // are ignored; members that neither knows are refused. The users come beside the
 // built-in ones, or in place of those with the same number.
+//
+// It also has the API of HelseID Selvbetjening, for clients of the file that have
+// the scope nhn:selvbetjening/client and for client drafts; and the endpoint of
+// Test-Token-Tjenesten, for tools that know its key (-test-token-key). Where they
+// are is printed.
 //
 // It listens on loopback only, and its keys are made when it starts: no token of
 // it is worth anything elsewhere.
@@ -51,13 +67,16 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
@@ -73,6 +92,8 @@ type options struct {
 	listen  string
 	clients string
 	write   string
+	testKey string
+	test    bool
 	json    bool
 }
 
@@ -83,6 +104,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.listen, "listen", "127.0.0.1:8181", "loopback `address` to listen on; port 0 takes a free one")
 	flags.StringVar(&opts.clients, "clients", "", "JSON `file` of clients and users; empty: a client is made")
 	flags.StringVar(&opts.write, "write", "", "`file` to write the made client's configuration to; empty: one in a temporary folder")
+	flags.StringVar(&opts.testKey, "test-token-key", "", "`key` that the endpoint of Test-Token-Tjenesten takes; empty: a new one")
+	flags.BoolVar(&opts.test, "test-metadata", false, "write the metadata as HelseID's test environment does, with booleans as strings")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object per line")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -93,13 +116,23 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case opts.clients != "" && opts.write != "":
 		err = errors.New("-write is for the client that is made without -clients")
-	case !isLoopback(opts.listen):
+	case !isLoopback(opts.listen) || !hasPort(opts.listen):
 		err = errors.New("-listen: it listens on loopback only, such as 127.0.0.1:8181")
+	case opts.testKey == "":
+		opts.testKey = rand.Text()
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "localhelseid:", err)
 	}
 	return opts, err
+}
+
+func hasPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	return err == nil
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -113,7 +146,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	report := &report{stdout: stdout, asJSON: opts.json}
 	if err := serve(ctx, opts, report); err != nil {
 		fmt.Fprintln(stderr, "localhelseid:", err)
-		if errors.Is(err, errClients) {
+		if errors.Is(err, errClients) || errors.Is(err, errWrite) {
 			return 2
 		}
 		return 1
@@ -123,36 +156,57 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func serve(ctx context.Context, opts options, report *report) error {
 	start := &startPage{}
-	server, err := helseidtest.Start(
-		helseidtest.ListenOn(opts.listen), helseidtest.LoginPage(helseidtest.DefaultLoginPage), helseidtest.StartPage(start))
+	settings := []helseidtest.Option{
+		helseidtest.ListenOn(opts.listen), helseidtest.LoginPage(helseidtest.DefaultLoginPage), helseidtest.StartPage(start),
+		helseidtest.Selvbetjening(), helseidtest.TestTokens(opts.testKey),
+	}
+	if opts.test {
+		settings = append(settings, helseidtest.TestEnvironmentMetadata())
+	}
+	server, err := helseidtest.Start(settings...)
 	if err != nil {
 		return err
 	}
 	defer server.Close()
 	start.server.Store(server)
-	registry := newRegistry(server, opts.clients)
+	// Nobody is told of a server that has no clients yet.
 	if opts.clients != "" {
-		// Nobody is told of a server that the first reading has not filled.
+		registry := newRegistry(server, opts.clients)
 		if _, err := registry.reload(); err != nil {
 			return err
 		}
-	}
-	report.say(event{"event": "listening", "issuer": server.Issuer()}, "listening on %s", server.Issuer())
-	if opts.clients == "" {
-		path, cleanup, err := makeClient(server, opts.write)
-		if err != nil {
-			return err
-		}
-		defer cleanup()
-		report.say(event{"event": "client", "client_id": server.Clients()[0].ID, "config": path}, "a client's configuration is in %s", path)
-		report.say(nil, "  go run ./examples/weblogin -config %s", path)
-		<-ctx.Done()
+		announce(server, opts, report)
+		registry.tell(report)
+		registry.watch(ctx, report)
 		return nil
 	}
-	registry.tell(report)
-	registry.watch(ctx, report)
+	path, cleanup, err := makeClient(server, opts.write)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	announce(server, opts, report)
+	report.say(event{"event": "client", "client_id": server.Clients()[0].ID, "config": path}, "a client's configuration is in %s", path)
+	report.say(nil, "  go run ./examples/weblogin -config %s", path)
+	<-ctx.Done()
 	return nil
 }
+
+// announce tells where the server is, and what it has beside HelseID's own
+// endpoints.
+func announce(server *helseidtest.Server, opts options, report *report) {
+	testTokens := server.Issuer() + string(helseidtest.EndpointTestToken)
+	report.say(event{
+		"event": "listening", "issuer": server.Issuer(), "selvbetjening": server.SelvbetjeningURL(), "draft_api_key": helseidtest.DraftAPIKey,
+		"test_tokens": testTokens, "test_token_key": opts.testKey,
+	}, "listening on %s", server.Issuer())
+	report.say(nil, "it speaks plain http, as nothing but loopback may")
+	report.say(nil, "HelseID Selvbetjening's API is at %s, with the api-key %s for drafts", server.SelvbetjeningURL(), helseidtest.DraftAPIKey)
+	report.say(nil, "Test-Token-Tjenesten is at %s, with the X-Auth-Key %s", testTokens, opts.testKey)
+}
+
+// errWrite is wrapped when the client's file cannot be written.
+var errWrite = errors.New("the client's file")
 
 // makeClient registers a client that can do everything, and writes its file.
 func makeClient(server *helseidtest.Server, path string) (string, func(), error) {
@@ -178,7 +232,7 @@ func makeClient(server *helseidtest.Server, path string) (string, func(), error)
 	}
 	if err := writeSecret(path, file); err != nil {
 		cleanup()
-		return "", nil, err
+		return "", nil, fmt.Errorf("%w: %w", errWrite, err)
 	}
 	return path, cleanup, nil
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ import (
 type program struct {
 	testing.TB
 	issuer string
+	first  map[string]any
 	lines  chan string
 }
 
@@ -49,7 +51,8 @@ func start(t *testing.T, args ...string) *program {
 		cancel()
 		require.Zero(t, <-ended)
 	})
-	p.issuer, _ = p.next("listening")["issuer"].(string)
+	p.first = p.next("listening")
+	p.issuer, _ = p.first["issuer"].(string)
 	return p
 }
 
@@ -190,6 +193,81 @@ func TestClientsFile(t *testing.T) {
 	require.NoError(t, token(two))
 }
 
+// The file can say all that the server can be told of clients, users and APIs.
+func TestEverythingInTheFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "clients.json")
+	const key = `{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}`
+	require.NoError(t, os.WriteFile(path, []byte(`{
+		"clients": [{
+			"clientId": "a", "publicJwks": [`+key+`], "scopes": ["nhn:a/read", "nhn:selvbetjening/client"], "allowBearer": true,
+			"unsignedTerms": {"994598759": ["nhn:a/read"]}, "apis": ["nhn:b"], "actors": ["c"], "audienceClaims": {"nhn:a/client/claims/id": "7"}
+		}],
+		"users": [{
+			"personalIdentityNumber": "`+helseidtest.DefaultPersonalIdentityNumber+`", "hprNumber": "1", "assuranceLevel": "low", "network": "helsenett",
+			"hprApprovals": [{"profession": "SP", "authorization": {"value": "1", "description": "Autorisasjon"}, "requisition_rights": [], "specialities": []}]
+		}],
+		"apis": [{"name": "nhn:a", "claims": []}]
+	}`), 0o600))
+	server, err := helseidtest.Start(helseidtest.InMemory())
+	require.NoError(t, err)
+	registry := newRegistry(server, path)
+	changed, err := registry.reload()
+	require.NoError(t, err)
+	require.True(t, changed)
+	client := server.Clients()[0]
+	require.True(t, client.AllowBearer)
+	require.Equal(t, []string{"nhn:b"}, client.APIs)
+	require.Equal(t, []string{"c"}, client.Actors)
+	require.Equal(t, map[string]string{"nhn:a/client/claims/id": "7"}, client.AudienceClaims)
+	require.Equal(t, map[string][]string{"994598759": {"nhn:a/read"}}, client.UnsignedTerms)
+	users := server.Users()
+	i := slices.IndexFunc(users, func(u helseidtest.User) bool {
+		return u.PersonalIdentityNumber == helseidtest.DefaultPersonalIdentityNumber
+	})
+	require.Equal(t, "low", users[i].AssuranceLevel)
+	require.Equal(t, "helsenett", users[i].Network)
+	require.Equal(t, "SP", users[i].HPRApprovals[0].Profession)
+	require.Equal(t, []helseidtest.API{{Name: "nhn:a", Claims: []string{}}}, registry.applied.apis)
+}
+
+// What helseidtest has beside HelseID's own endpoints is there, too.
+func TestServices(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-test-token-key", "tool", "-test-metadata")
+	require.Equal(t, p.issuer+"/selvbetjening", p.first["selvbetjening"])
+	require.Equal(t, "tool", p.first["test_token_key"])
+	do := func(method, url, header, value, body string) (int, string) {
+		request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+		require.NoError(t, err)
+		request.Header.Set(header, value)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		answer, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		return response.StatusCode, string(answer)
+	}
+	status, body := do("POST", p.first["test_tokens"].(string), "X-Auth-Key", "tool", `{"issuerEnvironment":0,"audience":"nhn:demo-api"}`)
+	require.Equal(t, http.StatusOK, status, body)
+	require.Contains(t, body, "accessTokenJwt")
+	status, _ = do("POST", p.first["test_tokens"].(string), "X-Auth-Key", "other", `{}`)
+	require.Equal(t, http.StatusUnauthorized, status)
+	status, _ = do("GET", p.issuer+"/selvbetjening/v1/client", "Accept", "application/json", "")
+	require.Equal(t, http.StatusUnauthorized, status)
+	_, body = do("GET", p.issuer+"/.well-known/openid-configuration", "Accept", "application/json", "")
+	require.Contains(t, body, `"backchannel_logout_supported":"true"`)
+}
+
+// The issuer has the name that was listened on.
+func TestListensOnLocalhost(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-listen", "localhost:0")
+	require.Regexp(t, "^http://localhost:[0-9]+$", p.issuer)
+	status, _ := p.page("GET", nil)
+	require.Equal(t, http.StatusOK, status)
+}
+
 func TestParseClients(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
@@ -261,14 +339,17 @@ func TestFlags(t *testing.T) {
 		"no such file":     {2, []string{"-clients", "/nowhere/x", "-listen", "127.0.0.1:0"}},
 		"all addresses":    {2, []string{"-listen", "0.0.0.0:0"}},
 		"a name":           {2, []string{"-listen", ":0"}},
-		"no such folder":   {1, []string{"-write", "/nowhere/x", "-listen", "127.0.0.1:0"}},
+		"no such folder":   {2, []string{"-write", "/nowhere/x", "-listen", "127.0.0.1:0"}},
 		"not even a place": {2, []string{"-listen", "x"}},
+		"no port":          {2, []string{"-listen", "127.0.0.1"}},
+		"no such port":     {2, []string{"-listen", "127.0.0.1:99999"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
 			require.Equal(t, test.code, run(t.Context(), test.args, &stdout, &stderr), stderr.String())
 			require.NotEmpty(t, stderr.String())
+			require.Empty(t, stdout.String())
 		})
 	}
 }

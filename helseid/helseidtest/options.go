@@ -36,7 +36,8 @@ type options struct {
 // Path gives the issuer a path, as in HelseID's conformance environment.
 func Path(path string) Option { return func(o *options) { o.path = cleanPath(path) } }
 
-// ListenOn makes the server listen on this loopback address and port.
+// ListenOn makes the server listen on this loopback address and port, such as
+// "127.0.0.1:8181". With "localhost:8181" the issuer has the name in it, too.
 func ListenOn(address string) Option { return func(o *options) { o.address = address } }
 
 // StartPage answers what is below the issuer and no endpoint.

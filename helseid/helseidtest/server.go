@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -147,14 +148,23 @@ func (s *Server) build() error {
 
 func (s *Server) listen() error {
 	host, _, err := net.SplitHostPort(s.options.address)
-	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+	named := host == "localhost" // by RFC 6761 never another machine
+	if ip := net.ParseIP(host); err != nil || !named && (ip == nil || !ip.IsLoopback()) {
 		return errors.New("helseidtest: the server listens on loopback addresses only, such as 127.0.0.1:0")
 	}
 	listener, err := net.Listen("tcp", s.options.address)
 	if err != nil {
 		return fmt.Errorf("helseidtest: %w", err)
 	}
-	s.issuer = "http://" + listener.Addr().String() + s.base
+	address := listener.Addr().(*net.TCPAddr)
+	if !address.IP.IsLoopback() {
+		_ = listener.Close()
+		return errors.New("helseidtest: localhost is another machine's name here")
+	}
+	s.issuer = "http://" + address.String() + s.base
+	if named {
+		s.issuer = "http://" + net.JoinHostPort(host, strconv.Itoa(address.Port)) + s.base
+	}
 	if err := s.build(); err != nil {
 		_ = listener.Close()
 		return err

@@ -38,17 +38,17 @@ func getJSON(t testing.TB, server *helseidtest.Server, path string) map[string]a
 
 func TestServerListensOnLoopbackOnly(t *testing.T) {
 	t.Parallel()
-	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.168.0.1:0", "8.8.8.8:0", "localhost:0", "example.com:0", "127.0.0.1", "", "nonsense"} {
+	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.168.0.1:0", "8.8.8.8:0", "LOCALHOST.:0", "localhost", "example.com:0", "127.0.0.1", "", "nonsense"} {
 		server, err := helseidtest.Start(helseidtest.ListenOn(address))
 		require.Error(t, err, address)
 		require.Nil(t, server, address)
 	}
-	for _, address := range []string{"127.0.0.1:0", "127.0.0.2:0"} {
+	for _, address := range []string{"127.0.0.1:0", "127.0.0.2:0", "localhost:0"} {
 		server, err := helseidtest.Start(helseidtest.ListenOn(address))
 		require.NoError(t, err)
 		u, err := url.Parse(server.Issuer())
 		require.NoError(t, err)
-		require.True(t, net.ParseIP(u.Hostname()).IsLoopback())
+		require.Equal(t, strings.TrimSuffix(address, ":0"), u.Hostname())
 		require.Equal(t, server.Issuer(), getJSON(t, server, "/.well-known/openid-configuration")["issuer"])
 		server.Close()
 		server.Close()

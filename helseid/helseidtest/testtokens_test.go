@@ -272,7 +272,7 @@ func TestEverythingIsMarked(t *testing.T) {
 	defer started.Close()
 	require.True(t, strings.HasPrefix(started.Issuer(), "http://127.0.0.1:"), started.Issuer())
 	require.Equal(t, "https://helseid.test", server.Issuer())
-	for _, address := range []string{"0.0.0.0:0", ":0", "192.0.2.1:0", "localhost:0", "example.no:0", "[::]:0", ""} {
+	for _, address := range []string{"0.0.0.0:0", ":0", "192.0.2.1:0", "localhost.example.no:0", "example.no:0", "[::]:0", ""} {
 		_, err := helseidtest.Start(helseidtest.ListenOn(address))
 		require.ErrorContains(t, err, "loopback", address)
 	}

@@ -33,6 +33,13 @@ func (s *Server) AddAPI(api API) error {
 	return nil
 }
 
+// RemoveAPI ends an API's registration.
+func (s *Server) RemoveAPI(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.apis, name)
+}
+
 // claims are those that come with every login.
 func (l login) claims() map[string]any {
 	return map[string]any{
