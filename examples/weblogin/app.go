@@ -34,6 +34,7 @@ type application struct {
 	web           *weblogin.Web
 	report        *report
 	issuer        string
+	callback      string // path
 	api           string
 	scopes        []string
 	resources     []string
@@ -47,7 +48,38 @@ func (a *application) routes() http.Handler {
 	mux.Handle("GET /me", a.web.Require(a.me))
 	mux.Handle("GET /call", a.web.Require(a.call))
 	mux.Handle("GET /strong", a.web.RequireLevel(tokenvalidation.SecurityLevel4, a.strong))
-	return mux
+	return a.tell(mux)
+}
+
+// tell prints what comes of logins and logouts: 303 means that the browser was
+// sent on, as it should be.
+func (a *application) tell(next http.Handler) http.Handler {
+	events := map[string]struct{ name, words string }{
+		"/login":   {"login_started", "a login was started"},
+		a.callback: {"login_ended", "a login ended"},
+		"/logout":  {"logout", "a user logged out"},
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		event, known := events[r.URL.Path]
+		if !known {
+			next.ServeHTTP(w, r)
+			return
+		}
+		watched := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(watched, r)
+		a.report.say(map[string]any{"event": event.name, "status": watched.status}, "%s (status %d)", event.words, watched.status)
+	})
+}
+
+// statusWriter remembers an answer's status.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // view is what all pages show.
@@ -102,6 +134,7 @@ type meView struct {
 	Problem       string
 	Answer        *answer
 	Token         *tokenView
+	IDToken       string
 }
 
 // answer is the API's.
@@ -152,7 +185,12 @@ func (a *application) call(w http.ResponseWriter, r *http.Request) {
 // maxShown bounds what is shown of an answer, in bytes.
 const maxShown = 64 << 10
 
+// callTimeout bounds a call to the API: somebody waits at a browser.
+const callTimeout = 20 * time.Second
+
 func (a *application) ask(ctx context.Context, session *helseid.Session, chosen organization) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	request, err := http.NewRequestWithContext(chosen.context(ctx), http.MethodGet, a.api, nil)
 	if err != nil {
 		return nil, err
@@ -217,6 +255,7 @@ func (a *application) show(w http.ResponseWriter, r *http.Request, chosen organi
 		view: a.view(r, "Min side"), Organizations: a.organizations, Chosen: chosen, API: a.api, Answer: result,
 		HasNumber: !session.User().PersonalIdentityNumber.IsZero(),
 		Until:     session.Expiry().Local().Format(time.TimeOnly),
+		IDToken:   shownIdentity(session.Identity()),
 	}
 	token, err := session.Token(chosen.context(r.Context()), a.tokenRequest())
 	switch {
@@ -271,12 +310,31 @@ func redacted(token string) string {
 	}
 	for name, value := range claims {
 		if strings.Contains(name, "identity/pid") || name == "jti" || name == "sid" || name == "sub" {
-			claims[name] = "***********"
+			claims[name] = hidden
 		}
 		if text, ok := value.(string); ok && len(text) == 11 && strings.Trim(text, "0123456789") == "" {
-			claims[name] = "***********"
+			claims[name] = hidden
 		}
 	}
+	return indented(claims)
+}
+
+// shownIdentity is what the login's ID token says, with what points to a person
+// or a session masked.
+func shownIdentity(identity tokenvalidation.IDClaims) string {
+	user := identity.User
+	return indented(map[string]any{
+		"iat": identity.IssuedAt.Unix(), "exp": identity.Expiry.Unix(), "auth_time": user.AuthenticatedAt.Unix(),
+		"sub": hidden, "sid": hidden, "nonce": hidden,
+		"name": user.Name, "pid": user.PersonalIdentityNumber, "hpr_number": user.HPRNumber,
+		"security_level": user.SecurityLevel, "assurance_level": user.AssuranceLevel, "network": user.Network,
+		"idp": user.IdentityProvider, "amr": user.AuthenticationMethods,
+	})
+}
+
+const hidden = "***********"
+
+func indented(claims map[string]any) string {
 	text := &strings.Builder{}
 	encoder := json.NewEncoder(text)
 	encoder.SetEscapeHTML(false)

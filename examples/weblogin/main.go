@@ -18,6 +18,9 @@
 //	/call     a call to the API for both
 //	/strong   for users at security level 4, others log in anew
 //
+// It prints where it listens, and a line for each login, logout and call to the
+// API, with nothing in it about the user.
+//
 // It exits with 2 for a mistake in flags or configuration.
 package main
 
@@ -138,7 +141,7 @@ func serve(ctx context.Context, opts options, report *report) error {
 		return err
 	}
 	app := &application{
-		web: web, report: report, issuer: setup.config.Issuer, api: opts.api,
+		web: web, report: report, issuer: setup.config.Issuer, callback: place.redirect.Path, api: opts.api,
 		scopes: login.Scopes, resources: login.Resources, organizations: setup.organizations,
 	}
 	address := (&url.URL{Scheme: "http", Host: place.redirect.Host}).String()

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -49,6 +50,7 @@ type program struct {
 	testing.TB
 	url     string
 	issuer  string
+	stdout  *buffer // after the first line
 	stderr  *buffer
 	browser *http.Client
 }
@@ -58,7 +60,7 @@ func start(t *testing.T, args ...string) *program {
 	reader, writer := io.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan int, 1)
-	p := &program{TB: t, stderr: &buffer{}}
+	p := &program{TB: t, stdout: &buffer{}, stderr: &buffer{}}
 	go func() {
 		ended <- run(ctx, append([]string{"-listen", "127.0.0.1:0", "-json"}, args...), writer, p.stderr)
 		_ = writer.Close()
@@ -66,7 +68,7 @@ func start(t *testing.T, args ...string) *program {
 	lines := bufio.NewReader(reader)
 	line, err := lines.ReadString('\n')
 	require.NoError(t, err, p.stderr.String())
-	go func() { _, _ = io.Copy(io.Discard, lines) }()
+	go func() { _, _ = io.Copy(p.stdout, lines) }()
 	var listening struct{ URL, Issuer string }
 	require.NoError(t, json.Unmarshal([]byte(line), &listening))
 	p.url, p.issuer = listening.URL, listening.Issuer
@@ -79,6 +81,7 @@ func start(t *testing.T, args ...string) *program {
 		require.Zero(t, <-ended)
 		require.NotRegexp(t, jwsLike, p.stderr.String())
 		require.NotRegexp(t, identityNumber, p.stderr.String())
+		require.NotRegexp(t, identityNumber, p.stdout.String())
 	})
 	p.browser = &http.Client{Jar: jar, Transport: transport}
 	return p
@@ -127,7 +130,7 @@ func TestDemo(t *testing.T) {
 	_, body := p.page("/", nil)
 	require.Contains(t, body, "Logg inn med HelseID")
 	body = p.logIn("/me", helseidtest.DefaultPersonalIdentityNumber)
-	for _, text := range []string{"Min side", "KVART GREVLING", helseidtest.DefaultHPRNumber, "***********", "ingen bestemt organisasjon"} {
+	for _, text := range []string{"Min side", "KVART GREVLING", helseidtest.DefaultHPRNumber, "***********", "ingen bestemt organisasjon", "Innholdet i ID-token"} {
 		require.Contains(t, body, text)
 	}
 	_, body = p.page("/me?organization=org:994598759/999977775", nil)
@@ -155,6 +158,26 @@ func TestDemo(t *testing.T) {
 	response, body = p.page("/logout", url.Values{})
 	require.Equal(t, p.url+"/", response.Request.URL.String())
 	require.Contains(t, body, "Logg inn med HelseID")
+
+	var told []string
+	for line := range strings.Lines(p.stdout.String()) {
+		var event struct {
+			Event  string
+			Status int
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &event), line)
+		told = append(told, fmt.Sprint(event.Event, " ", event.Status))
+	}
+	require.Equal(t, []string{"login_started 303", "login_ended 303", "call 200", "logout 405", "logout 303"}, told)
+}
+
+// Scopes as HelseID's clients have them, of several kinds and ages.
+func TestResources(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []string{"owner-1:api", "nhn:demo-api"}, resources([]string{
+		"openid", "profile", `owner-1:api\write`, "nhn:demo-api/read", "nhn:demo-api/write", "nhn:sfm:journal-id",
+		"nhn:tillitsrammeverk:parameters", "helseid://scopes/hpr/hpr_number",
+	}))
 }
 
 func TestStepUp(t *testing.T) {
@@ -207,10 +230,19 @@ func TestFlags(t *testing.T) {
 	system := write(helseidtest.Client{})
 	user := write(helseidtest.Client{GrantTypes: []string{"authorization_code"}, RedirectURIs: []string{"http://localhost:0/callback"}})
 	root := write(helseidtest.Client{GrantTypes: []string{"authorization_code"}, RedirectURIs: []string{"http://localhost:0"}})
+	redirectTo := func(uri string) string {
+		return write(helseidtest.Client{GrantTypes: []string{"authorization_code"}, RedirectURIs: []string{uri}})
+	}
 	for name, test := range map[string]struct {
 		code int
 		args []string
 	}{
+		"a redirect to a page":   {2, []string{"-config", redirectTo("http://localhost:0/me")}},
+		"a redirect to another":  {2, []string{"-config", redirectTo("http://localhost:0/strong")}},
+		"a redirect to a login":  {2, []string{"-config", redirectTo("http://localhost:0/login")}},
+		"a redirect elsewhere":   {2, []string{"-config", redirectTo("http://127.0.0.1:0/callback"), "-listen", "127.0.0.2:0"}},
+		"no such port":           {2, []string{"-config", user, "-listen", "127.0.0.1:99999"}},
+		"a port in words":        {2, []string{"-config", user, "-listen", "127.0.0.1:port"}},
 		"help":                   {0, []string{"-h"}},
 		"an unknown flag":        {2, []string{"-x"}},
 		"an argument":            {2, []string{"x"}},

@@ -25,8 +25,14 @@ func findPlace(registered helseid.Registration) (*place, error) {
 	if found.redirect == nil {
 		return nil, fmt.Errorf("%w: the configuration has no redirect URI on loopback, such as http://localhost:8080/callback: register one for the client", errUsage)
 	}
+	if slices.Contains(ownPaths, found.redirect.Path) {
+		return nil, fmt.Errorf("%w: the redirect URI %s leads to a page of the application's own: register another, such as http://localhost:8080/callback", errUsage, found.redirect)
+	}
 	return found, nil
 }
+
+// ownPaths are those of the application's pages.
+var ownPaths = []string{"/me", "/call", "/strong"}
 
 func firstLoopback(texts []string) *url.URL {
 	for _, text := range texts {
@@ -69,14 +75,27 @@ func listen(address string, p *place) (net.Listener, error) {
 		}
 		address = net.JoinHostPort(p.redirect.Hostname(), port)
 	}
-	host, _, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: -listen: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: -listen takes an address with a port, such as 127.0.0.1:8080: %w", errUsage, err)
 	}
 	if !isLoopback(host) {
 		return nil, fmt.Errorf("%w: -listen: the application listens on loopback only, such as 127.0.0.1:8080", errUsage)
 	}
-	return net.Listen("tcp", address)
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	// HelseID sends browsers to the host of the redirect URI, and so their cookies.
+	seen := net.ParseIP(p.redirect.Hostname())
+	if seen != nil && !seen.Equal(listener.Addr().(*net.TCPAddr).IP) {
+		_ = listener.Close()
+		return nil, fmt.Errorf("%w: -listen: the redirect URI leads to %s, where nobody would answer", errUsage, seen)
+	}
+	return listener, nil
 }
 
 // checkAPI finds a bad -api before anybody logs in.
@@ -115,12 +134,15 @@ func loginScopes(registered []string) []string {
 	return append(slices.Clone(ownScopes), registered...)
 }
 
-// resources are the short names of the APIs, which their scopes start with.
+// resources are the short names of the APIs, which their scopes start with. Older
+// scopes have a backslash in place of the slash; those without either, such as
+// nhn:sfm:journal-id, are no API's.
 func resources(scopes []string) []string {
 	var names []string
 	for _, scope := range scopes {
-		if name, _, _ := strings.Cut(scope, "/"); !isAboutUser(scope) && !slices.Contains(names, name) {
-			names = append(names, name)
+		end := strings.IndexAny(scope, `/\`)
+		if end > 0 && !isAboutUser(scope) && !slices.Contains(names, scope[:end]) {
+			names = append(names, scope[:end])
 		}
 	}
 	return names
@@ -135,20 +157,23 @@ type setup struct {
 
 // configure loads the file, or starts a HelseID and an API to play with.
 func configure(opts *options, report *report) (*setup, error) {
+	found := &setup{end: func() {}}
+	var err error
 	if opts.configFile == "" {
-		return startDemo(opts, report)
+		found, err = startDemo(opts, report)
+	} else {
+		found.config, err = helseid.LoadConfig(opts.configFile)
 	}
-	config, err := helseid.LoadConfig(opts.configFile)
 	if err != nil {
 		return nil, err
 	}
 	if opts.issuer != "" {
-		config.Issuer = opts.issuer
+		found.config.Issuer = strings.TrimRight(opts.issuer, "/")
 	}
-	if strings.HasPrefix(config.Issuer, "http://") {
+	if strings.HasPrefix(found.config.Issuer, "http://") {
 		report.warn("HelseID is spoken to over plain http, which is accepted for loopback only")
 	}
-	return &setup{config: config, end: func() {}}, nil
+	return found, nil
 }
 
 // shown is an error whose text is for users.

@@ -36,7 +36,7 @@ func TestLogin(t *testing.T) {
 	b.see("Svaret fra API-et")
 	require.Contains(t, b.body(), `"child": "999977775"`)
 	b.shoot("called")
-	b.click("Hva sier tokenet?")
+	b.click("Hva sier tokenene?")
 	b.see("DPoP")
 	require.Contains(t, b.body(), "orgnr_child")
 	b.shoot("token")
