@@ -15,7 +15,7 @@ const demoScope = "nhn:demo-api/read"
 func startDemo(opts *options, report *report) (helseid.Config, func(), error) {
 	server, err := helseidtest.Start()
 	if err != nil {
-		return helseid.Config{}, nil, err
+		return helseid.Config{}, func() {}, err
 	}
 	registration := helseidtest.Client{Scopes: []string{demoScope}, ChildOrganizations: []string{opts.child}}
 	if opts.parent != "" {
@@ -23,11 +23,11 @@ func startDemo(opts *options, report *report) (helseid.Config, func(), error) {
 	}
 	file, err := server.ConfigFileFor(registration)
 	if err != nil {
-		return helseid.Config{}, nil, err
+		return helseid.Config{}, func() {}, err
 	}
 	config, err := helseid.ParseConfig(file)
 	if err != nil {
-		return helseid.Config{}, nil, err
+		return helseid.Config{}, func() {}, err
 	}
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s came with Authorization: DPoP and a proof of %d bytes",

@@ -7,8 +7,12 @@
 // Without -config it starts a HelseID and an API of its own on loopback. With
 // it, the file is the one that HelseID Selvbetjening hands out.
 //
-// It exits with 0 if every answer was a 2xx, 1 if a call failed, and 2 for a
-// mistake in flags or configuration, which is found before anything is sent.
+// It prints a line for each call, with the first answer's body, and a summary;
+// with -json one JSON object each.
+//
+// It exits with 0 if every answer was a 2xx, 1 if a call failed or was not made
+// because the program was interrupted, and 2 for a mistake in flags or
+// configuration, which is found before anything is sent.
 package main
 
 import (
@@ -24,6 +28,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -54,6 +59,7 @@ type options struct {
 	url         string
 	calls       int
 	concurrency int
+	timeout     time.Duration
 	json        bool
 }
 
@@ -68,23 +74,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	report := newReport(stdout, stderr, opts.json)
 
 	config, cleanup, err := configure(&opts, report)
-	if err != nil {
-		report.problem(err)
-		return exitUsage
-	}
 	defer cleanup()
-	if err := checkTarget(opts.method, opts.url, report); err != nil {
+	var client *helseid.Client
+	if err == nil {
+		config.OnEvent = report.count
+		client, err = helseid.New(config)
+	}
+	if client != nil {
+		defer client.Close()
+	}
+	if err := errors.Join(err, checkTarget(opts.method, opts.url, report)); err != nil {
 		report.problem(err)
 		return exitUsage
 	}
-
-	config.OnEvent = report.count
-	client, err := helseid.New(config)
-	if err != nil {
-		report.problem(err)
-		return exitUsage
-	}
-	defer client.Close()
 
 	request := helseid.TokenRequest{
 		Scopes:       strings.Fields(opts.scope),
@@ -97,7 +99,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	callAll(ctx, client, request, opts, report)
-	if !report.summary() {
+	if !report.summary(opts.calls) {
 		return exitFailure
 	}
 	return 0
@@ -118,6 +120,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.url, "url", "", "`URL` to call")
 	flags.IntVar(&opts.calls, "n", 1, "number of calls")
 	flags.IntVar(&opts.concurrency, "c", 1, "number of calls at a time")
+	flags.DurationVar(&opts.timeout, "timeout", 30*time.Second, "how `long` a call may take, with the token that it needs")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object per line")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -128,6 +131,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case opts.calls < 1 || opts.concurrency < 1:
 		err = errors.New("-n and -c must be at least 1")
+	case opts.timeout <= 0:
+		err = errors.New("-timeout must be more than nothing")
 	case opts.configFile != "" && opts.url == "":
 		err = errors.New("-url is required with -config")
 	case opts.configFile == "" && opts.issuer != "":
@@ -140,21 +145,20 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 }
 
 // configure loads the file, or starts a HelseID and an API to play with.
-func configure(opts *options, report *report) (helseid.Config, func(), error) {
+func configure(opts *options, report *report) (config helseid.Config, cleanup func(), err error) {
+	cleanup = func() {}
 	if opts.configFile == "" {
-		return startDemo(opts, report)
-	}
-	config, err := helseid.LoadConfig(opts.configFile)
-	if err != nil {
-		return helseid.Config{}, nil, err
+		config, cleanup, err = startDemo(opts, report)
+	} else {
+		config, err = helseid.LoadConfig(opts.configFile)
 	}
 	if opts.issuer != "" {
 		config.Issuer = opts.issuer
 	}
-	if strings.HasPrefix(config.Issuer, "http://") {
+	if err == nil && strings.HasPrefix(config.Issuer, "http://") {
 		report.warn("HelseID is spoken to over plain http, which is accepted for loopback only")
 	}
-	return config, func() {}, nil
+	return config, cleanup, err
 }
 
 // checkTarget finds a bad -method or -url before a token is fetched for it.
@@ -189,16 +193,12 @@ func callAll(ctx context.Context, client *helseid.Client, request helseid.TokenR
 			report.token(token)
 		}
 	})
-	turns := make(chan struct{}, opts.calls)
-	for range opts.calls {
-		turns <- struct{}{}
-	}
-	close(turns)
+	var started atomic.Int64
 	var workers sync.WaitGroup
 	for range min(opts.concurrency, opts.calls) {
 		workers.Go(func() {
-			for range turns {
-				result := callOnce(ctx, api, opts.method, opts.url)
+			for ctx.Err() == nil && started.Add(1) <= int64(opts.calls) {
+				result := callOnce(ctx, api, opts)
 				if result.err == nil {
 					showToken()
 				}
@@ -211,9 +211,11 @@ func callAll(ctx context.Context, client *helseid.Client, request helseid.TokenR
 
 const maxShown = 64 << 10 // bytes of an answer
 
-func callOnce(ctx context.Context, api *http.Client, method, target string) outcome {
+func callOnce(ctx context.Context, api *http.Client, opts options) outcome {
 	start := time.Now()
-	request, err := http.NewRequestWithContext(ctx, method, target, nil)
+	ctx, cancel := context.WithTimeout(ctx, opts.timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, opts.method, opts.url, nil)
 	if err != nil {
 		return outcome{err: err}
 	}

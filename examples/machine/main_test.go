@@ -179,6 +179,7 @@ func TestUsageErrorsSendNothing(t *testing.T) {
 		"unknown flag":       {func(r *rig, _ func(string) string) []string { return []string{"-nonsense"} }, "nonsense"},
 		"stray argument":     {func(r *rig, _ func(string) string) []string { return []string{"stray"} }, "stray"},
 		"no calls":           {func(r *rig, _ func(string) string) []string { return []string{"-n", "0"} }, "-n"},
+		"no time":            {func(r *rig, _ func(string) string) []string { return []string{"-timeout", "0"} }, "-timeout"},
 		"no concurrency":     {func(r *rig, _ func(string) string) []string { return []string{"-c", "0"} }, "-c"},
 		"count is a word":    {func(r *rig, _ func(string) string) []string { return []string{"-n", "many"} }, "many"},
 		"config without url": {func(r *rig, _ func(string) string) []string { return []string{"-config", r.file} }, "-url"},
@@ -334,5 +335,42 @@ func TestFailures(t *testing.T) {
 		code := run(ctx, []string{"-config", r.file, "-url", r.api.URL, "-n", "1000"}, &stdout, &stderr)
 		require.Equal(t, 1, code)
 		require.LessOrEqual(t, r.calls.Load(), int64(2))
+		require.Regexp(t, `\b[12] requests, [01] good answers`, stdout.String(), "only calls that were made count")
+		require.Contains(t, stderr.String(), "calls were not made")
 	})
+	t.Run("an API that stalls", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, func(w http.ResponseWriter, req *http.Request) {
+			w.WriteHeader(http.StatusOK)
+			_ = http.NewResponseController(w).Flush()
+			<-req.Context().Done()
+		})
+		out := machine(t, "-json", "-config", r.file, "-url", r.api.URL, "-timeout", "2s")
+		require.Equal(t, 1, out.code)
+		require.Equal(t, map[string]any{"api_timeout": 1.0}, summary(t, out)["failures"])
+	})
+	t.Run("a refusal in words", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "not you", http.StatusForbidden) })
+		out := machine(t, "-config", r.file, "-url", r.api.URL, "-n", "2")
+		require.Equal(t, 1, out.code)
+		require.Contains(t, out.stdout, "first answer: 403 not you")
+		require.Regexp(t, `(?s)call 1: status_403, \d+ ms.*call 2: status_403, \d+ ms`, out.stdout)
+	})
+}
+
+// Mistakes of the file and of the flags are told together.
+func TestAllMistakesAtOnce(t *testing.T) {
+	t.Parallel()
+	out := machine(t, "-config", writeFile(t, []byte(`{"clientId":7}`)), "-url", "nope")
+	require.Equal(t, 2, out.code)
+	for _, text := range []string{"clientId", "privateJwk", "-url"} {
+		require.Contains(t, out.stderr, text)
+	}
+	r := newRig(t, nil)
+	out = machine(t, "-config", r.file, "-issuer", "http://x.example", "-url", "nope")
+	require.Equal(t, 2, out.code)
+	for _, text := range []string{"Issuer", "-url"} {
+		require.Contains(t, out.stderr, text)
+	}
 }

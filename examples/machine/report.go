@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type report struct {
 	mu              sync.Mutex
 	scopes          []string
 	requests, good  int
+	answered        bool
 	failures        map[string]int
 	tokenRequests   int
 	roundTrips      int
@@ -98,13 +100,17 @@ func (r *report) call(result outcome) {
 	defer r.mu.Unlock()
 	r.requests++
 	event := map[string]any{"event": "call", "status": result.status, "ms": result.took.Milliseconds()}
+	if result.status != 0 && !r.answered {
+		r.answered = true
+		r.print("first answer: %d %s", result.status, result.body)
+	}
 	if result.ok() {
-		if r.good++; r.good == 1 {
-			r.print("first answer: %d %s", result.status, result.body)
-		}
+		r.good++
+		r.print("call %d: %d, %d ms", r.requests, result.status, result.took.Milliseconds())
 	} else {
 		kind := failureKind(result)
 		event["failure"] = kind
+		r.print("call %d: %s, %d ms", r.requests, kind, result.took.Milliseconds())
 		var refusal *helseid.TokenError
 		if errors.As(result.err, &refusal) && refusal.HID != "" {
 			event["hid"] = refusal.HID
@@ -148,12 +154,17 @@ func failureKind(result outcome) string {
 		return "scope_not_granted"
 	case errors.Is(err, helseid.ErrOriginRefused):
 		return "redirect_refused"
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "api_timeout"
 	}
 	return "api_unreachable"
 }
 
-// summary prints the totals and reports whether all went well.
-func (r *report) summary() bool {
+// summary prints the totals and reports whether all went well, of so many calls
+// that were to be made.
+func (r *report) summary(wanted int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.printJSON(map[string]any{
@@ -171,5 +182,8 @@ func (r *report) summary() bool {
 	for _, kind := range slices.Sorted(maps.Keys(r.failures)) {
 		r.print("  failed: %d × %s", r.failures[kind], kind)
 	}
-	return r.good == r.requests
+	if r.requests < wanted {
+		fmt.Fprintf(r.stderr, "machine: interrupted: %d calls were not made\n", wanted-r.requests)
+	}
+	return r.good == wanted
 }
