@@ -35,7 +35,7 @@ func show(ctx context.Context, opts options, tell *narrator, stderr io.Writer) e
 		return err
 	}
 	defer helseid.Close()
-	tell.step("helseid", nil, "A HelseID for tests runs in this process, at %s.", helseid.Issuer())
+	tell.step("helseid", nil, "A HelseID for tests runs in this process, at %s: plain http, which is accepted on loopback only.", helseid.Issuer())
 
 	s := &stage{tell: tell, helseid: helseid, redis: redis, balancer: startBalancer()}
 	defer s.balancer.close()

@@ -3,6 +3,10 @@
 // clinician who logs in and does, and three attacks that are refused.
 //
 //	go run ./examples/quickstart
+//	go run ./examples/quickstart -json
+//
+// It exits with 0 if everything was as it should be, 1 if not, and 2 for a mistake
+// in the flags.
 package main
 
 import (
@@ -27,7 +31,11 @@ const (
 
 func main() {
 	asJSON := flag.Bool("json", false, "print one JSON object per line")
-	flag.Parse()
+	flag.Parse() // which exits with 2 for a flag that there is not
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "quickstart: unexpected argument %q\n", flag.Arg(0))
+		os.Exit(2)
+	}
 	if err := run(context.Background(), &narrator{out: os.Stdout, asJSON: *asJSON}); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
@@ -40,7 +48,7 @@ func run(ctx context.Context, tell *narrator) error {
 		return err
 	}
 	defer server.Close()
-	tell.step("helseid", "A HelseID for tests runs in this process, at %s.", server.Issuer())
+	tell.step("helseid", "A HelseID for tests runs in this process, at %s: plain http, which is accepted on loopback only.", server.Issuer())
 
 	api, err := startAPI(server)
 	if err != nil {
@@ -80,9 +88,11 @@ func status(w http.ResponseWriter, r *http.Request) {
 }
 
 func journal(w http.ResponseWriter, r *http.Request) {
-	user := middleware.Claims(r.Context()).User
-	fmt.Fprintf(w, "a journal for %s, HPR number %s, level %d, identity number %v",
-		user.Name, user.HPRNumber, user.SecurityLevel, user.PersonalIdentityNumber)
+	claims := middleware.Claims(r.Context())
+	user := claims.User
+	fmt.Fprintf(w, "a journal for %s, HPR number %s, level %d (assurance %s), identity number %v; client %s, audience %v, scopes %v",
+		user.Name, user.HPRNumber, user.SecurityLevel, user.AssuranceLevel, user.PersonalIdentityNumber,
+		claims.ClientID, claims.Audience, claims.Scopes)
 }
 
 // systemCalls is what a vendor's backend does: from the configuration file to a
