@@ -18,6 +18,11 @@ type Use struct {
 
 	// Forget is when the proof has become too old to be accepted anyway.
 	Forget time.Time
+
+	// NotBefore is when the proof can have been accepted for the first time, at
+	// the earliest. A store that has lost what it remembered since cannot tell
+	// whether the proof has been used.
+	NotBefore time.Time
 }
 
 // ReplayStore remembers used proofs. Implement it to share them between

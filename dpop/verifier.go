@@ -67,9 +67,11 @@ type Verifier struct {
 	maxAge     int64 // seconds
 	maxFuture  int64
 	remember   time.Duration
-	replay     ReplayStore
-	nonces     *NonceIssuer
-	now        func() time.Time
+
+	replicaSkew time.Duration
+	replay      ReplayStore
+	nonces      *NonceIssuer
+	now         func() time.Time
 }
 
 // NewVerifier checks the configuration and reports all its mistakes at once.
@@ -118,9 +120,11 @@ func NewVerifier(config VerifierConfig) (*Verifier, error) {
 		maxAge:     int64(maxAge / time.Second),
 		maxFuture:  int64(maxFuture / time.Second),
 		remember:   maxAge + rememberExtra + config.ReplicaSkew,
-		replay:     replay,
-		nonces:     config.Nonces,
-		now:        now,
+
+		replicaSkew: config.ReplicaSkew,
+		replay:      replay,
+		nonces:      config.Nonces,
+		now:         now,
 	}, nil
 }
 
@@ -282,11 +286,13 @@ func (v *Verifier) checkTimes(claims jose.Object) (time.Time, error) {
 // checkFirstUse records the proof by key and jti only: two spellings of one
 // request must not make two proofs of it.
 func (v *Verifier) checkFirstUse(ctx context.Context, proof *Proof) error {
+	// The store goes by the real time, whatever the verifier's clock says.
+	issued := time.Now().Add(proof.IssuedAt.Sub(v.now()))
 	use := Use{
-		Proof: sha256.Sum256([]byte(proof.Thumbprint + "." + proof.ID)),
-		Key:   sha256.Sum256([]byte(proof.Thumbprint)),
-		// The store goes by the real time, whatever the verifier's clock says.
-		Forget: time.Now().Add(proof.IssuedAt.Add(v.remember).Sub(v.now())).Round(time.Second),
+		Proof:     sha256.Sum256([]byte(proof.Thumbprint + "." + proof.ID)),
+		Key:       sha256.Sum256([]byte(proof.Thumbprint)),
+		Forget:    issued.Add(v.remember).Round(time.Second),
+		NotBefore: issued.Add(-time.Duration(v.maxFuture)*time.Second - v.replicaSkew).Truncate(time.Second),
 	}
 	first, err := v.replay.Record(ctx, use)
 	if err != nil {

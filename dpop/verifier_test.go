@@ -476,12 +476,12 @@ func TestReplay(t *testing.T) {
 	t.Run("T143 remembered until iat, the age, two seconds and the skew", func(t *testing.T) {
 		t.Parallel()
 		for _, test := range []struct {
-			config VerifierConfig
-			want   time.Duration
+			config       VerifierConfig
+			want, before time.Duration
 		}{
-			{VerifierConfig{}, 12 * time.Second},
-			{VerifierConfig{ReplicaSkew: 5 * time.Second}, 17 * time.Second},
-			{VerifierConfig{MaxAge: time.Minute, MaxFuture: time.Second}, 62 * time.Second},
+			{VerifierConfig{}, 12 * time.Second, 8 * time.Second},
+			{VerifierConfig{ReplicaSkew: 5 * time.Second}, 17 * time.Second, 13 * time.Second},
+			{VerifierConfig{MaxAge: time.Minute, MaxFuture: time.Second}, 62 * time.Second, time.Second},
 		} {
 			store := &countingStore{first: true}
 			test.config.Replay = store
@@ -492,6 +492,9 @@ func TestReplay(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, store.uses, 1)
 			require.WithinDuration(t, verified.IssuedAt.Add(test.want), store.uses[0].Forget, 0)
+			earliest := verified.IssuedAt.Add(-test.before)
+			require.False(t, store.uses[0].NotBefore.After(earliest), "it could have been used before that")
+			require.WithinDuration(t, earliest, store.uses[0].NotBefore, time.Second)
 		}
 	})
 	t.Run("never accepted twice, at any time of its life", func(t *testing.T) {

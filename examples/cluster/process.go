@@ -37,6 +37,9 @@ type settings struct {
 	Issuer    string `json:",omitempty"`
 	PublicURL string `json:",omitempty"`
 
+	// TrustPersistence is for a Redis that is known to forget nothing.
+	TrustPersistence bool `json:",omitempty"`
+
 	// For a client.
 	ConfigFile    []byte `json:",omitempty"`
 	DPoPKey       []byte `json:",omitempty"`
@@ -45,7 +48,7 @@ type settings struct {
 }
 
 func (s settings) store() redisstore.Config {
-	config := redisstore.Config{URL: s.Redis, KeyPrefix: s.KeyPrefix}
+	config := redisstore.Config{URL: s.Redis, KeyPrefix: s.KeyPrefix, TrustPersistence: s.TrustPersistence}
 	if s.ServerName != "" {
 		config.TLS = &tls.Config{ServerName: s.ServerName}
 	}

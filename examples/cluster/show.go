@@ -63,6 +63,7 @@ func (s *stage) startProcesses(ctx context.Context, stderr io.Writer) (end func(
 	}
 	common := settings{KeyPrefix: "helseid-cluster-" + rand.Text() + ":"}
 	common.Redis, common.ServerName = s.redis.address()
+	_, common.TrustPersistence = s.redis.(*server) // which writes each proof to the disk
 	public := s.balancer.server.URL
 
 	for _, name := range []string{"A", "B"} {

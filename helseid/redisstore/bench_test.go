@@ -10,9 +10,14 @@ import (
 )
 
 func BenchmarkRecord(b *testing.B) {
-	store := newStore(b, startServer(b).url()).Replays()
-	for b.Loop() {
-		require.True(b, record(b, store, newUse()))
+	server := startServer(b)
+	for name, trust := range map[string]bool{"default": false, "TrustPersistence": true} {
+		b.Run(name, func(b *testing.B) {
+			store := newStore(b, server.url(), func(c *Config) { c.TrustPersistence = trust }).Replays()
+			for b.Loop() {
+				require.True(b, record(b, store, newUse()))
+			}
+		})
 	}
 }
 

@@ -81,6 +81,14 @@ type Config struct {
 	// helseid.Client waits 500 ms at most for a token.
 	Timeout time.Duration
 
+	// TrustPersistence says that Redis remembers, over each restart and failover,
+	// all that it has confirmed (appendonly yes, appendfsync always, and no
+	// replica that lags behind). Without it, a proof is refused after a restart
+	// if it may have been used before: all of them for some 18 seconds, of which
+	// MaxAge is no part but MaxFuture is. With it and without such persistence,
+	// each proof of the last seconds before a restart can be used once more.
+	TrustPersistence bool
+
 	// AcceptUncheckedProofs lets proofs through while Redis cannot be asked. It
 	// gives up the protection against replay for as long as an attacker keeps
 	// Redis down, slow or full, so that an API outlives its Redis. Replays

@@ -63,7 +63,7 @@
 //
 //	helseid:token:<hash>    a token, encrypted, until shortly before it expires
 //	helseid:session:<hash>  a hash with version and data, the data encrypted
-//	helseid:proof:<hash>    a used proof: nothing of it, for about 30 seconds
+//	helseid:proof:{h}<ash>  a used proof: nothing of it, for about 30 seconds
 //
 // Each value is encrypted with AES-256-GCM under a key that is derived from the
 // first of Config.EncryptionKeys for this one place (HKDF, RFC 5869), with a
@@ -92,8 +92,7 @@
 //
 //	ACL SETUSER helseid on >password ~helseid:* +get +set +del +hmget +hset +pexpire +pttl +eval +evalsha +info
 //
-// where INFO is for Check. For a replay store get, set and info are enough. A
-// used proof takes some 200 bytes of memory for 30 seconds at most: 1000 calls a
+// For a replay store get, set, eval, evalsha and info are enough. A used proof takes some 200 bytes of memory for 30 seconds at most: 1000 calls a
 // second take 6 MB. There is no quota for each client, as MemoryReplay has one.
 //
 //	maxmemory-policy noeviction
@@ -103,21 +102,27 @@
 // more; it logs users out, too. With noeviction it refuses to record, and then
 // proofs are refused. Check reports another policy.
 //
-// A Redis that restarts without persistence has forgotten which proofs were
-// used, so that each proof of the last 18 seconds can be used once more (those of
-// VerifierConfig.MaxAge and MaxFuture together). Tokens are fetched anew, and
-// users log in again. Whether that is good enough is for the API to decide:
+// A Redis that restarts, or that another takes over from, may have forgotten which
+// proofs were used: with a snapshot all since that, with appendfsync everysec those
+// of the last second or two, without persistence all. So with each proof it is
+// asked which run of the server it is (run_id). When that changes, a process
+// refuses the proofs that may have been used before, as if Redis were down: for
+// some 18 seconds (VerifierConfig.MaxFuture, and ten for clocks) all of them. A
+// process that has just started does not know of a restart before it. Tokens are
+// fetched anew, and users log in again.
+//
+// If nothing is ever forgotten there is no need for that pause. It is for you to
+// say so, with Config.TrustPersistence:
 //
 //	appendonly yes
-//	appendfsync always     no proof is forgotten
-//	appendfsync everysec   those of the last second or two are
+//	appendfsync always
 //
 // Replication is asynchronous: a replica that is promoted may lack what was
-// written just before, usually some milliseconds' worth. The proofs among it can
-// be used once more, and a session may go back to its version before. WAIT does
+// written just before, usually some milliseconds' worth. Proofs are refused then
+// as after a restart, and a session may go back to its version before. WAIT does
 // not change that for certain, so this package does not use it. A cluster or
-// Sentinel setup that is cut in two may answer on both sides for a while; set
-// min-replicas-to-write to bound it.
+// Sentinel setup that is cut in two may answer on both sides for a while, and let
+// a proof through on each; set min-replicas-to-write to bound it.
 //
 // # Clocks
 //

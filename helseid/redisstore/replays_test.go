@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -23,7 +22,7 @@ import (
 
 // newUse is one use of a proof that nobody has seen.
 func newUse() dpop.Use {
-	use := dpop.Use{Forget: time.Now().Add(12 * time.Second)}
+	use := dpop.Use{Forget: time.Now().Add(12 * time.Second), NotBefore: time.Now().Add(-dpop.DefaultMaxFuture)}
 	_, _ = rand.Read(use.Proof[:])
 	_, _ = rand.Read(use.Key[:])
 	return use
@@ -102,7 +101,7 @@ func TestReplaysRemember(t *testing.T) {
 			use := newUse()
 			use.Forget = store.connection.now().Add(test.forget)
 			require.True(t, record(t, store.Replays(), use))
-			left := server.left(t, "helseid:proof:"+base64.RawURLEncoding.EncodeToString(use.Proof[:]))
+			left := server.left(t, "helseid:"+proofPlace(use))
 			require.LessOrEqual(t, left, test.want)
 			require.Greater(t, left, test.want-8*time.Second)
 		})
@@ -225,7 +224,8 @@ func TestMiddlewareWithoutRedis(t *testing.T) {
 func TestReplaysAcrossRestart(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "--appendonly", "yes", "--appendfsync", "always")
-	stores := []*Replays{newStore(t, server.url()).Replays(), newStore(t, server.url()).Replays()}
+	trusting := func(c *Config) { c.TrustPersistence = true }
+	stores := []*Replays{newStore(t, server.url(), trusting).Replays(), newStore(t, server.url(), trusting).Replays()}
 	type result struct {
 		use   dpop.Use
 		first bool
@@ -284,21 +284,124 @@ func TestReplaysAcrossRestart(t *testing.T) {
 	t.Logf("%d proofs recorded, %d refused while the server was down", accepted, failed)
 }
 
-// What the documentation says of a server that keeps nothing.
-func TestRestartWithoutPersistenceForgets(t *testing.T) {
+// After a restart that may have lost something, proofs that can have been used
+// before are refused, whatever the server keeps: also at a process that has not
+// seen the proof. Later ones are let in, once.
+func TestReplaysAcrossForgetfulRestart(t *testing.T) {
+	t.Parallel()
+	for name, arguments := range map[string][]string{
+		"keeps nothing":       nil,
+		"keeps an older copy": {"--save", "3600 1"},
+		"keeps everything":    {"--appendonly", "yes", "--appendfsync", "always"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := startServer(t, arguments...)
+			stores := []*Replays{newStore(t, server.url()).Replays(), newStore(t, server.url()).Replays()}
+			loose := newStore(t, server.url(), func(c *Config) { c.AcceptUncheckedProofs = true }).Replays()
+			old := newUse()
+			require.True(t, record(t, stores[0], old))
+			require.True(t, record(t, stores[1], newUse()))
+			require.True(t, record(t, loose, newUse()))
+			if name == "keeps an older copy" {
+				server.do(t, "SAVE")
+				require.True(t, record(t, stores[0], newUse()))
+			}
+			late := newUse()
+			require.True(t, record(t, stores[0], late))
+			server.kill()
+			server.start(t)
+			for _, store := range stores {
+				for _, use := range []dpop.Use{old, late, newUse(), {Forget: time.Now().Add(time.Minute)}} {
+					first, err := store.Record(t.Context(), use)
+					require.False(t, first)
+					if err != nil {
+						require.ErrorIs(t, err, ErrUnavailable)
+					}
+				}
+				_, err := store.Record(t.Context(), newUse())
+				require.ErrorContains(t, err, "restarted")
+				later := newUse()
+				later.NotBefore = time.Now().Add(replicaSkew + time.Second)
+				require.True(t, record(t, store, later))
+				require.False(t, record(t, store, later))
+			}
+			require.Zero(t, loose.Unchecked())
+			require.True(t, record(t, loose, newUse()))
+			require.EqualValues(t, 1, loose.Unchecked(), "counted, since nobody can tell")
+
+			// It is not for ever.
+			store := stores[0]
+			store.connection.now = func() time.Time { return time.Now().Add(lossMemory + time.Second) }
+			require.True(t, record(t, store, newUse()))
+		})
+	}
+}
+
+// What the documentation says of trust that is misplaced.
+func TestMisplacedTrustInPersistence(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
-	store := newStore(t, server.url()).Replays()
+	store := newStore(t, server.url(), func(c *Config) { c.TrustPersistence = true }).Replays()
 	use := newUse()
 	require.True(t, record(t, store, use))
+	require.False(t, record(t, store, use))
 	server.kill()
 	server.start(t)
-	require.Eventually(t, func() bool {
-		first, err := store.Record(t.Context(), use)
-		require.False(t, err == nil && !first, "remembered without persistence: correct the documentation")
-		return first
-	}, 10*time.Second, 10*time.Millisecond)
+	require.True(t, record(t, store, use), "remembered without persistence: correct the documentation")
 	require.False(t, record(t, store, use))
+}
+
+func TestIncarnations(t *testing.T) {
+	t.Parallel()
+	start := time.Unix(1_000_000, 0)
+	type step struct {
+		shard   int
+		run     string
+		after   time.Duration
+		lost    time.Duration // after start; 0: no doubt
+		changed bool
+	}
+	for name, test := range map[string]struct {
+		clustered bool
+		steps     []step
+	}{
+		"one server": {false, []step{{0, "a", 0, 0, false}, {5, "a", 1, 0, false}, {9, "b", 2, 2, true}, {0, "b", 3, 2, false}, {7, "a", 4, 4, true}}},
+		"a cluster": {true, []step{
+			{0, "a", 0, 0, false}, {1, "b", 1, 0, false}, {0, "a", 2, 0, false}, {1, "c", 3, 3, true}, {0, "a", 4, 0, false}, {1, "c", 5, 3, false},
+		}},
+		"long ago": {false, []step{{0, "a", 0, 0, false}, {0, "b", 1, 1, true}, {0, "b", 1 + 2*lossMemory, 0, false}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			known := incarnations{clustered: test.clustered}
+			for i, step := range test.steps {
+				since, changed := known.observe(step.shard, step.run, start.Add(step.after))
+				require.Equal(t, step.changed, changed, i)
+				if step.lost == 0 {
+					require.True(t, since.IsZero(), i)
+					continue
+				}
+				require.Equal(t, start.Add(step.lost), since, i)
+			}
+		})
+	}
+}
+
+// The groups of proofs are those that a cluster keeps together.
+func TestProofPlace(t *testing.T) {
+	t.Parallel()
+	groups := make(map[string]int)
+	for range 2000 {
+		use := newUse()
+		tag := proofPlace(use)[:len("proof:{x}")]
+		group := int(use.Proof[0] >> 2)
+		if known, ok := groups[tag]; ok {
+			require.Equal(t, known, group)
+		}
+		groups[tag] = group
+	}
+	require.Len(t, groups, proofShards)
 }
 
 // A full server that evicts nothing refuses.

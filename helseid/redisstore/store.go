@@ -25,7 +25,7 @@ func New(config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{connection, newSealer(config.EncryptionKeys), &Replays{connection: connection}}, nil
+	return &Store{connection, newSealer(config.EncryptionKeys), newReplays(connection)}, nil
 }
 
 // TokenCache shares tokens between processes: set helseid.Config.TokenCache to
