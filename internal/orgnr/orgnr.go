@@ -1,4 +1,3 @@
-// Package orgnr checks Norwegian organisation numbers.
 package orgnr
 
 import "strings"

@@ -1,0 +1,2 @@
+// Package orgnr checks Norwegian organisation numbers.
+package orgnr
