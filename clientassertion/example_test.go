@@ -60,3 +60,53 @@ func ExampleParseKey() {
 	fmt.Println(err)
 	// Output: unusable signing key: it is a public key: the private JWK with member d is needed
 }
+
+// The tenancy of the client decides what an organisation must look like.
+func ExampleOrganizationDetail() {
+	organization := clientassertion.Organization{Parent: "994598759", Child: "999977775"}
+	detail, err := clientassertion.OrganizationDetail(organization, clientassertion.MultiTenant, clientassertion.Variants{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(detail) // for Signer.Sign
+
+	_, err = clientassertion.OrganizationDetail(organization, clientassertion.SingleTenant, clientassertion.Variants{})
+	fmt.Println(err)
+	// Output:
+	// {"type":"helseid_authorization","practitioner_role":{"organization":{"identifier":{"system":"urn:oid:1.0.6523","type":"ENH","value":"NO:ORGNR:994598759:999977775"}}}}
+	// parent organisation number: a single-tenant client names none, HelseID knows it from the registration
+}
+
+func ExampleJournalIDDetail() {
+	detail, err := clientassertion.JournalIDDetail("d3a1a6e2-7d55-4c3f-9b0e-3d5c0e2b7f10")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(detail) // for Signer.Sign, beside that of the organisation
+
+	_, err = clientassertion.JournalIDDetail("journal 7")
+	fmt.Println(err)
+	// Output:
+	// {"type":"nhn:sfm:journal-id","value":{"journal_id":"d3a1a6e2-7d55-4c3f-9b0e-3d5c0e2b7f10"}}
+	// SFM journal id: it must be a UUID
+}
+
+// An attest tells all that is wrong with it at once.
+func ExampleAttest_Detail() {
+	attest := clientassertion.Attest{
+		Authorization: clientassertion.Code{Code: "LE"}, // a physician
+		LegalEntity:   "994598759",
+		PurposeOfUse:  clientassertion.PurposeTreatment,
+		DecisionID:    "decision-1",
+	}
+	detail, err := attest.Detail()
+	fmt.Println(detail.Type(), err)
+
+	attest.LegalEntity, attest.DecisionID = "", ""
+	_, err = attest.Detail()
+	fmt.Println(err)
+	// Output:
+	// nhn:tillitsrammeverk:parameters <nil>
+	// attest: field LegalEntity is required
+	// field DecisionID is required
+}
