@@ -2,11 +2,16 @@ package dpop_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/helseid-go/sdk/dpop"
 )
@@ -51,6 +56,73 @@ func Example() {
 	// Output:
 	// from the right key: true
 	// a second time: true proof_replayed
+}
+
+// The key may be one that cannot leave its KMS or HSM.
+func ExampleNewKey() {
+	private, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader) // in place of the KMS's crypto.Signer
+	if err != nil {
+		log.Fatal(err)
+	}
+	key, err := dpop.NewKey(private, "") // the curve's own algorithm
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(key.Algorithm())
+
+	_, err = dpop.NewKey(private, "RS256")
+	fmt.Println(errors.Is(err, dpop.ErrKey), err)
+	// Output:
+	// ES384
+	// true unusable signing key: signature algorithm not usable: RS256 needs an RSA key, the key is EC on P-384
+}
+
+// A key that outlives the process, or that several processes share.
+func ExampleParseKey() {
+	key, err := dpop.GenerateKey()
+	if err != nil {
+		log.Fatal(err)
+	}
+	secret, err := key.MarshalPrivateJWK() // into a secret store, which encrypts it
+	if err != nil {
+		log.Fatal(err)
+	}
+	same, err := dpop.ParseKey(secret)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(same.Thumbprint() == key.Thumbprint()) // tokens stay bound to it
+
+	_, err = dpop.ParseKey([]byte(`{"kty":"EC","crv":"P-256","x":"...","y":"..."}`))
+	fmt.Println(err)
+	// Output:
+	// true
+	// unusable signing key: it is a public key: the private JWK with member d is needed
+}
+
+// A store that takes less memory than the default one.
+func ExampleNewMemoryReplay() {
+	// For as many requests in 12 seconds, a quarter of them with one client's key.
+	replay := dpop.NewMemoryReplay(50_000)
+	fmt.Println("bytes at most:", replay.MaxBytes())
+	_, err := dpop.NewVerifier(dpop.VerifierConfig{Replay: replay})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// What a verifier asks it. A store that processes share must answer the same.
+	use := dpop.Use{
+		Proof: sha256.Sum256([]byte("the key and the jti")), Key: sha256.Sum256([]byte("the key")),
+		Forget: time.Now().Add(time.Minute),
+	}
+	for range 2 {
+		first, err := replay.Record(context.Background(), use)
+		fmt.Println(first, err)
+	}
+	// Output:
+	// bytes at most: 6400000
+	// true <nil>
+	// false <nil>
 }
 
 func ExampleNonces() {
