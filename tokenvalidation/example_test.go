@@ -116,3 +116,54 @@ func ExampleOrganizationNumber_ValidCheckDigit() {
 	// true
 	// false
 }
+
+// For those who log users in with something else than package helseid.
+func ExampleNewIDToken() {
+	server, err := helseidtest.Start(helseidtest.InMemory())
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example of a program
+	}
+	defer server.Close()
+	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{
+		Issuer: server.Issuer(), ClientID: "my-client", HTTPClient: server.HTTPClient(),
+	})
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example of a program
+	}
+	defer validator.Close()
+	idToken := server.IDToken(helseidtest.Audience("my-client"), helseidtest.Claim("nonce", "of this login"))
+
+	for _, nonce := range []string{"of this login", "of another login"} {
+		claims, err := validator.Validate(context.Background(), idToken, tokenvalidation.IDTokenExpectation{Nonce: nonce})
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println("logged in by", claims.User.IdentityProvider)
+	}
+	// Output:
+	// logged in by testidp-oidc
+	// the ID token's nonce is not the one of this login
+}
+
+func ExampleParseUserInfo() {
+	// What HelseID has answered, by https.
+	body := []byte(`{
+		"sub": "the-subject",
+		"name": "KVART GREVLING",
+		"helseid://claims/hpr/hpr_details": {
+			"hpr_number": 565505933,
+			"no_hpr_number": false,
+			"approvals": [{"profession": "LE", "authorization": {"value": "1", "description": "Autorisasjon"}}]
+		}
+	}`)
+	info, err := tokenvalidation.ParseUserInfo(body)
+	if err != nil {
+		log.Fatal(err) //nolint:forbidigo // an example of a program
+	}
+	if info.User.Subject != "the-subject" { // that of the ID token: the answer is not signed
+		log.Fatal("it is about another person") //nolint:forbidigo // an example of a program
+	}
+	fmt.Println(info.User.Name, info.HPRDetails.HPRNumber, info.HPRDetails.Approvals[0].Profession)
+	// Output: KVART GREVLING 565505933 LE
+}
