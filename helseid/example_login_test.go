@@ -88,6 +88,88 @@ func ExampleClient_StartLogin() {
 	// nhn:sfm 200
 }
 
+// Between the handler of the login route and that of the redirect URI the state
+// is stored. Another process can finish the login if both have one
+// Config.DPoPKey.
+func ExampleDecodeLoginState() {
+	server, client, err := exampleLogin()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	defer client.Close()
+	ctx := context.Background()
+	login, err := client.StartLogin(ctx, helseid.LoginRequest{Scopes: []string{helseid.ScopeProfile}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	stored, err := login.State.Encode() // with an id that this browser alone has, in a cookie
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	callback, err := server.LogIn(login.URL) // what the browser and the clinician do
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	state, err := helseid.DecodeLoginState(stored) // found by the cookie, and deleted there
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	session, err := client.FinishLogin(ctx, state, callback.Query())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(state, session.User().Name)
+	// Output: [redacted] KVART GREVLING
+}
+
+// What the register of health personnel says of the user.
+func ExampleSession_UserInfo() {
+	server, client, err := exampleLogin()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	defer client.Close()
+	ctx := context.Background()
+	login, err := client.StartLogin(ctx, helseid.LoginRequest{Scopes: []string{helseid.ScopeHPRNumber}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	callback, err := server.LogIn(login.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	session, err := client.FinishLogin(ctx, login.State, callback.Query())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	info, err := session.UserInfo(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if info.HPRDetails != nil { // nil for who is not in the register
+		for _, approval := range info.HPRDetails.Approvals {
+			fmt.Println(approval.Profession, approval.Authorization.Description, approval.RequisitionRights)
+		}
+	}
+	// Output: LE Autorisasjon [{1 Full rekvisisjonsrett}]
+}
+
 // An application with users of its own makes sure that the person who logged in
 // at HelseID is the one who is logged in here.
 func ExampleLoginCheck() {

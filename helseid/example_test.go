@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
@@ -161,6 +162,29 @@ func ExampleWithTokenRequest() {
 	_, err = api.Do(request)
 	fmt.Println("refused:", errors.Is(err, helseid.ErrOriginRefused))
 	// Output: refused: true
+}
+
+// At start-up, with the token requests that the program will make.
+func ExampleClient_Check() {
+	_, client, cleanup := exampleClient()
+	defer cleanup()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	err := client.Check(ctx,
+		helseid.TokenRequest{Scopes: []string{"nhn:kjernejournal/api"}},
+		helseid.TokenRequest{Scopes: []string{"nhn:not-ours/api"}},
+	)
+	var refusal *helseid.TokenError
+	switch {
+	case errors.Is(err, helseid.ErrUnavailable):
+		fmt.Println("start all the same: HelseID may be back when the first call comes")
+	case errors.As(err, &refusal):
+		fmt.Printf("%s: %s\n", refusal.Code, refusal.Advice())
+	case err != nil:
+		fmt.Println(err)
+	}
+	// Output: invalid_scope: check the spelling, that the scope is granted to the client, and that no identity scope is asked for by a system
 }
 
 // A request that is sent with something else than HTTPClient.
