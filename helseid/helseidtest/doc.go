@@ -2,10 +2,27 @@
 // issues tokens, refuses what HelseID refuses, and breaks on demand. It stands
 // to package helseid as net/http/httptest stands to net/http.
 //
-// A client under test gets its configuration from the server:
+// A client under test gets its configuration from the server, and an API under
+// test the tokens that it is called with:
 //
-//	func TestThings(t *testing.T) {
+//	package journal_test
+//
+//	import (
+//		"io"
+//		"net/http"
+//		"net/http/httptest"
+//		"strings"
+//		"testing"
+//
+//		"github.com/helseid-go/sdk/helseid"
+//		"github.com/helseid-go/sdk/helseid/helseidtest"
+//		"github.com/helseid-go/sdk/middleware"
+//	)
+//
+//	func TestJournal(t *testing.T) {
 //		server := helseidtest.NewServer(t)
+//
+//		// A client under test gets its configuration from the server.
 //		client, err := helseid.New(server.ClientConfig(t, "nhn:some-api/read"))
 //		if err != nil {
 //			t.Fatal(err)
@@ -16,13 +33,32 @@
 //			t.Fatal(err)
 //		}
 //		t.Log(token.Scopes)
+//
+//		// An API under test trusts the server. This one stands for yours.
+//		auth, err := middleware.New(middleware.Config{
+//			Issuer:    server.Issuer(),
+//			Audience:  "nhn:some-api",
+//			PublicURL: "https://api.example.no",
+//		})
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		defer auth.Close()
+//		journal := func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "the journal") }
+//		api := auth.Require(journal, middleware.SecurityLevel(4))
+//
+//		// It gets tokens that are minted to order, valid or broken.
+//		for level, want := range map[int]string{4: "the journal", 3: "security_level"} {
+//			minted := server.Token(helseidtest.Clinician(), helseidtest.SecurityLevel(level), helseidtest.Audience("nhn:some-api"))
+//			request := httptest.NewRequest("GET", "https://api.example.no/journal/1", nil) // the PublicURL
+//			server.Authorize(request, minted)
+//			response := httptest.NewRecorder()
+//			api.ServeHTTP(response, request)
+//			if !strings.Contains(response.Body.String(), want) {
+//				t.Error("level", level, response.Code, response.Body)
+//			}
+//		}
 //	}
-//
-// An API under test gets tokens that are minted to order, valid or broken:
-//
-//	token := server.Token(helseidtest.Clinician(), helseidtest.SecurityLevel(3))
-//	request := httptest.NewRequest("GET", "https://api.example.no/journal/1", nil) // the PublicURL
-//	server.Authorize(request, token)
 //
 // # I want to start a server
 //
