@@ -77,7 +77,8 @@ const (
 
 // OrganizationDetail returns the detail of type helseid_authorization for the
 // organisation. The numbers must have nine digits. An explicit tenancy that the
-// organisation does not fit is an error.
+// organisation does not fit is an error; the empty one is told by whether there is
+// a parent. The zero Variants are right unless HelseID has said otherwise.
 func OrganizationDetail(organization Organization, tenancy Tenancy, variants Variants) (Detail, error) {
 	if err := checkOrganization(organization, tenancy); err != nil {
 		return Detail{}, err

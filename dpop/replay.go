@@ -72,9 +72,10 @@ type replayBucket struct {
 }
 
 // NewMemoryReplay makes a store for so many proofs that are remembered at the
-// same time; a proof is remembered for about 12 seconds. Memory is taken as
-// needed, 128 bytes for each proof at most. Zero means 1 048 576 proofs, so
-// 128 MiB at most.
+// same time: each for the verifier's MaxAge and two seconds after its date, so
+// about 12 seconds by default. One key can take a quarter of them. Memory is taken
+// as needed, 128 bytes for each proof at most. Zero or less means 1 048 576
+// proofs, so 128 MiB at most.
 func NewMemoryReplay(capacity int) *MemoryReplay {
 	if capacity <= 0 {
 		capacity = defaultReplayCapacity

@@ -17,7 +17,9 @@ var ErrClock = errors.New("the clock is off")
 // of which are kept for use. Without requests no token is fetched, and so the
 // key is not checked.
 //
-// The error joins everything found: test it with errors.Is and errors.As.
+// The error joins everything found: test it with errors.Is and errors.As. One
+// that wraps ErrUnavailable alone is no reason not to start: the client gets its
+// tokens when HelseID is back.
 func (c *Client) Check(ctx context.Context, requests ...TokenRequest) error {
 	var errs []error
 	if _, err := c.endpoint(ctx, tokenEndpoint); err != nil {

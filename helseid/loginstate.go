@@ -86,7 +86,8 @@ func (s *LoginState) Encode() ([]byte, error) {
 }
 
 // DecodeLoginState reads what Encode has written. The data must not have been in
-// the hands of anybody who could change it. The error wraps ErrLogin.
+// the hands of anybody who could change it. A client in another process can finish
+// the login if it has the same Config.DPoPKey. The error wraps ErrLogin.
 func DecodeLoginState(data []byte) (*LoginState, error) {
 	var wire loginStateWire
 	if err := json.Unmarshal(data, &wire); err != nil || wire.Version != loginStateVersion {

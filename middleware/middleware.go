@@ -25,11 +25,6 @@ func (m *Middleware) Require(handler http.HandlerFunc, requirements ...Requireme
 // Guard returns the same as a function from handler to handler, the form that
 // routers take as middleware. It panics if a requirement is nil.
 func (m *Middleware) Guard(requirements ...Requirement) func(http.Handler) http.Handler {
-	for _, requirement := range requirements {
-		if requirement == nil {
-			panic("middleware: a requirement is nil")
-		}
-	}
 	all := All(requirements...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

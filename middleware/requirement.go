@@ -54,9 +54,16 @@ func (d *Denial) problem() *Problem {
 	return problem
 }
 
+func checkRequirements(requirements []Requirement) {
+	if slices.ContainsFunc(requirements, func(r Requirement) bool { return r == nil }) {
+		panic("middleware: a requirement is nil")
+	}
+}
+
 // All is met if each of the requirements is. The first that is not decides the
-// answer.
+// answer. Without requirements it is always met. It panics if one is nil.
 func All(requirements ...Requirement) Requirement {
+	checkRequirements(requirements)
 	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
 		for _, requirement := range requirements {
 			if err := requirement(ctx, claims); err != nil {
@@ -68,8 +75,10 @@ func All(requirements ...Requirement) Requirement {
 }
 
 // Any is met if one of the requirements is. If none is, the first decides the
-// answer, or one that could not tell. Without requirements it is never met.
+// answer, or one that could not tell: put the one first that most callers should
+// hear of. Without requirements it is never met. It panics if one is nil.
 func Any(requirements ...Requirement) Requirement {
+	checkRequirements(requirements)
 	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
 		var first error = &Denial{Reason: ReasonRequirement, Detail: "nobody may do this"}
 		for i, requirement := range requirements {

@@ -350,6 +350,8 @@ func TestRequirementMistakes(t *testing.T) {
 		"parent of 8 digits":  func() { middleware.ParentOrganization("12345678") },
 		"child with a letter": func() { middleware.ChildOrganization("12345678x") },
 		"an empty supplier":   func() { middleware.SupplierOrganization("") },
+		"all of nil":          func() { middleware.All(middleware.HPRNumber(), nil) },
+		"any of nil":          func() { middleware.Any(nil) },
 	} {
 		require.Panics(t, make, name)
 	}

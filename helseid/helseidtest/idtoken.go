@@ -19,8 +19,9 @@ const (
 
 // IDToken mints an ID token as HelseID would, signed with the server's key.
 // Without options it is that of the first of Server.Users, for the client
-// "helseidtest-client" (Audience says another), without a nonce. It panics if a
-// claim cannot be written as JSON.
+// "helseidtest-client" (Audience says another), without a nonce and without what
+// takes a scope: the name, the numbers and the security level. Options add them.
+// It panics if a claim cannot be written as JSON.
 func (s *Server) IDToken(opts ...TokenOption) string {
 	token, err := s.mintSpec(s.idTokenSpec(s.someLogin(), DefaultClientID), opts...)
 	if err != nil {
@@ -30,7 +31,9 @@ func (s *Server) IDToken(opts ...TokenOption) string {
 }
 
 // LogoutToken mints a logout token (OpenID Connect Back-Channel Logout 1.0), for
-// the same user and client as IDToken. It panics if a claim cannot be written as
+// the same user and client as IDToken. For one that ends a session of a real
+// login, give it Audience with the client's id, and SessionID with
+// session.User().SessionID. It panics if a claim cannot be written as
 // JSON.
 func (s *Server) LogoutToken(opts ...TokenOption) string {
 	token, err := s.mintSpec(s.logoutTokenSpec(s.someLogin(), DefaultClientID), opts...)

@@ -21,8 +21,9 @@ type API struct {
 	Claims []string
 }
 
-// AddAPI registers an API, or replaces the registration of its name. Tokens for
-// APIs that are not registered hold all claims about the user.
+// AddAPI registers an API, or replaces the registration of its name. It decides
+// about tokens that clients get; those of Server.Token say what their options say.
+// Tokens for APIs that are not registered hold all claims about the user.
 func (s *Server) AddAPI(api API) error {
 	if api.Name == "" {
 		return errors.New("helseidtest: an API needs a Name")

@@ -17,8 +17,8 @@ const (
 )
 
 // LoginURL returns the path, with its query, that starts a login for a link or
-// button: at this security level or the one in Config.Login, whichever is higher,
-// and back to returnTo, a local path. What is no such path leads to
+// button: at this security level (0 for any) or the one in Config.Login, whichever
+// is higher, and back to returnTo, a local path. What is no such path leads to
 // Config.HomePath.
 func (w *Web) LoginURL(returnTo string, level tokenvalidation.SecurityLevel) string {
 	return w.loginURL(w.returnTo(returnTo), level, "")
