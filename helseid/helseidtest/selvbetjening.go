@@ -28,6 +28,12 @@ const (
 	selvbetjeningAudience = "nhn:selvbetjening"
 )
 
+// olderPaths are other names of endpoints, which HelseID still answers to.
+var olderPaths = map[string]Endpoint{
+	selvbetjeningPath + "/v1/client-status":   EndpointClientConfig,
+	selvbetjeningPath + "/v0.1/client-drafts": EndpointClientDrafts,
+}
+
 // What HelseID Selvbetjening's API goes by.
 const (
 	// SelvbetjeningScope is the scope that a client needs for it, among its

@@ -378,7 +378,12 @@ func TestClientDrafts(t *testing.T) {
 		status, _ := post(wrong, good)
 		require.Equal(t, http.StatusUnauthorized, status)
 	}
-	status, answer := post(header, good)
+	status, answer := s.send(s.server.HTTPClient(), "POST", "/v0.1/client-drafts", good, header)
+	require.Equal(t, http.StatusOK, status, answer, "by its older path")
+	status, answer = s.call("GET", "/v1/client-status", "")
+	require.Equal(t, http.StatusOK, status, answer)
+	require.Contains(t, answer, "apiScopes")
+	status, answer = post(header, good)
 	require.Equal(t, http.StatusOK, status, answer)
 	id := answer.(object)["clientId"].(string)
 

@@ -243,8 +243,12 @@ func (s *Server) routes() http.Handler {
 		handle(EndpointTestToken, s.serveTestToken)
 	}
 	if s.options.selvbetjening {
-		for endpoint, handler := range s.selvbetjeningRoutes() {
+		handlers := s.selvbetjeningRoutes()
+		for endpoint, handler := range handlers {
 			handle(endpoint, handler)
+		}
+		for older, endpoint := range olderPaths {
+			mux.Handle(s.base+older, s.observed(endpoint, handlers[endpoint]))
 		}
 	}
 	if s.options.startPage != nil {
