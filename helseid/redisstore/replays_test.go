@@ -311,8 +311,10 @@ func TestReplaysAcrossForgetfulRestart(t *testing.T) {
 			require.True(t, record(t, stores[0], late))
 			server.kill()
 			server.start(t)
+			ahead := newUse() // by a clock that is ahead it may have been used
+			ahead.NotBefore = time.Now().Add(replicaSkew / 2)
 			for _, store := range stores {
-				for _, use := range []dpop.Use{old, late, newUse(), {Forget: time.Now().Add(time.Minute)}} {
+				for _, use := range []dpop.Use{old, late, newUse(), ahead, {Forget: time.Now().Add(time.Minute)}} {
 					first, err := store.Record(t.Context(), use)
 					require.False(t, first)
 					if err != nil {
@@ -321,6 +323,9 @@ func TestReplaysAcrossForgetfulRestart(t *testing.T) {
 				}
 				_, err := store.Record(t.Context(), newUse())
 				require.ErrorContains(t, err, "restarted")
+				ahead.Proof = newUse().Proof
+				_, err = store.Record(t.Context(), ahead)
+				require.ErrorIs(t, err, ErrUnavailable)
 				later := newUse()
 				later.NotBefore = time.Now().Add(replicaSkew + time.Second)
 				require.True(t, record(t, store, later))
