@@ -20,8 +20,9 @@ type Use struct {
 	Forget time.Time
 
 	// NotBefore is when the proof can have been accepted for the first time, at
-	// the earliest. A store that has lost what it remembered since cannot tell
-	// whether the proof has been used.
+	// the earliest, by this process or another with the same MaxFuture whose clock
+	// differs by no more than ReplicaSkew. A store that has lost what it remembered
+	// since cannot tell whether the proof has been used.
 	NotBefore time.Time
 }
 

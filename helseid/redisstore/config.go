@@ -81,18 +81,18 @@ type Config struct {
 	// helseid.Client waits 500 ms at most for a token.
 	Timeout time.Duration
 
-	// TrustPersistence says that Redis remembers, over each restart and failover,
+	// TrustPersistence says that Redis remembers, over each restart and takeover,
 	// all that it has confirmed (appendonly yes, appendfsync always, and no
-	// replica that lags behind). Without it, a proof is refused after a restart
-	// if it may have been used before: all of them for some 18 seconds, of which
-	// MaxAge is no part but MaxFuture is. With it and without such persistence,
-	// each proof of the last seconds before a restart can be used once more.
+	// replica that lags behind). Without it, a proof that may have been used
+	// before a restart is refused, and so are all of them for some 18 seconds: see
+	// the package documentation. With it and without such persistence, each proof
+	// of the last seconds before a restart can be used once more.
 	TrustPersistence bool
 
-	// AcceptUncheckedProofs lets proofs through while Redis cannot be asked. It
-	// gives up the protection against replay for as long as an attacker keeps
-	// Redis down, slow or full, so that an API outlives its Redis. Replays
-	// counts these proofs in Unchecked.
+	// AcceptUncheckedProofs lets proofs through while Redis cannot be asked or
+	// cannot tell. It gives up the protection against replay for as long as an
+	// attacker keeps Redis down, slow or full, and after each restart, so that an
+	// API outlives its Redis. Replays counts these proofs in Unchecked.
 	AcceptUncheckedProofs bool
 
 	// Logger, if set, gets a line when Redis stops answering (level Warn) and

@@ -71,43 +71,15 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 	return unavailable(err)
 }
 
-// record writes a value where there is none, and returns the one that was there,
-// or "". If it can matter, it also returns which run of the server this is.
-func (c *connection) record(ctx context.Context, place, value string, lifetime time.Duration) (held, run string, err error) {
-	place = c.config.KeyPrefix + place
-	if c.config.TrustPersistence {
-		held, err = c.client.SetArgs(ctx, place, value, recordArgs(lifetime)).Result()
-		if errors.Is(err, redis.Nil) {
-			err = nil
-		}
-		return held, "", err
-	}
-	reply, err := recordScript.Run(ctx, c.client, []string{place}, value, lifetime.Milliseconds()).Slice()
-	if err != nil {
-		return "", "", err
-	}
-	if len(reply) > 0 {
-		run, _ = reply[0].(string)
-	}
-	if len(reply) > 1 {
-		held, _ = reply[1].(string)
-	}
-	return held, run, nil
-}
-
-// check finds out whether Redis does what the stores need.
-func (c *connection) check(ctx context.Context) error {
+// checkEviction finds out whether Redis may drop what is stored.
+func (c *connection) checkEviction(ctx context.Context) error {
 	var info string
-	err := c.use(ctx, func(ctx context.Context) error {
-		_, _, err := c.record(ctx, "check", "check", replicaSkew)
-		if err != nil {
-			return err
-		}
+	err := c.use(ctx, func(ctx context.Context) (err error) {
 		info, err = c.client.Info(ctx, "memory").Result()
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%w (what it must be able to do: see the package documentation)", err)
+		return err
 	}
 	for line := range strings.Lines(info) {
 		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok && policy != "noeviction" {

@@ -63,7 +63,8 @@
 //
 //	helseid:token:<hash>    a token, encrypted, until shortly before it expires
 //	helseid:session:<hash>  a hash with version and data, the data encrypted
-//	helseid:proof:{h}<ash>  a used proof: nothing of it, for about 30 seconds
+//	helseid:proof:<hash>    a used proof: nothing of it, for about 30 seconds
+//	helseid:proof:origin    since when used proofs are remembered
 //
 // Each value is encrypted with AES-256-GCM under a key that is derived from the
 // first of Config.EncryptionKeys for this one place (HKDF, RFC 5869), with a
@@ -90,10 +91,11 @@
 // Redis 7.0 or newer, or Valkey, alone, with Sentinel or as a cluster: each use
 // concerns one key. A user of its own needs no more than
 //
-//	ACL SETUSER helseid on >password ~helseid:* +get +set +del +hmget +hset +pexpire +pttl +eval +evalsha +info
+//	ACL SETUSER helseid on >password ~helseid:* +get +set +del +hmget +hset +pexpire +pttl +eval +evalsha +info +time
 //
-// For a replay store get, set, eval, evalsha and info are enough. A used proof takes some 200 bytes of memory for 30 seconds at most: 1000 calls a
-// second take 6 MB. There is no quota for each client, as MemoryReplay has one.
+// For a replay store get, set, eval, evalsha, info and time are enough. A used proof
+// takes some 200 bytes of memory for 30 seconds at most: 1000 calls a second take
+// 6 MB. There is no quota for each client, as MemoryReplay has one.
 //
 //	maxmemory-policy noeviction
 //
@@ -104,12 +106,19 @@
 //
 // A Redis that restarts, or that another takes over from, may have forgotten which
 // proofs were used: with a snapshot all since that, with appendfsync everysec those
-// of the last second or two, without persistence all. So with each proof it is
-// asked which run of the server it is (run_id). When that changes, a process
-// refuses the proofs that may have been used before, as if Redis were down: for
-// some 18 seconds (VerifierConfig.MaxFuture, and ten for clocks) all of them. A
-// process that has just started does not know of a restart before it. Tokens are
-// fetched anew, and users log in again.
+// of the last second or two, without persistence all, and a replica that is promoted
+// lacks some milliseconds' worth. It is noticed with the next proof, by the
+// replication id and by a key that says since when all is remembered. From then on
+// proofs that may have been used before are refused, as if Redis were down. That is
+// all of them for VerifierConfig.MaxFuture + ReplicaSkew + 10 seconds, so 18 seconds
+// by default, and for clients whose clocks are behind by so much longer. What
+// FLUSHALL drops is noticed in the same way. Tokens are fetched anew, and users log
+// in again.
+//
+// Two things are not noticed. A Redis that has forgotten that key as well, because it
+// keeps nothing, is taken for a new one by a process that has not asked it before,
+// if that asks first; processes that have are not misled. And DEBUG RELOAD, a
+// restored disk or machine, and a clock that jumps ahead leave no trace.
 //
 // If nothing is ever forgotten there is no need for that pause. It is for you to
 // say so, with Config.TrustPersistence:
@@ -117,20 +126,20 @@
 //	appendonly yes
 //	appendfsync always
 //
-// Replication is asynchronous: a replica that is promoted may lack what was
-// written just before, usually some milliseconds' worth. Proofs are refused then
-// as after a restart, and a session may go back to its version before. WAIT does
-// not change that for certain, so this package does not use it. A cluster or
-// Sentinel setup that is cut in two may answer on both sides for a while, and let
-// a proof through on each; set min-replicas-to-write to bound it.
+// A cluster or Sentinel setup that is cut in two may answer on both sides for a
+// while, and let a proof through on each; set min-replicas-to-write to bound it.
+// After a takeover a session may go back to its version before. WAIT does not change
+// that for certain, so this package does not use it. A proxy that spreads keys over
+// several servers behind one address cannot be used for proofs.
 //
 // # Clocks
 //
-// Nothing depends on the clock of Redis. What is left of a lifetime is reckoned
-// by the process that stores and counted down by Redis, so the clocks of the
-// processes may differ. Used proofs are kept ten seconds longer than asked for
-// because of that; processes whose clocks differ by more set
-// VerifierConfig.ReplicaSkew.
+// What is left of a lifetime is reckoned by the process that stores and counted down
+// by Redis, so the clocks of the processes and of Redis may differ. But Redis counts
+// by its own: set it right by small steps, since one that jumps ahead forgets what it
+// should keep. Used proofs are kept ten seconds longer than asked for, because the
+// clocks of the processes may differ; where they differ by more, set
+// VerifierConfig.ReplicaSkew. MaxAge and MaxFuture must be the same in all processes.
 //
 // # Logs and errors
 //

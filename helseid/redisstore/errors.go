@@ -38,6 +38,7 @@ var hints = map[string]string{
 	"NOPERM":        "the user may not use a command or a key: see the package documentation",
 	"READONLY":      "it is a replica",
 	"MOVED":         "it is a node of a cluster: set Client to a redis.ClusterClient",
+	"CROSSSLOT":     "it is a cluster: set Client to a redis.ClusterClient",
 	"LOADING":       "it has just started",
 }
 

@@ -89,7 +89,7 @@ func TestLeastPrivilege(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	server.do(t, "ACL", "SETUSER", "app", "on", ">"+password, "~helseid:*",
-		"+get", "+set", "+del", "+hmget", "+hset", "+pexpire", "+pttl", "+eval", "+evalsha", "+info")
+		"+get", "+set", "+del", "+hmget", "+hset", "+pexpire", "+pttl", "+eval", "+evalsha", "+info", "+time")
 	store := newStore(t, "unix://app:"+password+"@"+server.socket)
 	require.NoError(t, store.Check(t.Context()))
 	requireTable(t, store.Sessions())

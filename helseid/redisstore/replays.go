@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -18,17 +19,17 @@ import (
 // kept, and another one, whose clock is behind, may accept it for longer.
 const replicaSkew = 10 * time.Second
 
-// recordScript records a proof unless it is there, and returns what is there and
-// which run of the server it is.
-var recordScript = redis.NewScript(`
-local held = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'GET', 'PX', ARGV[2])
-return {string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or '', held}`)
+// recordScript records a proof unless it is there, and returns what is there, after
+// the group's origin.
+var recordScript = redis.NewScript(originLua + `
+local held = redis.call('SET', KEYS[2], ARGV[3], 'NX', 'GET', 'PX', ARGV[4])
+return {stamp, age, held}`)
 
 // Replays is a dpop.ReplayStore. It is safe for concurrent use.
 type Replays struct {
-	connection   *connection
-	incarnations incarnations
-	unchecked    atomic.Uint64
+	connection *connection
+	origins    origins
+	unchecked  atomic.Uint64
 }
 
 // NewReplays makes a store for used proofs alone, which needs no encryption
@@ -47,7 +48,7 @@ func NewReplays(config Config) (*Replays, error) {
 
 func newReplays(connection *connection) *Replays {
 	_, clustered := connection.client.(*redis.ClusterClient)
-	return &Replays{connection: connection, incarnations: incarnations{clustered: clustered}}
+	return &Replays{connection: connection, origins: origins{clustered: clustered}}
 }
 
 // Record implements dpop.ReplayStore, with one atomic command.
@@ -57,22 +58,17 @@ func newReplays(connection *connection) *Replays {
 // own context has ended.
 func (r *Replays) Record(ctx context.Context, use dpop.Use) (first bool, err error) {
 	lifetime := max(use.Forget.Sub(r.connection.now()), 0) + replicaSkew
+	group := r.origins.group(use.Proof)
 	// The command may be sent twice if an answer gets lost. The id tells the
 	// call's own record from another's.
 	id := rand.Text()
-	var held, run, reply string
-	err = r.connection.use(ctx, func(ctx context.Context) (err error) {
-		held, run, err = r.connection.record(ctx, proofPlace(use), id, lifetime)
-		reply = replyCode(err)
-		return err
-	})
-	if err == nil && held != "" && held != id {
-		return false, nil
-	}
+	held, found, reply, err := r.record(ctx, group, base64.RawURLEncoding.EncodeToString(use.Proof[:]), id, lifetime)
 	if err == nil {
-		err = r.checkMemory(ctx, use, run)
+		err = r.checkMemory(ctx, group, use, found)
 	}
 	switch {
+	case held != "" && held != id:
+		return false, nil
 	case err == nil:
 		return true, nil
 	case r.connection.config.AcceptUncheckedProofs && ctx.Err() == nil:
@@ -84,31 +80,103 @@ func (r *Replays) Record(ctx context.Context, use dpop.Use) (first bool, err err
 	return false, err
 }
 
-// proofPlace is the key of a used proof, without the prefix. Its tag in braces
-// keeps a group of proofs on one node of a cluster.
-func proofPlace(use dpop.Use) string {
-	text := base64.RawURLEncoding.EncodeToString(use.Proof[:])
-	return "proof:{" + text[:1] + "}" + text[1:]
+// record writes an id to a place where there is none, and returns the one that is
+// there, or "", and the group's origin, if it matters.
+func (r *Replays) record(ctx context.Context, group int, name, id string, lifetime time.Duration) (held string, found origin, reply string, err error) {
+	c := r.connection
+	place := c.config.KeyPrefix + "proof:" + r.origins.tag(group) + name
+	ask := func(ctx context.Context) error {
+		answer, err := recordScript.Run(ctx, c.client, []string{r.originPlace(group), place},
+			id, flag(r.origins.isFirst()), id, lifetime.Milliseconds()).Slice()
+		if err == nil {
+			found = parseOrigin(answer)
+			if len(answer) > 2 {
+				held, _ = answer[2].(string)
+			}
+		}
+		return err
+	}
+	if c.config.TrustPersistence {
+		ask = func(ctx context.Context) (err error) {
+			held, err = c.client.SetArgs(ctx, place, id, recordArgs(lifetime)).Result()
+			return err
+		}
+	}
+	err = c.use(ctx, func(ctx context.Context) error {
+		err := ask(ctx)
+		reply = replyCode(err)
+		return err
+	})
+	if errors.Is(err, redis.Nil) {
+		err = nil
+	}
+	return held, found, reply, err
 }
 
-// checkMemory refuses a proof that Redis does not know, but that may have been used
-// before Redis began to remember.
-func (r *Replays) checkMemory(ctx context.Context, use dpop.Use, run string) error {
-	config := r.connection.config
-	if config.TrustPersistence {
+func (r *Replays) originPlace(group int) string {
+	return r.connection.config.KeyPrefix + "proof:" + r.origins.tag(group) + "origin"
+}
+
+func flag(set bool) string {
+	if set {
+		return "1"
+	}
+	return "0"
+}
+
+// checkMemory refuses a proof that may have been used before Redis began to
+// remember.
+func (r *Replays) checkMemory(ctx context.Context, group int, use dpop.Use, found origin) error {
+	if r.connection.config.TrustPersistence {
 		return nil
 	}
-	if run == "" {
-		return fmt.Errorf("%w: it does not tell its run_id, by which a restart is noticed: see Config.TrustPersistence", ErrUnavailable)
+	since, err := r.learn(ctx, group, found)
+	if err == nil && !since.IsZero() && use.NotBefore.Before(since.Add(replicaSkew)) {
+		err = fmt.Errorf("%w: it may have forgotten proofs when it restarted, and this one may have been used before", ErrUnavailable)
 	}
-	since, changed := r.incarnations.observe(int(use.Proof[0]>>2), run, r.connection.now())
+	return err
+}
+
+// learn takes note of a group's origin and returns since when all is remembered,
+// or zero.
+func (r *Replays) learn(ctx context.Context, group int, found origin) (since time.Time, err error) {
+	if found.stamp == "" {
+		return time.Time{}, fmt.Errorf("%w: INFO does not tell its master_replid, by which a restart is noticed: see Config.TrustPersistence", ErrUnavailable)
+	}
+	since, changed, first := r.origins.observe(group, found, r.connection.now())
 	if changed {
-		config.Logger.WarnContext(ctx, "Redis has restarted, or another one has taken over: proofs that may have been used before are refused")
+		r.connection.config.Logger.WarnContext(ctx, "Redis has restarted, or another one has taken over: proofs that may have been used before are refused")
 	}
-	if !since.IsZero() && use.NotBefore.Before(since.Add(replicaSkew)) {
-		return fmt.Errorf("%w: it has restarted, and the proof may have been used before", ErrUnavailable)
+	if r.origins.clustered && (changed || first) {
+		r.learnAll(ctx, first)
 	}
-	return nil
+	return since, nil
+}
+
+// learnAll asks for the origins of all groups, so that those that must start anew
+// all do so now, and not each with the first proof in it. What fails is left to
+// those proofs.
+func (r *Replays) learnAll(ctx context.Context, first bool) {
+	var answers [proofGroups]*redis.Cmd
+	_ = r.connection.use(ctx, func(ctx context.Context) error {
+		_, err := r.connection.client.Pipelined(ctx, func(pipeline redis.Pipeliner) error {
+			for group := range answers {
+				answers[group] = originScript.Eval(ctx, pipeline, []string{r.originPlace(group)}, rand.Text(), flag(first))
+			}
+			return nil
+		})
+		return err
+	})
+	for group, answer := range answers {
+		if answer == nil {
+			continue
+		}
+		if reply, err := answer.Slice(); err == nil {
+			if found := parseOrigin(reply); found.stamp != "" {
+				r.origins.observe(group, found, r.connection.now())
+			}
+		}
+	}
 }
 
 // recordArgs make SET write nothing over what is there, and return it.
@@ -121,7 +189,16 @@ func recordArgs(lifetime time.Duration) redis.SetArgs {
 func (r *Replays) Unchecked() uint64 { return r.unchecked.Load() }
 
 // Check is as Store.Check.
-func (r *Replays) Check(ctx context.Context) error { return r.connection.check(ctx) }
+func (r *Replays) Check(ctx context.Context) error {
+	_, found, _, err := r.record(ctx, 0, "check", "check", replicaSkew)
+	if err == nil && !r.connection.config.TrustPersistence {
+		_, err = r.learn(ctx, 0, found)
+	}
+	if err != nil {
+		return fmt.Errorf("%w (what it must be able to do: see the package documentation)", err)
+	}
+	return r.connection.checkEviction(ctx)
+}
 
 // Close is as Store.Close. One that comes from Store.Replays ends with its
 // store, and Close does the same.

@@ -43,9 +43,9 @@ func (s *Store) Replays() *Replays { return s.replays }
 
 // Check finds out at start-up what would go wrong later: Redis cannot be
 // reached, refuses the user or is too old (ErrUnavailable), or is set up to
-// forget what it should keep (ErrEviction). It writes one key, which expires in
-// seconds.
-func (s *Store) Check(ctx context.Context) error { return s.connection.check(ctx) }
+// forget what it should keep (ErrEviction). It writes a key, which expires in
+// seconds, and the one that says since when used proofs are remembered.
+func (s *Store) Check(ctx context.Context) error { return s.replays.Check(ctx) }
 
 // Close ends the connections to Redis. Whatever is asked later fails. A
 // Config.Client stays open.

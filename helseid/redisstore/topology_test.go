@@ -17,31 +17,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 )
 
 // In a cluster each use concerns the node that has the key.
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	nodes := make([]*server, 2)
-	for i := range nodes {
-		nodes[i] = startServerOn(t, freePort(t), "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
-	}
-	nodes[0].do(t, "CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-	nodes[1].do(t, "CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-	nodes[1].do(t, "CLUSTER", "SET-CONFIG-EPOCH", 2)
-	nodes[0].do(t, "CLUSTER", "MEET", "127.0.0.1", nodes[1].port)
-	for _, node := range nodes {
-		require.Eventually(t, func() bool {
-			info, _ := node.do(t, "CLUSTER", "INFO").(string)
-			return len(info) > 16 && info[:16] == "cluster_state:ok"
-		}, 30*time.Second, 20*time.Millisecond)
-	}
-	client := redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs: []string{net.JoinHostPort("127.0.0.1", strconv.Itoa(nodes[0].port))}, ContextTimeoutEnabled: true,
-	})
-	defer client.Close()
+	nodes, client := startCluster(t)
 	store, err := New(Config{Client: client, EncryptionKeys: [][]byte{testKey}, Timeout: 5 * time.Second})
 	require.NoError(t, err)
 	require.NoError(t, store.Check(t.Context()))

@@ -1,0 +1,147 @@
+package redisstore
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A Redis that restarts, or that another takes over from, may have forgotten used
+// proofs. So it has a key, the origin, that says since when it remembers them all:
+// the replication id under which that began, which is new after each restart and
+// each takeover, a stamp, and a time, which is zero for "from the first". Whoever
+// finds an origin that is missing or has another replication id starts anew from
+// then on, for all processes.
+//
+// An origin that is missing because there never was one cannot be told from one
+// that has been forgotten with the rest. So "from the first" is only for a process
+// that has not asked before; one that has knows the stamp that was there.
+
+// originLua finds or makes the origin. It leaves the stamp, and for how many
+// milliseconds all has been remembered, which is -1 for "from the first". Without
+// a replication id the stamp is empty.
+const originLua = `
+local replication = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+local stamp, age = '', -1
+if replication then
+	local time = redis.call('TIME')
+	local now = time[1] * 1000 + math.floor(time[2] / 1000)
+	local origin = redis.call('GET', KEYS[1])
+	local known, since
+	known, stamp, since = string.match(origin or '', '^(%w+) (%w+) (%d+)$')
+	if known ~= replication then
+		stamp, since = ARGV[1], now
+		if not origin and ARGV[2] == '1' then
+			since = 0
+		end
+		redis.call('SET', KEYS[1], replication .. ' ' .. stamp .. ' ' .. string.format('%.0f', since))
+	end
+	since = tonumber(since)
+	if since > 0 then
+		age = math.max(now - since, 0)
+	end
+end
+`
+
+var originScript = redis.NewScript(originLua + `return {stamp, age}`)
+
+// proofGroups is how many origins there are in a cluster, where keys lie on several
+// servers. A group of proofs lies on one, with its origin.
+const proofGroups = 64
+
+// groupTags keep the groups together. They are spread over the slots by chance, so
+// that no node gets many more than another.
+var groupTags = func() (tags [proofGroups]string) {
+	for i := range tags {
+		sum := sha256.Sum256([]byte("helseid proofs " + strconv.Itoa(i)))
+		tags[i] = "{" + hex.EncodeToString(sum[:3]) + "}"
+	}
+	return tags
+}()
+
+// lossMemory is how long a process remembers that it noticed a loss.
+const lossMemory = time.Hour
+
+// origins is what this process knows of them.
+type origins struct {
+	clustered bool
+
+	mu     sync.Mutex
+	asked  bool
+	groups [proofGroups]knownOrigin
+}
+
+type knownOrigin struct {
+	stamp string
+	lost  time.Time // when a loss was noticed that the origin does not tell of
+}
+
+// origin is the answer of originLua.
+type origin struct {
+	stamp string
+	age   time.Duration // negative: from the first
+}
+
+func parseOrigin(reply []any) (found origin) {
+	if len(reply) >= 2 {
+		found.stamp, _ = reply[0].(string)
+		milliseconds, ok := reply[1].(int64)
+		found.age = time.Duration(milliseconds) * time.Millisecond
+		if !ok {
+			found.stamp = ""
+		}
+	}
+	return found
+}
+
+// group is that of a hash.
+func (o *origins) group(hash [sha256.Size]byte) int {
+	if !o.clustered {
+		return 0
+	}
+	return int(hash[0]) % proofGroups
+}
+
+// tag is what a group's keys have in common.
+func (o *origins) tag(group int) string {
+	if !o.clustered {
+		return ""
+	}
+	return groupTags[group]
+}
+
+// isFirst reports that nothing has been learnt yet.
+func (o *origins) isFirst() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.asked
+}
+
+// observe takes note of a group's origin. It returns since when all is remembered,
+// or zero if there is no doubt, and whether the other groups should be asked: since
+// this is the first answer, or the origin is another one than before.
+func (o *origins) observe(group int, found origin, now time.Time) (since time.Time, changed, first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first, o.asked = !o.asked, true
+	known := &o.groups[group]
+	changed = known.stamp != "" && known.stamp != found.stamp
+	known.stamp = found.stamp
+	if changed && found.age < 0 {
+		known.lost = now // a process that did not know better has begun it
+	}
+	if now.Sub(known.lost) > lossMemory {
+		known.lost = time.Time{}
+	}
+	since = known.lost
+	if found.age >= 0 {
+		if began := now.Add(-found.age); began.After(since) {
+			since = began
+		}
+	}
+	return since, changed, first
+}
