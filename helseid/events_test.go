@@ -179,7 +179,7 @@ func TestEvents(t *testing.T) {
 }
 
 var (
-	elevenDigits       = regexp.MustCompile(`(^|[^0-9])[0-9]{11}($|[^0-9])`)
+	elevenDigits       = regexp.MustCompile(`(^|[^0-9A-Fa-f-])[0-9]{11}($|[^0-9A-Fa-f])`)
 	organizationDigits = regexp.MustCompile(`(^|[^0-9])[0-9]{9}($|[^0-9])`)
 )
 

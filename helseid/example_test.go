@@ -177,10 +177,12 @@ func ExampleClient_Check() {
 	)
 	var refusal *helseid.TokenError
 	switch {
-	case errors.Is(err, helseid.ErrUnavailable):
-		fmt.Println("start all the same: HelseID may be back when the first call comes")
 	case errors.As(err, &refusal):
 		fmt.Printf("%s: %s\n", refusal.Code, refusal.Advice())
+	case errors.Is(err, helseid.ErrClock):
+		fmt.Println("synchronise the clock")
+	case errors.Is(err, helseid.ErrUnavailable): // and nothing else: that comes first
+		fmt.Println("start all the same: HelseID may be back when the first call comes")
 	case err != nil:
 		fmt.Println(err)
 	}

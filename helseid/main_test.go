@@ -99,7 +99,7 @@ func (s *secretSet) addKey(kind string, jwk []byte) {
 }
 
 var (
-	identityNumber = regexp.MustCompile(`(^|[^0-9])[0-9]{11}($|[^0-9])`)
+	identityNumber = regexp.MustCompile(`(^|[^0-9A-Fa-f-])[0-9]{11}($|[^0-9A-Fa-f])`)
 	jwsLike        = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}[.]`)
 )
 

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 var (
-	identityNumber = regexp.MustCompile(`(^|[^0-9])[0-9]{11}($|[^0-9])`)
+	identityNumber = regexp.MustCompile(`(^|[^0-9A-Fa-f-])[0-9]{11}($|[^0-9A-Fa-f])`)
 	jwsLike        = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}[.]`)
 )
 

@@ -26,7 +26,7 @@ const (
 
 var (
 	jwsLike        = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}[.]`)
-	identityNumber = regexp.MustCompile(`(^|[^0-9])[0-9]{11}($|[^0-9])`)
+	identityNumber = regexp.MustCompile(`(^|[^0-9A-Fa-f-])[0-9]{11}($|[^0-9A-Fa-f])`)
 )
 
 // buffer is written to by the program while the test reads it.

@@ -31,7 +31,7 @@ type output struct {
 
 var (
 	jwsLike        = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}[.]`)
-	identityNumber = regexp.MustCompile(`(^|[^0-9])[0-9]{11}($|[^0-9])`)
+	identityNumber = regexp.MustCompile(`(^|[^0-9A-Fa-f-])[0-9]{11}($|[^0-9A-Fa-f])`)
 )
 
 func cluster(t *testing.T, args ...string) output {

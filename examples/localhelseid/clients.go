@@ -146,10 +146,10 @@ func parseClients(data []byte) (*contents, error) {
 		if err == nil {
 			err = trial.AddClient(client)
 		}
-		if err == nil && seen[client.ID] {
+		if err == nil && seen["client "+client.ID] {
 			err = errors.New("the clientId is there twice")
 		}
-		if seen[client.ID] = true; err != nil {
+		if seen["client "+client.ID] = true; err != nil {
 			errs = append(errs, fmt.Errorf("clients[%d] (%s): %w", i, entry.ClientID, err))
 		}
 		found.clients = append(found.clients, client)
@@ -161,14 +161,22 @@ func parseClients(data []byte) (*contents, error) {
 			HPRNumber: entry.HPRNumber, HPRApprovals: entry.HPRApprovals, SecurityLevel: entry.SecurityLevel,
 			AssuranceLevel: entry.AssuranceLevel, IdentityProvider: entry.IdentityProvider, Network: entry.Network,
 		}
-		if err := trial.AddUser(user); err != nil {
+		err := trial.AddUser(user)
+		if err == nil && seen["user "+user.PersonalIdentityNumber] {
+			err = errors.New("the personalIdentityNumber is there twice")
+		}
+		if seen["user "+user.PersonalIdentityNumber] = true; err != nil {
 			errs = append(errs, fmt.Errorf("users[%d]: %w", i, err))
 		}
 		found.users = append(found.users, user)
 	}
 	for i, entry := range file.APIs {
 		api := helseidtest.API(entry)
-		if err := trial.AddAPI(api); err != nil {
+		err := trial.AddAPI(api)
+		if err == nil && seen["api "+api.Name] {
+			err = errors.New("the name is there twice")
+		}
+		if seen["api "+api.Name] = true; err != nil {
 			errs = append(errs, fmt.Errorf("apis[%d]: %w", i, err))
 		}
 		found.apis = append(found.apis, api)
@@ -220,11 +228,15 @@ func (r *registry) reload() (changed bool, err error) {
 func (r *registry) apply(next *contents) error {
 	clients, users := make(map[string]bool), make(map[string]bool)
 	var errs []error
-	for _, old := range r.applied.apis {
-		r.server.RemoveAPI(old.Name)
-	}
+	apis := make(map[string]bool)
 	for _, api := range next.apis {
+		apis[api.Name] = true
 		errs = append(errs, r.server.AddAPI(api))
+	}
+	for _, old := range r.applied.apis {
+		if !apis[old.Name] {
+			r.server.RemoveAPI(old.Name)
+		}
 	}
 	for _, client := range next.clients {
 		clients[client.ID] = true
@@ -255,8 +267,8 @@ func (r *registry) apply(next *contents) error {
 }
 
 func (r *registry) tell(report *report) {
-	report.say(event{"event": "clients_loaded", "clients": len(r.applied.clients), "users": len(r.applied.users)},
-		"%s has %d clients and %d users", r.path, len(r.applied.clients), len(r.applied.users))
+	report.say(event{"event": "clients_loaded", "clients": len(r.applied.clients), "users": len(r.applied.users), "apis": len(r.applied.apis)},
+		"%s has %d clients, %d users and %d APIs", r.path, len(r.applied.clients), len(r.applied.users), len(r.applied.apis))
 }
 
 const watchInterval = 250 * time.Millisecond

@@ -23,11 +23,11 @@ func startDemo(opts *options, report *report) (helseid.Config, func(), error) {
 	}
 	file, err := server.ConfigFileFor(registration)
 	if err != nil {
-		return helseid.Config{}, func() {}, err
+		return helseid.Config{}, server.Close, err
 	}
 	config, err := helseid.ParseConfig(file)
 	if err != nil {
-		return helseid.Config{}, func() {}, err
+		return helseid.Config{}, server.Close, err
 	}
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s came with Authorization: DPoP and a proof of %d bytes",

@@ -83,7 +83,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if client != nil {
 		defer client.Close()
 	}
-	if err := errors.Join(err, checkTarget(opts.method, opts.url, report)); err != nil {
+	if opts.url != "" { // else the demo has not started
+		err = errors.Join(err, checkTarget(opts.method, opts.url, report))
+	}
+	switch {
+	case err != nil && opts.configFile == "" && client == nil:
+		report.problem(err)
+		return exitFailure
+	case err != nil:
 		report.problem(err)
 		return exitUsage
 	}
@@ -189,6 +196,8 @@ func isLoopback(host string) bool {
 func callAll(ctx context.Context, client *helseid.Client, request helseid.TokenRequest, opts options, report *report) {
 	api := client.HTTPClient(request)
 	showToken := sync.OnceFunc(func() {
+		ctx, cancel := context.WithTimeout(ctx, opts.timeout)
+		defer cancel()
 		if token, err := client.Token(ctx, request); err == nil { // from memory
 			report.token(token)
 		}

@@ -55,9 +55,9 @@ func (a *application) routes() http.Handler {
 // sent on, as it should be.
 func (a *application) tell(next http.Handler) http.Handler {
 	events := map[string]struct{ name, words string }{
-		"/login":   {"login_started", "a login was started"},
-		a.callback: {"login_ended", "a login ended"},
-		"/logout":  {"logout", "a user logged out"},
+		"/login":   {"login_started", "start of a login"},
+		a.callback: {"login_ended", "end of a login"},
+		"/logout":  {"logout", "logout"},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		event, known := events[r.URL.Path]
@@ -67,7 +67,7 @@ func (a *application) tell(next http.Handler) http.Handler {
 		}
 		watched := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(watched, r)
-		a.report.say(map[string]any{"event": event.name, "status": watched.status}, "%s (status %d)", event.words, watched.status)
+		a.report.say(map[string]any{"event": event.name, "status": watched.status}, "%s: status %d", event.words, watched.status)
 	})
 }
 
@@ -76,6 +76,9 @@ type statusWriter struct {
 	http.ResponseWriter
 	status int
 }
+
+// Unwrap is for http.ResponseController.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *statusWriter) WriteHeader(status int) {
 	w.status = status

@@ -169,9 +169,27 @@ func (s *Server) listen() error {
 		_ = listener.Close()
 		return err
 	}
-	s.server = &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second}
+	s.server = &http.Server{Handler: onLoopback(s.handler), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.server.Serve(listener) }()
 	return nil
+}
+
+// onLoopback refuses requests for another name, which leads here only if somebody
+// has made it: a page of theirs in the developer's browser could otherwise read what
+// the server answers (DNS rebinding).
+func onLoopback(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		ip := net.ParseIP(strings.Trim(host, "[]"))
+		if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			http.Error(w, "use the address that the server listens on", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Close ends the server and its connections.

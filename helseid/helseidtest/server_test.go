@@ -57,6 +57,24 @@ func TestServerListensOnLoopbackOnly(t *testing.T) {
 	}
 }
 
+// A name that somebody has made lead to this machine reaches nothing.
+func TestServerRefusesOtherNames(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t, helseidtest.Selvbetjening())
+	for host, status := range map[string]int{
+		"": 200, "localhost": 200, "localhost:1": 200, "127.0.0.1": 200, "[::1]:8080": 200, "127.9.9.9:1": 200,
+		"evil.example": 421, "evil.example:80": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421, "10.0.0.1": 421, "[::]": 421,
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.Issuer()+string(helseidtest.EndpointMetadata), nil)
+		require.NoError(t, err)
+		request.Host = host
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, status, response.StatusCode, host)
+	}
+}
+
 func TestServerInMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine stays behind
