@@ -112,8 +112,9 @@
 // proofs that may have been used before are refused, as if Redis were down. That is
 // all of them for VerifierConfig.MaxFuture + ReplicaSkew + 10 seconds, so 18 seconds
 // by default, and for clients whose clocks are behind by so much longer. What
-// FLUSHALL drops is noticed in the same way. Tokens are fetched anew, and users log
-// in again.
+// FLUSHALL drops is noticed in the same way, and so is a first replica that is
+// attached, though nothing is lost then. Tokens are fetched anew, and users log in
+// again.
 //
 // Two things are not noticed. A Redis that has forgotten that key as well, because it
 // keeps nothing, is taken for a new one by a process that has not asked it before,
