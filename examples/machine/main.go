@@ -106,6 +106,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	callAll(ctx, client, request, opts, report)
+	client.Close() // a renewal in the background counts, too
 	if !report.summary(opts.calls) {
 		return exitFailure
 	}

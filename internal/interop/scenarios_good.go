@@ -180,12 +180,15 @@ func shortTokens(ctx context.Context, l *lab, faults ...fault) (string, error) {
 		return "", err
 	}
 	tokens := auth.Answers["200"]
+	// A renewal in the background may be broken off when the program ends, before the server has
+	// heard of it or after.
+	difference := result.summary.TokenRequests - tokens
 	switch {
 	case tokens < 2:
 		return "", errors.New("the run was too short to need a second token")
-	case result.summary.TokenRequests != tokens:
+	case difference < -1 || difference > 1:
 		return "", fmt.Errorf("the summary tells of %d token requests, the server of %d", result.summary.TokenRequests, tokens)
-	case auth.TokenRequests != tokens+1:
+	case auth.TokenRequests < tokens+1 || auth.TokenRequests > tokens+2:
 		return "", fmt.Errorf("answers of the token endpoint: %v, want one challenge", auth.Answers)
 	}
 	return fmt.Sprintf("%d good answers, %d tokens in %d round trips", api.Accepted, tokens, auth.TokenRequests), nil
