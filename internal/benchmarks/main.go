@@ -7,7 +7,7 @@
 //
 // All rows are measured in turn, round after round, and a ratio is the median of
 // the rounds' ratios: what else the machine does hits all alike. With -gate it
-// fails if a figure is more than 1.3 times its budget.
+// fails if a figure is more than 1.3 times its budget, also after more rounds.
 package main
 
 import (
@@ -78,6 +78,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// maxTries is how often as many rounds again are measured before a gate fails: what
+// is too slow stays so, and a busy machine does not.
+const maxTries = 3
+
 func benchmark(opts options, stdout io.Writer) (breaches []string, err error) {
 	start := time.Now()
 	rows, end, err := allRows(opts)
@@ -85,11 +89,14 @@ func benchmark(opts options, stdout io.Writer) (breaches []string, err error) {
 		return nil, err
 	}
 	defer end()
-	if err := measure(tasksOf(rows), opts.rounds, opts.batch); err != nil {
-		return nil, err
-	}
-	for _, r := range rows {
-		breaches = append(breaches, r.breaches()...)
+	for try := 0; try == 0 || opts.gate && len(breaches) > 0 && try < maxTries; try++ {
+		if err := measure(tasksOf(rows), opts.rounds, opts.batch); err != nil {
+			return nil, err
+		}
+		breaches = nil
+		for _, r := range rows {
+			breaches = append(breaches, r.breaches()...)
+		}
 	}
 	out := stdout
 	if opts.markdown != "" {

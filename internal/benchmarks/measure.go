@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"time"
@@ -92,16 +93,19 @@ func (t *task) calibrate(aim time.Duration) error {
 }
 
 // measure runs all tasks in turn, round after round, so that whatever else the
-// machine does hits all of them alike. Each round starts with another task.
+// machine does hits all of them alike. Each round has an order of its own, so that
+// none always runs after the same other, which leaves caches and threads behind.
 func measure(tasks []*task, rounds int, batch time.Duration) error {
 	for _, t := range tasks {
 		if err := t.calibrate(batch); err != nil {
 			return err
 		}
 	}
+	order := slices.Clone(tasks)
+	random := rand.New(rand.NewPCG(1, 2)) // the same in each run
 	for round := range rounds {
-		for i := range tasks {
-			t := tasks[(i+round)%len(tasks)]
+		random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		for _, t := range order {
 			elapsed, mallocs, err := t.once()
 			if err != nil {
 				return err
