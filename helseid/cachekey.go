@@ -11,34 +11,30 @@ import (
 type cacheKey [sha256.Size]byte
 
 func (c *Client) cacheKey(request *preparedRequest) cacheKey {
-	var hash partHash
-	hash.add(c.config.Issuer)
-	hash.add(c.config.ClientID)
-	hash.add(request.grant)
-	hash.add(request.owner)
-	hash.add(strconv.FormatBool(request.forIssuer))
-	hash.add(request.tokenType)
-	hash.add(c.prover.Thumbprint())
-	hash.add(request.scope)
-	hash.add(request.resource)
+	var buffer [hashRoom]byte
+	parts := hashParts(buffer[:0]).
+		add(c.config.Issuer).
+		add(c.config.ClientID).
+		add(request.grant).
+		add(request.owner).
+		add(strconv.FormatBool(request.forIssuer)).
+		add(request.tokenType).
+		add(c.prover.Thumbprint()).
+		add(request.scope).
+		add(request.resource)
 	for _, detail := range request.details {
-		hash.add(detail.String())
+		parts = parts.add(detail.String())
 	}
-	return hash.sum()
+	return sha256.Sum256(parts)
 }
 
-// partHash hashes parts with their lengths, so that no two lists of parts can
-// meet.
-type partHash struct {
-	parts []byte
-}
+// hashParts are parts with their lengths, to be hashed, so that no two lists of
+// parts can meet.
+type hashParts []byte
 
-func (h *partHash) add(part string) {
-	if h.parts == nil {
-		h.parts = make([]byte, 0, 512)
-	}
-	h.parts = binary.BigEndian.AppendUint64(h.parts, uint64(len(part)))
-	h.parts = append(h.parts, part...)
-}
+// hashRoom is enough for the parts of most keys, which then take no memory.
+const hashRoom = 768
 
-func (h *partHash) sum() [sha256.Size]byte { return sha256.Sum256(h.parts) }
+func (p hashParts) add(part string) hashParts {
+	return append(binary.BigEndian.AppendUint64(p, uint64(len(part))), part...)
+}

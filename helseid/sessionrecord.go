@@ -1,6 +1,7 @@
 package helseid
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -214,11 +215,8 @@ func (c *Client) decodeSession(data []byte) (sessionRecord, error) {
 // storeKey is the key of something of this client's in the session store. It is
 // a hash, so whoever reads the store does not learn sessions' ids.
 func (c *Client) storeKey(kind, name string) string {
-	var hash partHash
-	for _, part := range []string{c.config.Issuer, c.config.ClientID, kind, name} {
-		hash.add(part)
-	}
-	sum := hash.sum()
+	var buffer [hashRoom]byte
+	sum := sha256.Sum256(hashParts(buffer[:0]).add(c.config.Issuer).add(c.config.ClientID).add(kind).add(name))
 	return kind + "-" + hex.EncodeToString(sum[:])
 }
 
