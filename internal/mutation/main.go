@@ -114,7 +114,7 @@ func (m *mutation) try(scratch string, verbose bool) (noticed bool, err error) {
 	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
 		return false, err
 	}
-	if output, err := goCommand("build", overlayFile, "./"+filepath.Dir(m.File)); err != nil {
+	if output, err := goCommand("build", overlayFile, "-o", os.DevNull, "./"+filepath.Dir(m.File)); err != nil {
 		return false, fmt.Errorf("it does not compile: %s", output)
 	}
 	for _, pkg := range m.Test {
