@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -148,8 +149,7 @@ func (s *Server) build() error {
 
 func (s *Server) listen() error {
 	host, _, err := net.SplitHostPort(s.options.address)
-	named := host == "localhost" // by RFC 6761 never another machine
-	if ip := net.ParseIP(host); err != nil || !named && (ip == nil || !ip.IsLoopback()) {
+	if err != nil || !httpx.IsLoopback(host) {
 		return errors.New("helseidtest: the server listens on loopback addresses only, such as 127.0.0.1:0")
 	}
 	listener, err := net.Listen("tcp", s.options.address)
@@ -161,10 +161,7 @@ func (s *Server) listen() error {
 		_ = listener.Close()
 		return errors.New("helseidtest: localhost is another machine's name here")
 	}
-	s.issuer = "http://" + address.String() + s.base
-	if named {
-		s.issuer = "http://" + net.JoinHostPort(host, strconv.Itoa(address.Port)) + s.base
-	}
+	s.issuer = "http://" + net.JoinHostPort(host, strconv.Itoa(address.Port)) + s.base
 	if err := s.build(); err != nil {
 		_ = listener.Close()
 		return err
@@ -183,8 +180,7 @@ func onLoopback(next http.Handler) http.Handler {
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
 		}
-		ip := net.ParseIP(strings.Trim(host, "[]"))
-		if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		if !httpx.IsLoopback(strings.Trim(host, "[]")) {
 			http.Error(w, "use the address that the server listens on", http.StatusMisdirectedRequest)
 			return
 		}
