@@ -205,7 +205,6 @@ func TestVerifyRefuses(t *testing.T) {
 		"unsecured, no algorithm": {signRaw(t, key, `{"typ":"dpop+jwt","alg":"none"}`, claimsJSON), ReasonAlgorithm},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			store := &countingStore{first: true}
 			_, err := newVerifier(t, VerifierConfig{Replay: store}).Verify(context.Background(), test.proof, expectedGET(key))
 			requireReason(t, test.reason, err)
@@ -240,7 +239,6 @@ func TestVerifyBindings(t *testing.T) {
 		"ath at a token endpoint":                     {func(e *Expectation) { e.AccessToken = "" }, ReasonTokenHash},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			expected := expectedGET(key)
 			test.change(&expected)
 			_, err := newVerifier(t, VerifierConfig{}).Verify(context.Background(), proof, expected)
@@ -259,7 +257,6 @@ func TestVerifyBindings(t *testing.T) {
 		require.Error(t, err)
 	})
 	t.Run("any key if none is expected", func(t *testing.T) {
-		t.Parallel()
 		expected := expectedGET(key)
 		expected.Thumbprint = ""
 		verified, err := newVerifier(t, VerifierConfig{}).Verify(context.Background(), proof, expected)

@@ -32,6 +32,11 @@ func (w *world) withNonce(nonce any) *http.Request {
 // which to use.
 func TestNonces(t *testing.T) {
 	t.Parallel()
+	// Inside of a bubble, so that no nonce grows old meanwhile.
+	synctest.Test(t, testNonces)
+}
+
+func testNonces(t *testing.T) {
 	w, nonces := newNonceWorld(t)
 	other, err := dpop.NewNonceIssuer(nil)
 	require.NoError(t, err)

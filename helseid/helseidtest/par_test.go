@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -203,7 +204,9 @@ func TestPARRefusals(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, answer := run(t, test.change)
+			var answer result
+			// To the second: no time passes inside of a bubble.
+			synctest.Test(t, func(t *testing.T) { _, answer = run(t, test.change) })
 			require.Equal(t, test.code, answer.Error, answer.Description)
 			require.Contains(t, answer.Description, test.says)
 			if test.code == "" {

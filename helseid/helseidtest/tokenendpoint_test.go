@@ -18,7 +18,8 @@ import (
 )
 
 // Every refusal of the token endpoint, one by one. Each case changes one thing
-// of a request that is good otherwise.
+// of a request that is good otherwise. Times leave seconds for a slow machine;
+// TestTokenEndpointTimes has the limits.
 func TestTokenEndpointRefusals(t *testing.T) {
 	t.Parallel()
 	type change func(t *testing.T, a *asker, r *attempt)
@@ -38,14 +39,8 @@ func TestTokenEndpointRefusals(t *testing.T) {
 		return func(_ *testing.T, _ *asker, r *attempt) { r.form[name] = values }
 	}
 	shift := func(claims func(*attempt) map[string]any, seconds int64, names ...string) change {
-		return func(_ *testing.T, _ *asker, r *attempt) {
-			for _, name := range names {
-				claims(r)[name] = claims(r)[name].(int64) + seconds
-			}
-		}
+		return func(_ *testing.T, _ *asker, r *attempt) { later(claims(r), seconds, names...) }
 	}
-	ofAssertion := func(r *attempt) map[string]any { return r.assertion }
-	ofProof := func(r *attempt) map[string]any { return r.proof }
 	tests := map[string]struct {
 		change change
 		code   string // "" means a token
@@ -90,7 +85,7 @@ func TestTokenEndpointRefusals(t *testing.T) {
 		"nearly expired":         {shift(ofAssertion, -12, "iat", "nbf", "exp"), "", ""},
 		"in the future":          {shift(ofAssertion, 9, "iat", "exp"), "invalid_client", "future"},
 		"a little in the future": {shift(ofAssertion, 4, "iat", "nbf", "exp"), "", ""},
-		"not valid yet":          {shift(ofAssertion, 6, "nbf"), "invalid_client", "not valid yet"},
+		"not valid yet":          {shift(ofAssertion, 9, "nbf"), "invalid_client", "not valid yet"},
 		"nbf a text":             {assertion("nbf", "soon"), "invalid_client", "not valid yet"},
 		"without nbf":            {assertion("nbf", nil), "", ""},
 		"without iat":            {assertion("iat", nil), "invalid_client", "iat"},
@@ -135,10 +130,10 @@ func TestTokenEndpointRefusals(t *testing.T) {
 		"proof elsewhere":       {proof("htu", "https://elsewhere.example.no/connect/token"), "invalid_dpop_proof", "htu"},
 		"proof for the issuer":  {func(_ *testing.T, a *asker, r *attempt) { r.proof["htu"] = a.server.Issuer() }, "invalid_dpop_proof", "htu"},
 		"proof with query":      {func(_ *testing.T, a *asker, r *attempt) { r.proof["htu"] = a.server.Issuer() + "/connect/token?x=1" }, "", ""},
-		"proof stale":           {shift(ofProof, -11, "iat"), "invalid_dpop_proof", "iat"},
-		"proof nearly stale":    {shift(ofProof, -10, "iat"), "", ""},
-		"proof in the future":   {shift(ofProof, 9, "iat"), "invalid_dpop_proof", "iat"},
-		"proof nearly there":    {shift(ofProof, 8, "iat"), "", ""},
+		"proof stale":           {shift(ofProof, -15, "iat"), "invalid_dpop_proof", "iat"},
+		"proof nearly stale":    {shift(ofProof, -6, "iat"), "", ""},
+		"proof in the future":   {shift(ofProof, 13, "iat"), "invalid_dpop_proof", "iat"},
+		"proof nearly there":    {shift(ofProof, 4, "iat"), "", ""},
 		"proof without iat":     {proof("iat", nil), "invalid_dpop_proof", "iat"},
 		"proof with ath":        {proof("ath", "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"), "invalid_dpop_proof", "ath"},
 		"no nonce":              {proof("nonce", nil), "use_dpop_nonce", ""},
@@ -185,6 +180,52 @@ func TestTokenEndpointRefusals(t *testing.T) {
 				require.Equal(t, test.code == "use_dpop_nonce", answer.header.Get("DPoP-Nonce") != "")
 			})
 		}
+	}
+}
+
+func ofAssertion(r *attempt) map[string]any { return r.assertion }
+
+func ofProof(r *attempt) map[string]any { return r.proof }
+
+func later(claims map[string]any, seconds int64, names ...string) {
+	for _, name := range names {
+		claims[name] = claims[name].(int64) + seconds
+	}
+}
+
+// The limits of each time, to the second: inside of a bubble none passes between
+// the making and the check.
+func TestTokenEndpointTimes(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		claims         func(*attempt) map[string]any
+		names          []string
+		good, bad      int64 // seconds that the claims are moved by
+		code, saysWhat string
+	}{
+		"assertion that expires":     {ofAssertion, []string{"iat", "nbf", "exp"}, -14, -15, "invalid_client", "expired"},
+		"assertion of the future":    {ofAssertion, []string{"iat", "exp"}, 5, 6, "invalid_client", "future"},
+		"assertion not valid yet":    {ofAssertion, []string{"nbf"}, 5, 6, "invalid_client", "not valid yet"},
+		"assertion that lives long":  {ofAssertion, []string{"exp"}, 50, 51, "invalid_client", "60 seconds"},
+		"proof that is stale":        {ofProof, []string{"iat"}, -10, -11, "invalid_dpop_proof", "iat"},
+		"proof that is ahead of now": {ofProof, []string{"iat"}, 8, 9, "invalid_dpop_proof", "iat"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory()))
+				send := func(seconds int64) result {
+					attempt := a.build(t, a.nonce(t))
+					later(test.claims(attempt), seconds, test.names...)
+					return a.send(t, attempt)
+				}
+				answer := send(test.good)
+				require.Empty(t, answer.Error, answer.Description)
+				answer = send(test.bad)
+				require.Equal(t, test.code, answer.Error)
+				require.Contains(t, answer.Description, test.saysWhat)
+			})
+		})
 	}
 }
 
