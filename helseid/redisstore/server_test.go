@@ -48,12 +48,20 @@ func startServer(t testing.TB, args ...string) *server {
 
 func startServerOn(t testing.TB, port int, args ...string) *server {
 	t.Helper()
+	return startConfigured(t, "", port, append([]string{"--save", "", "--appendonly", "no"}, args...)...)
+}
+
+// startConfigured gives the server a configuration file too, which Sentinel and
+// what it commands write to.
+func startConfigured(t testing.TB, configuration string, port int, args ...string) *server {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "redisstore") // the path of a socket must be short
 	require.NoError(t, err)
+	file := filepath.Join(dir, "conf")
+	require.NoError(t, os.WriteFile(file, []byte(configuration), 0o600))
 	s := &server{dir: dir, socket: filepath.Join(dir, "s"), port: port}
 	s.args = append([]string{
-		"--unixsocket", s.socket, "--port", strconv.Itoa(port), "--bind", "127.0.0.1",
-		"--dir", dir, "--save", "", "--appendonly", "no",
+		file, "--unixsocket", s.socket, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
 	}, args...)
 	t.Cleanup(func() {
 		s.kill()

@@ -14,10 +14,14 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/dpop"
 )
 
 // In a cluster each use concerns the node that has the key.
@@ -51,6 +55,70 @@ func TestCluster(t *testing.T) {
 		}
 	}
 	t.Fatal("a node took keys that are another's")
+}
+
+// With Sentinel a replica takes over from a server that has died: what it has
+// copied is there, used proofs are not let in again, and new ones are once nobody
+// can have used them before.
+func TestSentinel(t *testing.T) {
+	t.Parallel()
+	const name = "helseid"
+	first := startServerOn(t, freePort(t), "--repl-diskless-sync-delay", "0")
+	second := startServerOn(t, freePort(t), "--replicaof", "127.0.0.1 "+strconv.Itoa(first.port))
+	replicated := func() bool {
+		role, _ := second.do(t, "ROLE").([]any)
+		return len(role) > 3 && role[3] == "connected"
+	}
+	require.Eventually(t, replicated, 20*time.Second, 20*time.Millisecond)
+	sentinel := startSentinel(t, name, first, second)
+	client := redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName: name, SentinelAddrs: []string{"127.0.0.1:" + strconv.Itoa(sentinel.port)}, ContextTimeoutEnabled: true,
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	store, err := New(Config{Client: client, EncryptionKeys: [][]byte{testKey}, Timeout: 5 * time.Second})
+	require.NoError(t, err)
+	require.NoError(t, store.Check(t.Context()))
+	require.NoError(t, store.TokenCache().Set(t.Context(), "key", []byte("token"), time.Hour))
+	use := newUse()
+	require.True(t, record(t, store.Replays(), use))
+	require.Eventually(t, func() bool { return len(second.keys(t)) == len(first.keys(t)) }, 20*time.Second, 20*time.Millisecond)
+	// Sentinel fails over to a replica that it has heard of its copy.
+	require.Eventually(t, func() bool {
+		return strings.Contains(fmt.Sprint(sentinel.do(t, "SENTINEL", "REPLICAS", name)), "master-link-status:ok")
+	}, 30*time.Second, 20*time.Millisecond)
+
+	first.kill()
+	deadline := time.Now().Add(time.Minute)
+	for err = nil; !isDoubt(err); time.Sleep(20 * time.Millisecond) {
+		require.True(t, time.Now().Before(deadline), "the replica does not take over")
+		for _, asked := range []dpop.Use{use, newUse()} {
+			var firstUse bool
+			firstUse, err = store.Replays().Record(t.Context(), asked)
+			require.False(t, firstUse)
+			if err != nil {
+				require.ErrorIs(t, err, ErrUnavailable)
+			}
+		}
+	}
+	require.NoError(t, store.Check(t.Context()))
+	value, err := store.TokenCache().Get(t.Context(), "key")
+	require.NoError(t, err)
+	require.Equal(t, "token", string(value))
+	requireDoubt(t, store.Replays(), use)
+}
+
+// startSentinel starts one that watches a server and its replica.
+func startSentinel(t *testing.T, name string, watched, replica *server) *server {
+	t.Helper()
+	var configuration strings.Builder
+	for _, line := range []string{
+		fmt.Sprintf("monitor %s 127.0.0.1 %d 1", name, watched.port),
+		fmt.Sprintf("known-replica %s 127.0.0.1 %d", name, replica.port),
+		fmt.Sprintf("down-after-milliseconds %s 1000", name),
+	} {
+		configuration.WriteString("sentinel " + line + "\n")
+	}
+	return startConfigured(t, configuration.String(), freePort(t), "--sentinel")
 }
 
 // Over TLS the server's certificate is checked.
