@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -13,17 +14,13 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// newFuzzWorld is a world whose keys are known.
-func newFuzzWorld(f *testing.F, options worldOptions) *world {
-	f.Helper()
-	w := newWorld(f, options)
-	return w
-}
+// lastingToken is for a target that runs for long.
+func (w *world) lastingToken() string { return w.server.Token(helseidtest.ExpiresIn(24 * time.Hour)) }
 
 // FuzzCredentials: whatever is in the two headers, nothing gets in, nothing
 // breaks, and the answer is a refusal in due form.
 func FuzzCredentials(f *testing.F) {
-	w := newFuzzWorld(f, worldOptions{})
+	w := newWorld(f, worldOptions{})
 	good := w.server.Token()
 	proof := w.server.Proof(http.MethodGet, "https://other.example.no/", good)
 	for _, seed := range [][2]string{
@@ -49,7 +46,7 @@ func FuzzCredentials(f *testing.F) {
 // FuzzProof: a proof that is signed by the right key, whatever it says, gets in
 // only if it says what it must.
 func FuzzProof(f *testing.F) {
-	w := newFuzzWorld(f, worldOptions{cold: true})
+	w := newWorld(f, worldOptions{cold: true})
 	w.publishForge()
 	w.requireLetIn(false)
 	token := w.token(nil, nil)
@@ -80,36 +77,38 @@ func FuzzForwarded(f *testing.F) {
 		f.Add(seed, "https", "/x")
 		f.Add(seed, seed, seed)
 	}
-	worlds := make(map[middleware.ForwardedHeader]*world)
+	worlds := make(map[*world]string) // with a token of each
 	for _, header := range []middleware.ForwardedHeader{middleware.XForwarded, middleware.Forwarded} {
-		worlds[header] = newFuzzWorld(f, worldOptions{cold: true, config: trusting(header)})
+		w := newWorld(f, worldOptions{cold: true, config: trusting(header)})
+		worlds[w] = w.lastingToken()
 	}
-	auth := newFuzzWorld(f, worldOptions{cold: true, config: func(c *middleware.Config) {
+	auth := newWorld(f, worldOptions{cold: true, config: func(c *middleware.Config) {
 		trusting(middleware.XForwarded)(c)
 		c.ForwardAuth = &middleware.ForwardAuth{}
 	}})
+	authToken := auth.lastingToken()
 	f.Fuzz(func(t *testing.T, host, proto, path string) {
 		headers := func(request *http.Request) {
 			request.Header["X-Forwarded-Host"], request.Header["X-Forwarded-Proto"] = []string{host}, []string{proto}
 			request.Header["Forwarded"] = []string{host, proto}
 			request.Header["X-Forwarded-Uri"], request.Header["X-Forwarded-Method"] = []string{path}, []string{"GET"}
 		}
-		for _, w := range worlds {
+		for w, token := range worlds {
 			// From a stranger: nothing changes.
-			request := w.genuine()
+			request := w.genuineWith(token)
 			headers(request)
 			request.RemoteAddr = "203.0.113.9:1"
 			recorder := httptest.NewRecorder()
 			w.handler.ServeHTTP(recorder, request)
 			require.Equal(t, http.StatusOK, recorder.Code)
 			// From a proxy: it gets in at most where the proxy says that it is.
-			request = w.genuine()
+			request = w.genuineWith(token)
 			headers(request)
 			recorder = httptest.NewRecorder()
 			w.handler.ServeHTTP(recorder, request)
 			require.Less(t, recorder.Code, 500)
 		}
-		request := auth.genuine()
+		request := auth.genuineWith(authToken)
 		headers(request)
 		recorder := httptest.NewRecorder()
 		auth.handler.ServeHTTP(recorder, request)
@@ -120,13 +119,13 @@ func FuzzForwarded(f *testing.F) {
 // FuzzTarget: a proof for one URL gets in at another only if they are the same
 // by the standard library's reading too.
 func FuzzTarget(f *testing.F) {
-	w := newFuzzWorld(f, worldOptions{})
+	w := newWorld(f, worldOptions{})
 	for _, seed := range []string{resource, "https://API.example.no:443/journal/1", "https://api.example.no/%6aournal/1", "https://api.example.no//journal/1", "https://\u212a", "https://api.example.no%25x/journal/1",
 		`https://api.example.no\journal\1`, "https://api.example.no/journal/1?x#y", "//api.example.no/journal/1", "", "https://ap\u0130.example.no/journal/1"} {
 		f.Add(seed)
 	}
+	token := w.lastingToken()
 	f.Fuzz(func(t *testing.T, htu string) {
-		token := w.server.Token()
 		request := plain("DPoP "+token, w.server.Proof(http.MethodGet, resource, token, helseidtest.ProofClaim("htu", htu)))
 		recorder := httptest.NewRecorder()
 		w.handler.ServeHTTP(recorder, request)

@@ -152,8 +152,12 @@ func serveOn(t testing.TB, handler http.Handler, request *http.Request) *http.Re
 
 // genuine is a request that must be let in.
 func (w *world) genuine(options ...helseidtest.TokenOption) *http.Request {
+	return w.genuineWith(w.server.Token(options...))
+}
+
+func (w *world) genuineWith(token string) *http.Request {
 	request := httptest.NewRequest(http.MethodGet, resource+"?page=2", nil)
-	w.server.Authorize(request, w.server.Token(options...))
+	w.server.Authorize(request, token)
 	return request
 }
 
