@@ -3,12 +3,17 @@ package helseid
 import (
 	"encoding/base64"
 	"errors"
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/metadata"
 )
 
@@ -119,6 +124,108 @@ func FuzzMetadata(f *testing.F) {
 		}
 		if err != nil && !errors.Is(err, ErrInvalidResponse) {
 			t.Fatalf("an error of no category: %v", err)
+		}
+	})
+}
+
+const fuzzIssuer = "https://helseid.example.no"
+
+// fuzzClient sends nothing to anybody; sent counts its token requests.
+func fuzzClient(f *testing.F) (client *Client, sent *atomic.Int64) {
+	key, err := clientassertion.NewKey(mustSigner(), clientassertion.KeyOptions{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	sent = new(atomic.Int64)
+	client, err = New(Config{Issuer: fuzzIssuer, ClientID: "a-client", Key: key, DPoPKey: mustDPoPKey(), HTTPClient: &http.Client{Transport: answers(func(r *http.Request) (int, string) {
+		if r.Method == http.MethodPost {
+			sent.Add(1)
+			return http.StatusBadRequest, `{"error":"invalid_grant"}`
+		}
+		return http.StatusOK, `{"issuer":"` + fuzzIssuer + `","token_endpoint":"` + fuzzIssuer + `/connect/token"}`
+	})}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(client.Close)
+	return client, sent
+}
+
+// answers is a server of JSON, without a network.
+type answers func(*http.Request) (status int, body string)
+
+func (a answers) RoundTrip(request *http.Request) (*http.Response, error) {
+	status, body := a(request)
+	return &http.Response{
+		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(body)), Request: request,
+	}, nil
+}
+
+// FuzzFinishLogin: whatever comes with the browser, and whatever has become of
+// the stored state, nothing is sent unless it is the answer to that login.
+func FuzzFinishLogin(f *testing.F) {
+	client, sent := fuzzClient(f)
+	const state = `{"version":1,"issuer":"` + fuzzIssuer + `","client_id":"a-client","jkt":"{jkt}","state":"{state}","nonce":"n","verifier":"v","redirect_uri":"https://x.example.no/","scopes":["openid"],"started":4102444800}`
+	good := "code=x&state={state}&iss=" + url.QueryEscape(fuzzIssuer)
+	for _, stored := range []string{state, state[:len(state)-1], "", "null", "{}", `{"version":1}`, strings.Replace(state, "{state}", "", 1), strings.Replace(state, "4102444800", "1", 1),
+		strings.Replace(state, "4102444800", "9223372036854775807", 1), strings.Replace(state, "{jkt}", "x", 1)} {
+		f.Add(stored, good)
+	}
+	for _, query := range []string{"", "code=x&state={state}", strings.Replace(good, "{state}", "another", 1), good + "&code=y", good + "&error=access_denied", good + ";a=b", "code=x&state=&iss=",
+		"error=login_required&state={state}&iss=" + url.QueryEscape(fuzzIssuer), "%"} {
+		f.Add(state, query)
+	}
+	finish := func(t testing.TB, stored, query string) (isAnswer, wasSent bool) {
+		fill := strings.NewReplacer("{jkt}", client.prover.Thumbprint(), "{state}", jose.NewID()) // each login is finished once
+		loginState, err := DecodeLoginState([]byte(fill.Replace(stored)))
+		if err != nil && !errors.Is(err, ErrLogin) {
+			t.Fatalf("an error of no category: %v", err)
+		}
+		answer, _ := url.ParseQuery(fill.Replace(query)) // what it could read, as Request.FormValue does
+		before := sent.Load()
+		session, err := client.FinishLogin(t.Context(), loginState, answer)
+		if session != nil || !errors.Is(err, ErrLogin) {
+			t.Fatalf("a session, or an error of no category: %v", err)
+		}
+		isAnswer = len(answer["state"]) == 1 && answer.Get("state") == loginState.ID() && loginState.ID() != "" && len(answer["iss"]) == 1 && answer.Get("iss") == fuzzIssuer &&
+			len(answer["code"]) == 1 && answer.Get("code") != "" && !answer.Has("error")
+		return isAnswer, sent.Load() != before
+	}
+	if isAnswer, wasSent := finish(f, state, good); !isAnswer || !wasSent {
+		f.Fatal("the good answer is none, so this finds nothing")
+	}
+	f.Fuzz(func(t *testing.T, stored, query string) {
+		if isAnswer, wasSent := finish(t, stored, query); wasSent && !isAnswer {
+			t.Fatal("the code of another login was sent")
+		}
+	})
+}
+
+// FuzzStoredSession: what a store returns is a session of this client's or none.
+func FuzzStoredSession(f *testing.F) {
+	client, _ := fuzzClient(f)
+	good := `{"version":1,"issuer":"` + fuzzIssuer + `","client_id":"a-client","jkt":"{jkt}","id_token":"x","refresh_token":"y","created":1,"indexed_until":2}`
+	for _, stored := range []string{good, good[1:], "", "null", `{"version":1}`, strings.Replace(good, "a-client", "another", 1), strings.Replace(good, `"created":1`, `"created":-9223372036854775808,"refresh_until":9223372036854775807,"attest_until":-1`, 1),
+		strings.Replace(good, `"created":1`, `"created":1,"ended":true`, 1), strings.Replace(good, `"created":1`, `"created":1,"refreshing":1,"scopes":[""],"resources":[""]`, 1)} {
+		f.Add(stored)
+	}
+	f.Fuzz(func(t *testing.T, stored string) {
+		record, err := client.decodeSession([]byte(strings.ReplaceAll(stored, "{jkt}", client.prover.Thumbprint())))
+		if err != nil {
+			if !errors.Is(err, ErrLoginRequired) {
+				t.Fatalf("an error of no category: %v", err)
+			}
+			return
+		}
+		if record.Issuer != fuzzIssuer || record.ClientID != "a-client" || record.JKT != client.prover.Thumbprint() || record.Ended {
+			t.Fatal("a session of another client, or one that has ended")
+		}
+		now := time.Now()
+		record.limit(&Token{Expiry: now.Add(time.Hour), fetched: now})
+		record.reindex()
+		if token := record.unused(now); token != "" && token != record.RefreshToken {
+			t.Fatal("a token out of nothing")
 		}
 	})
 }

@@ -53,7 +53,7 @@ func FuzzClaims(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, name, value string) {
-		token, ok := tryToken(server, name, value)
+		token, ok := tryMint(func() string { return server.Token(helseidtest.Claim(name, raw(value))) })
 		if !ok {
 			return
 		}
@@ -70,8 +70,55 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
-// tryToken mints a token with a claim that need not be JSON.
-func tryToken(server *helseidtest.Server, name, value string) (token string, ok bool) {
+// tryMint mints a token with a claim that need not be JSON.
+func tryMint(mint func() string) (token string, ok bool) {
 	defer func() { ok = recover() == nil }()
-	return server.Token(helseidtest.Claim(name, raw(value))), true
+	return mint(), true
+}
+
+// FuzzIDTokenClaims: whatever a genuine ID token or logout token says, it is
+// refused with a reason or says no more than is in it.
+func FuzzIDTokenClaims(f *testing.F) {
+	server := newServer(f)
+	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: server.Issuer(), ClientID: loginClient, HTTPClient: server.HTTPClient()})
+	require.NoError(f, err)
+	f.Cleanup(validator.Close)
+	for _, seed := range []string{`null`, `1`, `"x"`, `""`, `[]`, `{}`, `{"http://schemas.openid.net/event/backchannel-logout":{}}`, `-1`, `1e300`, `9223372036854775807`, `true`, `"06828399789"`} {
+		for _, name := range []string{"sub", "sid", "events", "nonce", "iat", "exp", "auth_time", "azp", "at_hash", "jti", "aud", "amr", claimPrefix + "identity/security_level"} {
+			f.Add(name, seed)
+		}
+	}
+	f.Fuzz(func(t *testing.T, name, value string) {
+		requireRefusal := func(err error) {
+			var refused *tokenvalidation.Error
+			require.True(t, errors.As(err, &refused), err)
+			require.ErrorIs(t, err, tokenvalidation.ErrInvalidToken)
+		}
+		if token, ok := tryMint(func() string { return idToken(server, helseidtest.Claim(name, raw(value))) }); ok {
+			claims, err := validator.Validate(t.Context(), token, tokenvalidation.IDTokenExpectation{Nonce: "the-nonce"})
+			if err != nil {
+				requireRefusal(err)
+			} else {
+				require.Equal(t, "the-nonce", claims.Nonce)
+				require.NotEmpty(t, claims.User.Subject)
+				require.True(t, claims.User.HPRNumber == "" || claims.User.HPRNumber.Valid())
+				require.LessOrEqual(t, claims.User.SecurityLevel, tokenvalidation.SecurityLevel4)
+			}
+			_, err = validator.ValidateLogout(t.Context(), token)
+			if name != "events" {
+				requireRefusal(err)
+			}
+		}
+		if token, ok := tryMint(func() string {
+			return server.LogoutToken(helseidtest.Audience(loginClient), helseidtest.Claim(name, raw(value)))
+		}); ok {
+			claims, err := validator.ValidateLogout(t.Context(), token)
+			if err != nil {
+				requireRefusal(err)
+				return
+			}
+			require.True(t, claims.Subject != "" || claims.SessionID != "")
+			require.NotEmpty(t, claims.ID)
+		}
+	})
 }
