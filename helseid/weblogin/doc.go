@@ -53,6 +53,7 @@
 // Users come back to the page that they wanted to go to, which is a path on this
 // host whatever a link says. RequireLevel sends those at a lower security level
 // to a new login, and refuses anybody else than the one who was there before.
+// StepUp does so when an API that a page calls wants more.
 //
 // All pages behind Require and Optional are kept out of caches (no-store).
 //

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"net/http/httptest"
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
@@ -71,6 +72,40 @@ func ExampleWeb_RequireLevel() {
 	// 200 STILLE BLÅ ELG at level 3
 	// 403
 	// 200 KVART GREVLING at level 4
+}
+
+// A page calls an API that wants users at level 4.
+func ExampleWeb_StepUp() {
+	server, web, mux, cleanup := exampleWeb()
+	defer cleanup()
+
+	mux.Handle("GET /things", web.Require(func(w http.ResponseWriter, r *http.Request) {
+		response := callAPI(r) // with the session's HTTPClient
+		defer response.Body.Close()
+		if web.StepUp(w, r, response) {
+			return // the browser is on its way to log in
+		}
+		fmt.Fprint(w, "the API answered ", response.StatusCode)
+	}))
+
+	// A user who cannot step up from level 3, and one who is at level 4 already.
+	browser := server.Browser(helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
+	status, _ := examplePage(browser, "/things") // the answer is Config.ErrorPage
+	fmt.Println(status)
+	fmt.Println(examplePage(server.Browser(), "/things"))
+	// Output:
+	// 403
+	// 200 the API answered 200
+}
+
+// callAPI stands for the call: its API lets in users at level 4.
+func callAPI(r *http.Request) *http.Response {
+	response := httptest.NewRecorder()
+	if weblogin.Session(r.Context()).User().SecurityLevel < 4 {
+		response.Header().Set("WWW-Authenticate", `DPoP error="insufficient_user_authentication", acr_values="Level4"`)
+		response.WriteHeader(http.StatusUnauthorized)
+	}
+	return response.Result()
 }
 
 // A home page that is open to everybody, and greets those who have logged in.

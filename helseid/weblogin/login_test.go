@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -144,6 +146,62 @@ func TestStepUp(t *testing.T) {
 	answer := strict.newBrowser()
 	requireProblem(t, answer.get(answer.authenticate(answer.begin("/login?level=3"), asElg())), http.StatusForbidden, "Innloggingen er ikke sterk nok")
 	require.Equal(t, "/login?level=4&return_to=%2F", w.web.LoginURL("//evil.example", 4))
+}
+
+// An API's demand leads to a login if one helps, and to no other.
+func TestStepUpForAnAPI(t *testing.T) {
+	t.Parallel()
+	const demand = `DPoP error="insufficient_user_authentication", `
+	for name, test := range map[string]struct {
+		level     int // of the user
+		status    int
+		challenge string
+		age       time.Duration
+		location  string // empty: the page goes on
+	}{
+		"a higher level":             {3, 401, demand + `acr_values="Level4"`, 0, "/login?level=4&return_to=%2Fcall%3Fx%3D1"},
+		"the same level":             {4, 401, demand + `acr_values="Level4"`, 0, ""},
+		"a lower level":              {4, 401, demand + `acr_values="Level3"`, 0, ""},
+		"an old login":               {4, 401, demand + `max_age=300`, 10 * time.Minute, "/login?prompt=login&return_to=%2Fcall%3Fx%3D1"},
+		"a login that is young":      {4, 401, demand + `max_age=300`, 4 * time.Minute, ""},
+		"a login at once":            {4, 401, demand + `max_age=0`, 2 * time.Minute, "/login?prompt=login&return_to=%2Fcall%3Fx%3D1"},
+		"a login at once, just done": {4, 401, demand + `max_age=0`, 30 * time.Second, ""},
+		"nothing in particular":      {3, 401, demand, time.Hour, ""},
+		"another error":              {3, 401, `DPoP error="invalid_token", acr_values="Level4"`, 0, ""},
+		"another status":             {3, 200, demand + `acr_values="Level4"`, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, nil)
+				w.handler = func(rw http.ResponseWriter, r *http.Request) {
+					answer := &http.Response{StatusCode: test.status, Header: http.Header{"Www-Authenticate": {test.challenge}}}
+					if !w.web.StepUp(rw, r, answer) {
+						_, _ = io.WriteString(rw, "goes on")
+					}
+				}
+				b := w.newBrowser()
+				b.logIn("/login", helseidtest.AtLevel(test.level))
+				time.Sleep(test.age) //nolint:forbidigo // inside of a synctest bubble
+				page := b.get("/call?x=1")
+				if test.location == "" {
+					require.Equal(t, "goes on", page.body)
+					return
+				}
+				require.Equal(t, test.location, page.location(t))
+				script := b.get("/call", header("Sec-Fetch-Mode", "cors"), header("Accept", "*/*"))
+				require.Contains(t, []int{http.StatusForbidden, http.StatusUnauthorized}, script.StatusCode)
+				require.Contains(t, script.body, `"login":"/login?`)
+				require.NotContains(t, script.body, "goes on")
+			})
+		})
+	}
+	// Without a session there is nobody to step up.
+	w := newWorld(t, nil)
+	answer := &http.Response{StatusCode: 401, Header: http.Header{"Www-Authenticate": {demand + `acr_values="Level4"`}}}
+	recorder := httptest.NewRecorder()
+	require.False(t, w.web.StepUp(recorder, httptest.NewRequest(http.MethodGet, "/", nil), answer))
+	require.Empty(t, recorder.Header())
 }
 
 func TestProblems(t *testing.T) {

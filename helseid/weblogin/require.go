@@ -31,9 +31,9 @@ func (w *Web) RequireLevel(level tokenvalidation.SecurityLevel, handler http.Han
 	return w.guarded(handler, func(rw http.ResponseWriter, r *http.Request, session *helseid.Session) bool {
 		switch {
 		case session == nil:
-			w.demand(rw, r, Problem{Kind: KindLoginRequired, Status: http.StatusUnauthorized, SecurityLevel: level})
+			w.demand(rw, r, Problem{Kind: KindLoginRequired, Status: http.StatusUnauthorized, SecurityLevel: level}, "")
 		case session.User().SecurityLevel < level:
-			w.demand(rw, r, Problem{Kind: KindLevelTooLow, Status: http.StatusForbidden, SecurityLevel: level})
+			w.demand(rw, r, Problem{Kind: KindLevelTooLow, Status: http.StatusForbidden, SecurityLevel: level}, "")
 		default:
 			return true
 		}
@@ -81,8 +81,8 @@ func withEffect(r *http.Request) *http.Request {
 }
 
 // demand sends a browser to log in, and tells everybody else to.
-func (w *Web) demand(rw http.ResponseWriter, r *http.Request, problem Problem) {
-	problem.LoginURL = w.loginURL(w.here(r), problem.SecurityLevel, "")
+func (w *Web) demand(rw http.ResponseWriter, r *http.Request, problem Problem, prompt helseid.Prompt) {
+	problem.LoginURL = w.loginURL(w.here(r), problem.SecurityLevel, prompt)
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && isNavigation(r) {
 		redirect(rw, problem.LoginURL)
 		return
@@ -114,11 +114,15 @@ func (w *Web) lookUp(rw http.ResponseWriter, r *http.Request) (*helseid.Session,
 
 // endOf is when a session ends however much it is used.
 func (w *Web) endOf(session *helseid.Session) time.Time {
-	start := session.User().AuthenticatedAt
-	if start.IsZero() {
-		start = session.Identity().IssuedAt
+	return authenticatedAt(session).Add(w.config.MaxSessionAge)
+}
+
+// authenticatedAt is when the user has, as far as HelseID says so.
+func authenticatedAt(session *helseid.Session) time.Time {
+	if at := session.User().AuthenticatedAt; !at.IsZero() {
+		return at
 	}
-	return start.Add(w.config.MaxSessionAge)
+	return session.Identity().IssuedAt
 }
 
 // isNavigation tells pages that a browser goes to from what a page loads, also

@@ -40,7 +40,8 @@ type world struct {
 	change func(*weblogin.Config)
 	logged *buffer
 
-	web *weblogin.Web // the newest process
+	web     *weblogin.Web    // the newest process
+	handler http.HandlerFunc // of /call
 }
 
 type buffer struct {
@@ -114,6 +115,7 @@ func (w *world) start() {
 	mux.Handle("/me", w.web.Require(name))
 	mux.Handle("/secret/{id}", w.web.RequireLevel(4, name))
 	mux.Handle("/{$}", w.web.Optional(name))
+	mux.Handle("/call", w.web.Require(func(rw http.ResponseWriter, r *http.Request) { w.handler(rw, r) }))
 	w.server.Mount(host, mux)
 }
 
