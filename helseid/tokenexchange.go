@@ -32,6 +32,9 @@ type SubjectToken interface {
 // permit the exchange: in this client's registration, and in that of the client
 // that the caller's token belongs to. The new token is about the same user, but
 // has no name in it: HelseID copies sub, idp, amr, auth_time and its own claims.
+//
+// A call without a subject token in its context is made as a system, with a
+// token that knows no user; TokenRequest.RequireSubjectToken makes that an error.
 func WithSubjectToken(ctx context.Context, subject SubjectToken) context.Context {
 	return context.WithValue(ctx, subjectTokenKey{}, &subjectToken{subject})
 }

@@ -1,6 +1,7 @@
 package helseid_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -123,6 +124,36 @@ func TestTokenExchangeWithoutASubject(t *testing.T) {
 		require.ErrorContains(t, err, "exchange", name)
 	}
 	require.Empty(t, w.server.Requests())
+}
+
+// A client all of whose calls are on behalf of a caller can say so: then a context
+// without a subject token is a mistake, and not the system's own call.
+func TestRequireSubjectToken(t *testing.T) {
+	t.Parallel()
+	w := newExchangeWorld(t, worldOptions{})
+	caller := w.callerWith(t, helseidtest.DefaultPersonalIdentityNumber)
+	api := w.api(apiHost, good)
+	request := helseid.TokenRequest{Scopes: []string{downstreamScope}, RequireSubjectToken: true}
+	client := w.client.HTTPClient(request)
+	call := func(ctx context.Context) error {
+		outgoing, err := http.NewRequestWithContext(ctx, http.MethodGet, apiURL, nil)
+		require.NoError(t, err)
+		response, err := client.Do(outgoing)
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		return err
+	}
+	require.NoError(t, call(helseid.WithSubjectToken(t.Context(), caller)))
+	before := len(w.server.Requests())
+	err := call(t.Context())
+	requireError(t, err, helseid.ErrConfig)
+	require.ErrorContains(t, err, "WithSubjectToken")
+	_, err = w.client.Token(t.Context(), request)
+	requireError(t, err, helseid.ErrConfig)
+	requireError(t, call(helseid.WithTokenRequest(t.Context(), request)), helseid.ErrConfig)
+	require.Len(t, w.server.Requests(), before, "nothing is sent")
+	require.Len(t, api.received(), 1)
 }
 
 // HelseID's answers to an exchange.

@@ -49,6 +49,12 @@ type TokenRequest struct {
 	// would refuse the call later and with less to go by.
 	AcceptMissingScopes bool
 
+	// RequireSubjectToken makes a call whose context has no subject token
+	// (WithSubjectToken) an error (ErrConfig). Without it, such a call carries
+	// the client's own token, as a system, if HelseID grants one. Set it where
+	// every call is on behalf of a caller.
+	RequireSubjectToken bool
+
 	// AllowedOrigins are the origins ("https://api.example.no") that requests
 	// with the token may go to, also by redirect. Empty means any https origin,
 	// and redirects within the origin that was called only.
@@ -131,6 +137,9 @@ func (c *Client) prepare(request TokenRequest, origin tokenOrigin) (*preparedReq
 			continue
 		}
 		prepared.allowedOrigins = append(prepared.allowedOrigins, httpx.Origin(origin))
+	}
+	if request.RequireSubjectToken && origin.grant != grantTokenExchange {
+		errs = append(errs, errors.New("field RequireSubjectToken: the call's context has no subject token, see WithSubjectToken"))
 	}
 	details, err := c.details(request, origin == systemOrigin)
 	errs = append(errs, err)
