@@ -297,9 +297,9 @@ func checkNumbers(name string, numbers []tokenvalidation.OrganizationNumber) {
 	if len(numbers) == 0 {
 		panic("middleware: " + name + " needs a number; Any" + name + " takes all")
 	}
-	for _, number := range numbers {
+	for i, number := range numbers {
 		if !number.Valid() {
-			panic("middleware: " + name + ": an organisation number has nine digits")
+			panic(fmt.Sprintf("middleware: %s: number %d, %q: an organisation number has nine digits and nothing else", name, i+1, string(number)))
 		}
 	}
 }

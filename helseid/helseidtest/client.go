@@ -14,6 +14,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/orgnr"
 )
 
 // Client is a client's registration.
@@ -95,6 +96,11 @@ func (s *Server) AddClient(client Client) error {
 	if client.ID == "" || len(client.PublicJWKs) == 0 {
 		return fmt.Errorf("helseidtest: a client needs an ID and a public key")
 	}
+	for i, number := range client.Delegations {
+		if !orgnr.IsNumber(number) {
+			return fmt.Errorf("helseidtest: Delegations[%d], %q, is not an organisation number of nine digits", i, number)
+		}
+	}
 	if len(client.GrantTypes) == 0 {
 		client.GrantTypes = client.usualGrantTypes()
 	}
@@ -133,7 +139,7 @@ func (s *Server) NewClient(scopes ...string) (helseid.Config, error) {
 
 // NewClientFor does the same for a registration of the caller's. Its ID, Name and
 // ParentOrganization are filled in if they are empty, and the new key is added to
-// PublicJWKs.
+// PublicJWKs. The configuration of a multi-tenant client says so (Config.Tenancy).
 func (s *Server) NewClientFor(client Client) (helseid.Config, error) {
 	key, err := jose.GenerateKey()
 	if err != nil {
@@ -150,9 +156,7 @@ func (s *Server) NewClientWithKey(signer crypto.Signer, options clientassertion.
 // NewMultiTenantClient registers a multi-tenant client with a fresh EC key, to
 // which the given organisations have delegated.
 func (s *Server) NewMultiTenantClient(delegations []string, scopes ...string) (helseid.Config, error) {
-	config, err := s.NewClientFor(Client{Scopes: scopes, MultiTenant: true, Delegations: delegations})
-	config.Tenancy = clientassertion.MultiTenant
-	return config, err
+	return s.NewClientFor(Client{Scopes: scopes, MultiTenant: true, Delegations: delegations})
 }
 
 // register completes a registration with a key and an id.
@@ -173,8 +177,12 @@ func (s *Server) register(signer crypto.Signer, options clientassertion.KeyOptio
 		return helseid.Config{}, err
 	}
 	registered := s.client(client.ID)
+	var tenancy clientassertion.Tenancy
+	if client.MultiTenant {
+		tenancy = clientassertion.MultiTenant
+	}
 	return helseid.Config{
-		Issuer: s.Issuer(), ClientID: client.ID, Key: key, HTTPClient: s.HTTPClient(),
+		Issuer: s.Issuer(), ClientID: client.ID, Key: key, HTTPClient: s.HTTPClient(), Tenancy: tenancy,
 		Registered: helseid.Registration{
 			ClientName:             registered.Name,
 			GrantTypes:             registered.GrantTypes,

@@ -425,11 +425,12 @@ func TestAddClientMistakes(t *testing.T) {
 	good, err := json.Marshal(publicJWK(t, newKey(t)))
 	require.NoError(t, err)
 	for name, client := range map[string]helseidtest.Client{
-		"no id":          {PublicJWKs: [][]byte{good}},
-		"no key":         {ID: "x"},
-		"key no JSON":    {ID: "x", PublicJWKs: [][]byte{[]byte("x")}},
-		"key private":    {ID: "x", PublicJWKs: [][]byte{[]byte(`{"kty":"oct","k":"AAAA"}`)}},
-		"key wrong type": {ID: "x", PublicJWKs: [][]byte{good, []byte(`{"kty":"OKP"}`)}},
+		"no id":                         {PublicJWKs: [][]byte{good}},
+		"no key":                        {ID: "x"},
+		"key no JSON":                   {ID: "x", PublicJWKs: [][]byte{[]byte("x")}},
+		"key private":                   {ID: "x", PublicJWKs: [][]byte{[]byte(`{"kty":"oct","k":"AAAA"}`)}},
+		"key wrong type":                {ID: "x", PublicJWKs: [][]byte{good, []byte(`{"kty":"OKP"}`)}},
+		"delegation by no organisation": {ID: "x", PublicJWKs: [][]byte{good}, MultiTenant: true, Delegations: []string{"994598759", "12"}},
 	} {
 		require.Error(t, server.AddClient(client), name)
 	}
