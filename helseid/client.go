@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
@@ -31,7 +32,8 @@ type Client struct {
 	idTokens    *tokenvalidation.IDTokenValidator
 	store       SessionStore
 	sessions    sessionPlaces
-	entombing   sync.Map // keys of sessions that the store has not let end
+	entombing   sync.Map     // keys of sessions that the store has not let end
+	entombs     atomic.Int64 // how many of them there are
 	tokens      tokenCache
 	refused     holdOff
 	outage      outage

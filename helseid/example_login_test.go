@@ -272,7 +272,7 @@ func ExampleWithSubjectToken() {
 	callersToken := helseid.NewSecret(server.Token(
 		helseidtest.Clinician(), helseidtest.Audience(thisAPI), helseidtest.ClientID("the-api")))
 
-	downstream := client.HTTPClient(helseid.TokenRequest{Scopes: []string{otherAPI}})
+	downstream := client.HTTPClient(helseid.TokenRequest{Scopes: []string{otherAPI}, RequireSubjectToken: true})
 	ctx := helseid.WithSubjectToken(context.Background(), callersToken)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, api.URL+"/prescriptions", nil)
 	if err != nil {
@@ -302,4 +302,49 @@ func ExampleClient_BackChannelLogout() {
 	mux.Handle("POST /backchannel-logout", client.BackChannelLogout())
 	mux.Handle("GET /frontchannel-logout", client.FrontChannelLogout())
 	// Output:
+}
+
+// An application that keeps the session's id alone ends the session by it.
+func ExampleClient_EndSession() {
+	server, client, err := exampleLogin()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	defer client.Close()
+	ctx := context.Background()
+	login, err := client.StartLogin(ctx, helseid.LoginRequest{Scopes: []string{helseid.ScopeProfile}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	callback, err := server.LogIn(login.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	session, err := client.FinishLogin(ctx, login.State, callback.Query())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	id := session.ID().Reveal()
+	fmt.Println(client.EndSession(ctx, id))
+	_, err = client.Session(ctx, id)
+	fmt.Println(errors.Is(err, helseid.ErrLoginRequired))
+	// Output:
+	// <nil>
+	// true
+}
+
+// An API wants a stronger login than the user has.
+func ExampleStepUpOf() {
+	response := &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{
+		"Www-Authenticate": {`DPoP error="insufficient_user_authentication", acr_values="Level4"`},
+	}}
+	if wanted, ok := helseid.StepUpOf(response); ok {
+		fmt.Println("log in at level", wanted.SecurityLevel)
+	}
+	// Output: log in at level 4
 }

@@ -67,11 +67,17 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 	if err != nil {
 		return nil, err
 	}
+	admitted := false
+	defer func() { // also if a check panics
+		if !admitted {
+			c.revokeQuietly(detached, tokens.refreshToken)
+		}
+	}()
 	session, err := c.admit(detached, ctx, state, tokens, checks)
 	if err != nil {
-		c.revokeQuietly(detached, tokens.refreshToken)
 		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
+	admitted = true
 	return session, nil
 }
 

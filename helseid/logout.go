@@ -55,6 +55,29 @@ func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, er
 	return target, errors.Join(append(errs, err)...)
 }
 
+// EndSession ends the session with this id, for an application that has the id
+// and cannot look the session up, or need not wait for HelseID: the refresh token
+// is revoked in the background. An id that leads to no session has ended.
+//
+// The error wraps ErrSessionStore if the store does not answer. This process goes
+// on trying for a day then.
+func (c *Client) EndSession(ctx context.Context, id string) error {
+	if id == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	key := c.storeKey("session", id)
+	refreshToken, err := c.endSession(ctx, key)
+	if refreshToken != "" && c.begin() == nil {
+		go func() {
+			defer c.running.Done()
+			c.revokeQuietly(ctx, refreshToken)
+		}()
+	}
+	return err
+}
+
 // logoutTimeout bounds a logout: somebody waits at a browser.
 const logoutTimeout = 10 * time.Second
 
@@ -109,14 +132,19 @@ func (c *Client) endSession(ctx context.Context, key string) (refreshToken strin
 	}
 	defer c.running.Done() // a Close that comes now waits
 	refreshToken, err = c.tryEndSession(ctx, key)
-	if err != nil {
+	if err != nil && (c.sessions.find(key) != nil || c.entombs.Load() < maxStrangers) {
 		if _, going := c.entombing.LoadOrStore(key, nil); !going {
 			c.running.Add(1)
+			c.entombs.Add(1)
 			go c.entombLater(key, refreshToken)
 		}
 	}
 	return refreshToken, err
 }
+
+// maxStrangers bounds how many sessions that this process does not know it tries to
+// end: anybody can make up an id.
+const maxStrangers = 1000
 
 func (c *Client) tryEndSession(ctx context.Context, key string) (refreshToken string, err error) {
 	var unsettled *refreshOutcome
@@ -150,17 +178,15 @@ func (c *Client) tryEndSession(ctx context.Context, key string) (refreshToken st
 func (c *Client) entomb(ctx context.Context, key string) (version uint64, record sessionRecord, err error) {
 	for {
 		row, err := c.store.Load(ctx, key)
-		if errors.Is(err, ErrUnreadableSession) {
-			return 0, sessionRecord{}, nil
-		}
-		if err != nil {
+		unreadable := errors.Is(err, ErrUnreadableSession)
+		if err != nil && !unreadable {
 			return 0, sessionRecord{}, storeError(err)
 		}
-		record, err := c.decodeSession(row.Data)
-		if row.Version == 0 || err != nil {
+		record, err := c.decodeAnyKey(row.Data)
+		if row.Version == 0 || err != nil && !unreadable {
 			return 0, sessionRecord{}, nil //nolint:nilerr // there is no session of this client's
 		}
-		tomb := sessionRecord{Version: sessionVersion, Issuer: record.Issuer, ClientID: record.ClientID, Ended: true}
+		tomb := sessionRecord{Version: sessionVersion, Issuer: c.config.Issuer, ClientID: c.config.ClientID, Ended: true}
 		data, err := tomb.encode()
 		if err != nil {
 			return 0, sessionRecord{}, err
@@ -182,6 +208,7 @@ func (c *Client) entomb(ctx context.Context, key string) (version uint64, record
 // refresh token unless that has been done.
 func (c *Client) entombLater(key, revoked string) {
 	defer c.running.Done()
+	defer c.entombs.Add(-1)
 	defer c.entombing.Delete(key)
 	c.keepTrying(func(ctx context.Context) bool {
 		_, record, err := c.entomb(ctx, key)

@@ -21,12 +21,20 @@ import (
 type sessionIndex struct {
 	Version  int      `json:"version"`
 	Sessions []string `json:"sessions"` // keys, the newest last
+
+	// LoggedOut is when HelseID last said that the user has logged out, in Unix
+	// seconds. A login of before that is under way comes to nothing.
+	LoggedOut int64 `json:"logged_out,omitempty"`
+}
+
+func (i *sessionIndex) equal(other *sessionIndex) bool {
+	return i.LoggedOut == other.LoggedOut && slices.Equal(i.Sessions, other.Sessions)
 }
 
 const (
 	indexVersion = 1
 
-	// maxIndexed bounds how many sessions of one user are found.
+	// maxIndexed bounds how many sessions one user has: the oldest ends.
 	maxIndexed = 100
 
 	indexTries = 20
@@ -44,18 +52,28 @@ func (c *Client) indexKeys(identity *tokenvalidation.IDClaims) []string {
 	return keys
 }
 
-// indexSession makes a session be found until a time, in Unix seconds.
+// indexSession makes a session be found until a time, in Unix seconds. The error
+// wraps ErrLoginRequired if the user has logged out since the login.
 func (c *Client) indexSession(ctx context.Context, key string, identity *tokenvalidation.IDClaims, until int64) error {
 	for _, indexKey := range c.indexKeys(identity) {
-		err := c.changeIndex(ctx, indexKey, time.Unix(until, 0), func(keys []string) []string {
-			keys = append(without(keys, key), key)
+		var tooMany []string
+		index, err := c.changeIndex(ctx, indexKey, time.Unix(until, 0), func(index *sessionIndex) {
+			keys := append(without(index.Sessions, key), key)
 			if len(keys) > maxIndexed {
 				keys = c.existing(ctx, keys)
 			}
-			return keys[max(0, len(keys)-maxIndexed):]
+			excess := max(0, len(keys)-maxIndexed)
+			tooMany, index.Sessions = keys[:excess], keys[excess:]
 		})
 		if err != nil {
 			return err
+		}
+		for _, oldest := range tooMany { // nobody would find it to end it
+			refreshToken, _ := c.endSession(ctx, oldest) // goes on trying
+			c.revokeQuietly(ctx, refreshToken)
+		}
+		if index.LoggedOut >= identity.IssuedAt.Unix() {
+			return fmt.Errorf("%w: HelseID has said that the user has logged out", ErrLoginRequired)
 		}
 	}
 	return nil
@@ -63,7 +81,17 @@ func (c *Client) indexSession(ctx context.Context, key string, identity *tokenva
 
 // unindexSession takes sessions that have ended out of a row.
 func (c *Client) unindexSession(ctx context.Context, indexKey string, ended ...string) error {
-	return c.changeIndex(ctx, indexKey, time.Time{}, func(keys []string) []string { return without(keys, ended...) })
+	_, err := c.changeIndex(ctx, indexKey, time.Time{}, func(index *sessionIndex) { index.Sessions = without(index.Sessions, ended...) })
+	return err
+}
+
+// logOutIndex notes that HelseID has said that the user has logged out, for logins
+// that are under way, and returns the sessions that there are.
+func (c *Client) logOutIndex(ctx context.Context, indexKey string, at time.Time) ([]string, error) {
+	index, err := c.changeIndex(ctx, indexKey, time.Now().Add(LoginLifetime+loginTimeout), func(index *sessionIndex) {
+		index.LoggedOut = max(index.LoggedOut, at.Unix())
+	})
+	return index.Sessions, err
 }
 
 func without(keys []string, ended ...string) []string {
@@ -78,21 +106,22 @@ func (c *Client) existing(ctx context.Context, keys []string) []string {
 	})
 }
 
-// changeIndex changes a row, which lives until the given time at least.
-func (c *Client) changeIndex(ctx context.Context, indexKey string, expiry time.Time, change func([]string) []string) error {
+// changeIndex changes a row, which lives until the given time at least, and returns
+// it as it is then.
+func (c *Client) changeIndex(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex)) (sessionIndex, error) {
 	for try := range indexTries {
 		row, index, err := c.loadIndex(ctx, indexKey)
 		if err != nil {
-			return err
+			return sessionIndex{}, err
 		}
-		changed := change(slices.Clone(index.Sessions))
-		if slices.Equal(changed, index.Sessions) && !row.Expiry.Before(expiry) {
-			return nil
+		before := index
+		index.Sessions = slices.Clone(index.Sessions)
+		if change(&index); index.equal(&before) && !row.Expiry.Before(expiry) {
+			return index, nil
 		}
-		index.Sessions = changed
 		data, err := json.Marshal(index)
 		if err != nil {
-			return fmt.Errorf("helseid: index a session: %w", err)
+			return sessionIndex{}, fmt.Errorf("helseid: index a session: %w", err)
 		}
 		if expiry.Before(row.Expiry) {
 			expiry = row.Expiry
@@ -100,16 +129,16 @@ func (c *Client) changeIndex(ctx context.Context, indexKey string, expiry time.T
 		saved, err := c.store.Save(ctx, indexKey, StoredSession{Version: row.Version, Data: data, Expiry: expiry})
 		switch {
 		case err != nil:
-			return storeError(err)
+			return sessionIndex{}, storeError(err)
 		case saved:
-			return nil
+			return index, nil
 		}
 		// Somebody else has written in between.
 		if !sleep(ctx, rand.N(time.Duration(try+1)*5*time.Millisecond)) {
 			break
 		}
 	}
-	return fmt.Errorf("%w: the same user's sessions change too fast", ErrSessionStore)
+	return sessionIndex{}, fmt.Errorf("%w: the same user's sessions change too fast", ErrSessionStore)
 }
 
 func (c *Client) loadIndex(ctx context.Context, indexKey string) (StoredSession, sessionIndex, error) {

@@ -10,10 +10,11 @@ import (
 // sessionPlace is what this process knows of a session beyond its record in the
 // store. All Sessions of one key share it.
 type sessionPlace struct {
-	key    string
-	ended  atomic.Bool   // by a logout in this process
-	expiry atomic.Int64  // Unix seconds; the place is of no use afterwards
-	turn   chan struct{} // holds one token: whoever has it may refresh
+	key     string
+	ended   atomic.Bool   // by a logout in this process
+	expiry  atomic.Int64  // Unix seconds; the place is of no use afterwards
+	indexed atomic.Int64  // until when its index entries are kept, in Unix seconds, if this process has written them
+	turn    chan struct{} // holds one token: whoever has it may refresh
 
 	// unsettled is the outcome of a refresh that the store did not take. Whoever
 	// has the turn may read and write it.
@@ -44,7 +45,7 @@ func (p *sessionPlace) tryLock() (unlock func(), ok bool) {
 type sessionPlaces struct {
 	mu     sync.Mutex
 	places map[string]*sessionPlace
-	sweep  int // size at which outdated places are removed
+	sweep  sweeper
 }
 
 // placeMargin is how much longer than its session a place is kept.
@@ -69,13 +70,13 @@ func (p *sessionPlaces) place(key string, expiry time.Time) *sessionPlace {
 	if p.places == nil {
 		p.places = make(map[string]*sessionPlace)
 	}
-	if len(p.places) >= max(p.sweep, minSweep) {
+	if p.sweep.due(len(p.places), now) {
 		for key, place := range p.places {
 			if now.Unix() > place.expiry.Load() {
 				delete(p.places, key)
 			}
 		}
-		p.sweep = 2 * len(p.places)
+		p.sweep.done(len(p.places), now)
 	}
 	place := &sessionPlace{key: key, turn: make(chan struct{}, 1)}
 	p.extend(place, expiry)

@@ -198,6 +198,14 @@ func (r *sessionRecord) encode() ([]byte, error) {
 
 // decodeSession reads a record of this client's, made with its DPoP key.
 func (c *Client) decodeSession(data []byte) (sessionRecord, error) {
+	record, err := c.decodeAnyKey(data)
+	if err == nil && record.JKT != c.prover.Thumbprint() {
+		err = fmt.Errorf("%w: the session was made with another DPoP key", ErrLoginRequired)
+	}
+	return record, err
+}
+
+func (c *Client) decodeAnyKey(data []byte) (sessionRecord, error) {
 	var record sessionRecord
 	switch err := json.Unmarshal(data, &record); {
 	case err != nil || record.Version != sessionVersion:
@@ -206,8 +214,6 @@ func (c *Client) decodeSession(data []byte) (sessionRecord, error) {
 		return record, errSessionEnded
 	case record.Ended:
 		return record, errSessionEnded
-	case record.JKT != c.prover.Thumbprint():
-		return record, fmt.Errorf("%w: the session was made with another DPoP key", ErrLoginRequired)
 	}
 	return record, nil
 }

@@ -152,7 +152,12 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 		}
 		record.RefreshToken = ""
 	}
+	// The record says that the index is written only when it has been.
+	indexed := max(record.IndexedUntil, s.place.indexed.Load())
+	record.IndexedUntil = indexed
 	reindex := err == nil && record.reindex()
+	until := record.IndexedUntil
+	record.IndexedUntil = indexed
 	outcome.record = record
 	gone := s.settle(ctx, outcome)
 	if gone {
@@ -172,8 +177,10 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 	if reindex {
 		indexing, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
-		if err := s.client.indexSession(indexing, s.key, &s.identity, record.IndexedUntil); err != nil {
-			s.client.config.Logger.WarnContext(ctx, "a session will not be found when HelseID logs its user out", slog.Any("cause", err))
+		if err := s.client.indexSession(indexing, s.key, &s.identity, until); err != nil {
+			s.client.config.Logger.WarnContext(ctx, "a session may not be found when HelseID logs its user out", slog.Any("cause", err))
+		} else {
+			s.place.indexed.Store(until)
 		}
 	}
 	return s.checkRefreshed(ctx, attempt.refresher, record, attempt.tokens)

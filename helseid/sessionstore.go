@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -62,6 +63,9 @@ func (s StoredSession) Format(state fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(state, "stored session, version %d", s.Version)
 }
 
+// LogValue prints the version alone.
+func (s StoredSession) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
+
 // ErrSessionStore is wrapped by the errors of a SessionStore that failed. The
 // session may be good: trying later can help.
 var ErrSessionStore = errors.New("the session store failed")
@@ -82,7 +86,7 @@ func (c *Client) SessionStore() SessionStore { return c.store }
 type MemorySessionStore struct {
 	mu    sync.Mutex
 	rows  map[string]StoredSession
-	sweep int // size at which expired rows are removed
+	sweep sweeper
 }
 
 // Format prints what it is, for every verb.
@@ -105,8 +109,23 @@ func (m *MemorySessionStore) live(key string, now time.Time) StoredSession {
 	return row
 }
 
-// minSweep is the fewest rows for which it is worth looking for expired ones.
-const minSweep = 1024
+// sweeper says when it is time to look for what has expired: when there is twice
+// as much as after the last time, or when that was a while ago.
+type sweeper struct {
+	size int
+	at   time.Time
+}
+
+const (
+	minSweep      = 1024 // the fewest for which it is worth it
+	sweepInterval = 10 * time.Minute
+)
+
+func (s *sweeper) due(size int, now time.Time) bool {
+	return size >= max(s.size, minSweep) || now.Sub(s.at) >= sweepInterval
+}
+
+func (s *sweeper) done(left int, now time.Time) { s.size, s.at = 2*left, now }
 
 // Save implements SessionStore.
 func (m *MemorySessionStore) Save(_ context.Context, key string, session StoredSession) (bool, error) {
@@ -119,13 +138,13 @@ func (m *MemorySessionStore) Save(_ context.Context, key string, session StoredS
 	if m.rows == nil {
 		m.rows = make(map[string]StoredSession)
 	}
-	if len(m.rows) >= max(m.sweep, minSweep) {
+	if m.sweep.due(len(m.rows), now) {
 		for key, row := range m.rows {
 			if !now.Before(row.Expiry) {
 				delete(m.rows, key)
 			}
 		}
-		m.sweep = 2 * len(m.rows)
+		m.sweep.done(len(m.rows), now)
 	}
 	session.Version++
 	m.rows[key] = session

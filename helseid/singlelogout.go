@@ -79,13 +79,13 @@ var errLogoutRequest = errors.New("the request is not one of a logout")
 func (c *Client) endIndexed(ctx context.Context, indexKey string, claims *tokenvalidation.LogoutClaims) error {
 	storing, stop := context.WithTimeout(ctx, settleTimeout)
 	defer stop()
-	_, index, err := c.loadIndex(storing, indexKey)
-	if err != nil || len(index.Sessions) == 0 {
+	keys, err := c.indexed(storing, indexKey, claims)
+	if err != nil || len(keys) == 0 {
 		return err
 	}
 	var ended, refreshTokens []string
 	var errs []error
-	for _, key := range index.Sessions {
+	for _, key := range keys {
 		if meant, err := c.meant(storing, key, claims); !meant {
 			errs = append(errs, err)
 			continue
@@ -102,6 +102,16 @@ func (c *Client) endIndexed(ctx context.Context, indexKey string, claims *tokenv
 	// All have ended before the first of HelseID's answers is waited for.
 	c.revokeQuietly(ctx, refreshTokens...)
 	return errors.Join(errs...)
+}
+
+// indexed are the sessions that a row leads to. A logout token is noted in it, for
+// logins that are under way; a request that anybody can make is not.
+func (c *Client) indexed(ctx context.Context, indexKey string, claims *tokenvalidation.LogoutClaims) ([]string, error) {
+	if claims != nil {
+		return c.logOutIndex(ctx, indexKey, claims.IssuedAt)
+	}
+	_, index, err := c.loadIndex(ctx, indexKey)
+	return index.Sessions, err
 }
 
 // meant reports whether a logout token, or a request without one, is about a

@@ -126,9 +126,11 @@ func (c Config) checked() (Config, *url.URL, error) {
 	c.checkPaths(redirect, fail)
 	if _, ok := localPath(c.HomePath); !ok {
 		fail("field HomePath: %q is not a path on this host such as /start", c.HomePath)
+	} else if home, _, _ := strings.Cut(c.HomePath, "?"); home == c.LoginPath || home == c.LogoutPath || home == redirect.Path {
+		fail("field HomePath: %q is the path of the login, the logout or the callback", c.HomePath)
 	}
-	if !isToken(c.CookieName) {
-		fail("field CookieName: %q is not a name of up to 64 letters, digits, - and _", c.CookieName)
+	if !isToken(c.CookieName) || strings.HasPrefix(c.CookieName, "__") {
+		fail("field CookieName: %q is not a name of up to 64 letters, digits, - and _, which the prefix is put before", c.CookieName)
 	}
 	if c.PostLogoutRedirectURI != "" {
 		target, err := url.Parse(c.PostLogoutRedirectURI)

@@ -41,6 +41,10 @@ func TestConfigReportsAllMistakes(t *testing.T) {
 		"no callback path":  {Login: helseid.LoginRequest{RedirectURI: "https://ehr.example.no"}},
 		"root as callback":  {Login: helseid.LoginRequest{RedirectURI: "https://ehr.example.no/"}},
 		"escaped callback":  {Login: helseid.LoginRequest{RedirectURI: "https://ehr.example.no/a%2Fb"}},
+		"home is login":     {HomePath: "/login"},
+		"home is logout":    {HomePath: "/logout?x=1"},
+		"home is callback":  {HomePath: "/callback"},
+		"prefix of its own": {CookieName: "__Host-x"},
 		"plain http":        {Login: helseid.LoginRequest{RedirectURI: "http://ehr.example.no/callback"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -289,6 +289,7 @@ func TestT175SessionEnds(t *testing.T) {
 		require.Empty(t, b.cookie(sessionCookie))
 		_, err := mustClient(w).Session(t.Context(), id)
 		require.ErrorIs(t, err, helseid.ErrLoginRequired, "it has ended for everybody")
+		synctest.Wait() // HelseID is told in the background
 		require.Len(t, w.server.Requests(helseidtest.EndpointRevocation), 2)
 
 		// HelseID's own session is as old: it is not made use of.

@@ -5,13 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/helseid-go/sdk/helseid"
 )
-
-// endTimeout bounds what is done for a session that ends on the side.
-const endTimeout = 5 * time.Second
 
 // serveLogout ends the session here and sends the browser to HelseID, to end the
 // one there. Only a form of this application's own may do so.
@@ -29,14 +25,17 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 	session, err := w.config.Client.Session(r.Context(), id)
 	switch {
 	case errors.Is(err, helseid.ErrLoginRequired) && present:
-		// The session has ended here, and that of HelseID may live.
+		// The session has ended here, or is one that this process cannot use (made
+		// with a DPoP key of before or after), and that of HelseID may live.
+		w.end(r.Context(), id)
 		w.endElsewhere(rw, r)
 		return
 	case errors.Is(err, helseid.ErrLoginRequired):
 		redirect(rw, w.config.HomePath)
 		return
 	case err != nil:
-		w.fail(rw, r, Problem{Kind: KindLogoutIncomplete, Status: http.StatusServiceUnavailable}, err)
+		w.end(r.Context(), id) // goes on trying
+		w.logoutIncomplete(rw, r, err)
 		return
 	}
 	target, err := session.Logout(r.Context(), helseid.LogoutRequest{PostLogoutRedirectURI: w.config.PostLogoutRedirectURI})
@@ -44,10 +43,19 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 		w.config.Logger.WarnContext(r.Context(), "a logout was incomplete", slog.Any("cause", err))
 	}
 	if target == "" || errors.Is(err, helseid.ErrSessionStore) {
-		w.fail(rw, r, Problem{Kind: KindLogoutIncomplete, Status: http.StatusServiceUnavailable}, nil)
+		w.logoutIncomplete(rw, r, nil)
 		return
 	}
 	redirect(rw, target)
+}
+
+// logoutIncomplete says so, and how to end the session at HelseID, if it answers.
+func (w *Web) logoutIncomplete(rw http.ResponseWriter, r *http.Request, cause error) {
+	problem := Problem{Kind: KindLogoutIncomplete, Status: http.StatusServiceUnavailable}
+	if target, err := w.config.Client.LogoutURL(r.Context()); err == nil {
+		problem.LogoutURL = target
+	}
+	w.fail(rw, r, problem, cause)
 }
 
 // endElsewhere sends the browser to HelseID, which asks whether to log out.
@@ -62,13 +70,7 @@ func (w *Web) endElsewhere(rw http.ResponseWriter, r *http.Request) {
 
 // end ends a session that nobody asked to end, as well as it can.
 func (w *Web) end(ctx context.Context, id string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
-	defer cancel()
-	session, err := w.config.Client.Session(ctx, id)
-	if err == nil {
-		_, err = session.Logout(ctx, helseid.LogoutRequest{PostLogoutRedirectURI: w.config.PostLogoutRedirectURI})
-	}
-	if err != nil && !errors.Is(err, helseid.ErrLoginRequired) {
+	if err := w.config.Client.EndSession(ctx, id); err != nil {
 		w.config.Logger.WarnContext(ctx, "a session was not ended in full", slog.Any("cause", err))
 	}
 }

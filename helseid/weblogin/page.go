@@ -50,13 +50,16 @@ func writeProblem(rw http.ResponseWriter, r *http.Request, problem Problem) {
 	if !isNavigation(r) && !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		rw.Header().Set("Content-Type", "application/problem+json")
 		rw.WriteHeader(problem.Status)
-		_ = json.NewEncoder(rw).Encode(map[string]any{"status": problem.Status, "reason": problem.Kind, "login": problem.LoginURL})
+		document := map[string]any{"status": problem.Status, "reason": problem.Kind, "login": problem.LoginURL}
+		if problem.LogoutURL != "" {
+			document["logout"] = problem.LogoutURL
+		}
+		_ = json.NewEncoder(rw).Encode(document)
 		return
 	}
 	text := pageTexts[problem.Kind]
 	rw.Header().Set("Content-Type", "text/html; charset=UTF-8")
 	rw.Header().Set("Content-Security-Policy", pagePolicy)
-	rw.Header().Set("Referrer-Policy", "no-referrer")
 	rw.WriteHeader(problem.Status)
 	_ = page.Execute(rw, struct {
 		Problem

@@ -23,6 +23,10 @@ type Problem struct {
 	// KindUnavailable it may be the page itself. Empty means that there is none.
 	LoginURL string
 
+	// LogoutURL is where HelseID asks the user whether to log out there, for
+	// KindLogoutIncomplete. Empty means that it is not known.
+	LogoutURL string
+
 	// HomeURL is Config.HomePath.
 	HomeURL string
 
@@ -73,6 +77,7 @@ const (
 // fail answers with a problem.
 func (w *Web) fail(rw http.ResponseWriter, r *http.Request, problem Problem, cause error) {
 	problem.HomeURL = w.config.HomePath
+	rw.Header().Set("Referrer-Policy", "no-referrer") // the URL of a callback holds a code
 	if cause != nil {
 		w.config.Logger.WarnContext(r.Context(), "a request was refused", slog.String("kind", string(problem.Kind)), slog.Any("cause", cause))
 	}

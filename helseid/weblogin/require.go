@@ -17,17 +17,21 @@ import (
 // without a session are sent to log in and come back; what a script fetches, or a
 // form sends, is answered with 401. Requests that change
 // something must come from the application's own pages (the headers
-// Sec-Fetch-Site and Origin), or are answered with 403.
+// Sec-Fetch-Site and Origin), or are answered with 403. The level of Config.Login
+// is demanded of every session.
 func (w *Web) Require(handler http.HandlerFunc) http.Handler { return w.RequireLevel(0, handler) }
 
 // RequireLevel does the same and demands a security level. Users at a lower one
 // are sent to a new login at this level and come back; meanwhile their session
-// stays, and nobody else can take it over. It panics for a level that there is
-// not: the levels are 2, 3 and 4, and 0 is any.
+// stays, and nobody else can take it over. HelseID tells the level if it is asked
+// for: name helseid.ScopeSecurityLevel in Config.Login.Scopes, or a level there, or
+// everybody logs in a second time. It panics for a level that there is not: the
+// levels are 2, 3 and 4, and 0 is any.
 func (w *Web) RequireLevel(level tokenvalidation.SecurityLevel, handler http.HandlerFunc) http.Handler {
 	if level != 0 && (level < tokenvalidation.SecurityLevel2 || level > tokenvalidation.SecurityLevel4) {
 		panic(fmt.Sprintf("weblogin: RequireLevel: there is no security level %d", level))
 	}
+	level = max(level, w.config.Login.SecurityLevel) // a session may be of before that was raised
 	return w.guarded(handler, func(rw http.ResponseWriter, r *http.Request, session *helseid.Session) bool {
 		switch {
 		case session == nil:
