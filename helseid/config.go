@@ -69,7 +69,8 @@ type Config struct {
 	// ResendUnansweredRefreshTokens sends a refresh token again although it is not
 	// known whether HelseID has used it up, because an answer or a process was
 	// lost. By default the user must log in again: to a server, a refresh token
-	// that is used twice looks stolen.
+	// that is used twice looks stolen. An answer of 503 says that the request was
+	// not taken, and is not meant here.
 	ResendUnansweredRefreshTokens bool
 
 	// BearerUserInfo calls the UserInfo endpoint with the access token alone, as
@@ -82,17 +83,21 @@ type Config struct {
 	// environment and puts a limit on every wait.
 	HTTPClient *http.Client
 
-	// RequestTimeout bounds each request to HelseID. Zero means 10 seconds.
+	// RequestTimeout bounds each request to HelseID that the client authenticates
+	// in, and UserInfo. Zero means 10 seconds. Metadata and keys have a limit of
+	// their own, 5 seconds and two retries for metadata.
 	RequestTimeout time.Duration
 
-	// TokenRetries is how often a token request is made anew after a broken
-	// connection or an answer of 429 or 5xx, with a growing and random wait in
-	// between. Zero means 2, a negative number none.
+	// TokenRetries is how often a token request, a pushed authorization request or
+	// a revocation is made anew after a broken connection or an answer of 429 or
+	// 5xx, with a growing and random wait in between. Zero means 2, a negative
+	// number none.
 	TokenRetries int
 
 	// Logger, if set, gets a line for what an operator may want to know: tokens
-	// fetched (level Debug), retries and scopes that were rejected (Warn). No
-	// line holds a token, an organisation or anything about a person.
+	// fetched (level Debug), retries, scopes that were rejected, and what goes wrong
+	// with sessions and with stores that processes share (Warn). No line holds a
+	// token, an organisation or anything about a person.
 	Logger *slog.Logger
 
 	// OnEvent, if set, is told what the client does, for metrics and traces. It

@@ -83,8 +83,9 @@
 //
 // # Errors
 //
-// HelseID's refusals are *TokenError, found with errors.As. Everything else
-// wraps one of the package's error variables; test for them with errors.Is. No
+// HelseID's refusals are *TokenError, and those of a login *AuthorizationError,
+// found with errors.As. Everything else wraps one of the package's error variables,
+// for errors.Is, or is the error of a context or of a key of yours. No
 // error of this package holds a token, an assertion, a proof, a key or a
 // national identity number. But net/http quotes the URL of a failed request with
 // its query: keep personal data out of URLs, or take the *url.Error apart before

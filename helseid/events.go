@@ -16,8 +16,9 @@ const (
 	// Duration is from start to end, Err is nil on success.
 	EventTokenRequest EventKind = "token_request"
 
-	// EventRoundTrip: HelseID's token endpoint answered or failed to. Status is
-	// zero without an answer.
+	// EventRoundTrip: an endpoint of HelseID's that the client authenticates at
+	// (token, pushed authorization request, revocation) answered or failed to.
+	// Status is zero without an answer; Duration and Err are set.
 	EventRoundTrip EventKind = "round_trip"
 
 	// EventNonceChallenge: a server demanded a DPoP nonce, or a newer one. API
@@ -46,10 +47,10 @@ const (
 // nothing about a person.
 type Event struct {
 	Kind     EventKind
-	API      bool
-	Status   int
-	Duration time.Duration
-	Err      error
+	API      bool          // it is about an API, not HelseID
+	Status   int           // of the HTTP answer, or zero
+	Duration time.Duration // where the kind says so, or zero
+	Err      error         // without what HelseID said in words, or nil
 }
 
 func (c *Client) emit(event Event) {

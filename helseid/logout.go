@@ -32,8 +32,9 @@ type LogoutRequest struct {
 //
 // It goes on when the context is cancelled. The session has ended in this process
 // even if there is an error, and the URL is good unless it is empty. The error
-// wraps ErrSessionStore if the session may live on in other processes, and
-// ErrUnavailable if HelseID did not answer. Elsewhere, a Session that is held
+// wraps ErrSessionStore if the session may live on in other processes, ErrUnavailable
+// if HelseID did not answer, and ErrConfig if the redirect URI cannot be used; it is a
+// *TokenError if HelseID refused the revocation. Elsewhere, a Session that is held
 // without being looked up again has its access tokens until they expire.
 func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutTimeout)

@@ -77,7 +77,8 @@ func (s *Session) Scopes() []string { return slices.Clone(s.record().Scopes) }
 func (s *Session) Resources() []string { return slices.Clone(s.record().Resources) }
 
 // Expiry is when the session ends unless it is used: HelseID's rt_expires_in, as
-// last told, or twelve hours after the login if it never said.
+// last told, or twelve hours after the login if it never said, and no later than its
+// attest, if the login had one.
 func (s *Session) Expiry() time.Time { return s.record().expiry() }
 
 // HTTPClient returns a client whose requests carry the user's token for the

@@ -19,8 +19,8 @@ const maxLogoutForm = 32 << 10
 // logout URI. It must be reachable without a login.
 //
 // It answers 200 when the sessions have ended, also if there were none, 400 to
-// what is not a logout token of HelseID's for this client, and 503 if that could
-// not be found out.
+// what is not a logout token of HelseID's for this client, 405 to another method
+// than POST, and 503 if that could not be found out.
 func (c *Client) BackChannelLogout() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -54,7 +54,7 @@ func (c *Client) BackChannelLogout() http.Handler {
 // effect unless you mount it and register its URL as the client's front-channel
 // logout URI, with the session required: only a request that names HelseID's
 // session (sid) ends anything. Cookies are not looked at, so it works where
-// browsers keep them from frames.
+// browsers keep them from frames. Its answers are those of BackChannelLogout, to GET.
 func (c *Client) FrontChannelLogout() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")

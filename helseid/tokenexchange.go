@@ -31,7 +31,9 @@ type SubjectToken interface {
 // Exchanged tokens are kept like others, each for its subject token. HelseID must
 // permit the exchange: in this client's registration, and in that of the client
 // that the caller's token belongs to. The new token is about the same user, but
-// has no name in it: HelseID copies sub, idp, amr, auth_time and its own claims.
+// has no name in it: HelseID copies sub, idp, amr, auth_time and its own claims, the
+// organisation that the caller acts for among them. ForOrganization says for whom this
+// client acts, which the API sees in the actor alone.
 //
 // A call without a subject token in its context is made as a system, with a
 // token that knows no user; TokenRequest.RequireSubjectToken makes that an error.
@@ -40,7 +42,8 @@ func WithSubjectToken(ctx context.Context, subject SubjectToken) context.Context
 }
 
 // Exchange returns a token that the subject token is exchanged for, from memory
-// or from HelseID. It is what API calls with WithSubjectToken use.
+// or from HelseID. It is what API calls with WithSubjectToken use, and its errors are
+// those of TokenSource.Token.
 func (c *Client) Exchange(ctx context.Context, subject SubjectToken, request TokenRequest) (*Token, error) {
 	return c.Token(WithSubjectToken(ctx, subject), request)
 }

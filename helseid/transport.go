@@ -22,7 +22,7 @@ const maxSends = 3
 //
 // A request's context may choose the organisation (ForOrganization) or replace
 // the whole token request (WithTokenRequest). Only https is spoken, except to
-// loopback hosts. A redirect within the origin is followed with a new proof, one
+// loopback hosts (ErrInsecureURL). A redirect within the origin is followed with a new proof, one
 // to another origin is an error (ErrOriginRefused) unless
 // TokenRequest.AllowedOrigins names both. A 401 with a DPoP nonce is answered
 // once, provided that the body can be sent again (http.Request.GetBody). So is a
@@ -224,7 +224,8 @@ func (c *Client) authorize(ctx context.Context, request *http.Request, token *To
 // asks for every scope that the client has.
 //
 // It is the system's token, also where a user is being served: for that user's,
-// there is Session.Authorize.
+// there is Session.Authorize. The error is one of TokenSource.Token's, or
+// ErrInsecureURL or ErrOriginRefused for the request's URL.
 func (c *Client) Authorize(ctx context.Context, request *http.Request) error {
 	return c.authorizeFrom(ctx, c.sourceOf(ctx, TokenRequest{}), request)
 }

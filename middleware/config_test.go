@@ -19,7 +19,7 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	config := middleware.Config{
 		Issuer: "http://issuer.example", Realm: "a\"b", PublicURL: "http://api.example.no",
-		TrustedProxies: []netip.Prefix{{}},
+		TrustedProxies: []netip.Prefix{{}}, ForwardedHeader: 7,
 	}
 	config.Proof.MaxAge = time.Hour
 	config.Proof.Algorithms = []string{"none"}
@@ -27,7 +27,7 @@ func TestConfig(t *testing.T) {
 	_, err := middleware.New(config)
 	require.ErrorIs(t, err, middleware.ErrConfig)
 	require.ErrorIs(t, err, tokenvalidation.ErrConfig)
-	for _, field := range []string{"Issuer", "Audience", "Leeway", "Algorithms", "MaxAge", "PublicURL", "Realm"} {
+	for _, field := range []string{"Issuer", "Audience", "Leeway", "Algorithms", "MaxAge", "PublicURL", "TrustedProxies", "ForwardedHeader", "Realm"} {
 		require.ErrorContains(t, err, field)
 	}
 }

@@ -41,19 +41,21 @@
 //
 // # Answers
 //
-// A refusal has a challenge in the header WWW-Authenticate and a body of the
-// type application/problem+json, whose member reason is a word that does not
-// change:
+// A refusal other than a 503 has a challenge in the header WWW-Authenticate. Its
+// body is of the type application/problem+json (RFC 9457): title, status, detail,
+// reason, which is a word that does not change, and where they apply error, scope,
+// acr_values and max_age. By error:
 //
+//	400 invalid_request                  a forward-auth proxy left out the original request
 //	401                                  no credentials
 //	401 invalid_request                  headers repeated or missing
-//	401 invalid_token                    the token, its binding, or the scheme
+//	401 invalid_token                    the token, the scheme, or another key's proof (proof_key_mismatch)
 //	401 invalid_dpop_proof               the proof, or it has been used before
 //	401 use_dpop_nonce                   a nonce is demanded (Config.Proof.Nonces)
 //	401 insufficient_user_authentication the user must log in in another way
 //	403 insufficient_scope               the caller may not do this
 //	431 invalid_request                  a header is too large
-//	503                                  HelseID's keys or the replay store are down
+//	503                                  HelseID's keys, the replay store or a requirement's own look-up are down
 //
 // An API that browsers call from another origin should name WWW-Authenticate and
 // DPoP-Nonce in the header Access-Control-Expose-Headers.

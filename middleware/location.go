@@ -18,20 +18,21 @@ type location struct {
 }
 
 func newLocation(config Config) (location, error) {
+	var errs []error
 	public, err := parsePublicURL(config.PublicURL)
 	if err != nil {
-		return location{}, err
+		errs = append(errs, err)
 	}
 	if slices.ContainsFunc(config.TrustedProxies, func(p netip.Prefix) bool { return !p.IsValid() }) {
-		return location{}, errors.New("field TrustedProxies holds an invalid prefix")
+		errs = append(errs, errors.New("field TrustedProxies holds an invalid prefix"))
 	}
 	if config.ForwardedHeader != XForwarded && config.ForwardedHeader != Forwarded {
-		return location{}, errors.New("field ForwardedHeader is neither XForwarded nor Forwarded")
+		errs = append(errs, errors.New("field ForwardedHeader is neither XForwarded nor Forwarded"))
 	}
 	found := location{public: public, proxies: config.TrustedProxies, forwarded: config.ForwardedHeader}
 	if config.ForwardAuth != nil {
 		if len(config.TrustedProxies) == 0 {
-			return location{}, errors.New("field ForwardAuth needs TrustedProxies")
+			errs = append(errs, errors.New("field ForwardAuth needs TrustedProxies"))
 		}
 		auth := *config.ForwardAuth
 		if auth.MethodHeader == "" {
@@ -42,7 +43,7 @@ func newLocation(config Config) (location, error) {
 		}
 		found.auth = &auth
 	}
-	return found, nil
+	return found, errors.Join(errs...)
 }
 
 // errNoOriginal means that a request that should have come from a forward-auth

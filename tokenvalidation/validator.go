@@ -55,8 +55,8 @@ type Config struct {
 	// "JWT", which ID tokens have too.
 	TokenTypes []string
 
-	// Leeway is how far the clocks may differ, up to a minute. Zero means
-	// DefaultLeeway.
+	// Leeway is how far the clocks may differ, in whole seconds up to a minute.
+	// Zero means DefaultLeeway.
 	Leeway time.Duration
 
 	// TokenMemory is how many bytes the validated tokens may take that are
@@ -105,8 +105,8 @@ func New(config Config) (*Validator, error) {
 	if strings.TrimSpace(config.Audience) == "" {
 		errs = append(errs, errors.New("field Audience is required: the API's short name in HelseID"))
 	}
-	if config.Leeway < 0 || config.Leeway > maxLeeway {
-		errs = append(errs, fmt.Errorf("field Leeway is %v: it must be 0 to %v", config.Leeway, maxLeeway))
+	if config.Leeway < 0 || config.Leeway > maxLeeway || config.Leeway%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("field Leeway is %v: it must be whole seconds, 0 to %v", config.Leeway, maxLeeway))
 	}
 	if config.TokenMemory < -1 || config.TokenMemory > 0 && config.TokenMemory < minTokenMemory {
 		errs = append(errs, fmt.Errorf("field TokenMemory is %d: it must be %d or more bytes, or -1 for none", config.TokenMemory, minTokenMemory))
@@ -169,7 +169,7 @@ func (v *Validator) Close() {
 
 // Snapshot returns HelseID's current keys and where they were found, for
 // Config.Snapshot in a later process. It holds public information only. There
-// is none before the first token has been validated.
+// is none before the first token has been validated, which is an error.
 func (v *Validator) Snapshot() ([]byte, error) { return v.keys.Snapshot(v.issuer) }
 
 // Validate checks an access token by every rule of HelseID's page on the

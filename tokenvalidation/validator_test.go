@@ -216,6 +216,7 @@ func TestConfig(t *testing.T) {
 		{Issuer: "https://user@issuer.example", Audience: "a"},
 		{Issuer: "https://issuer.example", Audience: "a", Leeway: -time.Second},
 		{Issuer: "https://issuer.example", Audience: "a", Leeway: time.Minute + 1},
+		{Issuer: "https://issuer.example", Audience: "a", Leeway: 500 * time.Millisecond},
 	} {
 		_, err := tokenvalidation.New(config)
 		require.ErrorIs(t, err, tokenvalidation.ErrConfig)

@@ -8,7 +8,7 @@
 // it, the file is the one that HelseID Selvbetjening hands out.
 //
 // It prints a line for each call, with the first answer's body, and a summary;
-// with -json one JSON object each.
+// with -json one JSON object each, without the body.
 //
 // It exits with 0 if every answer was a 2xx, 1 if a call failed or was not made
 // because the program was interrupted, and 2 for a mistake in flags or
@@ -128,7 +128,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.url, "url", "", "`URL` to call")
 	flags.IntVar(&opts.calls, "n", 1, "number of calls")
 	flags.IntVar(&opts.concurrency, "c", 1, "number of calls at a time")
-	flags.DurationVar(&opts.timeout, "timeout", 30*time.Second, "how `long` a call may take, with the token that it needs")
+	flags.DurationVar(&opts.timeout, "timeout", 30*time.Second, "how long a call may take, with the token that it needs, as a `duration`")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object per line")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err

@@ -36,7 +36,7 @@ type Fault struct {
 	// Status answers with this status, and Header and Body if given.
 	Status int
 
-	// Header is added to the answer.
+	// Header replaces headers of the answer, with Status or Body.
 	Header http.Header
 
 	// Body is the answer's body. Its Content-Type is application/json unless

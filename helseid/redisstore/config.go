@@ -95,8 +95,9 @@ type Config struct {
 	// API outlives its Redis. Replays counts these proofs in Unchecked.
 	AcceptUncheckedProofs bool
 
-	// Logger, if set, gets a line when Redis stops answering (level Warn) and
-	// when it answers again (Info). No line holds a key or a value.
+	// Logger, if set, gets a line when Redis stops answering or may have forgotten
+	// proofs (level Warn), and when it answers again (Info). No line holds a key or
+	// a value.
 	Logger *slog.Logger
 }
 

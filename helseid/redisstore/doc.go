@@ -61,12 +61,14 @@
 //
 // # What is stored
 //
-//	helseid:token:<hash>    a token, encrypted, until shortly before it expires
-//	helseid:session:<hash>  a hash with version and data, the data encrypted
-//	helseid:proof:<hash>    a used proof: nothing of it, for about 30 seconds
-//	helseid:proof:origin    since when used proofs are remembered
+//	helseid:token:<hash>           a token, encrypted, until shortly before it expires
+//	helseid:session:<kind>-<hash>  a hash with version and data, the data encrypted: a session, a
+//	                               login under way, or the index of a user's sessions
+//	helseid:proof:<hash>           a used proof: nothing of it, for 30 seconds at most
+//	helseid:proof:origin           since when used proofs are remembered
 //
-// Each value is encrypted with AES-256-GCM under a key that is derived from the
+// In a cluster a tag comes before the last part of a proof's keys, and there are 64
+// origins. Tokens and what belongs to sessions are encrypted with AES-256-GCM under a key that is derived from the
 // first of Config.EncryptionKeys for this one place (HKDF, RFC 5869), with a
 // random nonce and the place as additional data: a value that somebody moves to
 // another place is refused. Who can write to Redis can still put back an older

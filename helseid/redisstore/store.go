@@ -34,7 +34,8 @@ func New(config Config) (*Store, error) {
 func (s *Store) TokenCache() helseid.TokenCache { return tokenCache{s.connection, s.sealer} }
 
 // Sessions keeps the sessions of logged-in users. Its errors wrap
-// helseid.ErrSessionStore, and ErrUnavailable or ErrDecrypt.
+// helseid.ErrSessionStore, and ErrUnavailable or ErrDecrypt; what cannot be decrypted
+// is a helseid.ErrUnreadableSession too.
 func (s *Store) Sessions() helseid.SessionStore { return sessions{s.connection, s.sealer} }
 
 // Replays remembers used proofs, for an API that shares more than those. It ends

@@ -79,8 +79,9 @@ type Config struct {
 	// WriteHeader with problem.Status. Nil means a plain page in Norwegian.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, problem Problem)
 
-	// Logger, if set, gets a line for each login and logout that fails. No line
-	// holds a secret or anything about a person.
+	// Logger, if set, gets a line for each login and logout that fails, each page
+	// that fails because the session store does, and each request that another
+	// site's page has sent. No line holds a secret or anything about a person.
 	Logger *slog.Logger
 }
 

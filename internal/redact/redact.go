@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,12 +16,16 @@ const (
 	identityDigits = 11
 )
 
+// parted is a national identity number as people write it.
+var parted = regexp.MustCompile(`\b[0-9]{6}[ \x{00a0}\x{2009}\x{202f}-][0-9]{5}\b`)
+
 // Text makes a text that came from outside fit for an error or a log line: no
 // control characters, at most 300 characters, and without anything that looks
 // like a credential (a long run of base64url characters) or a national
-// identity number (eleven digits).
+// identity number (eleven digits, also with a space or dash after the sixth).
 func Text(text string) string {
 	var out strings.Builder
+	text = parted.ReplaceAllString(text, Placeholder)
 	runes := 0
 	for len(text) > 0 && runes < maxText {
 		run := leadingRun(text)
