@@ -43,7 +43,8 @@ type Config struct {
 
 	// Tenancy says whether the client serves its own organisation or several.
 	// Empty means that each request's organisation decides. With it, a request
-	// that does not fit is an error before anything is sent.
+	// that does not fit is an error before anything is sent. A user's token (that of
+	// a Session) may be for no organisation in either case.
 	Tenancy clientassertion.Tenancy
 
 	// Variants choose between forms on which HelseID's sources disagree. The

@@ -170,7 +170,24 @@ func (c *Client) tryEndSession(ctx context.Context, key string) (refreshToken st
 		}
 		return unsettled.record.RefreshToken, err
 	}
-	return record.unused(time.Now()), err
+	refreshToken = record.unused(time.Now())
+	if refreshToken == "" && record.RefreshToken != "" {
+		c.revokeLater(record.RefreshToken)
+	}
+	return refreshToken, err
+}
+
+// revokeLater revokes a refresh token that is being used. Whoever uses it revokes
+// what comes of that, unless that process has ended: then this token is the newest.
+func (c *Client) revokeLater(refreshToken string) {
+	if c.begin() != nil {
+		return
+	}
+	go func() {
+		defer c.running.Done()
+		sleep(c.lifetime, refreshTimeout)
+		c.revokeQuietly(context.Background(), refreshToken)
+	}()
 }
 
 // entomb writes over a session that it has ended, which a refresh that is under

@@ -216,6 +216,36 @@ func TestManySessionsOfAUser(t *testing.T) {
 	require.Equal(t, 1, w.revocations())
 }
 
+// A process that died before it sent the refresh token leaves one that is good: the
+// logout that found it in use revokes it in the end.
+func TestLogoutAfterAKilledRefresh(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		session := w.logIn(t)
+		refreshToken := store.member(t, "refresh_token")
+		other := w.elsewhere(t, session)
+		killed, end := context.WithCancel(context.Background())
+		var once atomic.Bool
+		store.afterSave = func(string) error {
+			if once.CompareAndSwap(false, true) { // the mark is left
+				<-killed.Done()
+			}
+			return nil
+		}
+		go func() { _, _ = userToken(t, session, journalResource) }()
+		pause(time.Second)
+		require.True(t, store.marked(t))
+		_, err := other.Logout(t.Context(), helseid.LogoutRequest{})
+		require.NoError(t, err)
+		require.Zero(t, w.revocations(), "it may be in use")
+		pause(2 * time.Minute)
+		require.Equal(t, []string{refreshToken}, w.revoked())
+		end()
+		pause(time.Second)
+	})
+}
+
 // An index entry that a refresh could not prolong is prolonged by the next one.
 func TestReindexingIsMadeGood(t *testing.T) {
 	t.Parallel()

@@ -252,9 +252,10 @@ func FreshAttest() Requirement {
 	}
 }
 
-// ParentOrganization demands one of these legal entities. It panics without numbers, and
-// if one has not nine digits: a list that is empty by mistake must not let
-// everybody in.
+// ParentOrganization demands one of these legal entities. Of an exchanged token it
+// is the one that the first client acted for; Claims.Actor has the others. It panics
+// without numbers, and if one has not nine digits: a list that is empty by mistake
+// must not let everybody in.
 func ParentOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
 	checkNumbers("ParentOrganization", numbers)
 	return organization(ReasonParentOrganization, numbers, parentOf)
