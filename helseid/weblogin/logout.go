@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/helseid-go/sdk/helseid"
 )
@@ -49,10 +50,15 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 	redirect(rw, target)
 }
 
+// wayOutTimeout bounds how long an error page waits for HelseID's address.
+const wayOutTimeout = 3 * time.Second
+
 // logoutIncomplete says so, and how to end the session at HelseID, if it answers.
 func (w *Web) logoutIncomplete(rw http.ResponseWriter, r *http.Request, cause error) {
 	problem := Problem{Kind: KindLogoutIncomplete, Status: http.StatusServiceUnavailable}
-	if target, err := w.config.Client.LogoutURL(r.Context()); err == nil {
+	ctx, cancel := context.WithTimeout(r.Context(), wayOutTimeout)
+	defer cancel()
+	if target, err := w.config.Client.LogoutURL(ctx); err == nil {
 		problem.LogoutURL = target
 	}
 	w.fail(rw, r, problem, cause)
