@@ -4,7 +4,8 @@
 //
 // It is a module of its own, so that only those who use it get the Redis client.
 //
-// A client whose processes share one token:
+// A client whose processes share its tokens, and the sessions of the users who log
+// in with helseid or weblogin:
 //
 //	package main
 //
@@ -36,7 +37,7 @@
 //		if err != nil {
 //			log.Fatal(err)
 //		}
-//		config.TokenCache = store.TokenCache()
+//		config.TokenCache, config.SessionStore = store.TokenCache(), store.Sessions()
 //		config.DPoPKey, err = dpop.ParseKey([]byte(os.Getenv("DPOP_KEY"))) // the same in all processes
 //		if err != nil {
 //			log.Fatal(err)
