@@ -15,7 +15,7 @@ type StepUp struct {
 	SecurityLevel tokenvalidation.SecurityLevel
 
 	// MaxAge is how long ago the user may have authenticated, or zero if the API
-	// does not say.
+	// does not say. An API that wants a login at once (max_age=0) has a second.
 	MaxAge time.Duration
 }
 
