@@ -37,19 +37,6 @@ func (o Organization) parts() [2]struct{ name, number string } {
 	return [2]struct{ name, number string }{{"parent", o.Parent}, {"child", o.Child}}
 }
 
-// CheckDigits returns an error if a number fails modulus 11. All real numbers
-// pass; some of Norsk helsenett's test organisations do not, so it is for
-// production only.
-func (o Organization) CheckDigits() error {
-	var errs []error
-	for _, part := range o.parts() {
-		if part.number != "" && !orgnr.HasValidCheckDigit(part.number) {
-			errs = append(errs, fmt.Errorf("%s organisation number: the check digit is wrong: is there a typing error?", part.name))
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // Variants choose between forms on which HelseID's sources disagree. The zero
 // value follows the newest of them.
 type Variants struct {
@@ -73,6 +60,9 @@ const (
 	systemMultiTenant     = "urn:oid:1.0.6523"
 	systemSingleTenant    = "urn:oid:2.16.578.1.12.4.1.4.101"
 	systemSingleTenantOld = "urn:oid:2.16.578.1.12.4.1.2.101"
+
+	// multiTenantPrefix stands before parent and child, which a colon parts.
+	multiTenantPrefix = "NO:ORGNR:"
 )
 
 // OrganizationDetail returns the detail of type helseid_authorization for the
@@ -86,7 +76,7 @@ func OrganizationDetail(organization Organization, tenancy Tenancy, variants Var
 	system, value := systemSingleTenant, organization.Child
 	switch {
 	case organization.Parent != "":
-		system, value = systemMultiTenant, "NO:ORGNR:"+organization.Parent
+		system, value = systemMultiTenant, multiTenantPrefix+organization.Parent
 		if organization.Child != "" || variants.TrailingColon {
 			value += ":" + organization.Child
 		}

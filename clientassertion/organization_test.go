@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,20 +152,63 @@ func TestJournalIDDetail(t *testing.T) {
 func TestCheckDigits(t *testing.T) {
 	t.Parallel()
 	type organization = clientassertion.Organization
-	for _, good := range []organization{{}, {Child: "994598759"}, {Parent: "974760673"}, {"994598759", "974760673"}, {Child: "100000008"}} {
-		require.NoError(t, good.CheckDigits(), good)
+	check := func(o organization) error {
+		detail, err := clientassertion.OrganizationDetail(o, "", clientassertion.Variants{})
+		require.NoError(t, err)
+		return detail.CheckDigits()
+	}
+	for _, good := range []organization{{Child: "994598759"}, {Parent: "974760673"}, {"994598759", "974760673"}, {Child: "100000008"}} {
+		require.NoError(t, check(good), good)
 	}
 	for _, number := range []string{"999977773", "999977775", "999977776", "312232326", "994598750", "949598759", "100000030"} {
-		require.ErrorContains(t, organization{Child: number}.CheckDigits(), "child", number)
-		require.ErrorContains(t, organization{Parent: number}.CheckDigits(), "parent", number)
-		require.NotContains(t, organization{Parent: number}.CheckDigits().Error(), number)
+		require.ErrorContains(t, check(organization{Child: number}), "(practitioner_role.organization.identifier.value)", number)
+		require.ErrorContains(t, check(organization{Child: number}), "child organisation number", number)
+		require.ErrorContains(t, check(organization{"994598759", number}), "child organisation number", number)
+		require.ErrorContains(t, check(organization{Parent: number}), "parent organisation number", number)
+		require.NotContains(t, check(organization{Parent: number}).Error(), number)
 	}
-	err := organization{"999977776", "999977775"}.CheckDigits()
+	err := check(organization{"999977776", "999977775"})
 	require.ErrorContains(t, err, "parent")
 	require.ErrorContains(t, err, "child")
 	require.True(t, organization{}.IsZero())
 	require.False(t, organization{Parent: "1"}.IsZero())
 	require.False(t, organization{Child: "1"}.IsZero())
+}
+
+// The numbers in an attest, and in details that came as JSON, are checked like
+// those of an organisation.
+func TestCheckDigitsOfOtherDetails(t *testing.T) {
+	t.Parallel()
+	const good, bad = "994598759", "994598750"
+	attest := clientassertion.Attest{
+		LegalEntity: good, PointOfCare: good, Department: bad, // the last is a RESH id
+		PurposeOfUse: clientassertion.PurposeTreatment, DecisionID: bad,
+		Patients: []clientassertion.AttestPatient{{PointOfCare: good}, {PointOfCare: good, Department: bad}},
+	}
+	for path, change := range map[string]func(*clientassertion.Attest){
+		"":                              func(*clientassertion.Attest) {},
+		"practitioner.legal_entity.id":  func(a *clientassertion.Attest) { a.LegalEntity = bad },
+		"practitioner.point_of_care.id": func(a *clientassertion.Attest) { a.PointOfCare = bad },
+		"patients[1].point_of_care.id":  func(a *clientassertion.Attest) { a.Patients[1].PointOfCare = bad },
+	} {
+		changed := attest
+		changed.Patients = slices.Clone(attest.Patients)
+		change(&changed)
+		detail, err := changed.Detail()
+		require.NoError(t, err)
+		raw, err := clientassertion.ParseDetail([]byte(" " + detail.String()))
+		require.NoError(t, err)
+		for _, detail := range []clientassertion.Detail{detail, raw} {
+			err := detail.CheckDigits()
+			if path == "" {
+				require.NoError(t, err)
+				continue
+			}
+			require.ErrorContains(t, err, "("+path+")")
+			require.NotContains(t, err.Error(), bad)
+		}
+	}
+	require.Error(t, clientassertion.Detail{}.CheckDigits())
 }
 
 // T100: there is no certificate store here. A PEM file may hold a certificate
@@ -245,9 +289,9 @@ func FuzzOrganizationDetail(f *testing.F) {
 			if len(parent) >= 6 {
 				require.NotContains(t, err.Error(), parent)
 			}
-			_ = organization.CheckDigits()
 			return
 		}
+		_ = detail.CheckDigits()
 		again, err := clientassertion.ParseDetail([]byte(detail.String()))
 		require.NoError(t, err)
 		require.Equal(t, detail, again)

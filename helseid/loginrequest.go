@@ -145,6 +145,9 @@ func (c *Client) prepareLogin(request LoginRequest) (*preparedLogin, error) {
 		}
 		errs = append(errs, request.TestUser.mistake())
 	}
+	if c.config.Issuer == Production.Issuer && orgnr.IsNumber(request.OnBehalfOf) && !orgnr.HasValidCheckDigit(request.OnBehalfOf) {
+		errs = append(errs, errors.New("field OnBehalfOf: the check digit is wrong: is there a typing error?"))
+	}
 	if request.BindCode && c.config.DPoPKey == nil {
 		errs = append(errs, errors.New("field BindCode needs Config.DPoPKey: the code is bound to the key, which must be there when it is redeemed, also after a restart"))
 	}

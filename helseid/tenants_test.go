@@ -332,6 +332,47 @@ func TestCheckDigitInProductionOnly(t *testing.T) {
 	}
 }
 
+// So are the numbers of an attest, of details in JSON and of ID-porten's parameter.
+func TestCheckDigitInOtherPlaces(t *testing.T) {
+	t.Parallel()
+	const good, bad = "994598759", "994598750"
+	attest := func(number string) *clientassertion.Attest {
+		return &clientassertion.Attest{LegalEntity: number, PurposeOfUse: clientassertion.PurposeTreatment, DecisionID: "1"}
+	}
+	raw := func(number string) []clientassertion.Detail {
+		detail, err := clientassertion.OrganizationDetail(clientassertion.Organization{Child: number}, "", clientassertion.Variants{})
+		require.NoError(t, err)
+		return []clientassertion.Detail{detail}
+	}
+	for issuer, production := range map[string]bool{helseid.Production.Issuer: true, helseid.Test.Issuer: false} {
+		w := newWorld(t, worldOptions{config: func(c *helseid.Config) {
+			c.Issuer = issuer
+			c.Registered.RedirectURIs = []string{redirectURI}
+		}})
+		for name, check := range map[string]func(number string) error{
+			"attest":  func(number string) error { return w.client.Validate(helseid.TokenRequest{Attest: attest(number)}) },
+			"details": func(number string) error { return w.client.Validate(helseid.TokenRequest{Details: raw(number)}) },
+			"attest of a login": func(number string) error {
+				_, err := w.client.ValidateLogin(helseid.LoginRequest{Attest: attest(number)})
+				return err
+			},
+			"on behalf of": func(number string) error {
+				_, err := w.client.ValidateLogin(helseid.LoginRequest{OnBehalfOf: number})
+				return err
+			},
+		} {
+			require.NoError(t, check(good), name)
+			if !production {
+				require.NoError(t, check(bad), name)
+				continue
+			}
+			require.ErrorIs(t, check(bad), helseid.ErrConfig, name)
+			require.ErrorContains(t, check(bad), "check digit", name)
+			require.NotContains(t, check(bad).Error(), bad, name)
+		}
+	}
+}
+
 // tokenWay is a way to get an access token for a request and a context.
 type tokenWay func(t testing.TB, w *world, ctx context.Context, base helseid.TokenRequest) (string, error)
 

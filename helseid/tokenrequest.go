@@ -161,6 +161,9 @@ func (c *Client) details(request TokenRequest, system bool) ([]clientassertion.D
 		errs    []error
 	)
 	add := func(field string, detail clientassertion.Detail, err error) {
+		if err == nil && c.config.Issuer == Production.Issuer {
+			err = detail.CheckDigits()
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("field %s: %w", field, err))
 			return
@@ -169,9 +172,6 @@ func (c *Client) details(request TokenRequest, system bool) ([]clientassertion.D
 	}
 	if !request.Organization.IsZero() {
 		detail, err := clientassertion.OrganizationDetail(request.Organization, c.config.Tenancy, c.config.Variants)
-		if err == nil && c.config.Issuer == Production.Issuer {
-			err = request.Organization.CheckDigits()
-		}
 		add("Organization", detail, err)
 	} else if system && c.config.Tenancy == clientassertion.MultiTenant {
 		errs = append(errs, errors.New("field Organization: a multi-tenant client must name the organisation that it acts for, see ForOrganization"))
