@@ -28,7 +28,8 @@ type LoginRequest struct {
 
 	// Scopes to ask for: identity scopes such as ScopeHPRNumber, API scopes, and
 	// ScopeOfflineAccess for a session that lasts. ScopeOpenID is always asked
-	// for, and ScopeSecurityLevel if SecurityLevel is set.
+	// for, and ScopeSecurityLevel and ScopeAssuranceLevel if the field of that name is
+	// set.
 	Scopes []string
 
 	// Resources are the short names of the APIs that the session is for, such as
@@ -40,6 +41,12 @@ type LoginRequest struct {
 	// ID token is checked for it, and 4 makes HelseID offer only such identity
 	// providers (acr_values Level4). Zero means any.
 	SecurityLevel tokenvalidation.SecurityLevel
+
+	// AssuranceLevel is the least eIDAS level that the user's identity must have: the
+	// ID token is checked for it, and tokenvalidation.AssuranceHigh makes HelseID
+	// offer only such identity providers (acr_values High). Zero means any. HelseID
+	// will phase the claim out; some APIs, such as SFM's, still demand it.
+	AssuranceLevel tokenvalidation.AssuranceLevel
 
 	// IdentityProvider goes straight to one identity provider, by its name in
 	// HelseID's metadata, such as "idporten-oidc" (acr_values idp:...).
@@ -117,6 +124,7 @@ const (
 	idPorten            = "idporten-oidc"
 	testIdentity        = "testidp-oidc"
 	acrLevel4           = "Level4"
+	acrHigh             = "High"
 	identityDigits      = 11
 	maxLoginResources   = 50
 	defaultTestSecurity = tokenvalidation.SecurityLevel4
@@ -177,8 +185,13 @@ func isAttested(details []clientassertion.Detail) bool {
 // loginScopes are the scopes asked for, in the caller's order and each once.
 func loginScopes(request LoginRequest) []string {
 	scopes := append([]string{ScopeOpenID}, request.Scopes...)
-	if request.SecurityLevel > 0 && !slices.Contains(scopes, ScopeAllIdentity) {
-		scopes = append(scopes, ScopeSecurityLevel)
+	if !slices.Contains(scopes, ScopeAllIdentity) {
+		if request.SecurityLevel > 0 {
+			scopes = append(scopes, ScopeSecurityLevel)
+		}
+		if request.AssuranceLevel > 0 {
+			scopes = append(scopes, ScopeAssuranceLevel)
+		}
 	}
 	return distinct(scopes)
 }
@@ -238,6 +251,9 @@ func (r *LoginRequest) mistakes() []error {
 	}
 	if !validLevel(r.SecurityLevel) {
 		fail("field SecurityLevel is %d: the levels are 2, 3 and 4", r.SecurityLevel)
+	}
+	if r.AssuranceLevel != 0 && (r.AssuranceLevel < tokenvalidation.AssuranceLow || r.AssuranceLevel > tokenvalidation.AssuranceHigh) {
+		fail("field AssuranceLevel is %d: use AssuranceLow, AssuranceSubstantial or AssuranceHigh", int(r.AssuranceLevel))
 	}
 	if r.EID != "" && r.IdentityProvider != "" && r.IdentityProvider != idPorten {
 		fail("field EID chooses inside ID-porten: IdentityProvider must be %q or empty", idPorten)
@@ -327,8 +343,12 @@ func (r *LoginRequest) acrValues() []string {
 	if r.EID != "" {
 		values = append(values, "amr:"+r.EID)
 	}
-	if r.SecurityLevel == tokenvalidation.SecurityLevel4 && r.TestUser == nil {
+	switch {
+	case r.TestUser != nil:
+	case r.SecurityLevel == tokenvalidation.SecurityLevel4:
 		values = append(values, acrLevel4)
+	case r.AssuranceLevel == tokenvalidation.AssuranceHigh:
+		values = append(values, acrHigh) // the same choice of identity providers
 	}
 	return append(values, r.ACRValues...)
 }

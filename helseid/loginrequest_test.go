@@ -14,6 +14,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // T164: what is pushed to HelseID for the options of a login.
@@ -35,6 +36,14 @@ func TestT164PushedParameters(t *testing.T) {
 		"level 4": {
 			helseid.LoginRequest{SecurityLevel: 4},
 			url.Values{"scope": {"openid " + helseid.ScopeSecurityLevel}, "acr_values": {"Level4"}},
+		},
+		"high assurance": {
+			helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceHigh},
+			url.Values{"scope": {"openid " + helseid.ScopeAssuranceLevel}, "acr_values": {"High"}},
+		},
+		"substantial assurance": {
+			helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceSubstantial, SecurityLevel: 4},
+			url.Values{"scope": {"openid " + helseid.ScopeSecurityLevel + " " + helseid.ScopeAssuranceLevel}, "acr_values": {"Level4"}},
 		},
 		"level 3 is checked and not asked for": {
 			helseid.LoginRequest{SecurityLevel: 3}, url.Values{"scope": {"openid " + helseid.ScopeSecurityLevel}},
@@ -207,11 +216,11 @@ func TestLoginRequestMistakes(t *testing.T) {
 		want    []string
 	}{
 		"all at once": {nil, helseid.LoginRequest{
-			RedirectURI: "http://ehr.example.no/", Scopes: []string{"a b"}, Resources: []string{"", "a b"}, SecurityLevel: 5,
+			RedirectURI: "http://ehr.example.no/", Scopes: []string{"a b"}, Resources: []string{"", "a b"}, SecurityLevel: 5, AssuranceLevel: 4,
 			IdentityProvider: "buypass-oidc", EID: "bank id", ACRValues: []string{"x y"}, OnBehalfOf: "12", Prompt: "consent", MaxAge: time.Millisecond,
 			TestUser: &helseid.TestUser{PersonalIdentityNumber: "123"}, Organization: clientassertion.Organization{Parent: "1"},
 		}, []string{
-			"RedirectURI", "Scopes", "Resources", "SecurityLevel", "EID", "ACRValues", "OnBehalfOf", "Prompt", "MaxAge", "TestUser", "Organization",
+			"RedirectURI", "Scopes", "Resources", "SecurityLevel", "AssuranceLevel", "EID", "ACRValues", "OnBehalfOf", "Prompt", "MaxAge", "TestUser", "Organization",
 		}},
 		"several APIs without a refresh token": {nil, helseid.LoginRequest{Scopes: []string{testScope}, Resources: []string{"a", "b"}}, []string{"ScopeOfflineAccess"}},
 		"redirect with a fragment":             {nil, helseid.LoginRequest{RedirectURI: "https://ehr.example.no/#x"}, []string{"RedirectURI"}},

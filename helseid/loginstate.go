@@ -43,11 +43,14 @@ type loginStateWire struct {
 	Scopes        []string `json:"scopes"`
 	Resources     []string `json:"resources,omitempty"`
 	SecurityLevel int      `json:"security_level,omitempty"`
-	MaxAge        int64    `json:"max_age,omitempty"`   // seconds
-	NewLogin      bool     `json:"new_login,omitempty"` // prompt=login
-	Details       bool     `json:"details,omitempty"`   // in a request object
-	Attested      bool     `json:"attested,omitempty"`
-	Started       int64    `json:"started"` // Unix seconds
+
+	AssuranceLevel int `json:"assurance_level,omitempty"`
+
+	MaxAge   int64 `json:"max_age,omitempty"`   // seconds
+	NewLogin bool  `json:"new_login,omitempty"` // prompt=login
+	Details  bool  `json:"details,omitempty"`   // in a request object
+	Attested bool  `json:"attested,omitempty"`
+	Started  int64 `json:"started"` // Unix seconds
 }
 
 const loginStateVersion = 1
@@ -137,6 +140,8 @@ func (s *LoginState) expectation(accessToken string) tokenvalidation.IDTokenExpe
 		AccessToken:   accessToken,
 		MaxAge:        time.Duration(s.wire.MaxAge) * time.Second,
 		SecurityLevel: tokenvalidation.SecurityLevel(s.wire.SecurityLevel),
+
+		AssuranceLevel: tokenvalidation.AssuranceLevel(s.wire.AssuranceLevel),
 	}
 	if s.wire.NewLogin {
 		expected.LoggedInSince = time.Unix(s.wire.Started, 0)

@@ -111,11 +111,14 @@ func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *L
 		Scopes:        prepared.scopes,
 		Resources:     prepared.resources,
 		SecurityLevel: int(request.SecurityLevel),
-		MaxAge:        int64(request.MaxAge / time.Second),
-		NewLogin:      request.Prompt == PromptLogin,
-		Details:       len(prepared.details) > 0,
-		Attested:      prepared.attested,
-		Started:       time.Now().Unix(),
+
+		AssuranceLevel: int(request.AssuranceLevel),
+
+		MaxAge:   int64(request.MaxAge / time.Second),
+		NewLogin: request.Prompt == PromptLogin,
+		Details:  len(prepared.details) > 0,
+		Attested: prepared.attested,
+		Started:  time.Now().Unix(),
 	}}
 }
 

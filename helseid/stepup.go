@@ -14,6 +14,10 @@ type StepUp struct {
 	// SecurityLevel is the level that it wants at least, or zero.
 	SecurityLevel tokenvalidation.SecurityLevel
 
+	// AssuranceLevel is AssuranceHigh if that is wanted (acr_values High, which is also
+	// what middleware.AssuranceLevel asks for), or zero.
+	AssuranceLevel tokenvalidation.AssuranceLevel
+
 	// MaxAge is how long ago the user may have authenticated, or zero if the API
 	// does not say. An API that wants a login at once (max_age=0) has a second.
 	MaxAge time.Duration
@@ -38,10 +42,9 @@ func StepUpOf(response *http.Response) (wanted StepUp, ok bool) {
 			continue
 		}
 		for _, value := range strings.Fields(challenge.parameters["acr_values"]) {
-			level, isLevel := strings.CutPrefix(value, "Level")
-			if isLevel && len(level) == 1 && level >= "2" && level <= "4" {
-				wanted.SecurityLevel = tokenvalidation.SecurityLevel(level[0] - '0')
-				break // the first is the one that the API likes best
+			// The first is the one that the API likes best.
+			if wanted.SecurityLevel, wanted.AssuranceLevel = levelsOf(value); wanted != (StepUp{}) {
+				break
 			}
 		}
 		if seconds, err := strconv.ParseUint(challenge.parameters["max_age"], 10, 32); err == nil {
@@ -50,4 +53,16 @@ func StepUpOf(response *http.Response) (wanted StepUp, ok bool) {
 		return wanted, true
 	}
 	return StepUp{}, false
+}
+
+// levelsOf reads one value of acr_values: HelseID's Level2 to Level4, or High.
+func levelsOf(value string) (tokenvalidation.SecurityLevel, tokenvalidation.AssuranceLevel) {
+	if value == acrHigh {
+		return 0, tokenvalidation.AssuranceHigh
+	}
+	level, isLevel := strings.CutPrefix(value, "Level")
+	if isLevel && len(level) == 1 && level >= "2" && level <= "4" {
+		return tokenvalidation.SecurityLevel(level[0] - '0'), 0
+	}
+	return 0, 0
 }

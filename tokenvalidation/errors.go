@@ -46,6 +46,7 @@ const (
 	ReasonTokenHash       Reason = "id_token_at_hash"
 	ReasonLoginAge        Reason = "id_token_auth_time"
 	ReasonSecurityLevel   Reason = "id_token_security_level"
+	ReasonAssuranceLevel  Reason = "id_token_assurance_level"
 	ReasonOtherLogin      Reason = "id_token_other_login"
 )
 
@@ -71,6 +72,7 @@ var reasonTexts = map[Reason]string{
 	ReasonTokenHash:       "the ID token belongs to another access token (at_hash)",
 	ReasonLoginAge:        "the login is older than was asked for (auth_time)",
 	ReasonSecurityLevel:   "the user's security level is lower than was asked for, or the scope for the claim is missing",
+	ReasonAssuranceLevel:  "the user's assurance level is lower than was asked for, or the scope for the claim is missing",
 	ReasonOtherLogin:      "the refreshed ID token is of another login than the one before",
 
 	ReasonLogout: "the token lacks what a logout token must have (events, iat, jti, and sub or sid), or has a nonce",

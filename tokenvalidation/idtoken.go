@@ -93,6 +93,9 @@ type IDTokenExpectation struct {
 	// with. Zero means any, also none.
 	SecurityLevel SecurityLevel
 
+	// AssuranceLevel is the same for the assurance level.
+	AssuranceLevel AssuranceLevel
+
 	// Previous is what the session's ID token said before a refresh: the new one
 	// must be of the same login (OpenID Connect Core section 12.2).
 	Previous *IDClaims
@@ -152,6 +155,9 @@ func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected 
 	}
 	if claims.User.SecurityLevel < expected.SecurityLevel {
 		return nil, refuse(ReasonSecurityLevel)
+	}
+	if claims.User.AssuranceLevel < expected.AssuranceLevel {
+		return nil, refuse(ReasonAssuranceLevel)
 	}
 	return claims, claims.checkPrevious(expected.Previous)
 }
@@ -213,6 +219,7 @@ func (c *IDClaims) checkPrevious(previous *IDClaims) error {
 		differs(now.PersonalIdentityNumber.Reveal(), before.PersonalIdentityNumber.Reveal()),
 		differs(now.SessionID, before.SessionID),
 		differs(now.SecurityLevel, before.SecurityLevel),
+		differs(now.AssuranceLevel, before.AssuranceLevel),
 		differs(c.Nonce, previous.Nonce),
 		!now.AuthenticatedAt.IsZero() && !before.AuthenticatedAt.IsZero() && !now.AuthenticatedAt.Equal(before.AuthenticatedAt):
 		return refuse(ReasonOtherLogin)
