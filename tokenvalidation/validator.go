@@ -91,6 +91,7 @@ type Validator struct {
 	leeway   int64 // seconds
 	keys     *jwks.KeySet
 	memory   *memory // nil: no token is remembered
+	userInfo userInfoEndpoint
 	now      func() time.Time
 }
 
@@ -128,7 +129,8 @@ func New(config Config) (*Validator, error) {
 	if client == nil {
 		client = &http.Client{Transport: httpx.NewTransport()}
 	}
-	keys := jwks.New(metadata.NewSource(issuer, client, "jwks_uri"), client)
+	source := metadata.NewSource(issuer, client, "jwks_uri")
+	keys := jwks.New(source, client)
 	if config.Snapshot != nil {
 		if err := keys.Restore(config.Snapshot, issuer); err != nil {
 			return nil, fmt.Errorf("%w: field Snapshot: %w", ErrConfig, err)
@@ -141,6 +143,7 @@ func New(config Config) (*Validator, error) {
 		types:    types,
 		leeway:   int64(DefaultLeeway / time.Second),
 		keys:     keys,
+		userInfo: userInfoEndpoint{source, client},
 		now:      config.Time,
 	}
 	if config.Leeway > 0 {
