@@ -79,3 +79,49 @@ func TestNoFallbackBetweenTokenTypes(t *testing.T) {
 		})
 	}
 }
+
+// bearerLogin is a logged-in user of a client that may have bearer tokens too.
+func bearerLogin(t *testing.T, options ...helseidtest.Option) (*world, *helseid.Session) {
+	t.Helper()
+	w := newLoginWorld(t, worldOptions{server: append(options, helseidtest.RelaxedNonce())})
+	require.NoError(t, w.server.AddClient(helseidtest.Client{
+		ID: w.config.ClientID, PublicJWKs: [][]byte{w.config.Key.PublicJWK()}, AllowBearer: true, Scopes: []string{testScope, otherScope, journalScope},
+		GrantTypes: []string{"authorization_code", "refresh_token"}, RedirectURIs: []string{redirectURI},
+	}))
+	return w, w.logIn(t)
+}
+
+// A user's calls to an API that has not moved to DPoP, beside those to one that
+// has. Each kind is asked for by name.
+func TestUnboundBearerTokenOfASession(t *testing.T) {
+	t.Parallel()
+	w, session := bearerLogin(t, helseidtest.Relaxed(helseidtest.RuleBinding))
+	api := w.api(apiHost, good)
+	request := helseid.TokenRequest{Resource: journalResource, UnboundBearerToken: true}
+	for range 2 {
+		response, err := session.HTTPClient(request).Get(apiURL)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+	}
+	for _, call := range api.received() {
+		require.Regexp(t, "^Bearer ", call.request.Header.Get("Authorization"))
+		require.Empty(t, call.request.Header.Values("DPoP"))
+	}
+	refreshes := w.refreshesWith(func(helseidtest.Request) bool { return true })
+	require.Len(t, refreshes, 1, "one token serves both calls")
+	require.Len(t, w.refreshesWith(func(r helseidtest.Request) bool { return r.Proof == "" }), 1)
+
+	bound, err := userToken(t, session, journalResource)
+	require.NoError(t, err)
+	require.Equal(t, "DPoP", bound.Type)
+	requireEachOnce(t, w.refreshes())
+}
+
+// A HelseID that binds refresh tokens to the key ends the session, as the doc
+// comment says.
+func TestUnboundBearerTokenMayCostTheSession(t *testing.T) {
+	t.Parallel()
+	_, session := bearerLogin(t)
+	_, err := session.Token(t.Context(), helseid.TokenRequest{Resource: journalResource, UnboundBearerToken: true})
+	requireError(t, err, helseid.ErrLoginRequired)
+}

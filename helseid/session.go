@@ -133,9 +133,6 @@ func (s *Session) Forget(ctx context.Context, request TokenRequest) {
 
 // origin says which tokens of the session fit a request.
 func (s *Session) origin(request TokenRequest, forIssuer bool) (tokenOrigin, error) {
-	if request.UnboundBearerToken {
-		return tokenOrigin{}, fmt.Errorf("%w: field UnboundBearerToken: a session's tokens are bound to the client's key", ErrConfig)
-	}
 	if s.record().Details && (!request.Organization.IsZero() || request.JournalID != "" || request.Attest != nil || len(request.Details) > 0) {
 		return tokenOrigin{}, fmt.Errorf("%w: token request: the login has named details for the whole session, and HelseID takes none beside them: log in without", ErrConfig)
 	}

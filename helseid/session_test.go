@@ -813,10 +813,8 @@ func TestSessionConfig(t *testing.T) {
 	require.ErrorContains(t, err, "DPoPKey")
 
 	session := w.logIn(t)
-	for _, request := range []helseid.TokenRequest{{UnboundBearerToken: true}, {Scopes: []string{"a b"}}} {
-		_, err = session.Token(t.Context(), request)
-		requireError(t, err, helseid.ErrConfig)
-	}
+	_, err = session.Token(t.Context(), helseid.TokenRequest{Scopes: []string{"a b"}})
+	requireError(t, err, helseid.ErrConfig)
 	_, err = session.TokenSource(helseid.TokenRequest{}).Token(helseid.WithSubjectToken(t.Context(), helseid.NewSecret("abc")))
 	requireError(t, err, helseid.ErrConfig)
 	require.Empty(t, w.refreshes())

@@ -42,6 +42,11 @@ type TokenRequest struct {
 	// the client's key, for an API that has not moved to DPoP. Whoever steals
 	// such a token can use it. It is never a fallback: without it, a bearer token
 	// is refused.
+	//
+	// For a session's call the refresh token is then sent without a proof. What
+	// HelseID makes of that is not documented: it may refuse the token, and with
+	// that end the session (ErrLoginRequired). Try it in the test environment
+	// first, with the client's own registration.
 	UnboundBearerToken bool
 
 	// AcceptMissingScopes accepts a token that was granted without some of
