@@ -84,13 +84,14 @@ func OrganizationDetail(organization Organization, tenancy Tenancy, variants Var
 		system = systemSingleTenantOld
 	}
 	return Detail{
-		kind: typeAuthorization,
-		json: `{"type":"` + typeAuthorization + `","practitioner_role":{"organization":{"identifier":{"system":"` + system +
+		kind: OrganizationType,
+		json: `{"type":"` + OrganizationType + `","practitioner_role":{"organization":{"identifier":{"system":"` + system +
 			`","type":"ENH","value":"` + value + `"}}}}`,
 	}, nil
 }
 
-const typeAuthorization = "helseid_authorization"
+// OrganizationType is the type of the detail that names an organisation.
+const OrganizationType = "helseid_authorization"
 
 func checkOrganization(organization Organization, tenancy Tenancy) error {
 	var errs []error

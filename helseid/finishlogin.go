@@ -164,10 +164,14 @@ func (c *Client) redeem(ctx context.Context, state *LoginState, code string) (*u
 	if len(state.wire.Resources) > 0 {
 		parameters.Set("resource", state.wire.Resources[0])
 	}
+	details, err := state.codeDetails()
+	if err != nil {
+		return nil, err
+	}
 	start := time.Now()
 	var tokens *userTokens
-	err := c.inTurn(ctx, func() (err error) {
-		tokens, err = c.askUserTokens(ctx, tokenGrant{parameters: parameters, scopes: state.wire.Scopes, tokenType: tokenTypeDPoP, once: true})
+	err = c.inTurn(ctx, func() (err error) {
+		tokens, err = c.askUserTokens(ctx, tokenGrant{parameters: parameters, details: details, scopes: state.wire.Scopes, tokenType: tokenTypeDPoP, once: true})
 		return err
 	})
 	c.emit(Event{Kind: EventTokenRequest, Duration: time.Since(start), Err: err})

@@ -87,6 +87,10 @@ type LoginRequest struct {
 	Attest       *clientassertion.Attest
 	Details      []clientassertion.Detail
 
+	// CodeExchange are structured details for the first access token alone. It
+	// excludes those for the whole session above: HelseID refuses the two together.
+	CodeExchange CodeExchange
+
 	// BindCode sends a DPoP proof with the pushed authorization request, so that
 	// the code is worth nothing without the client's key (RFC 9449 section 10.1).
 	// Config.DPoPKey is required then. HelseID is not known to demand it.
@@ -137,6 +141,7 @@ type preparedLogin struct {
 	resources   []string
 	details     []clientassertion.Detail
 	attested    bool
+	codeDetails []clientassertion.Detail
 	parameters  url.Values
 }
 
@@ -162,11 +167,15 @@ func (c *Client) prepareLogin(request LoginRequest) (*preparedLogin, error) {
 	details, err := c.details(TokenRequest{
 		Organization: request.Organization, JournalID: request.JournalID, Attest: request.Attest, Details: request.Details,
 	}, false)
-	errs = append(errs, err)
+	codeDetails, codeErr := request.CodeExchange.details(c)
+	errs = append(errs, err, codeErr)
+	if len(details) > 0 && len(codeDetails) > 0 {
+		errs = append(errs, errors.New("field CodeExchange: the request has details for the whole session too, and HelseID takes one or the other"))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: login request: %w", ErrConfig, err)
 	}
-	prepared.details = details
+	prepared.details, prepared.codeDetails = details, codeDetails
 	prepared.attested = isAttested(details)
 	prepared.parameters = request.parameters()
 	prepared.parameters.Set("redirect_uri", prepared.redirectURI)

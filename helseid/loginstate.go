@@ -50,7 +50,10 @@ type loginStateWire struct {
 	NewLogin bool  `json:"new_login,omitempty"` // prompt=login
 	Details  bool  `json:"details,omitempty"`   // in a request object
 	Attested bool  `json:"attested,omitempty"`
-	Started  int64 `json:"started"` // Unix seconds
+
+	CodeDetails []json.RawMessage `json:"code_details,omitempty"`
+
+	Started int64 `json:"started"` // Unix seconds
 }
 
 const loginStateVersion = 1

@@ -204,7 +204,7 @@ func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *user
 		_ = c.store.Delete(ctx, key)
 		return nil, err
 	}
-	session.keepFirst(ctx, tokens.token)
+	session.keepFirst(ctx, tokens.token, state)
 	if session.place.ended.Load() {
 		return nil, errSessionEnded // HelseID has said so meanwhile
 	}
@@ -216,20 +216,20 @@ func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *user
 const undatedLifetime = 30 * time.Second
 
 // keepFirst keeps the access token of the login for the requests that it is the
-// answer to: those for its API, with no scopes named or with all of them. One
-// for several APIs is discarded.
-func (s *Session) keepFirst(ctx context.Context, token *Token) {
+// answer to: those for its API and with the details of the code's exchange, with no
+// scopes named or with all of them. One for several APIs is discarded.
+func (s *Session) keepFirst(ctx context.Context, token *Token, state *LoginState) {
 	if token.Expiry.IsZero() {
 		token.setLifetime(time.Now(), undatedLifetime)
 	}
 	sources := []*TokenSource{s.userInfoSource()}
-	if token.audiences <= 1 {
+	if details, err := state.codeDetails(); err == nil && token.audiences <= 1 {
 		resources := []string{s.firstResource()}
 		if resources[0] == "" && token.audience != "" {
 			resources = append(resources, token.audience)
 		}
 		for _, resource := range resources {
-			request := TokenRequest{Resource: resource}
+			request := TokenRequest{Resource: resource, Details: details}
 			sources = append(sources, s.TokenSource(request))
 			request.Scopes = slices.DeleteFunc(slices.Clone(token.Scopes), isIdentityScope)
 			sources = append(sources, s.TokenSource(request))

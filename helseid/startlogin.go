@@ -118,7 +118,10 @@ func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *L
 		NewLogin: request.Prompt == PromptLogin,
 		Details:  len(prepared.details) > 0,
 		Attested: prepared.attested,
-		Started:  time.Now().Unix(),
+
+		CodeDetails: encodeDetails(prepared.codeDetails),
+
+		Started: time.Now().Unix(),
 	}}
 }
 

@@ -1,0 +1,65 @@
+package helseid
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/helseid-go/sdk/clientassertion"
+)
+
+// CodeExchange are structured details for the access token that a login itself
+// gives: they are in the client assertion with which the code is exchanged, and in
+// no later token. The token serves requests with the same details alone, and is the
+// one for the first of LoginRequest.Resources.
+//
+// Source: HelseID's pages on the attest (its second flow) and on SFM journals.
+type CodeExchange struct {
+	// JournalID, Attest and Details are as in TokenRequest.
+	JournalID string
+	Attest    *clientassertion.Attest
+	Details   []clientassertion.Detail
+
+	// OrganizationDespiteHID1009 names an organisation. HelseID's sources disagree on
+	// whether it takes one here, and its error HID-1009 says that it does not: name
+	// organisations in token requests (ForOrganization), which needs no new login.
+	OrganizationDespiteHID1009 clientassertion.Organization
+}
+
+// details are those of the exchange, in the order of a token request's.
+func (e *CodeExchange) details(c *Client) ([]clientassertion.Detail, error) {
+	for _, detail := range e.Details {
+		if detail.Type() == clientassertion.OrganizationType {
+			return nil, errors.New("field CodeExchange: field Details names an organisation, which HelseID refuses there (HID-1009): use ForOrganization for the calls")
+		}
+	}
+	details, err := c.details(TokenRequest{
+		Organization: e.OrganizationDespiteHID1009, JournalID: e.JournalID, Attest: e.Attest, Details: e.Details,
+	}, false)
+	if err != nil {
+		return nil, fmt.Errorf("field CodeExchange: %w", err)
+	}
+	return details, nil
+}
+
+// encodeDetails are the details as a login state keeps them.
+func encodeDetails(details []clientassertion.Detail) []json.RawMessage {
+	var encoded []json.RawMessage
+	for _, detail := range details {
+		encoded = append(encoded, json.RawMessage(detail.String()))
+	}
+	return encoded
+}
+
+// codeDetails are the details for the exchange of this login's code.
+func (s *LoginState) codeDetails() ([]clientassertion.Detail, error) {
+	var details []clientassertion.Detail
+	for _, encoded := range s.wire.CodeDetails {
+		detail, err := clientassertion.ParseDetail(encoded)
+		if err != nil {
+			return nil, errNoLoginState
+		}
+		details = append(details, detail)
+	}
+	return details, nil
+}
