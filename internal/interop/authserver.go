@@ -20,6 +20,7 @@ type authOptions struct {
 	clients  string // state file of an earlier server whose clients it takes over; new ones if empty
 
 	users       bool   // log users in, for every client
+	unbound     bool   // bearer tokens for those who send no proof
 	backChannel string // where clients are told that a user has logged out; nowhere if empty
 }
 
@@ -108,6 +109,9 @@ func startAuthServer(ctx context.Context, log io.Writer, file string, options au
 	}
 	if options.users {
 		args = append(args, "--users")
+	}
+	if options.unbound {
+		args = append(args, "--unbound")
 	}
 	if options.lifetime > 0 {
 		args = append(args, "--lifetime", strconv.Itoa(options.lifetime))

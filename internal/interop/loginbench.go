@@ -26,6 +26,7 @@ type loginSetup struct {
 	alg      string // of the client's key; RS256 if left out
 	lifetime int    // of access tokens, in seconds; long if zero
 	nonces   bool   // of the APIs
+	unbound  bool   // bearer tokens for those who send no proof
 }
 
 // A loginBench is an authorization server that logs users in, two APIs that they use, and a client
@@ -49,7 +50,7 @@ func (l *lab) loginBench(ctx context.Context, want loginSetup) (*loginBench, err
 		return nil, err
 	}
 	channel.listen(nil)
-	options := authOptions{users: true, nonces: true, lifetime: want.lifetime, backChannel: channel.url}
+	options := authOptions{users: true, nonces: true, lifetime: want.lifetime, backChannel: channel.url, unbound: want.unbound}
 	auth, err := l.auth(ctx, options)
 	if err != nil {
 		return nil, err

@@ -39,6 +39,7 @@ func loginRefusalScenarios() []scenario {
 	return append(all,
 		scenario{"login: refused, cancelled", cancelledLogin},
 		scenario{"login: refused, user at level 3 where 4 is asked for", levelTooLow},
+		scenario{"login: refused, assurance level substantial where high is asked for", assuranceTooLow},
 		scenario{"login: refused, code used twice", replayedCode},
 		scenario{"login: refused, another browser's answer", otherLoginsAnswer},
 		scenario{"login: refused, another DPoP key than the code is bound to", otherKey},

@@ -1,9 +1,10 @@
 // The authorization server: npm oidc-provider, with a recorder and a fault injector in front.
 //
 //   node authserver.mjs --state FILE [--port N] [--nonces] [--lifetime SECONDS] [--clients FILE]
-//                       [--jwks-path PATH] [--users] [--back-channel URL] [--with-parent]
+//                       [--jwks-path PATH] [--users] [--unbound] [--back-channel URL] [--with-parent]
 //
 // With --users it logs users in, and tells the client at the URL when one has logged out.
+// With --unbound it gives bearer tokens to those who send no proof.
 //
 // Prints one line of JSON when it is ready. The state file holds the clients' private keys. Its
 // signing keys are new at every start; --clients takes the clients from an earlier state file, so
@@ -30,6 +31,7 @@ const { values: flags } = parseArgs({
     clients: { type: 'string' },
     'jwks-path': { type: 'string', default: JWKS_PATH },
     users: { type: 'boolean', default: false },
+    unbound: { type: 'boolean', default: false },
     'back-channel': { type: 'string' },
     'with-parent': { type: 'boolean', default: false },
   },
@@ -144,7 +146,7 @@ function withWrongIssuer(res) {
 
 const clients = flags.clients ? await readClients(flags.clients) : await generateClients();
 const issuer = await listen(Number(flags.port), (origin) => {
-  const recorder = new Recorder(origin, TOKEN_PATH);
+  const recorder = new Recorder(origin, TOKEN_PATH, { proofs: !flags.unbound });
   const provider = makeProvider(origin, {
     clients,
     nonces: flags.nonces,
@@ -152,6 +154,7 @@ const issuer = await listen(Number(flags.port), (origin) => {
     jwksPath: flags['jwks-path'],
     foreignNonces: () => faults.on('newnonce'),
     users: flags.users,
+    unbound: flags.unbound,
     backChannel: flags['back-channel'],
   });
   provider.on('grant.error', (ctx, err) => recorder.refusal(err));

@@ -117,7 +117,7 @@ function getResourceServerInfo(ctx, resource) {
 
 // `foreignNonces` tells whether the server in front has taken over the nonces. With `users` it logs
 // users in for its clients, and tells them at `backChannel` when one has logged out.
-export function makeProvider(issuer, { clients, nonces, lifetime, jwksPath, foreignNonces, users, backChannel }) {
+export function makeProvider(issuer, { clients, nonces, lifetime, jwksPath, foreignNonces, users, unbound, backChannel }) {
   const { checkChallenge } = ServerChallenge.prototype;
   ServerChallenge.prototype.checkChallenge = function check(nonce) {
     return foreignNonces() || checkChallenge.call(this, nonce);
@@ -137,7 +137,7 @@ export function makeProvider(issuer, { clients, nonces, lifetime, jwksPath, fore
       ...(users && loginRegistration({ backChannel })),
       token_endpoint_auth_method: 'private_key_jwt',
       token_endpoint_auth_signing_alg: alg,
-      dpop_bound_access_tokens: true,
+      dpop_bound_access_tokens: !unbound,
       jwks: { keys: [publicJwk] },
     })),
     enabledJWA: {

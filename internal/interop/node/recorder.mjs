@@ -13,9 +13,11 @@ export class Recorder {
   #assertionJtis = new Set();
   #proofJtis = new Set();
   #spent = new Set();
+  #proofs; // each token request must have one
   #now;
 
-  constructor(origin, tokenPath) {
+  constructor(origin, tokenPath, { proofs }) {
+    this.#proofs = proofs;
     this.#origin = origin;
     this.#tokenPath = tokenPath;
     this.reset();
@@ -84,7 +86,7 @@ export class Recorder {
     count(this.#now.grants, form.get('grant_type'));
     this.#now.scopes.push(form.get('scope'));
     this.#now.resources.push(form.get('resource'));
-    return this.#proof(req, this.#tokenPath);
+    return this.#proofs || req.headersDistinct.dpop ? this.#proof(req, this.#tokenPath) : undefined;
   }
 
   // Records a request to another endpoint, to which a proof need not come.

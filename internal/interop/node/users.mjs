@@ -27,6 +27,7 @@ export const USERS = {
     family_name: 'GREVLING',
     [`${IDENTITY}/pid`]: '06828399789',
     [`${IDENTITY}/security_level`]: '4',
+    [`${IDENTITY}/assurance_level`]: 'high',
     [HPR_NUMBER]: '565505933',
   },
   'clinician-3': {
@@ -35,6 +36,7 @@ export const USERS = {
     family_name: 'ELG',
     [`${IDENTITY}/pid`]: '14897541182',
     [`${IDENTITY}/security_level`]: '3',
+    [`${IDENTITY}/assurance_level`]: 'substantial',
     [HPR_NUMBER]: '565501872',
   },
 };
@@ -45,6 +47,7 @@ const CLAIMS = {
   profile: ['name', 'given_name', 'family_name'],
   'helseid://scopes/identity/pid': [`${IDENTITY}/pid`],
   'helseid://scopes/identity/security_level': [`${IDENTITY}/security_level`],
+  'helseid://scopes/identity/assurance_level': [`${IDENTITY}/assurance_level`],
   'helseid://scopes/hpr/hpr_number': [HPR_NUMBER],
 };
 
@@ -91,7 +94,7 @@ async function grantAll(ctx) {
 // What the provider's configuration says about users.
 export function userConfiguration({ lifetime }) {
   return {
-    acrValues: ['Level4'],
+    acrValues: ['Level4', 'High'],
     claims: CLAIMS,
     conformIdTokenClaims: false, // HelseID puts the claims into the ID token
     cookies: { keys: ['no secret: everything here is made up'] },
