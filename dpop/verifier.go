@@ -138,7 +138,9 @@ type Expectation struct {
 	Method string
 
 	// URI is the request's URL as the client sees it; query and fragment are
-	// ignored. Required.
+	// ignored. Whoever builds it from the parts of a request checks them first: a
+	// host is the sender's to choose and could hold a path, and a number sign in the
+	// path would hide what stands behind it. Required.
 	URI string
 
 	// AccessToken is the token that came with the proof; the proof's ath must be

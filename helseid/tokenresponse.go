@@ -225,7 +225,7 @@ func grantedScopes(object, claims jose.Object, asked []string) ([]string, error)
 // an array, which HelseID's tokens have.
 func scopeList(value jose.Value) ([]string, bool) {
 	if text, ok := value.Text(); ok {
-		return strings.Fields(text), true
+		return strings.FieldsFunc(text, func(r rune) bool { return r == ' ' }), true
 	}
 	values, ok := value.Array()
 	scopes := make([]string, len(values))

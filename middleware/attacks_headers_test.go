@@ -29,6 +29,15 @@ func headers(name, reason string, arrange func(token, proof string) (authorizati
 	})
 }
 
+// inQuery has the token in the query too, beside a good header.
+func inQuery(name string) attack {
+	return newAttack("the token in the header and in the query: "+name, "token_in_query", func(w *world) *http.Request {
+		request := w.genuine()
+		request.URL.RawQuery = name + "=" + w.server.Token()
+		return request
+	})
+}
+
 func headerAttacks() []attack {
 	table := []attack{
 		headers("T115 nothing", "no_credentials", func(_, _ string) ([]string, []string) { return nil, nil }),
@@ -94,6 +103,7 @@ func headerAttacks() []attack {
 			return []string{"DPoP x"}, []string{strings.Repeat(".", 1<<20)}
 		}),
 
+		inQuery("access_token"), inQuery("access%5Ftoken"), inQuery("a=b&%61ccess_token"), inQuery("x;access_token"),
 		newAttack("the token in the query", "no_credentials", func(w *world) *http.Request {
 			token := w.token(nil, nil)
 			request := httptest.NewRequest(http.MethodGet, resource+"?access_token="+token, nil)

@@ -126,6 +126,8 @@ func proofHeaderAttacks() []attack {
 		issued("T128 T147 private key in jwk", "proof_jwk", helseidtest.PrivateKeyInProof()),
 		badProofHeader("crit", "proof_malformed", also(`"crit":["exp"],"exp":1`)),
 		badProofHeader("crit empty", "proof_malformed", also(`"crit":[]`)),
+		badProofHeader("b64 without crit", "proof_malformed", also(`"b64":true`)),
+		badProofHeader("b64 false without crit", "proof_malformed", also(`"b64":false`)),
 		badProofHeader("b64 false with crit", "proof_malformed", also(`"crit":["b64"],"b64":false`)),
 		badProofHeader("duplicate alg", "proof_malformed", also(`"alg":"ES256"`)),
 		badProofHeader("duplicate jwk", "proof_malformed", also(`"jwk":{}`)),

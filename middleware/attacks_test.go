@@ -39,7 +39,7 @@ func answerOf(reason string) (status int, code string) {
 		return http.StatusRequestHeaderFieldsTooLarge, "invalid_request"
 	case "authorization_scheme", "token_binding", "proof_key_mismatch":
 		return http.StatusUnauthorized, "invalid_token"
-	case "original_request":
+	case "original_request", "token_in_query":
 		return http.StatusBadRequest, "invalid_request"
 	case "proof_nonce":
 		return http.StatusUnauthorized, "use_dpop_nonce"

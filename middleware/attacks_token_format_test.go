@@ -255,6 +255,8 @@ func tokenHeaderAttacks() []attack {
 			return inline(w, also(`"x5c":["MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"],"x5t":"AAAA","x5t#S256":"AAAA"`))
 		}),
 		badHeader("crit with an unknown name", "token_malformed", also(`"crit":["http://example.com/UNDEFINED"],"http://example.com/UNDEFINED":true`)),
+		badHeader("b64 without crit", "token_malformed", also(`"b64":true`)),
+		badHeader("b64 false without crit", "token_malformed", also(`"b64":false`)),
 		badHeader("crit with b64", "token_malformed", also(`"crit":["b64"],"b64":false`)),
 		badHeader("crit with exp", "token_malformed", also(`"crit":["exp"],"exp":1`)),
 		badHeader("crit empty", "token_malformed", also(`"crit":[]`)),

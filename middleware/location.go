@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -51,15 +52,21 @@ func newLocation(config Config) (location, error) {
 var errNoOriginal = errors.New("the original method and path are missing")
 
 // target returns the method and the URL that the proof must be for. The URL is
-// compared, never requested.
+// compared, never requested. It is empty, which no proof is for, if the request does
+// not say without doubt which path it is for, and at which host.
 func (l *location) target(r *http.Request) (method, uri string, err error) {
 	trusted := l.isTrusted(remoteAddress(r))
-	method, path := r.Method, requestPath(r)
-	if l.auth != nil {
+	method, path := r.Method, ""
+	if l.auth == nil {
+		path = requestPath(r)
+	} else {
 		var ok bool
 		if method, path, ok = l.original(r); !trusted || !ok {
 			return "", "", errNoOriginal
 		}
+	}
+	if path == "" {
+		return method, "", nil
 	}
 	if l.public != nil {
 		prefix := strings.TrimSuffix(l.public.EscapedPath(), "/")
@@ -72,24 +79,65 @@ func (l *location) target(r *http.Request) (method, uri string, err error) {
 	if trusted {
 		scheme, host = l.forwardedOrigin(r, scheme, host)
 	}
+	if !isAuthority(host) {
+		return method, "", nil
+	}
 	return method, scheme + "://" + host + path, nil
+}
+
+// isAuthority accepts what a host and port consist of. What else a Host header or
+// :authority can hold would be read as a path or query behind the host.
+func isAuthority(host string) bool {
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._:[]%", r)
+	})
 }
 
 // requestPath is the path as the client sent it, byte for byte:
 // http.StripPrefix and the like change r.URL, and package url re-encodes paths,
-// but neither touches r.RequestURI.
+// but neither touches r.RequestURI. It is empty if that is neither a path nor an
+// absolute URL of the request's host (RFC 9112 section 3.2), and if handlers were
+// given another path.
 func requestPath(r *http.Request) string {
-	path := r.URL.EscapedPath() // for a request that no server has read
-	if strings.HasPrefix(r.RequestURI, "/") {
-		path = withoutQuery(r.RequestURI)
-	} else if _, rest, absolute := strings.Cut(withoutQuery(r.RequestURI), "://"); absolute {
-		_, path, _ = strings.Cut(rest, "/")
-		path = "/" + path
+	target := r.RequestURI
+	if target == "" { // no server has read the request
+		target = cmp.Or(r.URL.EscapedPath(), "/")
 	}
-	if path == "" {
-		return "/"
+	parsed, err := url.ParseRequestURI(target)
+	if err != nil {
+		return ""
+	}
+	path := withoutQuery(target)
+	if parsed.IsAbs() {
+		authority, ok := cutPrefixFold(path, parsed.Scheme+"://")
+		if !ok || parsed.Scheme != "https" && parsed.Scheme != "http" || !strings.EqualFold(parsed.Host, r.Host) {
+			return ""
+		}
+		path = "/"
+		if slash := strings.IndexByte(authority, '/'); slash >= 0 {
+			path = authority[slash:]
+		}
+	}
+	if !isPath(path) {
+		return ""
+	}
+	if served, err := url.PathUnescape(path); err != nil || served != cmp.Or(parsed.Path, "/") {
+		return ""
 	}
 	return path
+}
+
+// isPath accepts a path of a request target. A number sign starts a fragment
+// everywhere else, and has no place in a target.
+func isPath(text string) bool {
+	return strings.HasPrefix(text, "/") && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' || r == '?' })
+}
+
+func cutPrefixFold(text, prefix string) (rest string, found bool) {
+	if len(text) < len(prefix) || !strings.EqualFold(text[:len(prefix)], prefix) {
+		return "", false
+	}
+	return text[len(prefix):], true
 }
 
 func withoutQuery(target string) string {
@@ -114,10 +162,11 @@ func (l *location) original(r *http.Request) (method, path string, ok bool) {
 	if len(methods) != 1 || len(uris) != 1 || methods[0] == "" {
 		return "", "", false
 	}
-	if _, err := url.ParseRequestURI(uris[0]); err != nil || !strings.HasPrefix(uris[0], "/") {
+	path = withoutQuery(uris[0])
+	if _, err := url.ParseRequestURI(uris[0]); err != nil || !isPath(path) {
 		return "", "", false
 	}
-	return methods[0], withoutQuery(uris[0]), true
+	return methods[0], path, true
 }
 
 func (l *location) forwardedOrigin(r *http.Request, scheme, host string) (string, string) {

@@ -175,6 +175,6 @@ func TestWithoutRequestURI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
 	w.requireOK(w.at("GET", "https://api.example.no/x", "GET", "https://api.example.no/x", func(r *http.Request) { r.RequestURI = "" }))
-	w.requireOK(w.at("GET", "https://api.example.no/x", "GET", "https://api.example.no/x", func(r *http.Request) { r.RequestURI = "::" }))
+	w.requireRefused(w.at("GET", "https://api.example.no/x", "GET", "https://api.example.no/x", func(r *http.Request) { r.RequestURI = "::" }), "proof_htu")
 	w.requireOK(w.at("GET", "https://api.example.no/x", "GET", "https://api.example.no", func(r *http.Request) { r.RequestURI, r.URL.Path = "", "" }))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/helseid-go/sdk/dpop"
@@ -87,6 +88,8 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 		return "", refused(http.StatusUnauthorized, "", reasonNoCredentials, "the Authorization header is missing")
 	case len(authorization) > 1:
 		return "", refused(http.StatusUnauthorized, codeInvalidRequest, "authorization_repeated", "there is more than one Authorization header")
+	case r.URL != nil && hasParameter(r.URL.RawQuery, "access_token"): // RFC 6750 section 2
+		return "", refused(http.StatusBadRequest, codeInvalidRequest, "token_in_query", "an access token comes in the Authorization header alone, and never in the URL")
 	}
 	scheme, token, _ := strings.Cut(authorization[0], " ")
 	token = strings.TrimLeft(token, " ")
@@ -116,6 +119,22 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 		return "", m.proofProblem(&dpop.ProofError{Reason: dpop.ReasonTooLong})
 	}
 	return token, nil
+}
+
+// hasParameter reports whether a query has a parameter of this name.
+func hasParameter(query, name string) bool {
+	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
+		key, _, _ := strings.Cut(pair, "=")
+		if key == name {
+			return true
+		}
+		if strings.ContainsRune(key, '%') {
+			if decoded, err := url.QueryUnescape(key); err == nil && decoded == name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // checkBinding refuses a token that demands what is not shown here.

@@ -325,6 +325,7 @@ func TestScopes(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string][]string{
 		`["a","b c"]`: {"a", "b c"}, `"a b  c"`: {"a", "b", "c"}, `""`: nil, `[]`: nil, `null`: nil, `"a"`: {"a"},
+		`"a\tb c"`: {"a\tb", "c"}, `"a\nb"`: {"a\nb"}, `"a\u00a0b"`: {"a\u00a0b"},
 	} {
 		claims := validated(t, helseidtest.Claim("scope", raw(value)))
 		require.Len(t, claims.Scopes, len(want))

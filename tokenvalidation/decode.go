@@ -111,7 +111,7 @@ func textList(value jose.Value) ([]string, bool) {
 func (d *decoder) scopes() []string {
 	value := d.object.Get("scope")
 	if text, ok := value.Text(); ok {
-		return strings.Fields(text)
+		return strings.FieldsFunc(text, func(r rune) bool { return r == ' ' })
 	}
 	return d.texts("scope")
 }

@@ -29,7 +29,9 @@ type Compact struct {
 }
 
 // ParseCompact takes apart a token of at most maxLength bytes. A header with
-// crit is refused, since no extension is understood here (RFC 7515 4.1.11).
+// crit is refused, since no extension is understood here (RFC 7515 4.1.11), and so is
+// one with b64, which changes what is signed and must be named in crit (RFC 7797
+// section 6).
 func ParseCompact(token string, maxLength int) (*Compact, error) {
 	if len(token) > maxLength {
 		return nil, errors.New("the token is too long")
@@ -58,6 +60,9 @@ func ParseCompact(token string, maxLength int) (*Compact, error) {
 	}
 	if object.Has("crit") {
 		return nil, errors.New("the header has crit, and no extension is understood")
+	}
+	if object.Has("b64") {
+		return nil, errors.New("the header has b64, which is not understood")
 	}
 	return &Compact{Header: object, HeaderJSON: string(header), Payload: payload, signingInput: token[:last], signature: signature}, nil
 }
