@@ -175,8 +175,13 @@ var acrValues = map[tokenvalidation.AssuranceLevel]string{
 	tokenvalidation.AssuranceHigh:        "High",
 }
 
-// AssuranceLevel demands a user at this eIDAS level or above.
+// AssuranceLevel demands a user at this eIDAS level or above:
+// tokenvalidation.AssuranceLow, AssuranceSubstantial or AssuranceHigh. It panics for
+// any other, which would let everybody in or nobody.
 func AssuranceLevel(least tokenvalidation.AssuranceLevel) Requirement {
+	if least < tokenvalidation.AssuranceLow || least > tokenvalidation.AssuranceHigh {
+		panic("middleware: AssuranceLevel is AssuranceLow, AssuranceSubstantial or AssuranceHigh")
+	}
 	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if claims.User.AssuranceLevel >= least {
 			return nil
@@ -315,16 +320,21 @@ func organization(reason string, numbers []tokenvalidation.OrganizationNumber, p
 	}
 }
 
-// OrganizationLookup demands that allowed says yes to the token's organisation.
-// Its error makes the answer a 503.
+// OrganizationLookup demands that allowed says yes to the token's organisation. A
+// token for none is refused without asking. An error of allowed makes the answer a
+// 503.
 func OrganizationLookup(allowed func(context.Context, tokenvalidation.Organization) (bool, error)) Requirement {
 	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
+		denial := &Denial{Reason: ReasonOrganization, Detail: "the access token is not for an organisation that this API accepts"}
+		if claims.Organization.IsZero() {
+			return denial
+		}
 		ok, err := allowed(ctx, claims.Organization)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%w: %v", ErrUnavailable, err) // not %w: the error may be a Denial
 		case !ok:
-			return &Denial{Reason: ReasonOrganization, Detail: "the access token is not for an organisation that this API accepts"}
+			return denial
 		}
 		return nil
 	}

@@ -171,6 +171,7 @@ func customDemands() []demand {
 	return []demand{
 		met.of("a lookup that says yes", lookup(true, nil)),
 		forbidden("organization").of("a lookup that says no", lookup(false, nil)),
+		forbidden("organization").of("a lookup for no organisation", lookup(true, nil), helseidtest.Claim(claimPrefix+"client/claims/orgnr_parent", nil)),
 		down.of("a lookup that fails", lookup(false, errors.New("password=secret"))),
 		down.of("a lookup that says yes and fails", lookup(true, errors.New("down"))),
 		down.of("a lookup that fails with a denial", lookup(false, &middleware.Denial{Reason: "x"})),
@@ -344,6 +345,8 @@ func TestRequirementMistakes(t *testing.T) {
 		"any of no scopes":    func() { middleware.AnyScope() },
 		"level 0":             func() { middleware.SecurityLevel(0) },
 		"level 5":             func() { middleware.SecurityLevel(5) },
+		"assurance 0":         func() { middleware.AssuranceLevel(0) },
+		"assurance 4":         func() { middleware.AssuranceLevel(4) },
 		"no parents":          func() { middleware.ParentOrganization() },
 		"no children":         func() { middleware.ChildOrganization() },
 		"no suppliers":        func() { middleware.SupplierOrganization() },

@@ -130,21 +130,43 @@ func TestTokenExchange(t *testing.T) {
 	}, claims.Actor)
 	require.Empty(t, claims.Malformed)
 
-	long := "null"
-	for i := range 15 {
-		long = fmt.Sprintf(`{"client_id":"c%d","act":%s}`, i, long)
+	chain := func(length int) helseidtest.TokenOption {
+		actors := "null"
+		for i := range length {
+			actors = fmt.Sprintf(`{"client_id":"c%d","act":%s}`, i, actors)
+		}
+		return helseidtest.Claim("act", raw(actors))
 	}
-	claims = validated(t, helseidtest.Claim("act", raw(long)))
+	claims = validated(t, chain(10))
 	depth := 0
 	for actor := claims.Actor; actor != nil; actor = actor.Actor {
 		depth++
 	}
 	require.Equal(t, 10, depth)
-	require.Contains(t, claims.Malformed, "act")
+	require.Empty(t, claims.Malformed)
+	for _, length := range []int{11, 15, 30} { // a part of the chain would pass for all of it
+		server := newServer(t)
+		_, err := newValidator(t, server, nil).Validate(t.Context(), server.Token(chain(length)))
+		requireReason(t, err, tokenvalidation.ReasonActors)
+	}
 
 	claims = validated(t, helseidtest.Claim("act", raw(`{"client_id":7,"act":"x"}`)))
 	require.Equal(t, &tokenvalidation.Actor{}, claims.Actor)
 	require.ElementsMatch(t, []string{"act", "act.client_id"}, claims.Malformed)
+}
+
+// A system's token stays one when it is exchanged, though its subject is then another
+// client than the one that sends it.
+func TestExchangedSystemToken(t *testing.T) {
+	t.Parallel()
+	original := helseidtest.Claim(claimPrefix+"client/original_client_id", "first")
+	claims := validated(t, helseidtest.ClientID("second"), original, helseidtest.Claim("sub", "first"))
+	require.Nil(t, claims.User)
+	require.True(t, claims.IsSystem())
+	claims = validated(t, helseidtest.ClientID("second"), original, helseidtest.Claim("sub", "a-person"))
+	require.Equal(t, "a-person", claims.User.Subject)
+	claims = validated(t, helseidtest.ClientID("second"), helseidtest.Claim("sub", "first"))
+	require.NotNil(t, claims.User, "nothing says that it is a client")
 }
 
 // attest is what HelseID makes of the client's: with names, texts and the

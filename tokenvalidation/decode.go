@@ -163,7 +163,8 @@ func (d *decoder) organizationNumber(name string) OrganizationNumber {
 
 // user finds out whether the token is a person's: it has an identity claim, or
 // a subject that is not the client itself (RFC 9068 section 2.2: a client's
-// token may name the client as its subject).
+// token may name the client as its subject). An exchanged token has the subject of the
+// first one, so that it may be the first client.
 func (d *decoder) user(claims *Claims) *User {
 	user := &User{
 		PersonalIdentityNumber: d.personalIdentityNumber(),
@@ -182,7 +183,10 @@ func (d *decoder) user(claims *Claims) *User {
 		SessionID:              d.text("sid"),
 		OnBehalfOf:             d.organizationNumber(claimOnBehalfOf),
 	}
-	if claims.Subject != "" && claims.Subject != claims.ClientID {
+	isClient := func(subject string) bool {
+		return subject == "" || subject == claims.ClientID || subject == claims.OriginalClientID
+	}
+	if !isClient(claims.Subject) {
 		user.Subject = claims.Subject
 	}
 	// A claim that is there makes a user even if it is of a wrong type: a system
@@ -190,7 +194,7 @@ func (d *decoder) user(claims *Claims) *User {
 	for _, name := range []string{"sub", claimPID, claimPIDPseudonym, claimHPRNumber} {
 		value := d.object.Get(name)
 		text, isText := value.Text()
-		if value.Absent() || isText && (text == "" || name == "sub" && text == claims.ClientID) {
+		if value.Absent() || isText && (text == "" || name == "sub" && isClient(text)) {
 			continue
 		}
 		return user
@@ -225,8 +229,21 @@ func level[L ~int](d *decoder, name string, levels map[string]L) L {
 	return found
 }
 
-// maxActors bounds the chain of token exchanges that is read.
+// maxActors bounds the chain of token exchanges. A token with a longer one is
+// refused: whoever looks at the chain must see the whole of it.
 const maxActors = 10
+
+// tooManyActors reports that a chain of actors is longer than maxActors.
+func tooManyActors(object jose.Object) bool {
+	for range maxActors + 1 {
+		next, ok := object.Get("act").Object()
+		if !ok {
+			return false
+		}
+		object = next
+	}
+	return true
+}
 
 func (d *decoder) actor() *Actor {
 	value := d.object.Get("act")
@@ -248,9 +265,10 @@ func (d *decoder) actorOf(object jose.Object, depth int) *Actor {
 		ClientID:     inner.text("client_id"),
 		Organization: inner.organization(),
 	}
-	if next, ok := object.Get("act").Object(); ok && depth < maxActors {
+	value := object.Get("act")
+	if next, ok := value.Object(); ok && depth < maxActors {
 		actor.Actor = d.actorOf(next, depth+1)
-	} else if object.Has("act") {
+	} else if !value.Absent() {
 		d.wrong("act")
 	}
 	for _, name := range inner.malformed {

@@ -36,6 +36,7 @@ const (
 	ReasonExpired   Reason = "token_expired"
 	ReasonNotYet    Reason = "token_not_yet_valid"
 	ReasonTime      Reason = "token_times"
+	ReasonActors    Reason = "token_actors"
 )
 
 // The further reasons why an ID token is refused.
@@ -65,6 +66,8 @@ var reasonTexts = map[Reason]string{
 	ReasonExpired:   "the token has expired",
 	ReasonNotYet:    "the token is not valid yet: check the clock",
 	ReasonTime:      "the token's exp is missing, or one of its times is not a number",
+
+	ReasonActors: "the token has been exchanged more than ten times",
 
 	ReasonNonce:           "the ID token's nonce is not the one of this login",
 	ReasonSubject:         "the ID token has no subject that is a person",

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -16,9 +17,9 @@ const (
 	// been used for long.
 	memorySample = 8
 
-	// sweepInterval is how often a shard looks for tokens that have expired, in
-	// seconds.
-	sweepInterval = 30
+	// sweepInterval is how often tokens that have expired are looked for, as long as
+	// any are remembered.
+	sweepInterval = 30 * time.Second
 
 	// rememberedOverhead is what a token takes beyond what it says, in bytes:
 	// its place in a map that has just grown, and the heap's rounding.
@@ -31,16 +32,31 @@ type tokenHash [sha256.Size]byte
 // memory remembers the tokens that have been validated, so that the signature
 // of each is verified once. HelseID signs with RSA-3072, which costs more to
 // verify than all the rest of a request. A refusal is never remembered.
+//
+// Claims are personal data: those of a token that has expired are forgotten soon,
+// also where no other token comes.
 type memory struct {
-	limit  int // bytes of one shard
-	shards [memoryShards]memoryShard
+	limit   int            // bytes of one shard
+	present func() present // for the sweep
+	shards  [memoryShards]memoryShard
+
+	mu     sync.Mutex
+	closed bool
+	sweep  *time.Timer // nil while nothing is remembered
+}
+
+// present is what decides whether a remembered token can be of use.
+type present struct {
+	generation uint64 // of the issuer's keys
+	now        int64  // Unix seconds
+	leeway     int64
 }
 
 type memoryShard struct {
 	mu     sync.RWMutex
 	tokens map[tokenHash]*remembered
 	bytes  int
-	swept  int64 // Unix seconds
+	closed bool
 }
 
 // remembered is a token that every rule has let through. What can change since
@@ -54,9 +70,11 @@ type remembered struct {
 }
 
 // newMemory makes one that takes so many bytes at most.
-func newMemory(limit int) *memory {
-	m := &memory{limit: limit / memoryShards}
-	m.clear()
+func newMemory(limit int, present func() present) *memory {
+	m := &memory{limit: limit / memoryShards, present: present}
+	for i := range m.shards {
+		m.shards[i].tokens = make(map[tokenHash]*remembered)
+	}
 	return m
 }
 
@@ -64,52 +82,88 @@ func (m *memory) shard(hash tokenHash) *memoryShard { return &m.shards[hash[0]%m
 
 // recall returns a token's claims if it was validated with this generation of
 // keys, and the time allows it still.
-func (m *memory) recall(hash tokenHash, generation uint64, now, leeway int64) (*Claims, bool) {
+func (m *memory) recall(hash tokenHash, at present) (*Claims, bool) {
 	shard := m.shard(hash)
 	shard.mu.RLock()
 	token := shard.tokens[hash]
 	shard.mu.RUnlock()
-	if token == nil || generation == 0 || token.generation != generation || token.times.expired(now, leeway) || token.times.early(now, leeway) {
+	if token == nil || at.generation == 0 || token.generation != at.generation ||
+		token.times.expired(at.now, at.leeway) || token.times.early(at.now, at.leeway) {
 		return nil, false
 	}
-	if token.used.Load() != now {
-		token.used.Store(now)
+	if token.used.Load() != at.now {
+		token.used.Store(at.now)
 	}
 	return token.claims.clone(), true
 }
 
 // remember keeps a copy of the claims. Those that have not been used for the
 // longest time make room, as far as a sample can tell.
-func (m *memory) remember(hash tokenHash, length int, verified verified, claims *Claims, now, leeway int64) {
+func (m *memory) remember(hash tokenHash, length int, verified verified, claims *Claims, at present) {
 	token := &remembered{claims: claims.clone(), times: verified.times, generation: verified.generation}
 	token.bytes = token.claims.footprint(length) + int(unsafe.Sizeof(*token)) + rememberedOverhead
-	token.used.Store(now)
+	token.used.Store(at.now)
 	if token.bytes > m.limit {
 		return
 	}
-	shard := m.shard(hash)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	shard.forget(hash)
-	if now-shard.swept >= sweepInterval || now < shard.swept {
-		shard.swept = now
-		shard.sweep(verified.generation, now, leeway)
+	if m.shard(hash).keep(hash, token, m.limit) {
+		m.scheduleSweep()
 	}
-	for shard.bytes+token.bytes > m.limit && len(shard.tokens) > 0 {
-		shard.forget(shard.leastUsed())
-	}
-	shard.tokens[hash] = token
-	shard.bytes += token.bytes
 }
 
-// clear forgets everything.
-func (m *memory) clear() {
+// scheduleSweep makes sure that there is a sweep to come.
+func (m *memory) scheduleSweep() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sweep == nil && !m.closed {
+		m.sweep = time.AfterFunc(sweepInterval, m.sweepAll)
+	}
+}
+
+// sweepAll forgets what can never be recalled, and comes back while anything is left.
+func (m *memory) sweepAll() {
+	at, left := m.present(), 0
+	for i := range m.shards {
+		left += m.shards[i].sweep(at)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sweep = nil
+	if left > 0 && !m.closed {
+		m.sweep = time.AfterFunc(sweepInterval, m.sweepAll)
+	}
+}
+
+// close forgets everything, and keeps nothing from then on.
+func (m *memory) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	if m.sweep != nil {
+		m.sweep.Stop()
+	}
 	for i := range m.shards {
 		shard := &m.shards[i]
 		shard.mu.Lock()
-		shard.tokens, shard.bytes = make(map[tokenHash]*remembered), 0
+		shard.tokens, shard.bytes, shard.closed = nil, 0, true
 		shard.mu.Unlock()
 	}
+}
+
+// keep reports whether it has kept the token, which it does not once it is closed.
+func (s *memoryShard) keep(hash tokenHash, token *remembered, limit int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.forget(hash)
+	for s.bytes+token.bytes > limit && len(s.tokens) > 0 {
+		s.forget(s.leastUsed())
+	}
+	s.tokens[hash] = token
+	s.bytes += token.bytes
+	return true
 }
 
 func (s *memoryShard) forget(hash tokenHash) {
@@ -119,13 +173,20 @@ func (s *memoryShard) forget(hash tokenHash) {
 	}
 }
 
-// sweep forgets what can never be recalled, since it holds personal data.
-func (s *memoryShard) sweep(generation uint64, now, leeway int64) {
+// sweep forgets what can never be recalled, and tells how many tokens are left. A
+// map that has grown keeps its room, so it is made anew when it has become empty.
+func (s *memoryShard) sweep(at present) (left int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for hash, token := range s.tokens {
-		if token.generation != generation || token.times.expired(now, leeway) {
+		if token.generation != at.generation || token.times.expired(at.now, at.leeway) {
 			s.forget(hash)
 		}
 	}
+	if len(s.tokens) == 0 && !s.closed {
+		s.tokens = make(map[tokenHash]*remembered)
+	}
+	return len(s.tokens)
 }
 
 // leastUsed picks from a sample: a map is walked from a random place.

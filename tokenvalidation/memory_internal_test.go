@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,8 +32,11 @@ func (m *memory) held() (tokens, bytes int) {
 	return tokens, bytes
 }
 
+// nowhere is for stores whose sweep is not waited for.
+func nowhere() present { return present{} }
+
 func put(m *memory, hash tokenHash, size int, claims *Claims, generation uint64, now int64) {
-	m.remember(hash, size, verified{generation: generation, times: validity{expiry: 1000}}, claims, now, 5)
+	m.remember(hash, size, verified{generation: generation, times: validity{expiry: 1000}}, claims, present{generation, now, 5})
 }
 
 // The store keeps within its bytes, however many tokens come and of what size,
@@ -40,7 +45,7 @@ func TestMemoryIsBoundedInBytes(t *testing.T) {
 	const limit = 2 << 20
 	for _, length := range []int{200, 1300, 5000, 16000} {
 		before := heap()
-		m := newMemory(limit)
+		m := newMemory(limit, nowhere)
 		for i := range 3 * limit / (length + 1500) {
 			hash, size, claims := tokenOf(t, i, length)
 			put(m, hash, size, claims, 1, 1)
@@ -72,9 +77,9 @@ func heap() int {
 
 func TestMemoryRecallsByHashGenerationAndTime(t *testing.T) {
 	t.Parallel()
-	m := newMemory(1 << 20)
+	m := newMemory(1<<20, nowhere)
 	hash, size, claims := tokenOf(t, 1, 1000)
-	m.remember(hash, size, verified{generation: 3, times: validity{start: 500, expiry: 1000}}, claims, 600, 5)
+	m.remember(hash, size, verified{generation: 3, times: validity{start: 500, expiry: 1000}}, claims, present{3, 600, 5})
 	for name, test := range map[string]struct {
 		hash       tokenHash
 		generation uint64
@@ -95,68 +100,89 @@ func TestMemoryRecallsByHashGenerationAndTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			found, ok := m.recall(test.hash, test.generation, test.now, 5)
+			found, ok := m.recall(test.hash, present{test.generation, test.now, 5})
 			require.Equal(t, test.found, ok)
 			require.Equal(t, test.found, found != nil)
 		})
 	}
-	never := newMemory(1 << 20)
-	never.remember(hash, size, verified{times: validity{expiry: 1000}}, claims, 600, 5)
-	_, ok := never.recall(hash, 0, 600, 5)
+	never := newMemory(1<<20, nowhere)
+	never.remember(hash, size, verified{times: validity{expiry: 1000}}, claims, present{3, 600, 5})
+	_, ok := never.recall(hash, present{0, 600, 5})
 	require.False(t, ok, "without keys nothing is known")
 }
 
 // A token in use outlives those that came for nothing.
 func TestMemoryKeepsWhatIsUsed(t *testing.T) {
 	t.Parallel()
-	m := newMemory(1 << 20)
+	m := newMemory(1<<20, nowhere)
 	busy, size, claims := tokenOf(t, -1, 1000)
 	put(m, busy, size, claims, 1, 1)
 	for i := range 5000 {
 		now := int64(2 + i/10)
-		_, ok := m.recall(busy, 1, now, 5)
+		_, ok := m.recall(busy, present{1, now, 5})
 		require.True(t, ok, "after %d others", i)
 		hash, size, claims := tokenOf(t, i, 1000)
 		put(m, hash, size, claims, 1, now)
 	}
 }
 
-// Personal data goes when it is of no use any more.
+// Personal data goes when it is of no use any more, though no other token comes.
 func TestMemoryForgetsWhatIsDead(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		generation uint64
-		now        int64
-		left       int
+		later present
+		left  int
 	}{
-		"all are good":    {1, 100, 2},
-		"they expired":    {1, 1005, 1},
-		"the keys change": {2, 100, 1},
-		"too soon":        {2, sweepInterval - 1, 2},
+		"it is good":      {present{1, 1004, 5}, 1},
+		"it has expired":  {present{1, 1005, 5}, 0},
+		"the keys change": {present{2, 100, 5}, 0},
+		"no keys":         {present{0, 100, 5}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMemory(1 << 20)
-			hash, size, claims := tokenOf(t, 1, 1000)
-			put(m, hash, size, claims, 1, 1)
-			other := hash
-			other[31]++ // the same shard
-			put(m, other, size, claims, test.generation, test.now)
-			tokens, bytes := m.held()
-			require.Equal(t, test.left, tokens)
-			require.Positive(t, bytes)
-			m.clear()
-			tokens, bytes = m.held()
-			require.Zero(t, tokens)
-			require.Zero(t, bytes)
+			synctest.Test(t, func(t *testing.T) {
+				at := present{1, 1, 5}
+				m := newMemory(1<<20, func() present { return at })
+				defer m.close()
+				hash, size, claims := tokenOf(t, 1, 1000)
+				put(m, hash, size, claims, 1, 1)
+				for range 3 {
+					time.Sleep(sweepInterval + time.Second)
+					synctest.Wait()
+					tokens, _ := m.held()
+					require.Equal(t, 1, tokens)
+				}
+				at = test.later
+				time.Sleep(sweepInterval)
+				synctest.Wait()
+				tokens, bytes := m.held()
+				require.Equal(t, test.left, tokens)
+				require.Equal(t, test.left > 0, bytes > 0)
+				require.Equal(t, test.left > 0, m.sweep != nil, "a sweep is to come while something is left")
+			})
 		})
 	}
+}
+
+// Once closed it holds nothing and takes nothing, whatever validations are under way.
+func TestMemoryIsClosedForGood(t *testing.T) {
+	t.Parallel()
+	m := newMemory(1<<20, nowhere)
+	hash, size, claims := tokenOf(t, 1, 1000)
+	put(m, hash, size, claims, 1, 1)
+	m.close()
+	put(m, hash, size, claims, 1, 1)
+	tokens, bytes := m.held()
+	require.Zero(t, tokens)
+	require.Zero(t, bytes)
+	_, ok := m.recall(hash, present{1, 1, 5})
+	require.False(t, ok)
 }
 
 // A token that comes again, as after a change of keys, is counted once.
 func TestMemoryCountsATokenOnce(t *testing.T) {
 	t.Parallel()
-	m := newMemory(1 << 20)
+	m := newMemory(1<<20, nowhere)
 	hash, size, claims := tokenOf(t, 1, 1000)
 	put(m, hash, size, claims, 1, 1)
 	_, before := m.held()
@@ -167,13 +193,13 @@ func TestMemoryCountsATokenOnce(t *testing.T) {
 }
 
 func BenchmarkRecall(b *testing.B) {
-	m := newMemory(1 << 20)
+	m := newMemory(1<<20, nowhere)
 	hash, size, claims := tokenOf(b, 1, 1000)
 	put(m, hash, size, claims, 1, 1)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, ok := m.recall(hash, 1, 1, 5); !ok {
+			if _, ok := m.recall(hash, present{1, 1, 5}); !ok {
 				b.Fail()
 				return
 			}

@@ -74,7 +74,8 @@ type Config struct {
 
 	// Snapshot is the result of Validator.Snapshot in an earlier process. With
 	// it, tokens can be validated although HelseID cannot be reached. One older
-	// than 24 hours has no effect.
+	// than 24 hours has no effect. It is not signed: whoever can change it can make
+	// tokens that are accepted, so keep it where nobody else can write.
 	Snapshot []byte
 
 	// Time returns the current time. Nil means time.Now.
@@ -93,6 +94,8 @@ type Validator struct {
 	memory   *memory // nil: no token is remembered
 	userInfo userInfoEndpoint
 	now      func() time.Time
+
+	ownTransport *http.Transport // nil if the caller has supplied a client
 }
 
 // New checks the configuration and reports all its mistakes at once. It makes
@@ -126,8 +129,10 @@ func New(config Config) (*Validator, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	client := config.HTTPClient
+	var ownTransport *http.Transport
 	if client == nil {
-		client = &http.Client{Transport: httpx.NewTransport()}
+		ownTransport = httpx.NewTransport()
+		client = &http.Client{Transport: ownTransport}
 	}
 	source := metadata.NewSource(issuer, client, "jwks_uri")
 	keys := jwks.New(source, client)
@@ -144,7 +149,10 @@ func New(config Config) (*Validator, error) {
 		leeway:   int64(DefaultLeeway / time.Second),
 		keys:     keys,
 		userInfo: userInfoEndpoint{source, client},
-		now:      config.Time,
+
+		ownTransport: ownTransport,
+
+		now: config.Time,
 	}
 	if config.Leeway > 0 {
 		validator.leeway = int64(config.Leeway / time.Second)
@@ -152,9 +160,9 @@ func New(config Config) (*Validator, error) {
 	switch config.TokenMemory {
 	case -1:
 	case 0:
-		validator.memory = newMemory(DefaultTokenMemory)
+		validator.memory = newMemory(DefaultTokenMemory, validator.present)
 	default:
-		validator.memory = newMemory(config.TokenMemory)
+		validator.memory = newMemory(config.TokenMemory, validator.present)
 	}
 	if validator.now == nil {
 		validator.now = time.Now
@@ -162,12 +170,23 @@ func New(config Config) (*Validator, error) {
 	return validator, nil
 }
 
-// Close ends a fetch of keys that is under way, and forgets all tokens.
+// Close ends a fetch of keys that is under way, forgets all tokens for good, and
+// closes idle connections. Tokens can still be validated with the keys that are
+// known.
 func (v *Validator) Close() {
 	v.keys.Close()
 	if v.memory != nil {
-		v.memory.clear()
+		v.memory.close()
 	}
+	if v.ownTransport != nil {
+		v.ownTransport.CloseIdleConnections()
+	}
+}
+
+// present is what decides whether a remembered token can be of use, for the sweep of
+// those that cannot.
+func (v *Validator) present() present {
+	return present{v.keys.LastGeneration(), v.now().Unix(), v.leeway}
 }
 
 // Snapshot returns HelseID's current keys and where they were found, for
@@ -191,7 +210,8 @@ func (v *Validator) Validate(ctx context.Context, token string) (*Claims, error)
 		return decodeClaims(object), nil
 	}
 	hash := tokenHash(jose.SHA256(token))
-	if claims, ok := v.memory.recall(hash, v.keys.Generation(), v.now().Unix(), v.leeway); ok {
+	at := present{v.keys.Generation(), v.now().Unix(), v.leeway}
+	if claims, ok := v.memory.recall(hash, at); ok {
 		return claims, nil
 	}
 	verified, err := v.examine(ctx, token)
@@ -199,7 +219,7 @@ func (v *Validator) Validate(ctx context.Context, token string) (*Claims, error)
 		return nil, err
 	}
 	claims := decodeClaims(verified.object)
-	v.memory.remember(hash, len(token), verified, claims, v.now().Unix(), v.leeway)
+	v.memory.remember(hash, len(token), verified, claims, at)
 	return claims, nil
 }
 
@@ -269,6 +289,9 @@ func (v *Validator) checkClaims(claims jose.Object) (validity, error) {
 	audience, ok := textList(claims.Get("aud"))
 	if !ok || !slices.Contains(audience, v.audience) || len(audience) > 1 && !v.several {
 		return validity{}, refuse(ReasonAudience)
+	}
+	if tooManyActors(claims) {
+		return validity{}, refuse(ReasonActors)
 	}
 	return v.checkTimes(claims)
 }

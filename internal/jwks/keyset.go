@@ -132,6 +132,15 @@ func (s *KeySet) Generation() uint64 {
 	return current.generation
 }
 
+// LastGeneration is the same, and renews nothing: it is for who does not rely on the
+// keys.
+func (s *KeySet) LastGeneration() uint64 {
+	if current := s.usable(time.Now()); current != nil {
+		return current.generation
+	}
+	return 0
+}
+
 // renew starts a fetch in the background if the set is not fresh.
 func (s *KeySet) renew(now time.Time, current *version) {
 	if current.age(now) >= freshness {
