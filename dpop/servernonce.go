@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 const (
@@ -25,7 +27,7 @@ const (
 // process with the same secret accepts the same nonces. It changes every 30
 // seconds and is accepted for two minutes and a half at most.
 type NonceIssuer struct {
-	secret []byte
+	secret redact.Hidden[[]byte]
 }
 
 // NewNonceIssuer takes the secret that the replicas share, of at least 32
@@ -38,7 +40,7 @@ func NewNonceIssuer(secret []byte) (*NonceIssuer, error) {
 	if len(secret) < minNonceSecret {
 		return nil, errors.New("dpop: the nonce secret must have at least 32 bytes")
 	}
-	return &NonceIssuer{secret: append([]byte(nil), secret...)}, nil
+	return &NonceIssuer{secret: redact.Hide(append([]byte(nil), secret...))}, nil
 }
 
 // Nonce returns the newest nonce.
@@ -60,7 +62,7 @@ func currentStep() int64 { return time.Now().Unix() / int64(nonceStep/time.Secon
 func (n *NonceIssuer) at(step int64) string {
 	var text [24]byte
 	binary.BigEndian.PutUint64(text[:8], uint64(step))
-	mac := hmac.New(sha256.New, n.secret)
+	mac := hmac.New(sha256.New, n.secret.Reveal())
 	mac.Write([]byte("helseid-go/sdk dpop nonce"))
 	mac.Write(text[:8])
 	copy(text[8:], mac.Sum(nil))

@@ -54,7 +54,7 @@ func encodeDetails(details []clientassertion.Detail) []json.RawMessage {
 // codeDetails are the details for the exchange of this login's code.
 func (s *LoginState) codeDetails() ([]clientassertion.Detail, error) {
 	var details []clientassertion.Detail
-	for _, encoded := range s.wire.CodeDetails {
+	for _, encoded := range s.wire().CodeDetails {
 		detail, err := clientassertion.ParseDetail(encoded)
 		if err != nil {
 			return nil, errNoLoginState

@@ -89,7 +89,7 @@ const loginTimeout = tokenRequestTimeout
 // page that is loaded twice would send the code twice, and HelseID would revoke
 // what the first got.
 func (c *Client) claimLogin(ctx context.Context, state *LoginState) error {
-	claimed, err := c.store.Save(ctx, c.storeKey("login", state.wire.State), StoredSession{Data: []byte(`{"version":1}`), Expiry: state.Expiry()})
+	claimed, err := c.store.Save(ctx, c.storeKey("login", state.wire().State), StoredSession{Data: []byte(`{"version":1}`), Expiry: state.Expiry()})
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrLogin, storeError(err))
@@ -127,7 +127,7 @@ func (c *Client) checkCallback(state *LoginState, answer url.Values) (string, er
 			return "", fmt.Errorf("%w: the answer has the parameter %s twice: start a new login", ErrLogin, name)
 		}
 	}
-	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(state.wire.State)) != 1 {
+	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(state.wire().State)) != 1 {
 		return "", fmt.Errorf("%w: the answer is to another login (state): start a new login", ErrLogin)
 	}
 	if answer.Get("iss") != c.config.Issuer {
@@ -158,11 +158,11 @@ func (c *Client) redeem(ctx context.Context, state *LoginState, code string) (*u
 	parameters := url.Values{
 		"grant_type":    {grantCode},
 		"code":          {code},
-		"redirect_uri":  {state.wire.RedirectURI},
-		"code_verifier": {state.wire.Verifier},
+		"redirect_uri":  {state.wire().RedirectURI},
+		"code_verifier": {state.wire().Verifier},
 	}
-	if len(state.wire.Resources) > 0 {
-		parameters.Set("resource", state.wire.Resources[0])
+	if len(state.wire().Resources) > 0 {
+		parameters.Set("resource", state.wire().Resources[0])
 	}
 	details, err := state.codeDetails()
 	if err != nil {
@@ -171,7 +171,7 @@ func (c *Client) redeem(ctx context.Context, state *LoginState, code string) (*u
 	start := time.Now()
 	var tokens *userTokens
 	err = c.inTurn(ctx, func() (err error) {
-		tokens, err = c.askUserTokens(ctx, tokenGrant{parameters: parameters, details: details, scopes: state.wire.Scopes, tokenType: tokenTypeDPoP, once: true})
+		tokens, err = c.askUserTokens(ctx, tokenGrant{parameters: parameters, details: details, scopes: state.wire().Scopes, tokenType: tokenTypeDPoP, once: true})
 		return err
 	})
 	c.emit(Event{Kind: EventTokenRequest, Duration: time.Since(start), Err: err})

@@ -117,6 +117,8 @@ const (
 
 // TestUser is a synthetic person of HelseID's test environment.
 type TestUser struct {
+	unprintable
+
 	// PersonalIdentityNumber is the synthetic identity number, eleven digits.
 	PersonalIdentityNumber string
 
@@ -295,11 +297,6 @@ func (u *TestUser) mistake() error {
 		return errors.New("field TestUser: the SecurityLevel must be 2, 3 or 4")
 	}
 	return nil
-}
-
-// Format prints the level alone, for every verb.
-func (u TestUser) Format(state fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(state, "test user at level %d", u.SecurityLevel)
 }
 
 // validLevel accepts the levels there are, and none.

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"time"
 
 	"github.com/helseid-go/sdk/internal/redact"
@@ -25,8 +23,16 @@ const LoginLifetime = 15 * time.Minute
 // It holds secrets, so it prints "[redacted]" in every form and does not marshal
 // itself; Encode does.
 type LoginState struct {
-	wire *loginStateWire
+	unprintable
+	hidden redact.Hidden[*loginStateWire]
 }
+
+func newLoginState(wire *loginStateWire) *LoginState {
+	return &LoginState{hidden: redact.Hide(wire)}
+}
+
+// wire is the stored form, or nil.
+func (s *LoginState) wire() *loginStateWire { return s.hidden.Reveal() }
 
 // loginStateWire is the stored form.
 type loginStateWire struct {
@@ -69,26 +75,26 @@ var errNoLoginState = fmt.Errorf("%w: there is no login state: start a new login
 // (RFC 6749 section 4.1.1). It tells the logins of one browser apart, such as
 // those of two tabs. It is no proof of which browser that is.
 func (s *LoginState) ID() string {
-	if s == nil || s.wire == nil {
+	if s == nil || s.wire() == nil {
 		return ""
 	}
-	return s.wire.State
+	return s.wire().State
 }
 
 // Expiry is when the login must be finished.
 func (s *LoginState) Expiry() time.Time {
-	if s == nil || s.wire == nil {
+	if s == nil || s.wire() == nil {
 		return time.Time{}
 	}
-	return time.Unix(s.wire.Started, 0).Add(LoginLifetime)
+	return time.Unix(s.wire().Started, 0).Add(LoginLifetime)
 }
 
 // Encode returns the state for a place that nobody else can read or write.
 func (s *LoginState) Encode() ([]byte, error) {
-	if s == nil || s.wire == nil {
+	if s == nil || s.wire() == nil {
 		return nil, errNoLoginState
 	}
-	return json.Marshal(s.wire)
+	return json.Marshal(s.wire())
 }
 
 // DecodeLoginState reads what Encode has written. The data must not have been in
@@ -99,18 +105,7 @@ func DecodeLoginState(data []byte) (*LoginState, error) {
 	if err := json.Unmarshal(data, &wire); err != nil || wire.Version != loginStateVersion {
 		return nil, fmt.Errorf("%w: the login state is not one of this library's: start a new login", ErrLogin)
 	}
-	return &LoginState{&wire}, nil
-}
-
-// String returns "[redacted]".
-func (s LoginState) String() string { return redact.Placeholder }
-
-// GoString returns "[redacted]".
-func (s LoginState) GoString() string { return redact.Placeholder }
-
-// Format prints "[redacted]" for every verb.
-func (s LoginState) Format(state fmt.State, _ rune) {
-	_, _ = io.WriteString(state, redact.Placeholder)
+	return newLoginState(&wire), nil
 }
 
 // MarshalText fails: use Encode.
@@ -118,17 +113,14 @@ func (s LoginState) MarshalText() ([]byte, error) {
 	return nil, errors.New("helseid: a LoginState is stored with Encode")
 }
 
-// LogValue returns "[redacted]".
-func (s LoginState) LogValue() slog.Value { return slog.StringValue(redact.Placeholder) }
-
 // check refuses a state that this client cannot finish.
 func (s *LoginState) check(c *Client, now time.Time) error {
 	switch {
-	case s == nil || s.wire == nil || s.wire.State == "" || s.wire.Nonce == "" || s.wire.Verifier == "":
+	case s == nil || s.wire() == nil || s.wire().State == "" || s.wire().Nonce == "" || s.wire().Verifier == "":
 		return errNoLoginState
-	case s.wire.Issuer != c.config.Issuer || s.wire.ClientID != c.config.ClientID:
+	case s.wire().Issuer != c.config.Issuer || s.wire().ClientID != c.config.ClientID:
 		return fmt.Errorf("%w: it was started by another client: start a new login", ErrLogin)
-	case s.wire.JKT != c.prover.Thumbprint():
+	case s.wire().JKT != c.prover.Thumbprint():
 		return fmt.Errorf("%w: it was started with another DPoP key: start a new login; to survive a restart, set Config.DPoPKey", ErrLogin)
 	case !now.Before(s.Expiry()):
 		return fmt.Errorf("%w: it took longer than %v: start a new login", ErrLogin, LoginLifetime)
@@ -139,15 +131,15 @@ func (s *LoginState) check(c *Client, now time.Time) error {
 // expectation is what the login's ID token must say.
 func (s *LoginState) expectation(accessToken string) tokenvalidation.IDTokenExpectation {
 	expected := tokenvalidation.IDTokenExpectation{
-		Nonce:         s.wire.Nonce,
+		Nonce:         s.wire().Nonce,
 		AccessToken:   accessToken,
-		MaxAge:        time.Duration(s.wire.MaxAge) * time.Second,
-		SecurityLevel: tokenvalidation.SecurityLevel(s.wire.SecurityLevel),
+		MaxAge:        time.Duration(s.wire().MaxAge) * time.Second,
+		SecurityLevel: tokenvalidation.SecurityLevel(s.wire().SecurityLevel),
 
-		AssuranceLevel: tokenvalidation.AssuranceLevel(s.wire.AssuranceLevel),
+		AssuranceLevel: tokenvalidation.AssuranceLevel(s.wire().AssuranceLevel),
 	}
-	if s.wire.NewLogin {
-		expected.LoggedInSince = time.Unix(s.wire.Started, 0)
+	if s.wire().NewLogin {
+		expected.LoggedInSince = time.Unix(s.wire().Started, 0)
 	}
 	return expected
 }

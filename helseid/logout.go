@@ -43,7 +43,7 @@ func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, er
 	defer stop()
 	refreshToken, err := s.client.endSession(storing, s.key)
 	errs := []error{err}
-	for _, indexKey := range s.client.indexKeys(&s.identity) {
+	for _, indexKey := range s.client.indexKeys(s.identity()) {
 		errs = append(errs, s.client.unindexSession(storing, indexKey, s.key))
 	}
 	if refreshToken == "" && err != nil && s.record().Refreshing == 0 {

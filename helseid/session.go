@@ -12,6 +12,7 @@ import (
 
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -39,16 +40,29 @@ var ErrSeveralAudiences = errors.New("the token is for several APIs and has been
 // its tokens must be renewed. It is safe for concurrent use, and so are several of
 // the same session, in one process or in many.
 type Session struct {
-	client   *Client
-	id       Secret
-	key      string // in the session store
-	place    *sessionPlace
-	identity tokenvalidation.IDClaims
-
-	// record is how it was stored when it was made or looked up. It is behind a
-	// function so that no print verb reaches its tokens.
-	record func() *sessionRecord
+	client *Client
+	id     Secret
+	key    string // in the session store
+	place  *sessionPlace
+	hidden redact.Hidden[*sessionContent]
 }
+
+// sessionContent is what a session knows of its user.
+type sessionContent struct {
+	identity tokenvalidation.IDClaims
+	record   sessionRecord // as it was stored when the session was made or looked up
+}
+
+func (c *Client) sessionOf(id, key string, record sessionRecord, identity *tokenvalidation.IDClaims) *Session {
+	return &Session{
+		client: c, id: NewSecret(id), key: key, place: c.sessions.place(key, record.expiry()),
+		hidden: redact.Hide(&sessionContent{*identity, record}),
+	}
+}
+
+func (s *Session) identity() *tokenvalidation.IDClaims { return &s.hidden.Reveal().identity }
+
+func (s *Session) record() *sessionRecord { return &s.hidden.Reveal().record }
 
 // ID is what the session is found by: put its value into a cookie that is Secure,
 // HttpOnly and SameSite=Lax, with a name that starts with __Host-. Whoever has it
@@ -64,10 +78,10 @@ func (s *Session) LogValue() slog.Value { return slog.StringValue("session") }
 
 // User is the person who has logged in, as the ID token says. What it does not
 // say, for want of a scope, is empty.
-func (s *Session) User() tokenvalidation.User { return s.identity.User }
+func (s *Session) User() tokenvalidation.User { return s.identity().User }
 
 // Identity is what the login's ID token says.
-func (s *Session) Identity() tokenvalidation.IDClaims { return s.identity }
+func (s *Session) Identity() tokenvalidation.IDClaims { return *s.identity() }
 
 // Scopes are the scopes that were granted at the login, which may be fewer than
 // were asked for.
@@ -158,8 +172,7 @@ func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the stored ID token cannot be read", ErrLoginRequired)
 	}
-	place := c.sessions.place(key, record.expiry())
-	return &Session{client: c, id: NewSecret(id), key: key, place: place, record: record.asFunc(), identity: *identity}, nil
+	return c.sessionOf(id, key, record, identity), nil
 }
 
 // loadSession reads a session that has not ended.
@@ -186,9 +199,7 @@ func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *user
 	id := jose.NewID()
 	record := newSessionRecord(state, tokens)
 	key := c.storeKey("session", id)
-	session := &Session{
-		client: c, id: NewSecret(id), key: key, place: c.sessions.place(key, record.expiry()), record: record.asFunc(), identity: *identity,
-	}
+	session := c.sessionOf(id, key, record, identity)
 	data, err := record.encode()
 	if err != nil {
 		return nil, err
@@ -200,7 +211,7 @@ func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *user
 	case !saved:
 		return nil, fmt.Errorf("%w: it holds a session under a new key", ErrSessionStore)
 	}
-	if err := c.indexSession(ctx, key, &session.identity, record.IndexedUntil); err != nil {
+	if err := c.indexSession(ctx, key, session.identity(), record.IndexedUntil); err != nil {
 		_ = c.store.Delete(ctx, key)
 		return nil, err
 	}

@@ -65,17 +65,17 @@ const (
 func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
 	record := sessionRecord{
 		Version:   sessionVersion,
-		Issuer:    state.wire.Issuer,
-		ClientID:  state.wire.ClientID,
-		JKT:       state.wire.JKT,
+		Issuer:    state.wire().Issuer,
+		ClientID:  state.wire().ClientID,
+		JKT:       state.wire().JKT,
 		IDToken:   tokens.idToken,
 		Scopes:    tokens.token.Scopes,
-		Resources: state.wire.Resources,
-		Details:   state.wire.Details,
+		Resources: state.wire().Resources,
+		Details:   state.wire().Details,
 		Created:   time.Now().Unix(),
 	}
-	if state.wire.Attested {
-		record.AttestUntil = time.Unix(state.wire.Started, 0).Add(clientassertion.AttestLifetime).Unix()
+	if state.wire().Attested {
+		record.AttestUntil = time.Unix(state.wire().Started, 0).Add(clientassertion.AttestLifetime).Unix()
 	}
 	record.Offline = tokens.refreshToken != ""
 	record.Several, record.Audience = tokens.token.audiences > 1, tokens.token.audience
@@ -97,9 +97,6 @@ func (r *sessionRecord) reindex() bool {
 	r.IndexedUntil = r.expiry().Add(indexMargin).Unix()
 	return true
 }
-
-// asFunc hides the record from print verbs.
-func (r sessionRecord) asFunc() func() *sessionRecord { return func() *sessionRecord { return &r } }
 
 // renew takes over a new refresh token. An answer without one leaves the old one
 // good (RFC 6749 section 6).

@@ -177,7 +177,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 	if reindex {
 		indexing, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
-		if err := s.client.indexSession(indexing, s.key, &s.identity, until); err != nil {
+		if err := s.client.indexSession(indexing, s.key, s.identity(), until); err != nil {
 			s.client.config.Logger.WarnContext(ctx, "a session may not be found when HelseID logs its user out", slog.Any("cause", err))
 		} else {
 			s.place.indexed.Store(until)
@@ -199,7 +199,7 @@ func (s *Session) spends(err error) bool {
 // checkRefreshed looks at the tokens when the refresh token is in safety. An ID
 // token of another login ends the session.
 func (s *Session) checkRefreshed(ctx context.Context, refresher string, record sessionRecord, tokens *userTokens) (*Token, error) {
-	expected := tokenvalidation.IDTokenExpectation{Previous: &s.identity}
+	expected := tokenvalidation.IDTokenExpectation{Previous: s.identity()}
 	if tokens.token != nil {
 		expected.AccessToken = tokens.token.Access.Reveal()
 	}

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // SessionStore keeps the sessions of logged-in users. Config.SessionStore puts
@@ -45,8 +47,12 @@ type SessionStore interface {
 	Delete(ctx context.Context, key string) error
 }
 
-// StoredSession is one row of a SessionStore.
+// StoredSession is one row of a SessionStore. It is printed without its data, and
+// does not marshal itself, so that nobody stores it unencrypted by mistake: a
+// store takes its fields.
 type StoredSession struct {
+	unprintable
+
 	// Version counts how often the row has been written. Zero means that there
 	// is none.
 	Version uint64
@@ -65,6 +71,11 @@ func (s StoredSession) Format(state fmt.State, _ rune) {
 
 // LogValue prints the version alone.
 func (s StoredSession) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
+
+// MarshalText fails: a store takes the fields.
+func (s StoredSession) MarshalText() ([]byte, error) {
+	return nil, errors.New("helseid: a StoredSession is stored by its fields, with Data encrypted")
+}
 
 // ErrSessionStore is wrapped by the errors of a SessionStore that failed. The
 // session may be good: trying later can help.
@@ -85,7 +96,7 @@ func (c *Client) SessionStore() SessionStore { return c.store }
 // value is ready to use, and it is safe for concurrent use.
 type MemorySessionStore struct {
 	mu    sync.Mutex
-	rows  map[string]StoredSession
+	rows  map[string]redact.Hidden[StoredSession]
 	sweep sweeper
 }
 
@@ -102,7 +113,7 @@ func (m *MemorySessionStore) Load(_ context.Context, key string) (StoredSession,
 }
 
 func (m *MemorySessionStore) live(key string, now time.Time) StoredSession {
-	row := m.rows[key]
+	row := m.rows[key].Reveal()
 	if !now.Before(row.Expiry) {
 		return StoredSession{}
 	}
@@ -136,18 +147,18 @@ func (m *MemorySessionStore) Save(_ context.Context, key string, session StoredS
 		return false, nil
 	}
 	if m.rows == nil {
-		m.rows = make(map[string]StoredSession)
+		m.rows = make(map[string]redact.Hidden[StoredSession])
 	}
 	if m.sweep.due(len(m.rows), now) {
 		for key, row := range m.rows {
-			if !now.Before(row.Expiry) {
+			if !now.Before(row.Reveal().Expiry) {
 				delete(m.rows, key)
 			}
 		}
 		m.sweep.done(len(m.rows), now)
 	}
 	session.Version++
-	m.rows[key] = session
+	m.rows[key] = redact.Hide(session)
 	return true, nil
 }
 

@@ -44,9 +44,9 @@ func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, 
 	defer done()
 	state := c.newLoginState(request, prepared)
 	parameters := maps.Clone(prepared.parameters)
-	parameters.Set("state", state.wire.State)
-	parameters.Set("nonce", state.wire.Nonce)
-	parameters.Set("code_challenge", oauth2.S256ChallengeFromVerifier(state.wire.Verifier))
+	parameters.Set("state", state.wire().State)
+	parameters.Set("nonce", state.wire().Nonce)
+	parameters.Set("code_challenge", oauth2.S256ChallengeFromVerifier(state.wire().Verifier))
 	authorize, err := c.endpoint(ctx, authorizeEndpoint)
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (c *Client) ValidateLogin(request LoginRequest) (redirectURI string, err er
 }
 
 func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *LoginState {
-	return &LoginState{&loginStateWire{
+	return newLoginState(&loginStateWire{
 		Version:       loginStateVersion,
 		Issuer:        c.config.Issuer,
 		ClientID:      c.config.ClientID,
@@ -122,7 +122,7 @@ func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *L
 		CodeDetails: encodeDetails(prepared.codeDetails),
 
 		Started: time.Now().Unix(),
-	}}
+	})
 }
 
 // requestURI reads the answer to a pushed authorization request.

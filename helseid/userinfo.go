@@ -51,7 +51,7 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 	if err != nil {
 		return nil, result.unusable(userInfoEndpoint, err)
 	}
-	if info.User.Subject != s.identity.User.Subject {
+	if info.User.Subject != s.identity().User.Subject {
 		return nil, result.unusable(userInfoEndpoint, errors.New("it is about another person (sub)"))
 	}
 	return info, nil

@@ -2,9 +2,6 @@ package middleware
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"log/slog"
 
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -39,25 +36,12 @@ func Token(ctx context.Context) AccessToken {
 // AccessToken is a caller's access token. Printed, logged or marshalled in any
 // way it reads "[redacted]"; only Reveal gives the value.
 type AccessToken struct {
-	value redact.Hidden
+	unprintable
+	value redact.Hidden[string]
 }
+
+// unprintable gives a type the methods that make it read "[redacted]".
+type unprintable = redact.Unprintable
 
 // Reveal returns the token.
 func (t AccessToken) Reveal() string { return t.value.Reveal() }
-
-// String returns "[redacted]".
-func (t AccessToken) String() string { return redact.Placeholder }
-
-// GoString returns "[redacted]".
-func (t AccessToken) GoString() string { return redact.Placeholder }
-
-// Format prints "[redacted]" for every verb.
-func (t AccessToken) Format(state fmt.State, _ rune) {
-	_, _ = io.WriteString(state, redact.Placeholder)
-}
-
-// MarshalText returns "[redacted]".
-func (t AccessToken) MarshalText() ([]byte, error) { return []byte(redact.Placeholder), nil }
-
-// LogValue returns "[redacted]".
-func (t AccessToken) LogValue() slog.Value { return slog.StringValue(redact.Placeholder) }

@@ -57,7 +57,7 @@ func (m *Middleware) authenticate(r *http.Request) (*caller, *dpop.Proof, *Probl
 	if err != nil {
 		return nil, nil, tokenProblem(err)
 	}
-	found := &caller{claims: claims, token: AccessToken{redact.Hide(token)}}
+	found := &caller{claims: claims, token: AccessToken{value: redact.HideText(token)}}
 	if problem := m.checkBinding(claims.Confirmation); problem != nil {
 		return found, nil, problem
 	}

@@ -17,11 +17,11 @@ const masked = "***********"
 // D-nummer). Printed, logged or marshalled in any way it reads "***********";
 // only Reveal gives the digits.
 type PersonalIdentityNumber struct {
-	value redact.Hidden
+	value redact.Hidden[string]
 }
 
 func newPersonalIdentityNumber(digits string) PersonalIdentityNumber {
-	return PersonalIdentityNumber{redact.Hide(digits)}
+	return PersonalIdentityNumber{redact.HideText(digits)}
 }
 
 // Reveal returns the eleven digits. Whoever reads them has duties under Normen,
@@ -29,7 +29,7 @@ func newPersonalIdentityNumber(digits string) PersonalIdentityNumber {
 func (n PersonalIdentityNumber) Reveal() string { return n.value.Reveal() }
 
 // IsZero reports that there is no number.
-func (n PersonalIdentityNumber) IsZero() bool { return n.value == redact.Hidden{} }
+func (n PersonalIdentityNumber) IsZero() bool { return n.value == redact.Hidden[string]{} }
 
 // Equal compares two numbers without revealing them.
 func (n PersonalIdentityNumber) Equal(other PersonalIdentityNumber) bool {

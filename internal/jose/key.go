@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // ContextSigner is a crypto.Signer that talks to somebody (a KMS, an HSM) and
@@ -31,7 +33,7 @@ type KeyOptions struct {
 
 // Key signs with one algorithm.
 type Key struct {
-	signer crypto.Signer
+	signer redact.Hidden[crypto.Signer] // a private key, or what leads to one
 	public *PublicKey
 	id     string
 }
@@ -49,7 +51,7 @@ func NewKey(signer crypto.Signer, options KeyOptions) (*Key, error) {
 	if id == "" {
 		id = public.Thumbprint()
 	}
-	return &Key{signer: signer, public: public, id: id}, nil
+	return &Key{signer: redact.Hide(signer), public: public, id: id}, nil
 }
 
 // GenerateKey makes an in-memory P-256 key for ES256.
@@ -68,7 +70,7 @@ func (k *Key) ID() string { return k.id }
 func (k *Key) Public() *PublicKey { return k.public }
 
 // Signer is the private half as it was given.
-func (k *Key) Signer() crypto.Signer { return k.signer }
+func (k *Key) Signer() crypto.Signer { return k.signer.Reveal() }
 
 // publicOf accepts signers that return their public key by value or by
 // pointer; the standard library uses pointers, some KMS clients do not.
@@ -117,9 +119,10 @@ func (k *Key) signDigest(ctx context.Context, digest []byte, opts crypto.SignerO
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if signer, ok := k.signer.(ContextSigner); ok {
+	private := k.signer.Reveal()
+	if signer, ok := private.(ContextSigner); ok {
 		return signer.SignContext(ctx, digest, opts)
 	}
 	var random io.Reader = rand.Reader
-	return k.signer.Sign(random, digest, opts)
+	return private.Sign(random, digest, opts)
 }

@@ -214,12 +214,12 @@ func pemSigner(block *pem.Block) (crypto.Signer, error) {
 // MarshalPrivateJWK writes the key as a private JWK with kid and alg. It fails
 // for a key that lives in a KMS or HSM.
 func (k *Key) MarshalPrivateJWK() ([]byte, error) {
-	switch k.signer.(type) {
+	switch k.Signer().(type) {
 	case *rsa.PrivateKey, *ecdsa.PrivateKey:
 	default:
 		return nil, fmt.Errorf("%w: it cannot be exported from its signer", ErrKey)
 	}
-	key, err := jwk.Import(k.signer)
+	key, err := jwk.Import(k.Signer())
 	if err != nil {
 		return nil, fmt.Errorf("%w: it cannot be written as JWK", ErrKey)
 	}

@@ -1,0 +1,34 @@
+package redact
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// Unprintable makes a struct that it is embedded in read "[redacted]" wherever it
+// is printed, logged or marshalled. It does so for the fields that are exported;
+// where package fmt calls no methods, only Hidden keeps a value from being printed.
+type Unprintable struct{}
+
+// String returns "[redacted]".
+func (Unprintable) String() string { return Placeholder }
+
+// GoString returns "[redacted]".
+func (Unprintable) GoString() string { return Placeholder }
+
+// Format prints "[redacted]" for every verb.
+func (Unprintable) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, Placeholder) }
+
+// MarshalText returns "[redacted]", which is also what JSON and XML get.
+func (Unprintable) MarshalText() ([]byte, error) { return []byte(Placeholder), nil }
+
+// LogValue returns "[redacted]".
+func (Unprintable) LogValue() slog.Value { return slog.StringValue(Placeholder) }
+
+// GobEncode fails: a gob is made to be read again, and there would be nothing to
+// read.
+func (Unprintable) GobEncode() ([]byte, error) { return nil, errGob }
+
+var errGob = errors.New("it holds secrets, and is not encoded as a whole: encode what is needed of it, encrypted")
