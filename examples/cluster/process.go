@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/redisstore"
 )
 
@@ -43,17 +44,20 @@ type settings struct {
 	// For a client.
 	ConfigFile    []byte `json:",omitempty"`
 	DPoPKey       []byte `json:",omitempty"`
-	EncryptionKey []byte `json:",omitempty"`
+	EncryptionKey string `json:",omitempty"`
 	CallURL       string `json:",omitempty"`
 }
 
+// Format prints the name alone, for every verb: the rest holds secrets.
+func (s settings) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, s.Name) }
+
 func (s settings) store() redisstore.Config {
-	config := redisstore.Config{URL: s.Redis, KeyPrefix: s.KeyPrefix, TrustPersistence: s.TrustPersistence}
+	config := redisstore.Config{URL: helseid.NewSecret(s.Redis), KeyPrefix: s.KeyPrefix, TrustPersistence: s.TrustPersistence}
 	if s.ServerName != "" {
 		config.TLS = &tls.Config{ServerName: s.ServerName}
 	}
-	if s.EncryptionKey != nil {
-		config.EncryptionKeys = [][]byte{s.EncryptionKey}
+	if s.EncryptionKey != "" {
+		config.EncryptionKeys = []helseid.Secret{helseid.NewSecret(s.EncryptionKey)}
 	}
 	return config
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/redisstore"
 )
 
 // stage is everything that takes part.
@@ -95,8 +97,9 @@ func (s *stage) startProcesses(ctx context.Context, stderr io.Writer) (end func(
 		return end, err
 	}
 	common.ConfigFile, common.DPoPKey, common.CallURL = file, jwk, public+"/journal"
-	common.EncryptionKey = make([]byte, 32)
-	_, _ = rand.Read(common.EncryptionKey) // never fails (Go 1.24)
+	encryption := make([]byte, redisstore.EncryptionKeySize)
+	_, _ = rand.Read(encryption) // never fails (Go 1.24)
+	common.EncryptionKey = base64.StdEncoding.EncodeToString(encryption)
 	for _, name := range []string{"1", "2"} {
 		own := common
 		own.Name = name

@@ -3,9 +3,9 @@ package redisstore
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 )
@@ -35,21 +36,26 @@ const (
 	maxKeys      = 8
 )
 
+// unprintable gives a type the methods that make it read "[redacted]".
+type unprintable = redact.Unprintable
+
 // ErrConfig is wrapped by every error about the configuration. Nothing has been
 // sent when it occurs.
 var ErrConfig = errors.New("redisstore: configuration")
 
-// Config says where Redis is and what to encrypt with. It prints as nothing but
-// its name, because it holds secrets.
+// Config says where Redis is and what to encrypt with. Printed, logged or
+// marshalled it reads "[redacted]".
 type Config struct {
-	// URL is where a single Redis is:
+	unprintable
+
+	// URL is where a single Redis is, with its password:
 	//
 	//	rediss://user:password@redis.example.no:6379/0    over TLS
 	//	redis://127.0.0.1:6379                            without
 	//	unix:///run/redis.sock
 	//
 	// Either URL or Client is required.
-	URL string
+	URL helseid.Secret
 
 	// TLS refines the connection of a rediss URL, for a private certificate
 	// authority or a client certificate. Nil means the system's authorities.
@@ -72,10 +78,10 @@ type Config struct {
 	KeyPrefix string
 
 	// EncryptionKeys encrypt tokens and sessions. The first encrypts, all
-	// decrypt; there may be eight. Each is 32 random bytes and secret: who has it
-	// and Redis has the users' tokens. Required for New, and not used by
-	// NewReplays.
-	EncryptionKeys [][]byte
+	// decrypt; there may be eight. Each is 32 random bytes in Base64, as
+	// "openssl rand -base64 32" writes them, and secret: who has it and Redis has
+	// the users' tokens. Required for New, and not used by NewReplays.
+	EncryptionKeys []helseid.Secret
 
 	// Timeout bounds each use of Redis, 10 ms to 10 s. Zero means 250 ms.
 	// helseid.Client waits 500 ms at most for a token.
@@ -100,17 +106,6 @@ type Config struct {
 	// a value.
 	Logger *slog.Logger
 }
-
-// Format implements fmt.Formatter, for all verbs.
-func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.text()) }
-
-// LogValue implements slog.LogValuer.
-func (c Config) LogValue() slog.Value { return slog.StringValue(c.text()) }
-
-// MarshalText implements encoding.TextMarshaler.
-func (c Config) MarshalText() ([]byte, error) { return []byte(c.text()), nil }
-
-func (Config) text() string { return "redisstore.Config" + redact.Placeholder }
 
 // checked returns the configuration with its defaults filled in.
 func (c Config) checked(needKeys bool) (Config, error) {
@@ -144,20 +139,26 @@ func (c Config) checked(needKeys bool) (Config, error) {
 func (c Config) checkKeys() []error {
 	var errs []error
 	if len(c.EncryptionKeys) == 0 {
-		errs = append(errs, fmt.Errorf("field EncryptionKeys is required: %d random bytes, kept where secrets are (openssl rand -base64 32); for an API's used proofs alone call NewReplays", EncryptionKeySize))
+		errs = append(errs, fmt.Errorf("field EncryptionKeys is required: %d random bytes in Base64, kept where secrets are (openssl rand -base64 32); for an API's used proofs alone call NewReplays", EncryptionKeySize))
 	}
 	if len(c.EncryptionKeys) > maxKeys {
 		errs = append(errs, fmt.Errorf("field EncryptionKeys has %d keys: at most %d are of use", len(c.EncryptionKeys), maxKeys))
 	}
-	for i, key := range c.EncryptionKeys {
+	keys := make([][]byte, len(c.EncryptionKeys))
+	for i, text := range c.EncryptionKeys {
+		key, err := decodeKey(text)
 		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] is not Base64: openssl rand -base64 %d makes one", i, EncryptionKeySize))
+			continue
 		case len(key) != EncryptionKeySize:
 			errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] has %d bytes: it must have %d", i, len(key), EncryptionKeySize))
 		case bytes.Count(key, key[:1]) == len(key):
 			errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] is one byte over and over: make it at random", i))
 		}
+		keys[i] = key
 		for j := range i {
-			if bytes.Equal(c.EncryptionKeys[j], key) {
+			if keys[j] != nil && bytes.Equal(keys[j], key) {
 				errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] is the same as EncryptionKeys[%d]", i, j))
 			}
 		}
@@ -165,11 +166,17 @@ func (c Config) checkKeys() []error {
 	return errs
 }
 
+// decodeKey reads an encryption key.
+func decodeKey(text helseid.Secret) ([]byte, error) {
+	return base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(text.Reveal()))
+}
+
 func (c Config) checkServer() error {
+	given := c.URL.Reveal() != ""
 	switch {
-	case c.URL == "" && c.Client == nil:
+	case !given && c.Client == nil:
 		return errors.New("field URL or Client is required: where Redis is")
-	case c.URL != "" && c.Client != nil:
+	case given && c.Client != nil:
 		return errors.New("fields URL and Client exclude each other")
 	case c.Client != nil:
 		return checkClient(c.Client)
@@ -211,7 +218,7 @@ func checkClient(client redis.UniversalClient) error {
 // options is what the Redis client is made with. Errors do not quote the URL,
 // which holds the password.
 func (c Config) options() (*redis.Options, error) {
-	options, err := redis.ParseURL(c.URL)
+	options, err := redis.ParseURL(c.URL.Reveal())
 	if err != nil {
 		return nil, errors.New("field URL is no Redis URL: use rediss://user:password@host:6379/0, redis:// or unix://")
 	}

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid"
 )
 
 const password = "very-secret-password"
@@ -19,35 +22,37 @@ const password = "very-secret-password"
 func TestConfigMistakes(t *testing.T) {
 	t.Parallel()
 	const url = "rediss://user:" + password + "@redis.example.no:6379/0"
-	keys := [][]byte{testKey}
+	keys := inBase64(testKey)
 	tests := map[string]struct {
 		config Config
 		says   []string
 	}{
 		"nothing":           {Config{}, []string{"URL or Client", "EncryptionKeys is required"}},
-		"URL and Client":    {Config{URL: url, Client: newClient(t, redis.Options{ContextTimeoutEnabled: true}), EncryptionKeys: keys}, []string{"exclude each other"}},
-		"no Redis URL":      {Config{URL: "https://user:" + password + "@redis.example.no", EncryptionKeys: keys}, []string{"rediss://"}},
-		"no URL":            {Config{URL: "rediss://%zz:" + password + "@\x00", EncryptionKeys: keys}, []string{"rediss://"}},
-		"unknown option":    {Config{URL: url + "?x=" + password, EncryptionKeys: keys}, []string{"rediss://"}},
-		"unverified TLS":    {Config{URL: url + "?skip_verify=true", EncryptionKeys: keys}, []string{"skip_verify"}},
-		"plaintext":         {Config{URL: "redis://:" + password + "@redis:6379", EncryptionKeys: keys}, []string{"AllowPlaintext"}},
-		"plaintext address": {Config{URL: "redis://10.0.0.1:6379", EncryptionKeys: keys}, []string{"AllowPlaintext"}},
-		"TLS for nothing":   {Config{URL: "redis://127.0.0.1:6379", TLS: &tls.Config{}, EncryptionKeys: keys}, []string{"TLS"}},
+		"URL and Client":    {Config{URL: helseid.NewSecret(url), Client: newClient(t, redis.Options{ContextTimeoutEnabled: true}), EncryptionKeys: keys}, []string{"exclude each other"}},
+		"no Redis URL":      {Config{URL: helseid.NewSecret("https://user:" + password + "@redis.example.no"), EncryptionKeys: keys}, []string{"rediss://"}},
+		"no URL":            {Config{URL: helseid.NewSecret("rediss://%zz:" + password + "@\x00"), EncryptionKeys: keys}, []string{"rediss://"}},
+		"unknown option":    {Config{URL: helseid.NewSecret(url + "?x=" + password), EncryptionKeys: keys}, []string{"rediss://"}},
+		"unverified TLS":    {Config{URL: helseid.NewSecret(url + "?skip_verify=true"), EncryptionKeys: keys}, []string{"skip_verify"}},
+		"plaintext":         {Config{URL: helseid.NewSecret("redis://:" + password + "@redis:6379"), EncryptionKeys: keys}, []string{"AllowPlaintext"}},
+		"plaintext address": {Config{URL: helseid.NewSecret("redis://10.0.0.1:6379"), EncryptionKeys: keys}, []string{"AllowPlaintext"}},
+		"TLS for nothing":   {Config{URL: helseid.NewSecret("redis://127.0.0.1:6379"), TLS: &tls.Config{}, EncryptionKeys: keys}, []string{"TLS"}},
 		"deaf client":       {Config{Client: newClient(t, redis.Options{}), EncryptionKeys: keys}, []string{"ContextTimeoutEnabled"}},
 		"deaf cluster":      {Config{Client: newCluster(t, redis.ClusterOptions{}), EncryptionKeys: keys}, []string{"ContextTimeoutEnabled"}},
 		"ring":              {Config{Client: newRing(t), EncryptionKeys: keys}, []string{"Ring"}},
-		"prefix with space": {Config{URL: url, KeyPrefix: "a b", EncryptionKeys: keys}, []string{"KeyPrefix"}},
-		"prefix with brace": {Config{URL: url, KeyPrefix: "{a}", EncryptionKeys: keys}, []string{"KeyPrefix"}},
-		"prefix not ASCII":  {Config{URL: url, KeyPrefix: "æ:", EncryptionKeys: keys}, []string{"KeyPrefix"}},
-		"prefix too long":   {Config{URL: url, KeyPrefix: strings.Repeat("a", 65), EncryptionKeys: keys}, []string{"KeyPrefix"}},
-		"timeout too short": {Config{URL: url, Timeout: time.Millisecond, EncryptionKeys: keys}, []string{"Timeout"}},
-		"timeout too long":  {Config{URL: url, Timeout: time.Minute, EncryptionKeys: keys}, []string{"Timeout"}},
-		"timeout negative":  {Config{URL: url, Timeout: -1, EncryptionKeys: keys}, []string{"Timeout"}},
-		"key too short":     {Config{URL: url, EncryptionKeys: [][]byte{testKey, testKey[:16]}}, []string{"EncryptionKeys[1] has 16 bytes"}},
-		"key empty":         {Config{URL: url, EncryptionKeys: [][]byte{nil}}, []string{"EncryptionKeys[0] has 0 bytes"}},
-		"key twice":         {Config{URL: url, EncryptionKeys: [][]byte{testKey, otherKey, testKey}}, []string{"EncryptionKeys[2] is the same as EncryptionKeys[0]"}},
-		"key of zeros":      {Config{URL: url, EncryptionKeys: [][]byte{make([]byte, 32)}}, []string{"EncryptionKeys[0]", "random"}},
-		"too many keys":     {Config{URL: url, EncryptionKeys: manyKeys(9)}, []string{"9 keys"}},
+		"prefix with space": {Config{URL: helseid.NewSecret(url), KeyPrefix: "a b", EncryptionKeys: keys}, []string{"KeyPrefix"}},
+		"prefix with brace": {Config{URL: helseid.NewSecret(url), KeyPrefix: "{a}", EncryptionKeys: keys}, []string{"KeyPrefix"}},
+		"prefix not ASCII":  {Config{URL: helseid.NewSecret(url), KeyPrefix: "æ:", EncryptionKeys: keys}, []string{"KeyPrefix"}},
+		"prefix too long":   {Config{URL: helseid.NewSecret(url), KeyPrefix: strings.Repeat("a", 65), EncryptionKeys: keys}, []string{"KeyPrefix"}},
+		"timeout too short": {Config{URL: helseid.NewSecret(url), Timeout: time.Millisecond, EncryptionKeys: keys}, []string{"Timeout"}},
+		"timeout too long":  {Config{URL: helseid.NewSecret(url), Timeout: time.Minute, EncryptionKeys: keys}, []string{"Timeout"}},
+		"timeout negative":  {Config{URL: helseid.NewSecret(url), Timeout: -1, EncryptionKeys: keys}, []string{"Timeout"}},
+		"key too short":     {Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(testKey, testKey[:16])}, []string{"EncryptionKeys[1] has 16 bytes"}},
+		"key not Base64":    {Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{helseid.NewSecret(string(testKey))}}, []string{"EncryptionKeys[0] is not Base64", "openssl"}},
+		"key in hex":        {Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{helseid.NewSecret(hex.EncodeToString(testKey))}}, []string{"EncryptionKeys[0] has 48 bytes"}},
+		"key empty":         {Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(nil)}, []string{"EncryptionKeys[0] has 0 bytes"}},
+		"key twice":         {Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(testKey, otherKey, testKey)}, []string{"EncryptionKeys[2] is the same as EncryptionKeys[0]"}},
+		"key of zeros":      {Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(make([]byte, 32))}, []string{"EncryptionKeys[0]", "random"}},
+		"too many keys":     {Config{URL: helseid.NewSecret(url), EncryptionKeys: manyKeys(9)}, []string{"9 keys"}},
 		"all at once":       {Config{KeyPrefix: " ", Timeout: -1}, []string{"URL", "EncryptionKeys", "KeyPrefix", "Timeout"}},
 	}
 	for name, test := range tests {
@@ -60,30 +65,31 @@ func TestConfigMistakes(t *testing.T) {
 			}
 			require.NotContains(t, err.Error(), password)
 			require.NotContains(t, err.Error(), string(testKey))
+			require.NotContains(t, err.Error(), inBase64(testKey)[0].Reveal()[:20])
 		})
 	}
 }
 
-func manyKeys(n int) [][]byte {
+func manyKeys(n int) []helseid.Secret {
 	keys := make([][]byte, n)
 	for i := range keys {
 		keys[i] = append(bytes.Clone(testKey[1:]), byte(i))
 	}
-	return keys
+	return inBase64(keys...)
 }
 
 func TestConfigAccepted(t *testing.T) {
 	t.Parallel()
-	keys := [][]byte{testKey}
+	keys := inBase64(testKey)
 	for name, config := range map[string]Config{
-		"TLS":                 {URL: "rediss://user:secret@redis.example.no:6379/1", EncryptionKeys: keys},
-		"TLS refined":         {URL: "rediss://redis.example.no", TLS: &tls.Config{}, EncryptionKeys: keys},
-		"loopback":            {URL: "redis://127.0.0.1:6379", EncryptionKeys: keys},
-		"localhost":           {URL: "redis://localhost", EncryptionKeys: keys},
-		"IPv6 loopback":       {URL: "redis://[::1]:6379", EncryptionKeys: keys},
-		"socket":              {URL: "unix:///run/redis.sock", EncryptionKeys: keys},
-		"plaintext permitted": {URL: "redis://redis:6379", AllowPlaintext: true, EncryptionKeys: keys},
-		"eight keys":          {URL: "redis://127.0.0.1", EncryptionKeys: manyKeys(8)},
+		"TLS":                 {URL: helseid.NewSecret("rediss://user:secret@redis.example.no:6379/1"), EncryptionKeys: keys},
+		"TLS refined":         {URL: helseid.NewSecret("rediss://redis.example.no"), TLS: &tls.Config{}, EncryptionKeys: keys},
+		"loopback":            {URL: helseid.NewSecret("redis://127.0.0.1:6379"), EncryptionKeys: keys},
+		"localhost":           {URL: helseid.NewSecret("redis://localhost"), EncryptionKeys: keys},
+		"IPv6 loopback":       {URL: helseid.NewSecret("redis://[::1]:6379"), EncryptionKeys: keys},
+		"socket":              {URL: helseid.NewSecret("unix:///run/redis.sock"), EncryptionKeys: keys},
+		"plaintext permitted": {URL: helseid.NewSecret("redis://redis:6379"), AllowPlaintext: true, EncryptionKeys: keys},
+		"eight keys":          {URL: helseid.NewSecret("redis://127.0.0.1"), EncryptionKeys: manyKeys(8)},
 		"client":              {Client: newClient(t, redis.Options{ContextTimeoutEnabled: true}), EncryptionKeys: keys},
 		"cluster":             {Client: newCluster(t, redis.ClusterOptions{ContextTimeoutEnabled: true}), EncryptionKeys: keys},
 	} {
@@ -97,7 +103,7 @@ func TestConfigAccepted(t *testing.T) {
 	}
 	t.Run("an API needs no keys", func(t *testing.T) {
 		t.Parallel()
-		replays, err := NewReplays(Config{URL: "redis://127.0.0.1"})
+		replays, err := NewReplays(Config{URL: helseid.NewSecret("redis://127.0.0.1")})
 		require.NoError(t, err)
 		require.NoError(t, replays.Close())
 		_, err = NewReplays(Config{})
@@ -105,7 +111,7 @@ func TestConfigAccepted(t *testing.T) {
 	})
 	t.Run("TLS checks the name", func(t *testing.T) {
 		t.Parallel()
-		options, err := Config{URL: "rediss://redis.example.no", TLS: &tls.Config{}}.options()
+		options, err := Config{URL: helseid.NewSecret("rediss://redis.example.no"), TLS: &tls.Config{}}.options()
 		require.NoError(t, err)
 		require.Equal(t, "redis.example.no", options.TLSConfig.ServerName)
 	})
@@ -117,7 +123,7 @@ func TestCallersClientStaysOpen(t *testing.T) {
 	server := startServer(t)
 	client := redis.NewClient(&redis.Options{Network: "unix", Addr: server.socket, ContextTimeoutEnabled: true})
 	defer client.Close()
-	store, err := New(Config{Client: client, EncryptionKeys: [][]byte{testKey}})
+	store, err := New(Config{Client: client, EncryptionKeys: inBase64(testKey)})
 	require.NoError(t, err)
 	require.NoError(t, store.Check(t.Context()))
 	require.NoError(t, store.Close())
@@ -127,7 +133,7 @@ func TestCallersClientStaysOpen(t *testing.T) {
 // Printed or logged, the configuration says nothing.
 func TestConfigDoesNotPrint(t *testing.T) {
 	t.Parallel()
-	config := Config{URL: "rediss://user:" + password + "@redis.example.no", EncryptionKeys: [][]byte{testKey}}
+	config := Config{URL: helseid.NewSecret("rediss://user:" + password + "@redis.example.no"), EncryptionKeys: inBase64(testKey)}
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "config", config, "pointer", &config)
 	asJSON, err := json.Marshal(struct{ Config Config }{config})

@@ -10,7 +10,6 @@
 //	package main
 //
 //	import (
-//		"encoding/base64"
 //		"log"
 //		"os"
 //
@@ -20,13 +19,9 @@
 //	)
 //
 //	func main() {
-//		encryptionKey, err := base64.StdEncoding.DecodeString(os.Getenv("STORE_KEY")) // openssl rand -base64 32
-//		if err != nil {
-//			log.Fatal("STORE_KEY is not base64")
-//		}
 //		store, err := redisstore.New(redisstore.Config{
-//			URL:            os.Getenv("REDIS_URL"), // rediss://user:password@redis.example.no:6379
-//			EncryptionKeys: [][]byte{encryptionKey},
+//			URL:            helseid.NewSecret(os.Getenv("REDIS_URL")), // rediss://user:password@redis.example.no:6379
+//			EncryptionKeys: []helseid.Secret{helseid.NewSecret(os.Getenv("STORE_KEY"))}, // openssl rand -base64 32
 //		})
 //		if err != nil {
 //			log.Fatal(err)
@@ -52,7 +47,7 @@
 // An API whose processes share the proofs that have been used needs no
 // encryption key:
 //
-//	replays, err := redisstore.NewReplays(redisstore.Config{URL: os.Getenv("REDIS_URL")})
+//	replays, err := redisstore.NewReplays(redisstore.Config{URL: helseid.NewSecret(os.Getenv("REDIS_URL"))})
 //	…
 //	auth, err := middleware.New(middleware.Config{
 //		Issuer:   helseid.Production.Issuer,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -49,11 +50,12 @@ func exampleRedis() (url string, cleanup func()) {
 	}
 }
 
-// 32 random bytes, the same for all processes: kept where secrets are.
-func exampleKey() []byte {
+// 32 random bytes in Base64, the same for all processes: kept where secrets are, as
+// in helseid.NewSecret(os.Getenv("STORE_KEY")).
+func exampleKey() helseid.Secret {
 	key := make([]byte, redisstore.EncryptionKeySize)
 	_, _ = rand.Read(key)
-	return key
+	return helseid.NewSecret(base64.StdEncoding.EncodeToString(key))
 }
 
 // Two processes of one client use one token.
@@ -72,7 +74,7 @@ func ExampleStore_TokenCache() {
 		return
 	}
 
-	store, err := redisstore.New(redisstore.Config{URL: url, EncryptionKeys: [][]byte{exampleKey()}})
+	store, err := redisstore.New(redisstore.Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{exampleKey()}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -110,7 +112,7 @@ func ExampleNewReplays() {
 	url, cleanup := exampleRedis()
 	defer cleanup()
 
-	replays, err := redisstore.NewReplays(redisstore.Config{URL: url})
+	replays, err := redisstore.NewReplays(redisstore.Config{URL: helseid.NewSecret(url)})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -137,7 +139,7 @@ func ExampleNewReplays() {
 func ExampleStore_Sessions() {
 	url, cleanup := exampleRedis()
 	defer cleanup()
-	store, err := redisstore.New(redisstore.Config{URL: url, EncryptionKeys: [][]byte{exampleKey()}})
+	store, err := redisstore.New(redisstore.Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{exampleKey()}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -163,9 +165,9 @@ func ExampleStore_Sessions() {
 func ExampleConfig_rotation() {
 	oldKey, newKey := exampleKey(), exampleKey()
 	store, err := redisstore.New(redisstore.Config{
-		URL:            "rediss://user:password@redis.example.no:6379",
+		URL:            helseid.NewSecret("rediss://user:password@redis.example.no:6379"),
 		TLS:            &tls.Config{}, // for a private authority: RootCAs
-		EncryptionKeys: [][]byte{newKey, oldKey},
+		EncryptionKeys: []helseid.Secret{newKey, oldKey},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -173,13 +175,13 @@ func ExampleConfig_rotation() {
 	}
 	defer store.Close()
 
-	_, err = redisstore.New(redisstore.Config{URL: "redis://redis.example.no:6379", EncryptionKeys: [][]byte{newKey[:16]}})
+	_, err = redisstore.New(redisstore.Config{URL: helseid.NewSecret("redis://redis.example.no:6379"), EncryptionKeys: []helseid.Secret{helseid.NewSecret("c2hvcnQ=")}})
 	fmt.Println(errors.Is(err, redisstore.ErrConfig))
 	fmt.Println(err)
 	// Output:
 	// true
 	// redisstore: configuration: field URL: use rediss, which is Redis over TLS: without it, whoever is on the way can let used proofs through; AllowPlaintext permits that
-	// field EncryptionKeys[0] has 16 bytes: it must have 32
+	// field EncryptionKeys[0] has 5 bytes: it must have 32
 }
 
 // For Sentinel or a cluster the client is the caller's.
@@ -191,7 +193,7 @@ func ExampleConfig_sentinel() {
 		ContextTimeoutEnabled: true, // required
 	})
 	defer client.Close()
-	store, err := redisstore.New(redisstore.Config{Client: client, EncryptionKeys: [][]byte{exampleKey()}})
+	store, err := redisstore.New(redisstore.Config{Client: client, EncryptionKeys: []helseid.Secret{exampleKey()}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -133,7 +133,7 @@ func TestSentTwice(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Network: "unix", Addr: server.socket, ContextTimeoutEnabled: true})
 	defer client.Close()
 	client.AddHook(twice{})
-	store, err := New(Config{Client: client, EncryptionKeys: [][]byte{testKey}, Timeout: 5 * time.Second})
+	store, err := New(Config{Client: client, EncryptionKeys: inBase64(testKey), Timeout: 5 * time.Second})
 	require.NoError(t, err)
 	use := newUse()
 	require.True(t, record(t, store.Replays(), use))
@@ -148,10 +148,10 @@ func TestSentTwice(t *testing.T) {
 // Redis is down: by default nobody gets in, and an option lets everybody in.
 func TestReplaysWithoutRedis(t *testing.T) {
 	t.Parallel()
-	refusing, err := NewReplays(Config{URL: "unix:///nowhere/redis.sock"})
+	refusing, err := NewReplays(Config{URL: helseid.NewSecret("unix:///nowhere/redis.sock")})
 	require.NoError(t, err)
 	defer refusing.Close()
-	accepting, err := NewReplays(Config{URL: "unix:///nowhere/redis.sock", AcceptUncheckedProofs: true})
+	accepting, err := NewReplays(Config{URL: helseid.NewSecret("unix:///nowhere/redis.sock"), AcceptUncheckedProofs: true})
 	require.NoError(t, err)
 	defer accepting.Close()
 	for i := range uint64(3 * breakerLimit) {
@@ -172,7 +172,7 @@ func TestMiddlewareWithoutRedis(t *testing.T) {
 	backend := startServer(t)
 	issuer := helseidtest.NewServer(t)
 	api := func(config Config) *httptest.Server {
-		config.URL = backend.url()
+		config.URL = helseid.NewSecret(backend.url())
 		config.Timeout = 5 * time.Second
 		replays, err := NewReplays(config)
 		require.NoError(t, err)

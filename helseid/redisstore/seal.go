@@ -1,13 +1,15 @@
 package redisstore
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // sealedForm is the first byte of a sealed value: AES-256-GCM with the nonce in
@@ -16,20 +18,24 @@ const sealedForm = 1
 
 // sealer encrypts values for the place where they are stored.
 type sealer struct {
-	keys [][]byte // the first encrypts, all decrypt
+	keys redact.Hidden[[][]byte] // the first encrypts, all decrypt
 }
 
-func newSealer(keys [][]byte) sealer {
-	own := make([][]byte, len(keys))
+// newSealer takes keys that have been checked.
+func newSealer(keys []helseid.Secret) (sealer, error) {
+	decoded := make([][]byte, len(keys))
 	for i, key := range keys {
-		own[i] = bytes.Clone(key) // the caller may wipe his
+		var err error
+		if decoded[i], err = decodeKey(key); err != nil {
+			return sealer{}, fmt.Errorf("%w: field EncryptionKeys[%d] is not Base64", ErrConfig, i)
+		}
 	}
-	return sealer{own}
+	return sealer{redact.Hide(decoded)}, nil
 }
 
 // seal encrypts a value for a place and a version.
 func (s sealer) seal(place string, version uint64, value []byte) ([]byte, error) {
-	aead, err := derive(s.keys[0], place)
+	aead, err := derive(s.keys.Reveal()[0], place)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +48,7 @@ func (s sealer) open(place string, version uint64, sealed []byte) ([]byte, error
 	if len(sealed) == 0 || sealed[0] != sealedForm {
 		return nil, ErrDecrypt
 	}
-	for _, key := range s.keys {
+	for _, key := range s.keys.Reveal() {
 		aead, err := derive(key, place)
 		if err != nil {
 			return nil, err

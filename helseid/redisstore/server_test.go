@@ -3,6 +3,7 @@ package redisstore
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid"
 )
 
 // server is a Redis or Valkey of a test's own, on a socket in a folder of its
@@ -163,7 +166,7 @@ var (
 
 func newStore(t testing.TB, url string, change ...func(*Config)) *Store {
 	t.Helper()
-	config := Config{URL: url, EncryptionKeys: [][]byte{testKey}, Timeout: 5 * time.Second}
+	config := Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(testKey), Timeout: 5 * time.Second}
 	for _, change := range change {
 		change(&config)
 	}
@@ -180,3 +183,12 @@ func within(timeout time.Duration) func(*Config) {
 // background is a context that outlives the test's own, for goroutines and
 // clean-up.
 func background() context.Context { return context.Background() }
+
+// inBase64 writes keys as a configuration has them.
+func inBase64(keys ...[]byte) []helseid.Secret {
+	texts := make([]helseid.Secret, len(keys))
+	for i, key := range keys {
+		texts[i] = helseid.NewSecret(base64.StdEncoding.EncodeToString(key))
+	}
+	return texts
+}

@@ -21,11 +21,15 @@ func New(config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	sealer, err := newSealer(config.EncryptionKeys)
+	if err != nil {
+		return nil, err
+	}
 	connection, err := newConnection(config)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{connection, newSealer(config.EncryptionKeys), newReplays(connection)}, nil
+	return &Store{connection, sealer, newReplays(connection)}, nil
 }
 
 // TokenCache shares tokens between processes: set helseid.Config.TokenCache to

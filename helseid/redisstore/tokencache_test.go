@@ -82,8 +82,8 @@ func TestValuesAreEncrypted(t *testing.T) {
 	require.NotContains(t, string(dump), secret)
 	require.NotContains(t, string(dump), string(testKey))
 
-	stranger := newStore(t, server.url(), func(c *Config) { c.EncryptionKeys = [][]byte{otherKey} })
-	rotated := newStore(t, server.url(), func(c *Config) { c.EncryptionKeys = [][]byte{otherKey, testKey} })
+	stranger := newStore(t, server.url(), func(c *Config) { c.EncryptionKeys = inBase64(otherKey) })
+	rotated := newStore(t, server.url(), func(c *Config) { c.EncryptionKeys = inBase64(otherKey, testKey) })
 	requireRefused := func(store *Store, key string) {
 		t.Helper()
 		_, err := store.TokenCache().Get(t.Context(), key)
@@ -250,7 +250,7 @@ func TestCallersClientIsBounded(t *testing.T) {
 	line.setSilent(true)
 	client := redis.NewClient(&redis.Options{Addr: line.listener.Addr().String(), ContextTimeoutEnabled: true, ReadTimeout: time.Minute})
 	defer client.Close()
-	store, err := New(Config{Client: client, EncryptionKeys: [][]byte{testKey}, Timeout: 100 * time.Millisecond})
+	store, err := New(Config{Client: client, EncryptionKeys: inBase64(testKey), Timeout: 100 * time.Millisecond})
 	require.NoError(t, err)
 	start := time.Now()
 	_, err = store.TokenCache().Get(t.Context(), "a")

@@ -28,7 +28,7 @@ import (
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	nodes, client := startCluster(t)
-	store, err := New(Config{Client: client, EncryptionKeys: [][]byte{testKey}, Timeout: 5 * time.Second})
+	store, err := New(Config{Client: client, EncryptionKeys: inBase64(testKey), Timeout: 5 * time.Second})
 	require.NoError(t, err)
 	require.NoError(t, store.Check(t.Context()))
 	for i := range 50 {
@@ -75,7 +75,7 @@ func TestSentinel(t *testing.T) {
 		MasterName: name, SentinelAddrs: []string{"127.0.0.1:" + strconv.Itoa(sentinel.port)}, ContextTimeoutEnabled: true,
 	})
 	t.Cleanup(func() { _ = client.Close() })
-	store, err := New(Config{Client: client, EncryptionKeys: [][]byte{testKey}, Timeout: 5 * time.Second})
+	store, err := New(Config{Client: client, EncryptionKeys: inBase64(testKey), Timeout: 5 * time.Second})
 	require.NoError(t, err)
 	require.NoError(t, store.Check(t.Context()))
 	require.NoError(t, store.TokenCache().Set(t.Context(), "key", []byte("token"), time.Hour))
