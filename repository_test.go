@@ -77,7 +77,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"clientassertion", "dpop", "tokenvalidation"},
 		{"helseid", "middleware"},
 		{"helseid/helseidtest", "helseid/weblogin"},
-		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation"},
+		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest"},
 	}
 	layerOf := make(map[string]int)
 	for i, packages := range layers {

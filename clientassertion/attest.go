@@ -48,10 +48,13 @@ const (
 // Attest states why a clinician may see a patient's data, by the trust
 // framework (tillitsrammeverket). It holds codes and identifiers only; HelseID
 // adds names and who the clinician is. It may be used for AttestLifetime, and
-// must be dropped when the user changes to another patient.
+// must be dropped when the user changes to another patient. Printed, logged or
+// marshalled it reads "[redacted]".
 //
 // Source: Norsk helsenett, Tillitsrammeverk, information and data model.
 type Attest struct {
+	unprintable
+
 	// Authorization is the clinician's authorisation, such as {Code: "LE"} for a
 	// physician. Its System is SystemAuthorization unless set. Leave it out if
 	// there is none.

@@ -19,7 +19,7 @@ var organizationSystems = []string{systemMultiTenant, systemSingleTenant, system
 // system, however the detail was made. All real numbers pass; some of Norsk
 // helsenett's test organisations do not, so it is for production only.
 func (d Detail) CheckDigits() error {
-	object, err := jose.ParseObject([]byte(d.json))
+	object, err := jose.ParseObject([]byte(d.String()))
 	if err != nil {
 		return errEmptyDetail
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // maxDetail bounds one structured detail, in bytes. The largest that HelseID
@@ -16,11 +17,20 @@ const maxDetail = 16 << 10
 // instance the organisation that a token is wanted for. It is a JSON object
 // with a member "type".
 //
+// It may name organisations, and with an attest a care relationship. Printed or
+// logged it reads "[redacted]"; String and encoding/json give the JSON.
+//
 // Source: requirement FK5 of HelseID's security profile.
 type Detail struct {
+	unprintable
 	kind string
-	json string
+	json redact.Hidden[string]
 }
+
+// unprintable gives a type the methods that make it read "[redacted]".
+type unprintable = redact.Unprintable
+
+func newDetail(kind, json string) Detail { return Detail{kind: kind, json: redact.HideText(json)} }
 
 // ParseDetail takes a detail as JSON. It refuses anything that is not a single
 // object with a non-empty string member "type", duplicate members, and more
@@ -37,22 +47,22 @@ func ParseDetail(data []byte) (Detail, error) {
 	if !ok || kind == "" {
 		return Detail{}, errors.New(`assertion detail: the member "type" is missing or not a string`)
 	}
-	return Detail{kind: kind, json: strings.TrimSpace(string(data))}, nil
+	return newDetail(kind, strings.TrimSpace(string(data))), nil
 }
 
 // Type is the detail's member "type".
 func (d Detail) Type() string { return d.kind }
 
-// String returns the detail as JSON. It names organisations, and with an attest
-// a care relationship: it is no text for logs.
-func (d Detail) String() string { return d.json }
+// String returns the detail as JSON: it is no text for logs. Package fmt does not
+// call it.
+func (d Detail) String() string { return d.json.Reveal() }
 
 // MarshalJSON returns the detail as it was given.
 func (d Detail) MarshalJSON() ([]byte, error) {
-	if d.json == "" {
+	if d.String() == "" {
 		return nil, errEmptyDetail
 	}
-	return []byte(d.json), nil
+	return []byte(d.String()), nil
 }
 
 var errEmptyDetail = errors.New("assertion detail: empty, make it with ParseDetail")
@@ -65,10 +75,9 @@ func marshalDetails(details []Detail) (string, error) {
 	}
 	parts := make([]string, len(details))
 	for i, detail := range details {
-		if detail.json == "" {
+		if parts[i] = detail.String(); parts[i] == "" {
 			return "", errEmptyDetail
 		}
-		parts[i] = detail.json
 	}
 	if len(parts) == 1 {
 		return parts[0], nil

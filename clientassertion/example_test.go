@@ -68,7 +68,7 @@ func ExampleOrganizationDetail() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(detail) // for Signer.Sign
+	fmt.Println(detail.String()) // for Signer.Sign
 
 	_, err = clientassertion.OrganizationDetail(organization, clientassertion.SingleTenant, clientassertion.Variants{})
 	fmt.Println(err)
@@ -82,7 +82,7 @@ func ExampleJournalIDDetail() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(detail) // for Signer.Sign, beside that of the organisation
+	fmt.Println(detail.String()) // for Signer.Sign, beside that of the organisation
 
 	_, err = clientassertion.JournalIDDetail("journal 7")
 	fmt.Println(err)

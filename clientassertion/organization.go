@@ -83,11 +83,8 @@ func OrganizationDetail(organization Organization, tenancy Tenancy, variants Var
 	case variants.OldSingleTenantSystem:
 		system = systemSingleTenantOld
 	}
-	return Detail{
-		kind: OrganizationType,
-		json: `{"type":"` + OrganizationType + `","practitioner_role":{"organization":{"identifier":{"system":"` + system +
-			`","type":"ENH","value":"` + value + `"}}}}`,
-	}, nil
+	return newDetail(OrganizationType, `{"type":"`+OrganizationType+`","practitioner_role":{"organization":{"identifier":{"system":"`+system+
+		`","type":"ENH","value":"`+value+`"}}}}`), nil
 }
 
 // OrganizationType is the type of the detail that names an organisation.
@@ -124,7 +121,7 @@ func JournalIDDetail(id string) (Detail, error) {
 	value.String("journal_id", id)
 	detail.String("type", typeJournalID)
 	detail.Raw("value", string(value.Bytes()))
-	return Detail{kind: typeJournalID, json: string(detail.Bytes())}, nil
+	return newDetail(typeJournalID, string(detail.Bytes())), nil
 }
 
 const typeJournalID = "nhn:sfm:journal-id"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 const (
@@ -22,8 +23,14 @@ const (
 	headerType = "dpop+jwt"
 )
 
-// Target is the request that a proof is for.
+// unprintable gives a type the methods that make it read "[redacted]".
+type unprintable = redact.Unprintable
+
+// Target is the request that a proof is for. Printed, logged or marshalled it
+// reads "[redacted]".
 type Target struct {
+	unprintable
+
 	// Method is the HTTP method, as it will be sent. Empty means GET.
 	Method string
 

@@ -132,8 +132,11 @@ func NewVerifier(config VerifierConfig) (*Verifier, error) {
 // names them.
 func (v *Verifier) Algorithms() []string { return slices.Clone(v.algorithms) }
 
-// Expectation is the request that a proof must be for.
+// Expectation is the request that a proof must be for. Printed, logged or
+// marshalled it reads "[redacted]".
 type Expectation struct {
+	unprintable
+
 	// Method is the request's method. Required.
 	Method string
 

@@ -11,10 +11,13 @@ import (
 // CodeExchange are structured details for the access token that a login itself
 // gives: they are in the client assertion with which the code is exchanged, and in
 // no later token. The token serves requests with the same details alone, and is the
-// one for the first of LoginRequest.Resources.
+// one for the first of LoginRequest.Resources. Printed, logged or marshalled they read
+// "[redacted]".
 //
 // Source: HelseID's pages on the attest (its second flow) and on SFM journals.
 type CodeExchange struct {
+	unprintable
+
 	// JournalID, Attest and Details are as in TokenRequest.
 	JournalID string
 	Attest    *clientassertion.Attest

@@ -16,11 +16,14 @@ import (
 )
 
 // LoginRequest says how a user shall log in, and for what. The zero value logs
-// the user in for nothing but the ID token, at the registered redirect URI.
+// the user in for nothing but the ID token, at the registered redirect URI. Printed,
+// logged or marshalled it reads "[redacted]".
 //
 // Source: HelseID's pages on pushed authorization requests and on controlling
 // the login.
 type LoginRequest struct {
+	unprintable
+
 	// RedirectURI is where HelseID sends the browser back to, exactly as
 	// registered: https, or http on a loopback host. Empty means the only one of
 	// Config.Registered.RedirectURIs.

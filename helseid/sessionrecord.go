@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // sessionRecord is a session as it is stored.
@@ -225,14 +226,14 @@ func (c *Client) storeKey(kind, name string) string {
 
 // storeError hides what a store says: it may quote what was to be stored.
 func storeError(err error) error {
-	return &hiddenCause{ErrSessionStore, err}
+	return &hiddenCause{ErrSessionStore, redact.Hide(err)}
 }
 
 // hiddenCause is an error whose cause can be tested for and is not printed.
 type hiddenCause struct {
 	error
-	cause error
+	cause redact.Hidden[error]
 }
 
 // Unwrap gives the category and the cause.
-func (e *hiddenCause) Unwrap() []error { return []error{e.error, e.cause} }
+func (e *hiddenCause) Unwrap() []error { return []error{e.error, e.cause.Reveal()} }

@@ -13,7 +13,11 @@ import (
 
 // TokenRequest says which token is wanted, and where it may be sent. The zero
 // value asks for a token with every API scope that the client has been granted.
+// Printed, logged or marshalled it reads "[redacted]": its details may tell of a
+// patient.
 type TokenRequest struct {
+	unprintable
+
 	// Scopes to ask for, such as "nhn:kjernejournal/api". Order and repetition
 	// do not matter. Empty leaves the parameter out.
 	Scopes []string

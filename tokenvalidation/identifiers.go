@@ -10,6 +10,9 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
+// unprintable gives a type the methods that make it read "[redacted]".
+type unprintable = redact.Unprintable
+
 // masked stands wherever a national identity number would have been printed.
 const masked = "***********"
 

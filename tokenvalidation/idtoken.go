@@ -72,8 +72,11 @@ func NewIDToken(config IDTokenConfig) (*IDTokenValidator, error) {
 // Close ends a fetch of keys that is under way.
 func (v *IDTokenValidator) Close() { v.validator.Close() }
 
-// IDTokenExpectation says which login an ID token must be of.
+// IDTokenExpectation says which login an ID token must be of. Printed, logged or
+// marshalled it reads "[redacted]".
 type IDTokenExpectation struct {
+	unprintable
+
 	// Nonce is the nonce of the login. Empty means that there was none, as after
 	// a refresh; a nonce that the token then has is not looked at.
 	Nonce string

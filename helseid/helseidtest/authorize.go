@@ -19,8 +19,11 @@ const (
 	sessionCookie = "helseidtest-session"
 )
 
-// Choice is how a login ends: who logs in, and how.
+// Choice is how a login ends: who logs in, and how. Printed, logged or marshalled
+// it reads "[redacted]".
 type Choice struct {
+	unprintable
+
 	// User is the person's national identity number. Empty means the first of
 	// Server.Users.
 	User string

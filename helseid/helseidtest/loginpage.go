@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 const (
@@ -27,8 +29,8 @@ func LoginPage(page func(w http.ResponseWriter, r *http.Request, login *PendingL
 // lives ten minutes and ends once.
 type PendingLogin struct {
 	server  *Server
-	pushed  *authorization
-	browser string // the cookie
+	pushed  redact.Hidden[*authorization]
+	browser redact.Hidden[string] // the cookie
 	id      string
 	expiry  time.Time
 }
@@ -37,26 +39,26 @@ type PendingLogin struct {
 var ErrLoginEnded = errors.New("helseidtest: the login has ended before")
 
 // ClientID is the client that the user logs in to.
-func (p *PendingLogin) ClientID() string { return p.pushed.client.ID }
+func (p *PendingLogin) ClientID() string { return p.pushed.Reveal().client.ID }
 
 // ClientName is the client's name.
-func (p *PendingLogin) ClientName() string { return p.pushed.client.Name }
+func (p *PendingLogin) ClientName() string { return p.pushed.Reveal().client.Name }
 
 // Scopes are those that the client asks for.
-func (p *PendingLogin) Scopes() []string { return slices.Clone(p.pushed.scopes) }
+func (p *PendingLogin) Scopes() []string { return slices.Clone(p.pushed.Reveal().scopes) }
 
 // ACRValues are the values of acr_values.
-func (p *PendingLogin) ACRValues() []string { return slices.Clone(p.pushed.acr.all) }
+func (p *PendingLogin) ACRValues() []string { return slices.Clone(p.pushed.Reveal().acr.all) }
 
 // SecurityLevel is the one that the client asks for: 4, or 0 for any. HelseID
 // lets a user in at a lower one, too; the client has to look.
-func (p *PendingLogin) SecurityLevel() int { return p.pushed.acr.level }
+func (p *PendingLogin) SecurityLevel() int { return p.pushed.Reveal().acr.level }
 
 // IdentityProvider is the one that the client asks for, or "".
-func (p *PendingLogin) IdentityProvider() string { return p.pushed.acr.idp }
+func (p *PendingLogin) IdentityProvider() string { return p.pushed.Reveal().acr.idp }
 
 // Prompt are the values of prompt.
-func (p *PendingLogin) Prompt() []string { return slices.Clone(p.pushed.prompt) }
+func (p *PendingLogin) Prompt() []string { return slices.Clone(p.pushed.Reveal().prompt) }
 
 // Users are the people who can log in.
 func (p *PendingLogin) Users() []User { return p.server.Users() }
@@ -78,7 +80,7 @@ func (p *PendingLogin) Complete(w http.ResponseWriter, r *http.Request, choice C
 	if !waits {
 		return ErrLoginEnded
 	}
-	s.endLogin(w, r, p.pushed, choice)
+	s.endLogin(w, r, p.pushed.Reveal(), choice)
 	return nil
 }
 
@@ -90,12 +92,12 @@ func (p *PendingLogin) Cancel(w http.ResponseWriter, r *http.Request) error {
 // startLogin sends the browser to the page. The cookie is kept as long as the
 // browser: each of its logins goes with it.
 func (s *Server) startLogin(w http.ResponseWriter, r *http.Request, pushed *authorization) {
-	pending := &PendingLogin{server: s, pushed: pushed, id: rand.Text(), expiry: s.Now().Add(pendingLifetime)}
+	pending := &PendingLogin{server: s, pushed: redact.Hide(pushed), id: rand.Text(), expiry: s.Now().Add(pendingLifetime)}
 	if cookie, err := r.Cookie(loginCookie); err == nil && len(cookie.Value) == len(pending.id) {
-		pending.browser = cookie.Value
+		pending.browser = redact.HideText(cookie.Value)
 	} else {
-		pending.browser = rand.Text()
-		http.SetCookie(w, s.cookie(loginCookie, pending.browser))
+		pending.browser = redact.HideText(rand.Text())
+		http.SetCookie(w, s.cookie(loginCookie, pending.browser.Reveal()))
 	}
 	s.logins.mu.Lock()
 	s.logins.sweep(s.Now())
@@ -110,7 +112,7 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 	s.logins.mu.Unlock()
 	cookie, err := r.Cookie(loginCookie)
 	if pending == nil || err != nil || !s.Now().Before(pending.expiry) ||
-		subtle.ConstantTimeCompare([]byte(cookie.Value), []byte(pending.browser)) != 1 {
+		subtle.ConstantTimeCompare([]byte(cookie.Value), []byte(pending.browser.Reveal())) != 1 {
 		writePage(w, http.StatusBadRequest, "<p>this login is unknown, has ended, or was started in another browser</p>")
 		return
 	}

@@ -6,10 +6,17 @@ import (
 	"slices"
 
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// Request is one request that the server received.
+// unprintable gives a type the methods that make it read "[redacted]".
+type unprintable = redact.Unprintable
+
+// Request is one request that the server received. Printed, logged or marshalled
+// it reads "[redacted]".
 type Request struct {
+	unprintable
+
 	Endpoint Endpoint
 	Method   string
 

@@ -43,6 +43,12 @@ const inMemoryHost = "https://helseid.test"
 // Server is a HelseID in this process. It is safe for concurrent use, also
 // while it serves.
 type Server struct {
+	unprintable
+	mu     sync.Mutex
+	*state // so that no print verb reaches the tokens, keys and users in it
+}
+
+type state struct {
 	issuer   string
 	base     string // the issuer's path
 	options  options
@@ -53,7 +59,6 @@ type Server struct {
 	logins   *logins
 	guard    *middleware.Middleware // of Selvbetjening, or nil
 
-	mu        sync.Mutex
 	clients   map[string]*Client
 	drafts    map[string]*Client // that wait for a person to confirm them
 	keys      []*mintingKey      // published, the signing one last
@@ -89,7 +94,7 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 // Start starts a server outside of a test. It listens on a free port of
 // 127.0.0.1 unless an option says otherwise. Close it.
 func Start(opts ...Option) (*Server, error) {
-	server := &Server{
+	server := &Server{state: &state{
 		options: options{
 			tokenLifetime: 10 * time.Minute, refreshLifetime: defaultRefreshLifetime, keyLifetime: DefaultKeyLifetime, address: "127.0.0.1:0",
 		},
@@ -99,7 +104,7 @@ func Start(opts ...Option) (*Server, error) {
 		drafts:  make(map[string]*Client),
 		usedJTI: make(map[string]time.Time),
 		nonces:  make(map[string]time.Time),
-	}
+	}}
 	for _, option := range opts {
 		option(&server.options)
 	}

@@ -24,8 +24,11 @@ const (
 
 const defaultSubject = "0bq1hVF0yNRmqvCD6xLlwuYJ5vDOEgqUhpC8/xsm+mQ="
 
-// User is a synthetic person who can log in.
+// User is a synthetic person who can log in. Printed, logged or marshalled it
+// reads "[redacted]".
 type User struct {
+	unprintable
+
 	// PersonalIdentityNumber is a national identity number with right check
 	// digits and a month that no real person's has. Required.
 	PersonalIdentityNumber string

@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // pendingLogin is a login under way, as it is stored.
@@ -52,7 +53,7 @@ func (w *Web) keep(ctx context.Context, state *helseid.LoginState, pending pendi
 		err = errors.New("it holds a login under a new key")
 	}
 	if err != nil {
-		return &storeError{err}
+		return &storeError{redact.Hide(err)}
 	}
 	return nil
 }
@@ -67,7 +68,7 @@ func (w *Web) take(ctx context.Context, state, cookie string) (*pendingLogin, er
 		return nil, errNoPending
 	}
 	if err != nil {
-		return nil, &storeError{err}
+		return nil, &storeError{redact.Hide(err)}
 	}
 	var pending pendingLogin
 	if row.Version == 0 || json.Unmarshal(row.Data, &pending) != nil || pending.Version != pendingVersion ||
@@ -78,7 +79,7 @@ func (w *Web) take(ctx context.Context, state, cookie string) (*pendingLogin, er
 	saved, err := store.Save(ctx, key, helseid.StoredSession{Version: row.Version, Data: []byte("{}"), Expiry: row.Expiry})
 	switch {
 	case err != nil:
-		return nil, &storeError{err}
+		return nil, &storeError{redact.Hide(err)}
 	case !saved:
 		return nil, errNoPending
 	}
@@ -88,9 +89,9 @@ func (w *Web) take(ctx context.Context, state, cookie string) (*pendingLogin, er
 
 // storeError is a helseid.ErrSessionStore that does not say what the store said:
 // it may quote what was to be stored.
-type storeError struct{ cause error }
+type storeError struct{ cause redact.Hidden[error] }
 
 func (e *storeError) Error() string { return helseid.ErrSessionStore.Error() }
 
 // Unwrap gives the category and the cause.
-func (e *storeError) Unwrap() []error { return []error{helseid.ErrSessionStore, e.cause} }
+func (e *storeError) Unwrap() []error { return []error{helseid.ErrSessionStore, e.cause.Reveal()} }

@@ -13,6 +13,10 @@ import (
 // Web is the login of one application. It is safe for concurrent use and keeps
 // nothing in memory: all is in the client's session store and in cookies.
 type Web struct {
+	*parts // so that no print verb reaches what Config.Login holds
+}
+
+type parts struct {
 	config       Config
 	callbackPath string
 	cookies      cookies
@@ -31,12 +35,12 @@ func New(config Config) (*Web, error) {
 	if err := origins.AddTrustedOrigin(origin(redirect)); err != nil {
 		return nil, fmt.Errorf("%w: field Login: field RedirectURI: %w", ErrConfig, err)
 	}
-	return &Web{
+	return &Web{&parts{
 		config:       config,
 		callbackPath: redirect.Path,
 		cookies:      newCookies(redirect, config.CookieName),
 		origins:      origins,
-	}, nil
+	}}, nil
 }
 
 // origin is a URL's origin as browsers write it: in lower case, without the

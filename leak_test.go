@@ -1,0 +1,474 @@
+package sdk_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
+	"io/fs"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/weblogin"
+	"github.com/helseid-go/sdk/internal/leaktest"
+	"github.com/helseid-go/sdk/middleware"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// Whatever an application prints, logs or marshals of the SDK's types shows no
+// secret, wherever it is nested. A type or field that is added is in this test, or
+// the test fails: fields are secret unless they are named as public here.
+func TestNothingPrintsASecret(t *testing.T) {
+	t.Parallel()
+	w := newLeakWorld(t)
+	all := "*"
+	leaktest.Check(t, ".",
+		leaktest.Of[clientassertion.Attest]().Raw("the caller fills it in: organisations and codes of a care relationship"),
+		leaktest.Of[clientassertion.AttestPatient](all), // organisations
+		leaktest.Of[clientassertion.Code](all),
+		leaktest.Of[clientassertion.Config]("ClientID", "Audience"),
+		leaktest.Made[clientassertion.Detail](w.detail).Marshals("it is the JSON of a claim"),
+		leaktest.Made[clientassertion.Key](w.clientKey),
+		leaktest.Of[clientassertion.KeyOptions](all),
+		leaktest.Of[clientassertion.Organization](all),
+		leaktest.Made[clientassertion.Signer](w.signer),
+		leaktest.Of[clientassertion.Tenancy](all),
+		leaktest.Of[clientassertion.Variants](),
+
+		leaktest.Of[dpop.Expectation]("Method", "URI", "Thumbprint").Raw("the argument of one call, on the way of every request"),
+		leaktest.Made[dpop.Key](w.dpopKey),
+		leaktest.Of[dpop.MemoryReplay](),
+		leaktest.Made[dpop.NonceIssuer](w.nonceIssuer),
+		leaktest.Of[dpop.Nonces](),
+		leaktest.Of[dpop.Proof](all), // what has been used up
+		leaktest.Of[dpop.ProofError](all),
+		leaktest.Made[dpop.Prover](w.prover),
+		leaktest.Of[dpop.Reason](all),
+		leaktest.Of[dpop.Target]("Method", "Host", "Nonce").Raw("the argument of one call, on the way of every request"),
+		leaktest.Of[dpop.Use](all), // hashes
+		leaktest.Made[dpop.Verifier](w.verifier),
+		leaktest.Of[dpop.VerifierConfig]("Algorithms"),
+
+		leaktest.Of[helseid.AuthorizationError](all),
+		leaktest.Made[helseid.Client](w.helseidClient),
+		leaktest.Of[helseid.CodeExchange]("JournalID"),
+		leaktest.Of[helseid.Config]("Issuer", "ClientID", "Tenancy"),
+		leaktest.Of[helseid.Environment](all),
+		leaktest.Of[helseid.Event](all),
+		leaktest.Of[helseid.EventKind](all),
+		leaktest.Of[helseid.Login]("URL"), // for a browser: a reference to the request
+		leaktest.Of[helseid.LoginRequest]("RedirectURI", "Scopes", "Resources", "IdentityProvider", "EID", "ACRValues", "OnBehalfOf", "Prompt", "JournalID"),
+		leaktest.Made[helseid.LoginState](w.loginState),
+		leaktest.Of[helseid.LogoutRequest](all),
+		leaktest.Made[helseid.MemorySessionStore](w.sessionStore),
+		leaktest.Of[helseid.Prompt](all),
+		leaktest.Of[helseid.Registration](all),
+		leaktest.Of[helseid.ScopeError](all),
+		leaktest.Made[helseid.Secret](func(s *leaktest.Secrets) any { return helseid.NewSecret(s.Text()) }),
+		leaktest.Made[helseid.Session](w.session),
+		leaktest.Of[helseid.StepUp](all),
+		leaktest.Of[helseid.StoredSession]().Raw("stores take its fields"),
+		leaktest.Of[helseid.TestUser]().Raw("the caller fills it in: a synthetic number, refused in production"),
+		leaktest.Of[helseid.Token]("Type", "Scopes", "RejectedScopes"),
+		leaktest.Of[helseid.TokenError](all),
+		leaktest.Of[helseid.TokenRequest]("Scopes", "Resource", "JournalID", "AllowedOrigins"),
+		leaktest.Made[helseid.TokenSource](w.tokenSource),
+
+		leaktest.Of[helseidtest.API](all),
+		leaktest.Of[helseidtest.Actor](all),
+		leaktest.Of[helseidtest.Choice]("IdentityProvider").Raw("the caller fills it in: a synthetic number"),
+		leaktest.Of[helseidtest.Client](all), // a registration, with public keys
+		leaktest.Of[helseidtest.Endpoint](all),
+		leaktest.Of[helseidtest.Fault](all),
+		leaktest.Of[helseidtest.HPRApproval](all),
+		leaktest.Of[helseidtest.HPRCode](all),
+		leaktest.Of[helseidtest.InvalidProof](all),
+		leaktest.Made[helseidtest.PendingLogin](w.pendingLogin),
+		leaktest.Of[helseidtest.Request]("Endpoint", "Method").Raw("it is there for tests to look at its fields"),
+		leaktest.Of[helseidtest.Rule](all),
+		leaktest.Made[helseidtest.Server](w.helseidServer),
+		leaktest.Of[helseidtest.User]("HPRNumber", "HPRApprovals", "AssuranceLevel", "IdentityProvider", "Network").Raw("the caller fills it in: a synthetic person"),
+
+		leaktest.Of[weblogin.Config]("LoginPath", "LogoutPath", "HomePath", "PostLogoutRedirectURI", "BackChannelLogoutPath", "FrontChannelLogoutPath", "CookieName"),
+		leaktest.Of[weblogin.Kind](all),
+		leaktest.Of[weblogin.Problem](all), // for an error page
+		leaktest.Made[weblogin.Web](w.web),
+
+		leaktest.Made[middleware.AccessToken](w.accessToken),
+		leaktest.Of[middleware.Config]("Issuer", "Audience", "PublicURL", "Realm"),
+		leaktest.Of[middleware.Denial](all), // for the caller
+		leaktest.Of[middleware.ForwardAuth](all),
+		leaktest.Made[middleware.Middleware](w.middleware),
+		leaktest.Of[middleware.Problem](all), // for the caller
+		leaktest.Of[middleware.Record](all),  // for the access log: see its documentation
+
+		// Of a person these hold the national identity number in a type of its own;
+		// names and pseudonyms are what they are for.
+		leaktest.Of[tokenvalidation.Actor](all),
+		leaktest.Of[tokenvalidation.Attest](all),
+		leaktest.Of[tokenvalidation.CareRelationship](all),
+		leaktest.Of[tokenvalidation.Claims](all),
+		leaktest.Of[tokenvalidation.Code](all),
+		leaktest.Of[tokenvalidation.Config]("Issuer", "Audience", "TokenTypes", "Snapshot"),
+		leaktest.Of[tokenvalidation.Confirmation](all),
+		leaktest.Of[tokenvalidation.Decision](all),
+		leaktest.Of[tokenvalidation.Error](all),
+		leaktest.Of[tokenvalidation.HPRApproval](all),
+		leaktest.Of[tokenvalidation.HPRCode](all),
+		leaktest.Of[tokenvalidation.HPRDetails](all),
+		leaktest.Of[tokenvalidation.HPRNumber](all),
+		leaktest.Of[tokenvalidation.IDClaims](all),
+		leaktest.Of[tokenvalidation.IDTokenConfig](all),
+		leaktest.Of[tokenvalidation.IDTokenExpectation]().Raw("the argument of one call"),
+		leaktest.Made[tokenvalidation.IDTokenValidator](w.idTokenValidator),
+		leaktest.Of[tokenvalidation.Identifier](all),
+		leaktest.Of[tokenvalidation.LogoutClaims](all),
+		leaktest.Of[tokenvalidation.Organization](all),
+		leaktest.Of[tokenvalidation.OrganizationNumber](all),
+		leaktest.Of[tokenvalidation.Patient](all),
+		leaktest.Of[tokenvalidation.Person](all),
+		leaktest.Made[tokenvalidation.PersonalIdentityNumber](w.number),
+		leaktest.Of[tokenvalidation.Practitioner](all),
+		leaktest.Of[tokenvalidation.Reason](all),
+		leaktest.Of[tokenvalidation.Tenancy](all),
+		leaktest.Of[tokenvalidation.User](all),
+		leaktest.Of[tokenvalidation.UserInfo](all),
+		leaktest.Made[tokenvalidation.Validator](w.validator),
+
+		leaktest.Extra("Client.HTTPClient", func(s *leaktest.Secrets) any { return w.client(s).HTTPClient(w.request(s)) }),
+		leaktest.Extra("Client.Transport", func(s *leaktest.Secrets) any { return w.client(s).Transport(w.request(s)) }),
+		leaktest.Extra("Client.SessionStore", func(s *leaktest.Secrets) any { return w.client(s).SessionStore() }),
+		leaktest.Extra("Session.HTTPClient", func(s *leaktest.Secrets) any {
+			w.secrets(s)
+			return w.loggedIn.HTTPClient(helseid.TokenRequest{})
+		}),
+		leaktest.Extra("WithTokenRequest", func(s *leaktest.Secrets) any {
+			return helseid.WithTokenRequest(context.Background(), w.request(s))
+		}),
+		leaktest.Extra("WithSubjectToken", func(s *leaktest.Secrets) any {
+			return helseid.WithSubjectToken(context.Background(), helseid.NewSecret(s.Text()))
+		}),
+		leaktest.Extra("the error of a session store", func(s *leaktest.Secrets) any {
+			_, err := w.failing(s).Session(context.Background(), "some-id")
+			return err
+		}),
+	)
+}
+
+// Nested modules that export types have such a test of their own.
+func TestNestedModulesPrintNoSecret(t *testing.T) {
+	t.Parallel()
+	modules := 0
+	require.NoError(t, filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || name == "." || !entry.IsDir() || !isModule(name) {
+			return err
+		}
+		modules++
+		exported, err := leaktest.ExportedTypes(name)
+		require.NoError(t, err)
+		if len(exported) == 0 {
+			return nil
+		}
+		test, err := os.ReadFile(filepath.Join(name, "leak_test.go"))
+		require.NoError(t, err, "%s exports types", name)
+		require.Contains(t, string(test), `leaktest.Check(t, ".",`)
+		return nil
+	}))
+	require.Positive(t, modules)
+}
+
+// leakWorld is a HelseID, a client and a user who has logged in, and what of them
+// must not be seen.
+type leakWorld struct {
+	t        *testing.T
+	server   *helseidtest.Server
+	config   helseid.Config
+	made     *helseid.Client
+	loggedIn *helseid.Session
+	state    *helseid.LoginState
+	pending  *helseidtest.PendingLogin
+	guard    *middleware.Middleware
+	checker  *tokenvalidation.Validator
+	token    middleware.AccessToken
+	claims   *tokenvalidation.Claims
+	hidden   []string
+}
+
+const leakAudience, leakCallback = "nhn:some-api", "https://app.example.no/callback"
+
+// spyStore tells what is stored.
+type spyStore struct {
+	helseid.MemorySessionStore
+	saved func(data []byte)
+}
+
+func (s *spyStore) Save(ctx context.Context, key string, row helseid.StoredSession) (bool, error) {
+	s.saved(row.Data)
+	return s.MemorySessionStore.Save(ctx, key, row)
+}
+
+func newLeakWorld(t *testing.T) *leakWorld {
+	t.Helper()
+	w := &leakWorld{t: t}
+	w.server = helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.LoginPage(func(rw http.ResponseWriter, _ *http.Request, login *helseidtest.PendingLogin) {
+		w.pending = login
+		rw.WriteHeader(http.StatusOK)
+	}))
+	config, err := w.server.NewLoginClient(leakCallback, leakAudience+"/read")
+	require.NoError(t, err)
+	config.DPoPKey = w.newKey(&leaktest.Secrets{}).(*dpop.Key)
+	config.SessionStore = &spyStore{saved: func(data []byte) {
+		var row map[string]any
+		require.NoError(t, json.Unmarshal(data, &row))
+		for _, name := range []string{"id_token", "refresh_token"} {
+			if text, _ := row[name].(string); text != "" {
+				w.hidden = append(w.hidden, text)
+			}
+		}
+	}}
+	w.config = config
+	w.made, err = helseid.New(config)
+	require.NoError(t, err)
+	t.Cleanup(w.made.Close)
+
+	ctx := t.Context()
+	request := helseid.LoginRequest{Scopes: []string{helseid.ScopeOfflineAccess, helseid.ScopeAllIdentity, leakAudience + "/read"}}
+	login, err := w.made.StartLogin(ctx, request)
+	require.NoError(t, err)
+	callback, err := w.server.LogIn(login.URL)
+	require.NoError(t, err)
+	w.loggedIn, err = w.made.FinishLogin(ctx, login.State, callback.Query())
+	require.NoError(t, err)
+	token, err := w.loggedIn.Token(ctx, helseid.TokenRequest{})
+	require.NoError(t, err)
+	system, err := w.made.Token(ctx, helseid.TokenRequest{Scopes: []string{leakAudience + "/read"}})
+	require.NoError(t, err)
+	w.hidden = append(w.hidden, token.Access.Reveal(), system.Access.Reveal(), w.loggedIn.ID().Reveal(), helseidtest.DefaultPersonalIdentityNumber)
+
+	login, err = w.made.StartLogin(ctx, request) // one that is under way
+	require.NoError(t, err)
+	w.state = login.State
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	response, err := (&http.Client{Transport: w.server.HTTPClient().Transport, Jar: jar}).Get(login.URL)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.NotNil(t, w.pending)
+	cookies := jar.Cookies(response.Request.URL)
+	require.NotEmpty(t, cookies)
+	for _, cookie := range cookies {
+		w.hidden = append(w.hidden, cookie.Value)
+	}
+	encoded, err := login.State.Encode()
+	require.NoError(t, err)
+	var state map[string]any
+	require.NoError(t, json.Unmarshal(encoded, &state))
+	for _, name := range []string{"state", "nonce", "verifier"} {
+		w.hidden = append(w.hidden, state[name].(string))
+	}
+
+	w.checker, err = tokenvalidation.New(tokenvalidation.Config{Issuer: w.server.Issuer(), Audience: leakAudience, HTTPClient: w.server.HTTPClient()})
+	require.NoError(t, err)
+	t.Cleanup(w.checker.Close)
+	user := w.server.Token(helseidtest.Clinician(), helseidtest.Audience(leakAudience), helseidtest.SecurityLevel(4))
+	w.claims, err = w.checker.Validate(ctx, user)
+	require.NoError(t, err)
+	require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, w.claims.User.PersonalIdentityNumber.Reveal())
+	nonces, err := dpop.NewNonceIssuer([]byte(leaktest.Text))
+	require.NoError(t, err)
+	w.guard, err = middleware.New(middleware.Config{
+		Issuer: w.server.Issuer(), Audience: leakAudience, BearerOnly: true, Token: tokenvalidation.Config{HTTPClient: w.server.HTTPClient()},
+		Proof: dpop.VerifierConfig{Nonces: nonces},
+	})
+	require.NoError(t, err)
+	t.Cleanup(w.guard.Close)
+	bearer := w.server.Token(helseidtest.Clinician(), helseidtest.Audience(leakAudience), helseidtest.Unbound())
+	call := httptest.NewRequestWithContext(ctx, http.MethodGet, "https://api.example.no/", nil)
+	call.Header.Set("Authorization", "Bearer "+bearer)
+	w.guard.Require(func(_ http.ResponseWriter, r *http.Request) { w.token = middleware.Token(r.Context()) }).ServeHTTP(httptest.NewRecorder(), call)
+	require.Equal(t, bearer, w.token.Reveal())
+	w.hidden = append(w.hidden, user, bearer)
+	return w
+}
+
+// secrets adds what of the world must not be seen.
+func (w *leakWorld) secrets(s *leaktest.Secrets) {
+	s.Text()
+	for _, text := range w.hidden {
+		s.Add(text)
+	}
+}
+
+func (w *leakWorld) client(s *leaktest.Secrets) *helseid.Client {
+	w.secrets(s)
+	return w.made
+}
+
+func (w *leakWorld) helseidClient(s *leaktest.Secrets) any { return w.client(s) }
+
+// kms is a signer that holds its secret as it is.
+type kms struct {
+	crypto.Signer
+	Password string
+	Key      []byte
+}
+
+func newKMS(t *testing.T, s *leaktest.Secrets) crypto.Signer {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	return kms{private, s.Text(), []byte(s.Text())}
+}
+
+func (w *leakWorld) clientKey(s *leaktest.Secrets) any {
+	key, err := clientassertion.NewKey(newKMS(w.t, s), clientassertion.KeyOptions{})
+	require.NoError(w.t, err)
+	return key
+}
+
+func (w *leakWorld) newKey(s *leaktest.Secrets) any {
+	key, err := dpop.NewKey(newKMS(w.t, s), "")
+	require.NoError(w.t, err)
+	return key
+}
+
+func (w *leakWorld) dpopKey(s *leaktest.Secrets) any { return w.newKey(s) }
+
+func (w *leakWorld) signer(s *leaktest.Secrets) any {
+	signer, err := clientassertion.New(clientassertion.Config{ClientID: "c", Audience: "a", Key: w.clientKey(s).(*clientassertion.Key)})
+	require.NoError(w.t, err)
+	return signer
+}
+
+func (w *leakWorld) prover(s *leaktest.Secrets) any {
+	prover, err := dpop.NewProver(w.newKey(s).(*dpop.Key))
+	require.NoError(w.t, err)
+	return prover
+}
+
+func (w *leakWorld) nonceIssuer(s *leaktest.Secrets) any {
+	issuer, err := dpop.NewNonceIssuer([]byte(s.Text()))
+	require.NoError(w.t, err)
+	return issuer
+}
+
+func (w *leakWorld) verifier(s *leaktest.Secrets) any {
+	verifier, err := dpop.NewVerifier(dpop.VerifierConfig{Nonces: w.nonceIssuer(s).(*dpop.NonceIssuer)})
+	require.NoError(w.t, err)
+	return verifier
+}
+
+func (w *leakWorld) detail(s *leaktest.Secrets) any {
+	detail, err := clientassertion.ParseDetail([]byte(`{"type":"some:detail","patient":"` + s.Text() + `"}`))
+	require.NoError(w.t, err)
+	return detail
+}
+
+func (w *leakWorld) request(s *leaktest.Secrets) helseid.TokenRequest {
+	return helseid.TokenRequest{Scopes: []string{leakAudience + "/read"}, Details: []clientassertion.Detail{w.detail(s).(clientassertion.Detail)}}
+}
+
+func (w *leakWorld) loginState(s *leaktest.Secrets) any {
+	w.secrets(s)
+	return w.state
+}
+
+func (w *leakWorld) session(s *leaktest.Secrets) any {
+	w.secrets(s)
+	return w.loggedIn
+}
+
+func (w *leakWorld) sessionStore(s *leaktest.Secrets) any {
+	store := &helseid.MemorySessionStore{}
+	_, err := store.Save(context.Background(), "key", helseid.StoredSession{Data: []byte(s.Text()), Expiry: time.Now().Add(time.Hour)})
+	require.NoError(w.t, err)
+	return store
+}
+
+func (w *leakWorld) tokenSource(s *leaktest.Secrets) any {
+	return w.client(s).TokenSource(w.request(s))
+}
+
+func (w *leakWorld) web(s *leaktest.Secrets) any {
+	user := &helseid.TestUser{PersonalIdentityNumber: s.Add(helseidtest.PersonWithoutHPRNumber)}
+	web, err := weblogin.New(weblogin.Config{Client: w.client(s), Login: helseid.LoginRequest{TestUser: user}})
+	require.NoError(w.t, err)
+	return web
+}
+
+func (w *leakWorld) pendingLogin(s *leaktest.Secrets) any {
+	w.secrets(s)
+	return w.pending
+}
+
+func (w *leakWorld) helseidServer(s *leaktest.Secrets) any {
+	w.secrets(s)
+	return w.server
+}
+
+func (w *leakWorld) accessToken(s *leaktest.Secrets) any {
+	s.Add(w.token.Reveal())
+	return w.token
+}
+
+func (w *leakWorld) middleware(s *leaktest.Secrets) any {
+	w.secrets(s)
+	return w.guard
+}
+
+func (w *leakWorld) validator(s *leaktest.Secrets) any {
+	w.secrets(s)
+	return w.checker
+}
+
+func (w *leakWorld) idTokenValidator(s *leaktest.Secrets) any {
+	w.secrets(s)
+	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: w.server.Issuer(), ClientID: w.config.ClientID, HTTPClient: w.server.HTTPClient()})
+	require.NoError(w.t, err)
+	return validator
+}
+
+func (w *leakWorld) number(s *leaktest.Secrets) any {
+	s.Add(w.claims.User.PersonalIdentityNumber.Reveal())
+	return w.claims.User.PersonalIdentityNumber
+}
+
+// failing is a client whose store quotes what it was given.
+func (w *leakWorld) failing(s *leaktest.Secrets) *helseid.Client {
+	config := w.config
+	config.SessionStore = quotingStore{s.Text()}
+	client, err := helseid.New(config)
+	require.NoError(w.t, err)
+	w.t.Cleanup(client.Close)
+	return client
+}
+
+type quotingStore struct{ secret string }
+
+type quotedError string
+
+func (e quotedError) Error() string { return "cannot store " + strings.TrimSpace(string(e)) }
+
+func (q quotingStore) Load(context.Context, string) (helseid.StoredSession, error) {
+	return helseid.StoredSession{}, quotedError(q.secret)
+}
+
+func (q quotingStore) Save(context.Context, string, helseid.StoredSession) (bool, error) {
+	return false, quotedError(q.secret)
+}
+
+func (q quotingStore) Delete(context.Context, string) error { return quotedError(q.secret) }
