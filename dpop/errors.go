@@ -1,20 +1,24 @@
 package dpop
 
-import "errors"
+import (
+	"log/slog"
+
+	"github.com/helseid-go/sdk/internal/redact"
+)
 
 // Errors of Verify, to be tested for with errors.Is.
 var (
 	// ErrInvalidProof means that the proof breaks a rule of RFC 9449 section
 	// 4.3, or has been used before. Every *ProofError is one.
-	ErrInvalidProof = errors.New("invalid DPoP proof")
+	ErrInvalidProof = redact.Words("invalid DPoP proof")
 
 	// ErrUseNonce means that the proof lacks a nonce of this server, or has one
 	// that is too old. It is an ErrInvalidProof too.
-	ErrUseNonce = errors.New("DPoP nonce required")
+	ErrUseNonce = redact.Words("DPoP nonce required")
 
 	// ErrUnavailable means that the replay store could not tell whether the
 	// proof was used before, or is full. The proof may be good.
-	ErrUnavailable = errors.New("DPoP replay store not available")
+	ErrUnavailable = redact.Words("DPoP replay store not available")
 )
 
 // Reason says which rule a proof broke. The strings are stable.
@@ -63,6 +67,9 @@ type ProofError struct {
 
 // Error describes the rule.
 func (e *ProofError) Error() string { return "DPoP: " + reasonTexts[e.Reason] }
+
+// LogValue is the same.
+func (e *ProofError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // Is makes every ProofError an ErrInvalidProof, and a lack of nonce an
 // ErrUseNonce.

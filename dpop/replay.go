@@ -3,9 +3,10 @@ package dpop
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"sync"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Use is one use of a proof.
@@ -46,7 +47,7 @@ const (
 
 // ErrReplayFull means that the store holds as many proofs as it may, or as many
 // of one key as it may.
-var ErrReplayFull = errors.New("the replay store is full")
+var ErrReplayFull = redact.Words("the replay store is full")
 
 // MemoryReplay is a ReplayStore in memory, for a single process. It holds a
 // fixed number of proofs and never forgets one early: when it is full it

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 const (
@@ -301,7 +302,7 @@ func (v *Verifier) checkFirstUse(ctx context.Context, proof *Proof) error {
 	}
 	first, err := v.replay.Record(ctx, use)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", ErrUnavailable, redact.Foreign(err)) // of the store
 	}
 	if !first {
 		return refuse(ReasonReplayed)

@@ -2,6 +2,7 @@ package helseid
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 )
 
@@ -32,6 +33,15 @@ func (e *AuthorizationError) Error() string {
 		fmt.Fprintf(&text, ": %s", advice)
 	}
 	return text.String()
+}
+
+// LogValue is the error for a log line: see TokenError.LogValue.
+func (e *AuthorizationError) LogValue() slog.Value {
+	text := "HelseID logged nobody in: " + refusalCodes(e.Code, e.HID)
+	if advice := e.Advice(); advice != "" {
+		text += ": " + advice
+	}
+	return slog.StringValue(text)
 }
 
 // Is makes it an ErrLogin, and an ErrUnavailable if HelseID says that it is

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // ErrClock means that this machine's clock differs from HelseID's by more than
 // five seconds.
-var ErrClock = errors.New("the clock is off")
+var ErrClock = redact.Words("the clock is off")
 
 // Check finds out at start-up what would go wrong later: HelseID cannot be
 // reached, the issuer is another, the key is not known, a scope is not granted,

@@ -11,6 +11,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 const (
@@ -123,7 +124,7 @@ type Registration struct {
 
 // ErrConfig is wrapped by every error about the configuration. Nothing has been
 // sent when it occurs.
-var ErrConfig = errors.New("helseid: configuration")
+var ErrConfig = redact.Words("helseid: configuration")
 
 // configError joins the mistakes found.
 func configError(errs []error) error {

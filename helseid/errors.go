@@ -1,10 +1,9 @@
 package helseid
 
 import (
-	"errors"
-
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Errors by category. Test for them with errors.Is.
@@ -22,7 +21,7 @@ var (
 
 	// ErrScopeNotGranted means that HelseID gave a token without a scope that
 	// was asked for.
-	ErrScopeNotGranted = errors.New("scope not granted")
+	ErrScopeNotGranted = redact.Words("scope not granted")
 
 	// ErrInsecureURL means that a request with a token was about to go over
 	// plain http to a host that is not loopback.
@@ -31,8 +30,8 @@ var (
 	// ErrOriginRefused means that a request with a token was about to go to an
 	// origin it is not meant for: one outside TokenRequest.AllowedOrigins, or
 	// one that an API redirects to.
-	ErrOriginRefused = errors.New("origin refused")
+	ErrOriginRefused = redact.Words("origin refused")
 
 	// ErrClosed means that the client has been closed.
-	ErrClosed = errors.New("the client is closed")
+	ErrClosed = redact.Words("the client is closed")
 )

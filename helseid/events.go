@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // EventKind says what happened.
@@ -78,12 +80,23 @@ func (c *Client) logToken(ctx context.Context, token *Token, took time.Duration)
 	c.config.Logger.DebugContext(ctx, "token fetched", slog.Duration("took", took), slog.Time("expiry", token.Expiry))
 	if len(token.RejectedScopes) > 0 {
 		c.config.Logger.WarnContext(ctx, "HelseID rejected scopes: the organisation has not accepted the API's terms",
-			slog.Any("scopes", token.RejectedScopes))
+			slog.Any("scopes", namesOf(token.RejectedScopes)))
 	}
+}
+
+// namesOf are the scopes of an answer as far as they are such.
+func namesOf(scopes []string) []string {
+	var names []string
+	for _, scope := range scopes {
+		if validScope(scope) && redact.Text(scope) == scope {
+			names = append(names, scope)
+		}
+	}
+	return names
 }
 
 // logRetry tells of a request to HelseID that is made anew.
 func (c *Client) logRetry(ctx context.Context, err error, wait time.Duration) {
 	c.config.Logger.WarnContext(ctx, "a request to HelseID failed and is made anew",
-		slog.Duration("wait", wait), slog.Any("cause", withoutDescription(err)))
+		slog.Duration("wait", wait), slog.String("cause", redact.Cause(err)))
 }

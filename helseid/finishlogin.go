@@ -114,7 +114,7 @@ func (c *Client) admit(ctx, caller context.Context, state *LoginState, tokens *u
 	}
 	for _, check := range checks {
 		if err := check(caller, identity.User); err != nil {
-			return nil, fmt.Errorf("the user is not accepted: %w", err)
+			return nil, fmt.Errorf("the user is not accepted: %w", redact.Foreign(err))
 		}
 	}
 	return c.newSession(ctx, state, tokens, identity)

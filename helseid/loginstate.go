@@ -67,7 +67,7 @@ const loginStateVersion = 1
 // ErrLogin is wrapped by everything that makes a login fail after it has been
 // started, such as an answer to another login, an expired one or a forged ID
 // token: start a new one.
-var ErrLogin = errors.New("the login failed")
+var ErrLogin = redact.Words("the login failed")
 
 var errNoLoginState = fmt.Errorf("%w: there is no login state: start a new login", ErrLogin)
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 const (
@@ -94,7 +96,7 @@ func (o *outage) pause(ctx context.Context, own *probe) error {
 
 // errNotAsked marks a failure that came before HelseID was asked, and says
 // nothing about it.
-var errNotAsked = errors.New("HelseID was not asked")
+var errNotAsked = redact.Words("HelseID was not asked")
 
 // observe notes an outcome. Any answer of HelseID's, also a refusal, ends the
 // outage.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -234,6 +235,9 @@ type hiddenCause struct {
 	error
 	cause redact.Hidden[error]
 }
+
+// LogValue gives the category.
+func (e *hiddenCause) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // Unwrap gives the category and the cause.
 func (e *hiddenCause) Unwrap() []error { return []error{e.error, e.cause.Reveal()} }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -178,7 +179,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 		indexing, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
 		if err := s.client.indexSession(indexing, s.key, s.identity(), until); err != nil {
-			s.client.config.Logger.WarnContext(ctx, "a session may not be found when HelseID logs its user out", slog.Any("cause", err))
+			s.client.config.Logger.WarnContext(ctx, "a session may not be found when HelseID logs its user out", slog.String("cause", redact.Cause(err)))
 		} else {
 			s.place.indexed.Store(until)
 		}

@@ -79,11 +79,11 @@ func (s StoredSession) MarshalText() ([]byte, error) {
 
 // ErrSessionStore is wrapped by the errors of a SessionStore that failed. The
 // session may be good: trying later can help.
-var ErrSessionStore = errors.New("the session store failed")
+var ErrSessionStore = redact.Words("the session store failed")
 
 // ErrUnreadableSession says that what is stored under a key cannot be read, now or
 // later: see SessionStore.Load.
-var ErrUnreadableSession = errors.New("the stored session cannot be read")
+var ErrUnreadableSession = redact.Words("the stored session cannot be read")
 
 // SessionStore returns Config.SessionStore, or the client's own memory. What
 // belongs to sessions can be kept there under keys of its own, as package

@@ -2,6 +2,7 @@ package helseid
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -128,6 +129,9 @@ func (e *ScopeError) Error() string {
 	}
 	return fmt.Sprintf("%v: %s: ask the API's owner to grant it to the client in HelseID Selvbetjening", ErrScopeNotGranted, strings.Join(e.Missing, " "))
 }
+
+// LogValue is the same: scopes are names that were asked for.
+func (e *ScopeError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // Is makes every ScopeError an ErrScopeNotGranted.
 func (e *ScopeError) Is(target error) bool { return target == ErrScopeNotGranted }

@@ -2,6 +2,7 @@ package helseid
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"strings"
@@ -48,6 +49,28 @@ func (e *TokenError) Error() string {
 		fmt.Fprintf(&text, ": %s", advice)
 	}
 	return text.String()
+}
+
+// LogValue is the error for a log line: the codes and the advice, without what
+// HelseID said in words, which may name people and organisations. A log line of an
+// error that wraps it has to leave them out itself.
+func (e *TokenError) LogValue() slog.Value {
+	text := fmt.Sprintf("HelseID refused the request: %s (status %d)", refusalCodes(e.Code, e.HID), e.StatusCode)
+	if advice := e.Advice(); advice != "" {
+		text += ": " + advice
+	}
+	return slog.StringValue(text)
+}
+
+// codeForm is that of the error codes that there are.
+var codeForm = regexp.MustCompile(`^[a-z][a-z_0-9]{0,40}$`)
+
+// refusalCodes are the codes of a refusal as far as they are codes.
+func refusalCodes(code, hid string) string {
+	if !codeForm.MatchString(code) {
+		code = "another code"
+	}
+	return strings.TrimSuffix(code+" "+hid, " ")
 }
 
 // Is makes a temporary TokenError an ErrUnavailable.

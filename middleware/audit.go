@@ -21,9 +21,10 @@ type Record struct {
 	Status int
 	Reason string
 
-	// Cause is the error behind a 503 or behind a requirement of the API's own,
-	// for the operator; the caller does not see it. It is cut to 300 characters,
-	// with what looks like a token or a national identity number taken out.
+	// Cause is what kind of error is behind a 503 or behind a requirement of the
+	// API's own, for the operator; the caller does not see it. It quotes neither
+	// the API's own errors nor those of a replay store or of the network, which may
+	// name people: log them where they are made.
 	Cause string
 
 	// Method and Route tell what was asked for. Method is "other" if it is not
@@ -51,7 +52,7 @@ func (m *Middleware) audit(r *http.Request, caller *caller, problem *Problem) {
 	if problem != nil {
 		record.Status, record.Reason = problem.Status, problem.Reason
 		if problem.cause != nil {
-			record.Cause = redact.Text(problem.cause.Error())
+			record.Cause = redact.Cause(problem.cause)
 		}
 	}
 	if caller != nil {

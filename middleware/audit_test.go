@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -97,6 +101,39 @@ func TestAuditLogLine(t *testing.T) {
 	require.NoError(t, json.Unmarshal(buffer.Bytes(), &line))
 	delete(line, "time")
 	require.Equal(t, map[string]any{"level": "WARN", "msg": "request refused", "method": "GET", "route": "", "status": 401.0, "reason": "no_credentials"}, line)
+}
+
+// What a requirement of the API's or its replay store says may name people. The
+// record tells the kind.
+func TestAuditQuotesNobody(t *testing.T) {
+	t.Parallel()
+	const words = "Ola Nordmann of Lillevik legekontor AS"
+	w := newWorld(t, worldOptions{cold: true})
+	for want, err := range map[string]error{
+		"another error (*errors.errorString)":                     errors.New(words),
+		"requirement cannot be checked":                           fmt.Errorf("%s: %w", words, middleware.ErrUnavailable),
+		"requirement cannot be checked; no answer in time":        fmt.Errorf("%w: %s: %w", middleware.ErrUnavailable, words, context.DeadlineExceeded),
+		"requirement cannot be checked; dial; connection refused": fmt.Errorf("%w: %w", middleware.ErrUnavailable, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}),
+	} {
+		w.handler = w.auth.Require(w.reach, func(context.Context, *tokenvalidation.Claims) error { return err })
+		w.serve(w.genuine())
+		require.Equal(t, want, w.lastRecord().Cause)
+	}
+}
+
+// The same of a replay store.
+func TestAuditQuotesNoStore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{cold: true, config: func(config *middleware.Config) { config.Proof.Replay = quotingReplay{} }})
+	w.serve(w.genuine())
+	require.Equal(t, "replay_store_unavailable", w.lastRecord().Reason)
+	require.Equal(t, "DPoP replay store not available: another error (*errors.errorString)", w.lastRecord().Cause)
+}
+
+type quotingReplay struct{}
+
+func (quotingReplay) Record(context.Context, dpop.Use) (bool, error) {
+	return false, errors.New("Ola Nordmann of Lillevik legekontor AS")
 }
 
 // An access token is never printed.

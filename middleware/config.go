@@ -11,11 +11,12 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // ErrConfig is wrapped by every error about the configuration.
-var ErrConfig = errors.New("middleware: configuration")
+var ErrConfig = redact.Words("middleware: configuration")
 
 // Config says what an API is and whom it trusts. Issuer and Audience are
 // enough to start with; the zero values of the rest are the strict defaults.

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // location finds out which request the client made, as the client saw it.
@@ -49,7 +51,7 @@ func newLocation(config Config) (location, error) {
 
 // errNoOriginal means that a request that should have come from a forward-auth
 // proxy did not say what it is about.
-var errNoOriginal = errors.New("the original method and path are missing")
+var errNoOriginal = redact.Words("the original method and path are missing")
 
 // target returns the method and the URL that the proof must be for. The URL is
 // compared, never requested. It is empty, which no proof is for, if the request does

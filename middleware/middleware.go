@@ -175,6 +175,6 @@ func requirementProblem(err error) *Problem {
 	if errors.Is(err, ErrUnavailable) {
 		problem = refused(http.StatusServiceUnavailable, "", "lookup_unavailable", "it cannot be told at the moment whether the caller may do this: try again later")
 	}
-	problem.cause = err
+	problem.cause = redact.Foreign(err)
 	return problem
 }

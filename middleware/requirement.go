@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -20,7 +21,7 @@ type Requirement func(ctx context.Context, claims *tokenvalidation.Claims) error
 
 // ErrUnavailable is to be wrapped by a Requirement that cannot tell, because
 // something that it asks is down.
-var ErrUnavailable = errors.New("requirement cannot be checked")
+var ErrUnavailable = redact.Words("requirement cannot be checked")
 
 // Denial is a requirement's refusal. Its texts go to the caller: keep what the
 // token says out of them.

@@ -2,13 +2,13 @@ package middleware
 
 import (
 	"context"
-	"errors"
 
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // errNotGuarded is for handlers that no middleware has let the request in to.
-var errNotGuarded = errors.New("middleware: UserInfo: the context is not that of a request that the middleware has let in")
+var errNotGuarded = redact.Words("middleware: UserInfo: the context is not that of a request that the middleware has let in")
 
 // UserInfo asks HelseID about the user of the request that is being served: the
 // token's claims, and the details of the register of health personnel. Each call is

@@ -2,12 +2,12 @@ package tokenvalidation
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Claims is what a valid access token says. It is shared by whoever handles the
@@ -173,7 +173,7 @@ func (c *Claims) Raw(name string) (json.RawMessage, bool) {
 }
 
 // ErrNoClaim means that a token lacks a claim.
-var ErrNoClaim = errors.New("the token has no such claim")
+var ErrNoClaim = redact.Words("the token has no such claim")
 
 // Claim decodes a claim into a value of type T, by encoding/json. The error
 // wraps ErrNoClaim if the token has no such claim; it never quotes the claim.

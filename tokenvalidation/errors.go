@@ -1,23 +1,24 @@
 package tokenvalidation
 
 import (
-	"errors"
+	"log/slog"
 
 	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Errors of Validate, to be tested for with errors.Is.
 var (
 	// ErrInvalidToken means that the token must not be accepted. Every *Error is
 	// one.
-	ErrInvalidToken = errors.New("invalid token")
+	ErrInvalidToken = redact.Words("invalid token")
 
 	// ErrUnavailable means that HelseID's keys cannot be had at the moment, so
 	// there is no telling. The token may be good.
 	ErrUnavailable = metadata.ErrUnavailable
 
 	// ErrConfig is wrapped by every error about the configuration.
-	ErrConfig = errors.New("tokenvalidation: configuration")
+	ErrConfig = redact.Words("tokenvalidation: configuration")
 )
 
 // Reason says which rule a token broke. The strings are stable.
@@ -88,6 +89,9 @@ type Error struct {
 
 // Error describes the rule.
 func (e *Error) Error() string { return reasonTexts[e.Reason] }
+
+// LogValue is the same.
+func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // Is makes every Error an ErrInvalidToken.
 func (e *Error) Is(target error) bool { return target == ErrInvalidToken }

@@ -41,7 +41,7 @@ type unprintable = redact.Unprintable
 
 // ErrConfig is wrapped by every error about the configuration. Nothing has been
 // sent when it occurs.
-var ErrConfig = errors.New("redisstore: configuration")
+var ErrConfig = redact.Words("redisstore: configuration")
 
 // Config says where Redis is and what to encrypt with. Printed, logged or
 // marshalled it reads "[redacted]".

@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -56,8 +57,8 @@ func (w *Web) pendingOf(rw http.ResponseWriter, r *http.Request) (*pendingLogin,
 }
 
 var (
-	errWrongPerson  = errors.New("the user is another person")
-	errCheckPending = errors.New("who the user is could not be found out")
+	errWrongPerson  = redact.Words("the user is another person")
+	errCheckPending = redact.Words("who the user is could not be found out")
 )
 
 // finish redeems the code and makes a session, if the person is the right one.

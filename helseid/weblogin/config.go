@@ -13,6 +13,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -86,7 +87,7 @@ type Config struct {
 }
 
 // ErrConfig is wrapped by every error about the configuration.
-var ErrConfig = errors.New("weblogin: configuration")
+var ErrConfig = redact.Words("weblogin: configuration")
 
 // checked returns the configuration with its defaults filled in, and the redirect
 // URI. It reports all mistakes at once.

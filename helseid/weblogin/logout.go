@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // serveLogout ends the session here and sends the browser to HelseID, to end the
@@ -41,7 +42,7 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 	}
 	target, err := session.Logout(r.Context(), helseid.LogoutRequest{PostLogoutRedirectURI: w.config.PostLogoutRedirectURI})
 	if err != nil {
-		w.config.Logger.WarnContext(r.Context(), "a logout was incomplete", slog.Any("cause", err))
+		w.config.Logger.WarnContext(r.Context(), "a logout was incomplete", slog.String("cause", redact.Cause(err)))
 	}
 	if target == "" || errors.Is(err, helseid.ErrSessionStore) {
 		w.logoutIncomplete(rw, r, nil)
@@ -77,6 +78,6 @@ func (w *Web) endElsewhere(rw http.ResponseWriter, r *http.Request) {
 // end ends a session that nobody asked to end, as well as it can.
 func (w *Web) end(ctx context.Context, id string) {
 	if err := w.config.Client.EndSession(ctx, id); err != nil {
-		w.config.Logger.WarnContext(ctx, "a session was not ended in full", slog.Any("cause", err))
+		w.config.Logger.WarnContext(ctx, "a session was not ended in full", slog.String("cause", redact.Cause(err)))
 	}
 }

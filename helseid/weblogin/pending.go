@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/internal/redact"
@@ -27,7 +28,7 @@ const pendingVersion = 1
 
 // errNoPending means that the answer is to no login that this browser has under
 // way: it is too old, has been used, or was started in another browser.
-var errNoPending = errors.New("no such login is under way in this browser")
+var errNoPending = redact.Words("no such login is under way in this browser")
 
 // pendingKey is a hash, so that whoever reads the store cannot end the login.
 func pendingKey(state string) string { return "weblogin-" + hash(state) }
@@ -92,6 +93,9 @@ func (w *Web) take(ctx context.Context, state, cookie string) (*pendingLogin, er
 type storeError struct{ cause redact.Hidden[error] }
 
 func (e *storeError) Error() string { return helseid.ErrSessionStore.Error() }
+
+// LogValue gives the category.
+func (e *storeError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // Unwrap gives the category and the cause.
 func (e *storeError) Unwrap() []error { return []error{helseid.ErrSessionStore, e.cause.Reveal()} }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -79,7 +80,7 @@ func (w *Web) fail(rw http.ResponseWriter, r *http.Request, problem Problem, cau
 	problem.HomeURL = w.config.HomePath
 	rw.Header().Set("Referrer-Policy", "no-referrer") // the URL of a callback holds a code
 	if cause != nil {
-		w.config.Logger.WarnContext(r.Context(), "a request was refused", slog.String("kind", string(problem.Kind)), slog.Any("cause", cause))
+		w.config.Logger.WarnContext(r.Context(), "a request was refused", slog.String("kind", string(problem.Kind)), slog.String("cause", redact.Cause(cause)))
 	}
 	if problem.Status == http.StatusServiceUnavailable {
 		rw.Header().Set("Retry-After", "5")

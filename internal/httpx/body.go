@@ -1,7 +1,6 @@
 package httpx
 
 import (
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -14,7 +13,7 @@ import (
 const MaxBody = 1 << 20
 
 // ErrTooLarge means that an answer is larger than MaxBody.
-var ErrTooLarge = errors.New("the answer is larger than 1 MiB")
+var ErrTooLarge = redact.Words("the answer is larger than 1 MiB")
 
 // ReadBody reads and closes a response's body, up to MaxBody.
 func ReadBody(resp *http.Response) ([]byte, error) {

@@ -6,11 +6,13 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // ErrInsecureURL means that a credential would go over plain http to a host
 // that is not this machine.
-var ErrInsecureURL = errors.New("https is required: plain http is accepted for loopback hosts only (127.0.0.0/8, ::1, localhost)")
+var ErrInsecureURL = redact.Words("https is required: plain http is accepted for loopback hosts only (127.0.0.0/8, ::1, localhost)")
 
 // CheckSecure accepts https, and http to a loopback host.
 func CheckSecure(u *url.URL) error {

@@ -107,7 +107,7 @@ func (k *Key) sign(ctx context.Context, signingInput []byte) ([]byte, error) {
 	}
 	signature, err := k.signDigest(ctx, digest, opts)
 	if err != nil {
-		return nil, fmt.Errorf("sign with %s: %w", spec.name, err)
+		return nil, fmt.Errorf("sign with %s: %w", spec.name, redact.Foreign(err))
 	}
 	if spec.scheme == ecdsaScheme {
 		return rawECDSA(signature, (spec.curve.Params().BitSize+7)/8)

@@ -12,6 +12,7 @@ import (
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 const (
@@ -33,7 +34,7 @@ const (
 )
 
 // ErrUnknownKey means that the issuer has no such key.
-var ErrUnknownKey = errors.New("the issuer has no such key")
+var ErrUnknownKey = redact.Words("the issuer has no such key")
 
 // ErrUnavailable means that the issuer's keys cannot be had at the moment.
 var ErrUnavailable = metadata.ErrUnavailable
@@ -272,7 +273,7 @@ func (s *KeySet) location(get func(context.Context) (*metadata.Document, error))
 	return uri.String(), nil
 }
 
-var errMoved = errors.New("not there")
+var errMoved = redact.Words("not there")
 
 func (s *KeySet) fetchFrom(uri string) (*set, error) {
 	ctx, cancel := context.WithTimeout(s.lifetime, fetchTimeout)

@@ -5,11 +5,12 @@ import (
 	"errors"
 
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 const maxKeys = 100
 
-var errNoKeys = errors.New("the key set has no usable key")
+var errNoKeys = redact.Words("the key set has no usable key")
 
 // set is one version of the issuer's keys.
 type set struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 const snapshotVersion = 1
@@ -18,7 +19,7 @@ const snapshotVersion = 1
 const maxClockStep = 5 * time.Minute
 
 // ErrNoSnapshot means that there is no set yet to be saved.
-var ErrNoSnapshot = errors.New("no key set has been fetched yet")
+var ErrNoSnapshot = redact.Words("no key set has been fetched yet")
 
 // Snapshot writes the current set down, for Restore in a later process.
 func (s *KeySet) Snapshot(issuer string) ([]byte, error) {

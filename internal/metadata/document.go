@@ -39,7 +39,7 @@ func Parse(body []byte, issuer string) (*Document, error) {
 		return nil, fmt.Errorf("%w: the metadata has no issuer", ErrInvalid)
 	}
 	if found != issuer {
-		return nil, fmt.Errorf("%w: it says %q, the configuration %q", ErrIssuerMismatch, redact.Text(found), issuer)
+		return nil, fmt.Errorf("%w: it says %w, the configuration %q", ErrIssuerMismatch, redact.Foreign(fmt.Errorf("%q", redact.Text(found))), issuer)
 	}
 	base, err := url.Parse(issuer)
 	if err != nil {

@@ -13,13 +13,14 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Errors by category. The public packages hand them on under their own names.
 var (
-	ErrUnavailable    = errors.New("HelseID is not available")
-	ErrInvalid        = errors.New("the answer is not one of HelseID's")
-	ErrIssuerMismatch = errors.New("the metadata is of another issuer")
+	ErrUnavailable    = redact.Words("HelseID is not available")
+	ErrInvalid        = redact.Words("the answer is not one of HelseID's")
+	ErrIssuerMismatch = redact.Words("the metadata is of another issuer")
 )
 
 const (

@@ -1,0 +1,160 @@
+package redact
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// words is an error in words of this library's.
+type words struct{ text string }
+
+// Words makes an error, like errors.New, whose text may stand in a log: it is
+// written here and holds nothing of anybody else's.
+func Words(text string) error { return &words{text} }
+
+func (w *words) Error() string { return w.text }
+
+// foreign is an error in somebody else's words.
+type foreign struct{ error }
+
+// Foreign marks an error that came from the application or from something that it
+// has supplied: whoever gets it can read it, and no log line quotes it.
+func Foreign(err error) error { return &foreign{err} }
+
+// Unwrap gives the error.
+func (f *foreign) Unwrap() error { return f.error }
+
+// LogValue tells its kind.
+func (f *foreign) LogValue() slog.Value { return slog.StringValue(Kinds(f.error)) }
+
+// Cause is the text of one of this library's errors, for a log line. What others
+// wrote in it is replaced by what kind of error it is: the words of HelseID, of a
+// session store or of the network may name people, organisations and addresses.
+func Cause(err error) string {
+	if err == nil {
+		return ""
+	}
+	text, ok := own(err)
+	if !ok {
+		return Kinds(err)
+	}
+	return Text(text)
+}
+
+// own is the text of an error with that of others replaced. It is not ok if that
+// cannot be told apart.
+func own(err error) (text string, ok bool) {
+	text = err.Error()
+	if _, ok := err.(*words); ok {
+		return text, true
+	}
+	if logs, ok := err.(slog.LogValuer); ok {
+		return logs.LogValue().Resolve().String(), true
+	}
+	var inner []error
+	switch reflect.TypeOf(err).String() { // the wrappers that hold words and errors, in order
+	case "*fmt.wrapError":
+		inner = []error{errors.Unwrap(err)}
+	case "*fmt.wrapErrors", "*errors.joinError":
+		inner = err.(interface{ Unwrap() []error }).Unwrap()
+	default:
+		if inner := errors.Unwrap(err); inner != nil && inner.Error() == text {
+			return own(inner)
+		}
+		return Kinds(err), true
+	}
+	var out strings.Builder
+	for _, part := range inner {
+		if part == nil {
+			return "", false
+		}
+		before, after, found := strings.Cut(text, part.Error())
+		replaced, ok := own(part)
+		if !found || !ok {
+			return "", false
+		}
+		out.WriteString(before)
+		out.WriteString(replaced)
+		text = after
+	}
+	out.WriteString(text)
+	return out.String(), true
+}
+
+// Kinds tells of what kinds an error is, in words of this library's alone, whoever
+// has wrapped it.
+func Kinds(err error) string {
+	var found []string
+	collectKinds(err, &found)
+	if len(found) == 0 {
+		return fmt.Sprintf("another error (%T)", err)
+	}
+	return strings.Join(found, "; ")
+}
+
+func collectKinds(err error, found *[]string) {
+	add := func(text string) {
+		if !slices.Contains(*found, text) {
+			*found = append(*found, text)
+		}
+	}
+	if err == nil {
+		return
+	}
+	if logs, ok := err.(slog.LogValuer); ok {
+		add(logs.LogValue().Resolve().String())
+		return
+	}
+	if text, last := kind(err); text != "" {
+		if add(text); last {
+			return
+		}
+	}
+	switch wrapper := err.(type) {
+	case interface{ Unwrap() error }:
+		collectKinds(wrapper.Unwrap(), found)
+	case interface{ Unwrap() []error }:
+		for _, part := range wrapper.Unwrap() {
+			collectKinds(part, found)
+		}
+	}
+}
+
+// kind names an error that is known, and says whether what it wraps tells no more.
+func kind(err error) (text string, last bool) {
+	switch err := err.(type) {
+	case *words:
+		return err.text, true
+	case *net.OpError:
+		return err.Op, false
+	case *net.DNSError:
+		return "the name of the host is not known", true
+	case *tls.CertificateVerificationError, x509.UnknownAuthorityError, x509.HostnameError, x509.CertificateInvalidError:
+		return "the certificate is not accepted", true
+	case syscall.Errno:
+		return err.Error(), true
+	case net.Error:
+		if err.Timeout() {
+			return "no answer in time", false
+		}
+	}
+	switch err { //nolint:errorlint // each error of the tree is looked at by itself
+	case context.Canceled:
+		return "cancelled", true
+	case context.DeadlineExceeded:
+		return "no answer in time", true
+	case io.EOF, io.ErrUnexpectedEOF:
+		return "the connection broke off", true
+	}
+	return "", false
+}
