@@ -142,7 +142,7 @@ func (c *Client) prepare(request TokenRequest, origin tokenOrigin) (*preparedReq
 			err = httpx.CheckSecure(origin)
 		}
 		if err != nil || origin.User != nil || strings.ContainsAny(text, "?#") || strings.Trim(origin.Path, "/") != "" {
-			errs = append(errs, fmt.Errorf("field AllowedOrigins: %q is not an origin such as https://api.example.no", text))
+			errs = append(errs, fmt.Errorf("field AllowedOrigins: %q is not an origin in ASCII such as https://api.example.no", text))
 			continue
 		}
 		prepared.allowedOrigins = append(prepared.allowedOrigins, httpx.Origin(origin))

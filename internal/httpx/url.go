@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/helseid-go/sdk/internal/redact"
 )
@@ -14,14 +15,18 @@ import (
 // that is not this machine.
 var ErrInsecureURL = redact.Words("https is required: plain http is accepted for loopback hosts only (127.0.0.0/8, ::1, localhost)")
 
-// CheckSecure accepts https, and http to a loopback host.
+// errNotASCII is not a matter of security by itself: who compares such hosts must
+// map them as RFC 5891 says, or takes two for one.
+var errNotASCII = redact.Words("the host must be ASCII: write an internationalized name in its xn-- form")
+
+// CheckSecure accepts https, and http to a loopback host. The host must be ASCII.
 func CheckSecure(u *url.URL) error {
 	switch {
 	case u == nil || u.Hostname() == "":
 		return errors.New("the URL must be absolute")
-	case strings.EqualFold(u.Scheme, "https"):
-		return nil
-	case strings.EqualFold(u.Scheme, "http") && IsLoopback(u.Hostname()):
+	case !isASCII(u.Host):
+		return errNotASCII
+	case lowerASCII(u.Scheme) == "https", IsPlainLoopback(u):
 		return nil
 	}
 	return ErrInsecureURL
@@ -30,7 +35,7 @@ func CheckSecure(u *url.URL) error {
 // IsPlainLoopback reports that the URL is one of the plain http ones that
 // CheckSecure lets through.
 func IsPlainLoopback(u *url.URL) bool {
-	return strings.EqualFold(u.Scheme, "http") && IsLoopback(u.Hostname())
+	return lowerASCII(u.Scheme) == "http" && IsLoopback(u.Hostname())
 }
 
 // IsLoopback accepts an address literal in 127.0.0.0/8, ::1, and exactly
@@ -44,9 +49,10 @@ func IsLoopback(host string) bool {
 }
 
 // Origin is scheme, host and port (RFC 6454), with the default port written
-// out.
+// out. Letters beyond A to Z stay as they are: to package strings, U+0130 in lower
+// case begins with an "i", and the Kelvin sign is a "k".
 func Origin(u *url.URL) string {
-	scheme := strings.ToLower(u.Scheme)
+	scheme := lowerASCII(u.Scheme)
 	port := u.Port()
 	if port == "" {
 		port = "443"
@@ -54,5 +60,20 @@ func Origin(u *url.URL) string {
 			port = "80"
 		}
 	}
-	return scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+	return scheme + "://" + net.JoinHostPort(lowerASCII(u.Hostname()), port)
+}
+
+// lowerASCII folds the letters A to Z, and nothing else.
+func lowerASCII(text string) string {
+	folded := []byte(text)
+	for i, c := range folded {
+		if 'A' <= c && c <= 'Z' {
+			folded[i] = c + ('a' - 'A')
+		}
+	}
+	return string(folded)
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }

@@ -44,6 +44,21 @@ func TestCheckSecure(t *testing.T) {
 			require.Error(t, CheckSecure(parse(t, text)))
 		})
 	}
+	for _, text := range []string{
+		"https://bl\u00e5b\u00e6r.example.no", "https://ap\u0130.example.no", "https://\u212aelvin.example.no", "https://te\u017ft.example.no",
+		"https://ap%C4%B0.example.no", "https://api.example.no\uff0fevil", "https://api\u3002example.no",
+		"http://loc\u0430lhost", "https://api\u200b.example.no", "https://[fe80::1%25\u0130]/",
+	} {
+		t.Run("not ASCII: "+text, func(t *testing.T) {
+			t.Parallel()
+			require.ErrorIs(t, CheckSecure(parse(t, text)), errNotASCII)
+		})
+	}
+	for _, u := range []*url.URL{{Scheme: "http\u017f", Host: "example.no"}, {Scheme: "http\u017f", Host: "localhost"}, {Scheme: "https", Host: "\xff.example.no"}} {
+		require.Error(t, CheckSecure(u))
+		require.False(t, IsPlainLoopback(u))
+	}
+
 	require.Error(t, CheckSecure(nil))
 	require.ErrorIs(t, CheckSecure(parse(t, "http://example.no")), ErrInsecureURL)
 }
@@ -76,4 +91,12 @@ func TestOrigin(t *testing.T) {
 			require.Equal(t, want, Origin(parse(t, text)))
 		})
 	}
+	for _, hosts := range [][2]string{
+		{"api.example.no", "ap\u0130.example.no"}, {"api.example.no", "ap\u0131.example.no"}, {"kelvin.no", "\u212aelvin.no"},
+		{"test.no", "te\u017ft.no"}, {"xn--nxasmq6b.no", "\u03c3\u03c2.no"}, {"\u00e5.no", "\u00c5.no"}, {"\u00e5.no", "\u212b.no"}, {"\xff.no", "\xfe.no"},
+	} {
+		first, second := &url.URL{Scheme: "https", Host: hosts[0]}, &url.URL{Scheme: "https", Host: hosts[1]}
+		require.NotEqual(t, Origin(first), Origin(second), "%q and %q", hosts[0], hosts[1])
+	}
+	require.NotEqual(t, Origin(&url.URL{Scheme: "https", Host: "a"}), Origin(&url.URL{Scheme: "http\u017f", Host: "a"}))
 }
