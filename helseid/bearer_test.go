@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -124,4 +125,51 @@ func TestUnboundBearerTokenMayCostTheSession(t *testing.T) {
 	_, session := bearerLogin(t)
 	_, err := session.Token(t.Context(), helseid.TokenRequest{Resource: journalResource, UnboundBearerToken: true})
 	requireError(t, err, helseid.ErrLoginRequired)
+}
+
+// An unbound bearer token is replaced as one with a proof is, and a demand for a
+// nonce means nothing to it.
+func TestRefusedBearerToken(t *testing.T) {
+	t.Parallel()
+	for challenge, replaced := range map[string]bool{
+		`Bearer error="invalid_token"`:                                true,
+		`DPoP error="invalid_token"`:                                  true,
+		`DPoP error="invalid_dpop_proof", Bearer error=invalid_token`: true,
+		`DPoP error="invalid_dpop_proof"`:                             false,
+		`DPoP error="use_dpop_nonce"`:                                 false,
+		`Bearer error="insufficient_scope", error_description="a, b"`: false,
+		`Bearer realm="x"`:                                            false,
+	} {
+		t.Run(challenge, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, worldOptions{})
+				file, err := w.server.ConfigFileFor(helseidtest.Client{Scopes: []string{testScope}, AllowBearer: true})
+				require.NoError(t, err)
+				config, err := helseid.ParseConfig(file)
+				require.NoError(t, err)
+				config.HTTPClient = &http.Client{Transport: w.net}
+				client := newClient(t, config)
+				api := w.api(apiHost, inTurn(answer(401, "WWW-Authenticate", challenge, "DPoP-Nonce", "one")))
+				request := helseid.TokenRequest{Scopes: []string{testScope}, UnboundBearerToken: true}
+				_, err = client.Token(t.Context(), request)
+				require.NoError(t, err)
+				pause(30 * time.Second)
+				response, err := get(t, client.HTTPClient(request), apiURL)
+				require.NoError(t, err)
+				if !replaced {
+					require.Equal(t, 401, response.StatusCode)
+					require.Len(t, api.received(), 1)
+					require.Equal(t, 1, w.tokenRequests())
+					return
+				}
+				require.Equal(t, 200, response.StatusCode)
+				require.Equal(t, 2, w.tokenRequests())
+				calls := api.received()
+				require.Len(t, calls, 2)
+				require.NotEqual(t, calls[0].request.Header.Get("Authorization"), calls[1].request.Header.Get("Authorization"))
+				require.Empty(t, calls[1].request.Header.Get("DPoP"))
+			})
+		})
+	}
 }

@@ -1,7 +1,6 @@
 package helseid
 
 import (
-	"net/http"
 	"strings"
 )
 
@@ -15,17 +14,6 @@ const (
 type challenge struct {
 	scheme     string
 	parameters map[string]string
-}
-
-// dpopError returns the error code of the response's DPoP challenge, or "". A
-// header that does not parse has no challenge.
-func dpopError(header http.Header) string {
-	for _, challenge := range parseChallenges(header.Values("WWW-Authenticate")) {
-		if challenge.scheme == "dpop" && challenge.parameters["error"] != "" {
-			return challenge.parameters["error"]
-		}
-	}
-	return ""
 }
 
 // parseChallenges reads the challenges of RFC 9110 section 11.6.1. Servers

@@ -1,7 +1,6 @@
 package helseid
 
 import (
-	"net/http"
 	"strings"
 	"testing"
 
@@ -61,23 +60,4 @@ func TestParseChallengesIsBounded(t *testing.T) {
 	require.Len(t, parseChallenges(many), maxChallenges)
 	require.Empty(t, parseChallenges([]string{strings.Repeat("x", maxChallengeBytes+1)}))
 	require.Len(t, parseChallenges([]string{strings.Repeat("x", maxChallengeBytes), "y"}), 1)
-}
-
-func TestDPoPError(t *testing.T) {
-	t.Parallel()
-	for header, want := range map[string]string{
-		`DPoP error="a"`:                        "a",
-		`DPoP error="a", DPoP error="b"`:        "a",
-		`DPoP algs="ES256", DPoP error="b"`:     "b",
-		`Bearer error="a"`:                      "",
-		`Bearer error="a", dpop error="b"`:      "b",
-		`DPoPx error="a"`:                       "",
-		`DPoP error_description="error=\"a\""`:  "",
-		`Bearer realm="x, DPoP error=a"`:        "",
-		`DPoP`:                                  "",
-		`DPoP error="" , DPoP error="b"`:        "b",
-		`DPoP realm="a", error="b", algs="c d"`: "b",
-	} {
-		require.Equal(t, want, dpopError(http.Header{"Www-Authenticate": {header}}), header)
-	}
 }

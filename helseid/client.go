@@ -26,7 +26,6 @@ type Client struct {
 	assertions  *clientassertion.Signer
 	prover      *dpop.Prover
 	nonces      dpop.Nonces
-	protocols   protocols
 	metadata    *metadata.Source
 	backChannel *http.Client // to HelseID
 	idTokens    *tokenvalidation.IDTokenValidator
@@ -57,6 +56,7 @@ func New(config Config) (*Client, error) {
 	var ownTransport *http.Transport
 	if config.HTTPClient == nil {
 		ownTransport = httpx.NewTransport()
+		ownTransport.ResponseHeaderTimeout = 0 // RequestTimeout and APIHeaderTimeout decide
 		config.HTTPClient = &http.Client{Transport: ownTransport}
 	}
 	assertions, err := clientassertion.New(clientassertion.Config{

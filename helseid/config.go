@@ -90,6 +90,14 @@ type Config struct {
 	// their own, 5 seconds and two retries for metadata.
 	RequestTimeout time.Duration
 
+	// APIHeaderTimeout bounds how long an API may be silent, whatever HTTPClient
+	// says: how long the headers of an answer may take to come after the request,
+	// or a connection, or a part of a large request body to be taken. Neither a long
+	// upload nor the body of an answer is cut off. The error is
+	// os.ErrDeadlineExceeded, and such a request is not sent again. Zero means 60
+	// seconds, a negative duration no limit.
+	APIHeaderTimeout time.Duration
+
 	// TokenRetries is how often a token request, a pushed authorization request or
 	// a revocation is made anew after a broken connection or an answer of 429 or
 	// 5xx, with a growing and random wait in between. Zero means 2, a negative
@@ -171,6 +179,12 @@ func (c Config) checked() (Config, error) {
 	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = defaultRequestTimeout
+	}
+	switch {
+	case c.APIHeaderTimeout == 0:
+		c.APIHeaderTimeout = defaultAPIHeaderTimeout
+	case c.APIHeaderTimeout < 0:
+		c.APIHeaderTimeout = 0
 	}
 	switch {
 	case c.TokenRetries == 0:

@@ -5,8 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"net/url"
-	"strconv"
 
 	"github.com/helseid-go/sdk/dpop"
 )
@@ -25,12 +23,4 @@ func mustDPoPKey() *dpop.Key {
 		panic(err)
 	}
 	return key
-}
-
-func mustURL(n int) *url.URL {
-	u, err := url.Parse("https://api-" + strconv.Itoa(n) + ".example.no/")
-	if err != nil {
-		panic(err)
-	}
-	return u
 }

@@ -254,12 +254,3 @@ func TestValidToken68(t *testing.T) {
 		require.Equal(t, want, validToken68(token), "%q", token)
 	}
 }
-
-func TestProtocolsAreBounded(t *testing.T) {
-	t.Parallel()
-	var p protocols
-	for i := range 10 * maxProtocols {
-		p.observe(mustURL(i), 1+i%2)
-		require.LessOrEqual(t, len(p.http1), maxProtocols)
-	}
-}

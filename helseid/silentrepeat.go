@@ -1,98 +1,118 @@
 package helseid
 
 import (
-	"context"
-	"crypto/tls"
-	"io"
-	"net/http"
+	"errors"
+	"net"
 	"net/http/httptrace"
+	"net/textproto"
 	"slices"
-	"strings"
+	"sync"
+	"time"
 )
 
-// When a connection that net/http had kept open turns out to be closed, it sends
-// an idempotent request again by itself, on another connection and with the same
-// proof. The server may have read the first one. This file keeps it from that.
+// net/http sends some requests again by itself: over HTTP/1 if a connection that
+// was kept open turns out to be closed, over HTTP/2 if the server resets the
+// stream or goes away. The proof would go out a second time, and the server may
+// have read the first one. This file keeps it from that.
 //
-// net/http repeats requests that have no body or a GetBody, if their method is
-// idempotent, which an empty body hides, or if they have an idempotency key,
-// which another spelling of the header's name hides. Neither is visible in
-// HTTP/1, but in HTTP/2 the empty body is. HTTP/2 repeats only what the server
-// declares unprocessed. So requests are shielded towards origins that are known
-// to speak HTTP/1; towards one that has not answered yet, a request that is
-// about to go over an HTTP/1 connection which has been used before is stopped,
-// and made anew with the shield.
+// It does not foresee what net/http will do, which hangs on the method, the
+// headers and the protocol. It sees which connection the proof has been written
+// to (net/http/httptrace), and stops the attempt when net/http asks for another
+// one after that. The request is then sent again with a proof of its own: whether
+// it may be repeated stays net/http's decision.
 
-// shield hides from net/http that the request could be repeated.
-func shield(outgoing *http.Request) {
-	for _, name := range idempotencyKeys {
-		if values, ok := outgoing.Header[name]; ok {
-			delete(outgoing.Header, name)
-			outgoing.Header[strings.ToLower(name)] = values
+// repeatGuard watches over one attempt. A nil one watches over nothing.
+type repeatGuard struct {
+	stop func()
+
+	mu       sync.Mutex
+	proof    string // "" if there is nothing to protect
+	written  bool   // the proof has been given to a connection
+	answered bool   // the answer has begun: net/http repeats nothing any more
+	stopped  bool
+}
+
+// watch sets the hooks that the guard needs. net/http calls them from the
+// goroutines that do what they report, before it goes on.
+func (g *repeatGuard) watch(trace *httptrace.ClientTrace) {
+	getConn, gotConn := trace.GetConn, trace.GotConn
+	trace.GetConn = func(address string) {
+		getConn(address)
+		g.refuse()
+	}
+	trace.GotConn = func(info httptrace.GotConnInfo) {
+		gotConn(info)
+		// HTTP/2 looks at the context before it writes a header. HTTP/1 does not.
+		if g.refuse() && info.Conn != nil && !speaksHTTP2(info.Conn) {
+			spoil(info.Conn)
 		}
 	}
-	if !isIdempotent(outgoing.Method) {
+	trace.WroteHeaderField = func(_ string, values []string) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.written = g.written || g.proof != "" && slices.Contains(values, g.proof)
+	}
+	trace.GotFirstResponseByte = func() { g.setAnswered(true) }
+	trace.Got1xxResponse = func(int, textproto.MIMEHeader) error {
+		g.setAnswered(false) // an interim response is no answer yet
+		return nil
+	}
+}
+
+// refuse stops the attempt if the connection that net/http asks for, or has got,
+// is for a repetition.
+func (g *repeatGuard) refuse() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.written || g.answered {
+		return false
+	}
+	g.stopped = true
+	g.stop()
+	return true
+}
+
+func (g *repeatGuard) setAnswered(answered bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.answered = g.written && answered
+}
+
+// protect names the proof that must not be sent twice.
+func (g *repeatGuard) protect(proof string) {
+	if g == nil {
 		return
 	}
-	outgoing.GetBody = nil
-	if outgoing.Body == nil || outgoing.Body == http.NoBody {
-		outgoing.Body = emptyBody{}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.proof = proof
+}
+
+// end ends the watch, and reports whether the attempt has been stopped.
+func (g *repeatGuard) end() (stopped bool) {
+	if g == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.answered = true
+	return g.stopped
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// spoil makes a connection fail before anything is written to it. Nothing else
+// uses it: it has just been given to the one request.
+func spoil(conn net.Conn) {
+	if conn.SetWriteDeadline(longAgo) != nil {
+		_ = conn.Close()
 	}
 }
 
-// repeatGuard watches over one attempt.
-type repeatGuard struct {
-	ctx      context.Context
-	shielded bool
-	reused   bool // the connection had been used before
-}
+// errConnectionLost ends a request that net/http would have repeated and that may
+// not be sent once more.
+var errConnectionLost = errors.New("helseid: the connection to the API was lost before an answer came")
 
-// guard decides how an attempt is protected, if it needs to be.
-func (a *apiCall) guard() *repeatGuard {
-	guard := &repeatGuard{ctx: a.request.Context()}
-	if !isRepeatable(a.request) {
-		return guard
-	}
-	isHTTP1, known := a.client.protocols.isHTTP1(a.request.URL)
-	guard.shielded = isHTTP1
-	stop := func() {}
-	if !known {
-		ctx, cancel := context.WithCancelCause(guard.ctx)
-		guard.ctx, stop = ctx, func() { cancel(errUnshielded) }
-	}
-	guard.ctx = httptrace.WithClientTrace(guard.ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		guard.reused = info.Reused
-		if !known && info.Reused && !speaksHTTP2(info) {
-			a.client.protocols.observe(a.request.URL, 1)
-			stop()
-		}
-	}})
-	return guard
-}
-
-func speaksHTTP2(info httptrace.GotConnInfo) bool {
-	connection, ok := info.Conn.(*tls.Conn)
-	return ok && connection.ConnectionState().NegotiatedProtocol == "h2"
-}
-
-// idempotencyKeys are the headers that make net/http repeat any request.
-var idempotencyKeys = []string{"Idempotency-Key", "X-Idempotency-Key"}
-
-// isRepeatable says which requests net/http considers safe to repeat.
-func isRepeatable(request *http.Request) bool {
-	return isIdempotent(request.Method) ||
-		slices.ContainsFunc(idempotencyKeys, func(name string) bool { return len(request.Header[name]) > 0 })
-}
-
-func isIdempotent(method string) bool {
-	switch method {
-	case "", http.MethodGet, http.MethodHead, http.MethodOptions:
-		return true
-	}
-	return false
-}
-
-type emptyBody struct{}
-
-func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
-func (emptyBody) Close() error             { return nil }
+// errNoResponse is the error of an http.RoundTripper that returns nothing.
+var errNoResponse = errors.New("helseid: the transport of Config.HTTPClient returned neither a response nor an error")

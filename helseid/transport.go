@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
@@ -24,10 +25,12 @@ const maxSends = 3
 // the whole token request (WithTokenRequest). Only https is spoken, except to
 // loopback hosts (ErrInsecureURL). A redirect within the origin is followed with a new proof, one
 // to another origin is an error (ErrOriginRefused) unless
-// TokenRequest.AllowedOrigins names both. A 401 with a DPoP nonce is answered
-// once, provided that the body can be sent again (http.Request.GetBody). So is a
-// 401 with invalid_token, with a new token, if the old one has been in use for 30
-// seconds; a younger one is not replaced, and the 401 is the answer.
+// TokenRequest.AllowedOrigins names both. A demand for a DPoP nonce (401 or 400
+// with use_dpop_nonce) is answered once, provided that the body can be sent again
+// (http.Request.GetBody). So is a 401 with invalid_token under any scheme, with a
+// new token, if the old one has been in use for 30 seconds; a younger one is not
+// replaced, and the 401 is the answer. An API that is silent for
+// Config.APIHeaderTimeout is an error that is os.ErrDeadlineExceeded.
 func (c *Client) HTTPClient(request TokenRequest) *http.Client {
 	return &http.Client{Transport: c.Transport(request), Timeout: c.config.HTTPClient.Timeout}
 }
@@ -63,15 +66,15 @@ func (t *transport) roundTrip(request *http.Request) (*http.Response, error) {
 	if err := source.checkDestination(request); err != nil {
 		return nil, err
 	}
-	call := &apiCall{transport: t, source: source, request: request}
 	get := source.token
-	if !call.canRepeat() {
+	if !isRepeatable(request) {
 		get = source.freshToken
 	}
 	token, err := get(request.Context())
 	if err != nil {
 		return nil, err
 	}
+	call := &apiCall{transport: t, source: source, request: request}
 	return call.run(token)
 }
 
@@ -83,38 +86,44 @@ type apiCall struct {
 	sends   int
 	begun   bool // the request's own body has been given away
 	nonced  bool // a nonce challenge has been answered
-	dropped bool // the token has been replaced
+	refused bool // a refusal of the token has been dealt with
 }
 
 func (a *apiCall) run(token *Token) (*http.Response, error) {
 	nonce := a.client.nonces.Get(a.request.URL)
 	for {
-		resp, err := a.send(token, nonce)
+		resp, repeat, err := a.send(token, nonce)
+		if repeat && a.again() {
+			a.client.emit(Event{Kind: EventRetry, API: true})
+			continue
+		}
 		if err != nil {
-			if errors.Is(err, errStaleConnection) && a.again() {
-				a.client.emit(Event{Kind: EventRetry, API: true})
-				continue
-			}
 			return nil, err
 		}
 		fresh := a.client.nonces.Observe(a.request.URL, resp.Header)
-		if resp.StatusCode != http.StatusUnauthorized {
-			return resp, nil
+		bound := token.Type != tokenTypeBearer
+		code := refusalCode(resp, bound)
+		if bound && !a.nonced && fresh != "" && fresh != nonce && code != useDPoPNonce && a.again() && a.bodyDemandsNonce(resp) {
+			code = useDPoPNonce
 		}
-		switch code := dpopError(resp.Header); {
-		case code == "use_dpop_nonce" && !a.nonced:
+		switch {
+		case code == useDPoPNonce && !a.nonced:
 			a.client.emit(Event{Kind: EventNonceChallenge, API: true})
 			if fresh == "" || fresh == nonce || !a.again() {
 				return resp, nil
 			}
 			// This one, and not what a late answer may have put in its place.
 			a.nonced, nonce = true, fresh
-		case code == "invalid_token" && !a.dropped && a.canRepeat() && a.source.replaceable(token):
+		case code == invalidToken && !a.refused:
+			a.refused = true
+			if !a.source.replaceable(token) || !a.again() {
+				return resp, nil // a request that cannot be repeated leaves a new token to the next one
+			}
 			renewed, err := a.source.token(a.request.Context())
 			if err != nil || !a.again() {
 				return resp, nil // the API's refusal says more than the renewal's
 			}
-			token, a.dropped = renewed, true
+			token = renewed
 			if fresh != "" {
 				nonce = fresh
 			}
@@ -125,68 +134,52 @@ func (a *apiCall) run(token *Token) (*http.Response, error) {
 	}
 }
 
-// canRepeat reports whether the body, if any, can be sent again.
-func (a *apiCall) canRepeat() bool {
-	body := a.request.Body
-	return a.sends < maxSends && (body == nil || body == http.NoBody || a.request.GetBody != nil)
+// again reports whether the request can and should be sent once more.
+func (a *apiCall) again() bool {
+	return a.sends < maxSends && isRepeatable(a.request) && a.request.Context().Err() == nil
 }
 
-func (a *apiCall) again() bool { return a.canRepeat() && a.request.Context().Err() == nil }
-
-// errStaleConnection marks the failure of a connection that had been used
-// before: the server closed it while the request was on its way. net/http would
-// repeat such a request by itself, with the same proof.
-var errStaleConnection = errors.New("the server closed an idle connection")
-
-// send makes a proof and sends the request once.
-func (a *apiCall) send(token *Token, nonce string) (*http.Response, error) {
-	resp, err := a.sendGuarded(token, nonce)
-	if errors.Is(err, errUnshielded) {
-		// It is known now that the origin speaks HTTP/1.
-		resp, err = a.sendGuarded(token, nonce)
-	}
-	return resp, err
-}
-
-// errUnshielded ends an attempt whose proof net/http could have sent twice.
-var errUnshielded = errors.New("the request is not fit for a connection that was kept open")
-
-func (a *apiCall) sendGuarded(token *Token, nonce string) (*http.Response, error) {
-	guard := a.guard()
-	ctx := guard.ctx
-	outgoing := a.request.Clone(ctx)
+// send makes a proof and sends the request once. Repeat says that net/http would
+// have sent it again.
+func (a *apiCall) send(token *Token, nonce string) (response *http.Response, repeat bool, err error) {
+	current := newAttempt(a.request, a.client.config.APIHeaderTimeout)
+	defer func() {
+		if err != nil {
+			current.release()
+		}
+	}()
+	outgoing := a.request.Clone(current.ctx)
+	outgoing.Trailer = a.request.Trailer // not a copy: reading the body fills it
 	if a.begun && outgoing.Body != nil && outgoing.Body != http.NoBody {
 		body, err := a.request.GetBody()
 		if err != nil {
-			return nil, fmt.Errorf("rewind the request body: %w", err)
+			return nil, false, fmt.Errorf("rewind the request body: %w", err)
 		}
 		outgoing.Body = body
 	}
-	if err := a.client.authorize(ctx, outgoing, token, nonce); err != nil {
+	if err := a.client.authorize(current.ctx, outgoing, token, nonce); err != nil {
 		if a.begun && outgoing.Body != nil {
 			_ = outgoing.Body.Close()
 		}
-		return nil, err
-	}
-	if guard.shielded {
-		shield(outgoing)
+		return nil, false, err
 	}
 	a.begun = true
-	resp, err := a.base.RoundTrip(outgoing)
-	if err != nil {
-		if errors.Is(context.Cause(ctx), errUnshielded) && a.canRepeat() {
-			return nil, errUnshielded
-		}
-		a.sends++
-		if guard.reused && a.request.Context().Err() == nil && !isTimeout(err) {
-			return nil, fmt.Errorf("%w: %w", errStaleConnection, err)
-		}
-		return nil, err
-	}
 	a.sends++
-	a.client.protocols.observe(a.request.URL, resp.ProtoMajor)
-	resp.Request = a.request // the caller's, which holds no token
-	return resp, nil
+	response, repeat, err = current.roundTrip(a.base, outgoing)
+	if err != nil {
+		return nil, repeat, err
+	}
+	response.Request = a.request // the caller's, which holds no token
+	return response, false, nil
+}
+
+// bodyDemandsNonce looks for a demand in the answer's body, for no longer than an
+// API may be silent.
+func (a *apiCall) bodyDemandsNonce(response *http.Response) bool {
+	if body, ok := response.Body.(*answerBody); ok && a.client.config.APIHeaderTimeout > 0 {
+		defer time.AfterFunc(a.client.config.APIHeaderTimeout, body.attempt.release).Stop()
+	}
+	return bodyDemandsNonce(response)
 }
 
 // authorize puts the token on a request, and a proof unless it is a bearer
@@ -243,13 +236,24 @@ func (c *Client) authorizeFrom(ctx context.Context, source *TokenSource, request
 
 // ObserveResponse keeps the DPoP nonce of an API's response for the next
 // Authorize. It reports whether the response is a demand for that nonce, so
-// that the request should be authorized and sent once more.
+// that the request should be authorized and sent once more: status 401 or 400,
+// with the error use_dpop_nonce in a challenge or in a small JSON body. The
+// response's body can be read as before.
 func (c *Client) ObserveResponse(response *http.Response) (retry bool) {
 	if response.Request == nil {
 		return false
 	}
 	nonce := c.nonces.Observe(response.Request.URL, response.Header)
-	return nonce != "" && response.StatusCode == http.StatusUnauthorized && dpopError(response.Header) == "use_dpop_nonce"
+	if nonce == "" || isBearer(response.Request) {
+		return false
+	}
+	return refusalCode(response, true) == useDPoPNonce || bodyDemandsNonce(response)
+}
+
+// isBearer reports whether a request carries a bearer token, which needs no nonce.
+func isBearer(request *http.Request) bool {
+	scheme, _, _ := strings.Cut(request.Header.Get("Authorization"), " ")
+	return scheme == tokenTypeBearer
 }
 
 // checkDestination refuses to let a token go where it does not belong.
@@ -291,9 +295,4 @@ func firstURL(request *http.Request) *url.URL {
 		request = request.Response.Request
 	}
 	return request.URL
-}
-
-func isTimeout(err error) bool {
-	var timeout interface{ Timeout() bool }
-	return errors.As(err, &timeout) && timeout.Timeout()
 }

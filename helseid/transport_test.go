@@ -311,7 +311,7 @@ func TestBodyIsReplayed(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, "the body", string(body), "the refusal is the caller's to read")
 				require.Len(t, api.received(), 1)
-				require.Equal(t, 1, w.tokenRequests(), "no token is dropped for a request that cannot be repeated")
+				require.Equal(t, 1, w.tokenRequests(), "no token is fetched for a request that cannot be repeated")
 			})
 		}
 	})
@@ -372,6 +372,13 @@ func TestAPINonces(t *testing.T) {
 		"after a comma in a description":  unauthorized(one, `DPoP error_description="a, DPoP error=\"invalid_token\"", error="use_dpop_nonce"`),
 		"in a header before a broken one": unauthorized(one, `DPoP error="use_dpop_nonce"`, `Bearer realm="`),
 		"in a header after a broken one":  unauthorized(one, `Bearer realm="`, `DPoP error="use_dpop_nonce"`),
+		"of another scheme":               unauthorized(one, `Bearer error="use_dpop_nonce"`),
+		"of a scheme that nobody knows":   unauthorized(one, `Custom error="use_dpop_nonce"`),
+		"with status 400":                 {StatusCode: 400, Body: http.NoBody, Header: nonceDemand("one").Header},
+		"in JSON":                         withBody(answer(401, "DPoP-Nonce", "one", "Content-Type", "application/json"), `{"error":"use_dpop_nonce"}`),
+		"in JSON, with status 400":        withBody(answer(400, "DPoP-Nonce", "one", "Content-Type", "application/json"), `{"error":"use_dpop_nonce"}`),
+		"in JSON beside another one": withBody(answer(401, "DPoP-Nonce", "one", "Content-Type", "application/problem+json",
+			"WWW-Authenticate", `Bearer error="invalid_token"`), `{"error":"use_dpop_nonce"}`),
 	} {
 		t.Run("the challenge "+name, func(t *testing.T) {
 			t.Parallel()
@@ -385,7 +392,6 @@ func TestAPINonces(t *testing.T) {
 	}
 	for name, response := range map[string]*http.Response{
 		"nonce without challenge":           unauthorized(one),
-		"Bearer challenge":                  unauthorized(one, `Bearer error="use_dpop_nonce"`),
 		"another error":                     unauthorized(one, `DPoP error="invalid_dpop_proof"`),
 		"no error":                          unauthorized(one, `DPoP algs="ES256"`),
 		"error in a description":            unauthorized(one, `DPoP error_description="error=use_dpop_nonce"`),
@@ -395,7 +401,6 @@ func TestAPINonces(t *testing.T) {
 		"challenge with empty nonce":        unauthorized([]string{""}, `DPoP error="use_dpop_nonce"`),
 		"challenge with two nonces":         unauthorized([]string{"one", "two"}, `DPoP error="use_dpop_nonce"`),
 		"challenge with a nonce of spaces":  unauthorized([]string{"a b"}, `DPoP error="use_dpop_nonce"`),
-		"challenge with another status":     {StatusCode: 400, Body: http.NoBody, Header: nonceDemand("one").Header},
 		"challenge with 403":                {StatusCode: 403, Body: http.NoBody, Header: nonceDemand("one").Header},
 		"T073 an API that knows Bearer":     unauthorized(nil, `Bearer realm="x"`),
 		"T073 an API that wants Bearer":     unauthorized(nil, `Bearer error="invalid_token"`),
@@ -404,6 +409,12 @@ func TestAPINonces(t *testing.T) {
 		"a challenge that is never closed":  unauthorized(one, `DPoP error="use_dpop_nonce`),
 		"a header of 20 000 bytes":          unauthorized(one, `Bearer realm="`+strings.Repeat("x", 20_000)+`", DPoP error="use_dpop_nonce"`),
 		"a challenge in place of a request": unauthorized(one, `error="use_dpop_nonce"`),
+		"400 with a nonce":                  answer(400, "DPoP-Nonce", "one"),
+		"JSON without nonce":                withBody(answer(401, "Content-Type", "application/json"), `{"error":"use_dpop_nonce"}`),
+		"JSON with 403":                     withBody(answer(403, "DPoP-Nonce", "one", "Content-Type", "application/json"), `{"error":"use_dpop_nonce"}`),
+		"JSON with another error":           withBody(answer(400, "DPoP-Nonce", "one", "Content-Type", "application/json"), `{"error":"invalid_request"}`),
+		"JSON that is text":                 withBody(answer(400, "DPoP-Nonce", "one", "Content-Type", "text/plain"), `{"error":"use_dpop_nonce"}`),
+		"JSON that is too large":            withBody(answer(400, "DPoP-Nonce", "one"), `{"error":"use_dpop_nonce","x":"`+strings.Repeat("x", 1<<20)+`"}`),
 	} {
 		t.Run("no retry: "+name, func(t *testing.T) {
 			t.Parallel()
@@ -413,6 +424,7 @@ func TestAPINonces(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, response.StatusCode, got.StatusCode)
 			require.Len(t, api.received(), 1)
+			require.Zero(t, w.events.of(helseid.EventTokenDropped))
 			require.True(t, strings.HasPrefix(api.received()[0].request.Header.Get("Authorization"), "DPoP "))
 		})
 	}
@@ -514,6 +526,45 @@ func TestT070RefusedTokens(t *testing.T) {
 			requireDistinctIDs(t, w, api)
 		})
 	})
+	for name, challenge := range map[string]string{
+		"of a bearer scheme (RFC 6750)": `Bearer error="invalid_token", error_description="The token expired"`,
+		"of a scheme in small letters":  `bearer error=invalid_token`,
+		"of a scheme that nobody knows": `Custom error="invalid_token"`,
+		"beside another one":            `Basic realm="x", Bearer error="invalid_token"`,
+	} {
+		t.Run("a new token, by a challenge "+name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, worldOptions{})
+				api := w.api(apiHost, inTurn(answer(401, "WWW-Authenticate", challenge), answer(401, "WWW-Authenticate", challenge)))
+				w.token(t)
+				pause(30 * time.Second)
+				require.Equal(t, 401, call(t, w), "one new token, not two")
+				require.Len(t, api.received(), 2)
+				require.Equal(t, 2, w.tokenRequests())
+				require.Equal(t, 200, call(t, w))
+				require.Equal(t, 1, w.events.of(helseid.EventTokenDropped))
+			})
+		})
+	}
+	t.Run("a request that cannot be repeated leaves a new token to the next one", func(t *testing.T) {
+		t.Parallel()
+		bubble(t, func(t *testing.T) {
+			w := newWorld(t, worldOptions{})
+			api := w.api(apiHost, inTurn(tokenRefused()))
+			w.token(t)
+			pause(time.Minute)
+			for _, want := range []int{401, 200} {
+				request := newRequest(t, http.MethodPost, apiURL, io.NopCloser(strings.NewReader("text")))
+				response, err := w.client.HTTPClient(apiRequest).Do(request)
+				require.NoError(t, err)
+				require.NoError(t, response.Body.Close())
+				require.Equal(t, want, response.StatusCode)
+			}
+			require.Len(t, api.received(), 2)
+			require.Equal(t, 2, w.tokenRequests())
+		})
+	})
 	t.Run("never two", func(t *testing.T) {
 		t.Parallel()
 		bubble(t, func(t *testing.T) {
@@ -580,7 +631,7 @@ func TestT070RefusedTokens(t *testing.T) {
 	t.Run("only the token that was sent", func(t *testing.T) {
 		t.Parallel()
 		bubble(t, func(t *testing.T) {
-			w := newWorld(t, worldOptions{})
+			w := newWorld(t, worldOptions{config: func(c *helseid.Config) { c.APIHeaderTimeout = -1 }})
 			start := time.Now()
 			first := w.token(t)
 			w.api(apiHost, func(*http.Request) *http.Response {
@@ -613,7 +664,9 @@ func TestT070RefusedTokens(t *testing.T) {
 	for name, response := range map[string]func() *http.Response{
 		"invalid_dpop_proof": func() *http.Response { return answer(401, "WWW-Authenticate", `DPoP error="invalid_dpop_proof"`) },
 		"no challenge":       func() *http.Response { return answer(401) },
-		"a Bearer challenge": func() *http.Response { return answer(401, "WWW-Authenticate", `Bearer error="invalid_token"`) },
+		"a wrong proof beside it": func() *http.Response {
+			return answer(401, "WWW-Authenticate", `Bearer error="invalid_token", DPoP error="invalid_dpop_proof"`)
+		},
 		"insufficient scope": func() *http.Response { return answer(403, "WWW-Authenticate", `DPoP error="insufficient_scope"`) },
 		"403 that says so":   func() *http.Response { return answer(403, "WWW-Authenticate", `DPoP error="invalid_token"`) },
 		"insufficient user": func() *http.Response {
@@ -856,6 +909,59 @@ func TestRedirects(t *testing.T) {
 	})
 }
 
+// To package strings, some letters beyond ASCII are others in lower case. A host
+// with one of them is neither called nor redirected to, nor allowed.
+func TestHostsAreASCII(t *testing.T) {
+	t.Parallel()
+	requests := map[string]helseid.TokenRequest{"proof": apiRequest, "bearer": {Scopes: []string{testScope}, UnboundBearerToken: true}}
+	for _, host := range []string{"ap\u0130.example.no", "api.example.no\u212a", "te\u017ft.example.no", "bl\u00e5b\u00e6r.example.no", "ap%C4%B0.example.no", "api.example.n\uff4f"} {
+		for kind, tokenRequest := range requests {
+			t.Run(kind+" "+host, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, worldOptions{})
+				file, err := w.server.ConfigFileFor(helseidtest.Client{Scopes: []string{testScope}, AllowBearer: true})
+				require.NoError(t, err)
+				config, err := helseid.ParseConfig(file)
+				require.NoError(t, err)
+				config.HTTPClient = &http.Client{Transport: w.net}
+				client := newClient(t, config)
+				target := "https://" + host + "/x"
+				trap := &stubAPI{handler: good}
+				request := newRequest(t, "GET", target, nil)
+				w.net.hosts[request.URL.Host] = trap
+
+				_, err = get(t, client.HTTPClient(tokenRequest), target)
+				require.ErrorContains(t, err, "ASCII")
+				require.ErrorContains(t, client.Authorize(helseid.WithTokenRequest(t.Context(), tokenRequest), request), "ASCII")
+				require.Empty(t, request.Header)
+
+				// The hosts that they would be in lower case, and their own.
+				for _, first := range []string{"api.example.no", "api.example.nok", "test.example.no", strings.ToLower(request.URL.Host)} {
+					w.api(first, func(*http.Request) *http.Response { return answer(307, "Location", target) })
+					response, err := get(t, client.HTTPClient(tokenRequest), "https://"+first+"/x")
+					if err == nil {
+						require.NotEqual(t, 200, response.StatusCode)
+					}
+					require.Error(t, err)
+				}
+				require.Empty(t, trap.received())
+
+				allowed := tokenRequest
+				allowed.AllowedOrigins = []string{"https://" + host}
+				require.ErrorIs(t, client.Validate(allowed), helseid.ErrConfig)
+				require.ErrorContains(t, client.Validate(allowed), "ASCII")
+			})
+		}
+	}
+	for _, issuer := range []string{"https://helse\u0130d.example.no", "https://hel\u017feid.example.no"} {
+		w := newWorld(t, worldOptions{})
+		w.config.Issuer = issuer
+		_, err := helseid.New(w.config)
+		require.ErrorIs(t, err, helseid.ErrConfig)
+		require.ErrorContains(t, err, "ASCII")
+	}
+}
+
 func TestTokenRequestOfTheContext(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
@@ -913,7 +1019,8 @@ func TestAuthorize(t *testing.T) {
 		require.Equal(t, "one", proofClaims(t, w, request, apiURL)["nonce"])
 		for name, response := range map[string]*http.Response{
 			"good answer": answer(200, "DPoP-Nonce", "two"), "another error": answer(401, "DPoP-Nonce", "two", "WWW-Authenticate", `DPoP error="invalid_token"`),
-			"without nonce": answer(401, "WWW-Authenticate", `DPoP error="use_dpop_nonce"`), "400": answer(400, "DPoP-Nonce", "two", "WWW-Authenticate", `DPoP error="use_dpop_nonce"`),
+			"without nonce": answer(401, "WWW-Authenticate", `DPoP error="use_dpop_nonce"`), "403": answer(403, "DPoP-Nonce", "two", "WWW-Authenticate", `DPoP error="use_dpop_nonce"`),
+			"alone": answer(401, "DPoP-Nonce", "two"), "400 alone": answer(400, "DPoP-Nonce", "two"),
 		} {
 			require.False(t, w.client.ObserveResponse(response), name) // without a request
 			response.Request = request
@@ -921,6 +1028,24 @@ func TestAuthorize(t *testing.T) {
 		}
 		require.NoError(t, w.client.Authorize(ctx, request))
 		require.Equal(t, "two", proofClaims(t, w, request, apiURL)["nonce"])
+	})
+	t.Run("nonces under another scheme, with 400 and in JSON", func(t *testing.T) {
+		const demand = `{"error":"use_dpop_nonce"}`
+		for name, response := range map[string]*http.Response{
+			"Bearer": answer(401, "DPoP-Nonce", "three", "WWW-Authenticate", `Bearer error="use_dpop_nonce"`),
+			"400":    answer(400, "DPoP-Nonce", "three", "WWW-Authenticate", `DPoP error="use_dpop_nonce"`),
+			"JSON":   withBody(answer(400, "DPoP-Nonce", "three", "Content-Type", "application/json"), demand),
+		} {
+			response.Request = request
+			require.True(t, w.client.ObserveResponse(response), name)
+			body, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			require.NotEmpty(t, body, "the body is the caller's to read")
+			bearer := request.Clone(t.Context())
+			bearer.Header.Set("Authorization", "Bearer x")
+			response.Request = bearer
+			require.False(t, w.client.ObserveResponse(response), "a bearer token has no proof for a nonce")
+		}
 	})
 	t.Run("failures leave the request alone", func(t *testing.T) {
 		fresh := newRequest(t, "GET", apiURL, nil)

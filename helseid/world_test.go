@@ -258,6 +258,11 @@ func answer(status int, header ...string) *http.Response {
 	return response
 }
 
+func withBody(response *http.Response, body string) *http.Response {
+	response.Body = io.NopCloser(strings.NewReader(body))
+	return response
+}
+
 func good(*http.Request) *http.Response { return answer(http.StatusOK) }
 
 // inTurn answers each request with the next of the responses, and then with
