@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,11 +15,6 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
-)
-
-const (
-	retryWait    = 250 * time.Millisecond
-	maxRetryWait = 4 * time.Second
 )
 
 // backChannelRequest is the part of a request to HelseID that stays the same
@@ -58,9 +51,9 @@ func (a answer) ok() bool { return a.status == http.StatusOK || a.status == http
 
 // attemptError says whether a new attempt can help.
 type attemptError struct {
-	err        error
-	retry      bool
-	retryAfter time.Duration
+	err   error
+	retry bool
+	cause error // what broke, if there was no answer
 }
 
 func (e *attemptError) Error() string { return e.err.Error() }
@@ -68,38 +61,35 @@ func (e *attemptError) Unwrap() error { return e.err }
 
 // exchange sends a request, with new attempts after failures that they can
 // cure. An answer that is not a success is an error.
-func (c *Client) exchange(ctx context.Context, request backChannelRequest) (answer, error) {
-	for try := 0; ; try++ {
+func (c *Client) exchange(ctx context.Context, turn *turn, request backChannelRequest) (answer, error) {
+	for {
 		if err := ctx.Err(); err != nil {
 			return answer{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		result, err := c.roundTrips(ctx, request)
+		result, err := c.roundTrips(ctx, turn, request)
 		if err == nil {
 			return result, nil
 		}
+		failed := time.Now()
 		var failure *attemptError
-		if !errors.As(err, &failure) || !failure.retry || try >= c.config.TokenRetries || c.lifetime.Err() != nil {
+		if !errors.As(err, &failure) || !failure.retry || c.lifetime.Err() != nil || turn.await(ctx) != nil || c.lifetime.Err() != nil {
 			return answer{}, err
 		}
-		wait := backoff(try, failure.retryAfter)
-		c.logRetry(ctx, err, wait)
-		if !sleep(ctx, wait) || c.lifetime.Err() != nil {
-			return answer{}, err
-		}
+		c.logRetry(ctx, err, time.Since(failed))
 		c.emit(Event{Kind: EventRetry})
 	}
 }
 
 // roundTrips makes one attempt, or two if HelseID answers the first with the
 // nonce it wants to see. The first does not use up a code or a refresh token.
-func (c *Client) roundTrips(ctx context.Context, request backChannelRequest) (answer, error) {
+func (c *Client) roundTrips(ctx context.Context, turn *turn, request backChannelRequest) (answer, error) {
 	endpoint, err := c.endpoint(ctx, request.endpoint)
 	if err != nil {
 		return answer{}, err
 	}
 	nonce := c.nonces.Get(endpoint)
 	for challenged := false; ; challenged = true {
-		result, err := c.attempt(ctx, endpoint, nonce, request)
+		result, err := c.attempt(ctx, turn, endpoint, nonce, request)
 		if err != nil || result.ok() {
 			return result, err
 		}
@@ -110,9 +100,8 @@ func (c *Client) roundTrips(ctx context.Context, request backChannelRequest) (an
 				failure = fmt.Errorf("%w: %w", errOutcomeUnknown, failure)
 			}
 			return answer{}, &attemptError{
-				err:        failure,
-				retry:      temporaryStatus(result.status) && (!request.once || result.status == http.StatusTooManyRequests),
-				retryAfter: retryAfter(result.header),
+				err:   failure,
+				retry: temporaryStatus(result.status) && (!request.once || result.status == http.StatusTooManyRequests),
 			}
 		}
 		c.emit(Event{Kind: EventNonceChallenge})
@@ -130,38 +119,82 @@ func (c *Client) roundTrips(ctx context.Context, request backChannelRequest) (an
 }
 
 // endpoint looks an endpoint up in the metadata. A fetch that is needed for that
-// belongs to nobody, and is waited for as long as the context allows.
+// belongs to nobody, and is waited for as long as the context allows. All who wait
+// share it, and none of them takes a goroutine for that.
 func (c *Client) endpoint(ctx context.Context, name string) (*url.URL, error) {
 	if document := c.metadata.Current(); document != nil {
 		return document.Endpoint(name)
 	}
-	if err := c.begin(); err != nil {
-		return nil, err
-	}
-	type outcome struct {
-		document *metadata.Document
-		err      error
-	}
-	fetched := make(chan outcome, 1)
-	go func() {
+	fetched := c.fetches.DoChan("", func() (any, error) {
+		if err := c.begin(); err != nil {
+			return nil, err
+		}
 		defer c.running.Done()
-		document, err := c.metadata.Get(c.lifetime)
-		fetched <- outcome{document, err}
-	}()
+		return c.metadata.Get(c.lifetime)
+	})
 	select {
 	case result := <-fetched:
-		if result.err != nil {
-			return nil, result.err
+		if result.Err != nil {
+			return nil, result.Err
 		}
-		return result.document.Endpoint(name)
+		return result.Val.(*metadata.Document).Endpoint(name)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: wait for the metadata: %w", ErrUnavailable, ctx.Err())
 	}
 }
 
-// attempt builds and sends one request: new assertion, new proof, new body.
+// attempt makes one round trip when there is a slot for it.
+func (c *Client) attempt(ctx context.Context, turn *turn, endpoint *url.URL, nonce string, request backChannelRequest) (result answer, err error) {
+	unsent := turn.send(ctx, func() outcome {
+		result, err = c.roundTrip(ctx, endpoint, nonce, request)
+		return outcomeOf(ctx, result, err)
+	})
+	if unsent != nil {
+		return answer{}, unsent
+	}
+	return result, err
+}
+
+// outcomeOf is what a round trip says about HelseID. One that its caller has not
+// waited for says nothing.
+func outcomeOf(ctx context.Context, result answer, err error) outcome {
+	var failure *attemptError
+	switch {
+	case err == nil && !temporaryStatus(result.status), errors.Is(err, httpx.ErrTooLarge):
+		return outcome{verdict: verdictAnswered}
+	case err == nil:
+		verdict := verdictUnavailable
+		if result.status == http.StatusTooManyRequests {
+			verdict = verdictThrottled
+		}
+		return outcome{verdict: verdict, wait: result.pause(), told: shared(result.tokenError())}
+	case ctx.Err() != nil || !errors.As(err, &failure):
+		return outcome{}
+	}
+	// Without the error itself: others must not take its timeout for their own.
+	told := fmt.Errorf("%s: %w: another request has just failed: %v", result.endpoint, ErrUnavailable, failure.cause) //nolint:errorlint // see above
+	return outcome{verdict: verdictUnavailable, told: func(time.Duration) error { return told }}
+}
+
+// shared makes the errors of those who share a refusal: each has one of its own,
+// with the time that is left.
+func shared(err error) func(wait time.Duration) error {
+	var refusal *TokenError
+	if !errors.As(err, &refusal) {
+		return func(time.Duration) error { return err }
+	}
+	return func(wait time.Duration) error {
+		own := *refusal
+		if own.RetryAfter > 0 {
+			own.RetryAfter = wait
+		}
+		return &own
+	}
+}
+
+// roundTrip builds and sends one request: new assertion, new proof, new body.
 // Nothing of it is ever sent twice.
-func (c *Client) attempt(ctx context.Context, endpoint *url.URL, nonce string, request backChannelRequest) (answer, error) {
+func (c *Client) roundTrip(ctx context.Context, endpoint *url.URL, nonce string, request backChannelRequest) (answer, error) {
 	var progress sendProgress
 	httpRequest, err := c.httpRequest(progress.watch(ctx), endpoint, nonce, request)
 	if err != nil {
@@ -180,12 +213,13 @@ func (c *Client) attempt(ctx context.Context, endpoint *url.URL, nonce string, r
 		if tooLarge {
 			category = ErrInvalidResponse
 		}
+		cause := err
 		err = fmt.Errorf("%s: %w: %w", request.endpoint, category, err)
 		unsent := progress.unsent()
 		if request.once && !unsent {
 			err = fmt.Errorf("%w: %w", errOutcomeUnknown, err)
 		}
-		return answer{}, &attemptError{err: err, retry: ctx.Err() == nil && !tooLarge && (!request.once || unsent)}
+		return result, &attemptError{err: err, cause: cause, retry: ctx.Err() == nil && !tooLarge && (!request.once || unsent)}
 	}
 	c.nonces.Observe(endpoint, result.header)
 	result.sent = start
@@ -270,24 +304,6 @@ func (c *Client) send(request *http.Request) (answer, error) {
 		return answer{status: resp.StatusCode}, fmt.Errorf("the answer broke off: %w", err)
 	}
 	return answer{at: time.Now(), status: resp.StatusCode, header: resp.Header, body: body}, nil
-}
-
-// backoff grows from 250 ms, is random by half, and obeys the server's wish up
-// to the same limit.
-func backoff(try int, wish time.Duration) time.Duration {
-	wait := min(retryWait<<min(try, 8), maxRetryWait)
-	wait = wait/2 + rand.N(wait/2)
-	return min(max(wait, wish), maxRetryWait)
-}
-
-// retryAfter reads the header's seconds; its other form, a date, is ignored
-// since the clocks may differ.
-func retryAfter(header http.Header) time.Duration {
-	seconds, err := strconv.Atoi(header.Get("Retry-After"))
-	if err != nil || seconds < 0 {
-		return 0
-	}
-	return time.Duration(min(seconds, int(maxRetryWait/time.Second))) * time.Second
 }
 
 // sleep reports whether the time passed before the context ended.

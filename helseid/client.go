@@ -7,16 +7,14 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
-
-// maxTokenFlights bounds how many tokens are fetched at the same time, also
-// when thousands of organisations become active at once.
-const maxTokenFlights = 32
 
 // Client is one client of HelseID, with its keys, its tokens and its nonces.
 // Make one per registered client and keep it: it is safe for concurrent use,
@@ -35,8 +33,8 @@ type Client struct {
 	entombs     atomic.Int64 // how many of them there are
 	tokens      tokenCache
 	refused     holdOff
-	outage      outage
-	slots       chan struct{} // one for each token request under way
+	budgets     budgets
+	fetches     singleflight.Group // of the metadata
 
 	ownTransport *http.Transport // nil if the caller has supplied a client
 
@@ -100,7 +98,7 @@ func New(config Config) (*Client, error) {
 		idTokens:    idTokens,
 		store:       store,
 		tokens:      tokenCache{capacity: config.MaxTokens},
-		slots:       make(chan struct{}, maxTokenFlights),
+		budgets:     newBudgets(config.TokenRetries),
 		lifetime:    lifetime,
 		end:         end,
 

@@ -1,6 +1,8 @@
 package helseid
 
 import (
+	"fmt"
+
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
 	"github.com/helseid-go/sdk/internal/redact"
@@ -11,6 +13,11 @@ var (
 	// ErrUnavailable means that HelseID could not be reached, did not answer in
 	// time or answered that it is in trouble (429, 5xx). Trying later can help.
 	ErrUnavailable = metadata.ErrUnavailable
+
+	// ErrBusy means that a request was not sent, since too many of its kind wait for
+	// HelseID already: logins that are started, codes that are redeemed, tokens or
+	// revocations. Each kind has a line of its own. It wraps ErrUnavailable.
+	ErrBusy = fmt.Errorf("%w: too many requests of this kind are under way", ErrUnavailable)
 
 	// ErrInvalidResponse means that what was answered is not what HelseID
 	// answers: another server, a proxy or a login page may stand in the way.

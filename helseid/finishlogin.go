@@ -3,6 +3,7 @@ package helseid
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -50,22 +51,24 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
-	if err := c.begin(); err != nil {
-		return nil, err
-	}
-	defer c.running.Done()
-	// From here on a caller that goes away would leave a spent code behind.
-	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTimeout)
-	defer cancel()
-	if _, err := c.endpoint(detached, tokenEndpoint); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
-	}
-	if err := c.claimLogin(detached, state); err != nil {
-		return nil, err
-	}
-	tokens, err := c.redeem(detached, state, code)
+	waiting, done, err := c.foreground(ctx)
 	if err != nil {
 		return nil, err
+	}
+	defer done()
+	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTimeout)
+	defer cancel()
+	var tokens *userTokens
+	err = c.inTurn(waiting, c.budgets.codes, func(turn *turn) (err error) {
+		// From here on a caller that goes away would leave a spent code behind.
+		if err := c.claimLogin(detached, state); err != nil {
+			return err
+		}
+		tokens, err = c.redeem(detached, turn, state, code)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
 	admitted := false
 	defer func() { // also if a check panics
@@ -92,9 +95,9 @@ func (c *Client) claimLogin(ctx context.Context, state *LoginState) error {
 	claimed, err := c.store.Save(ctx, c.storeKey("login", state.wire().State), StoredSession{Data: []byte(`{"version":1}`), Expiry: state.Expiry()})
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: %w", ErrLogin, storeError(err))
+		return storeError(err)
 	case !claimed:
-		return fmt.Errorf("%w: it has been finished before: start a new login", ErrLogin)
+		return errors.New("it has been finished before: start a new login")
 	}
 	return nil
 }
@@ -154,7 +157,7 @@ func authorizationError(answer url.Values) error {
 
 // redeem exchanges the code for tokens. With several APIs the first token is for
 // the first of them alone.
-func (c *Client) redeem(ctx context.Context, state *LoginState, code string) (*userTokens, error) {
+func (c *Client) redeem(ctx context.Context, turn *turn, state *LoginState, code string) (*userTokens, error) {
 	parameters := url.Values{
 		"grant_type":    {grantCode},
 		"code":          {code},
@@ -169,14 +172,10 @@ func (c *Client) redeem(ctx context.Context, state *LoginState, code string) (*u
 		return nil, err
 	}
 	start := time.Now()
-	var tokens *userTokens
-	err = c.inTurn(ctx, func() (err error) {
-		tokens, err = c.askUserTokens(ctx, tokenGrant{parameters: parameters, details: details, scopes: state.wire().Scopes, tokenType: tokenTypeDPoP, once: true})
-		return err
-	})
+	tokens, err := c.askUserTokens(ctx, turn, tokenGrant{parameters: parameters, details: details, scopes: state.wire().Scopes, tokenType: tokenTypeDPoP, once: true})
 	c.emit(Event{Kind: EventTokenRequest, Duration: time.Since(start), Err: err})
 	if err != nil {
-		return nil, fmt.Errorf("%w: redeem the code: %w", ErrLogin, err)
+		return nil, fmt.Errorf("redeem the code: %w", err)
 	}
 	return tokens, nil
 }

@@ -33,6 +33,14 @@ func (h *holdOff) check(now time.Time) error {
 	return nil
 }
 
+// last returns the refusal that came last, whether it still stands or not, or nil
+// if there was a success since.
+func (h *holdOff) last() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
+}
+
 // observe takes note of the outcome of a request that was started at the given
 // time. Requests that were under way together count as one.
 func (h *holdOff) observe(started, now time.Time, err error) {
@@ -67,4 +75,23 @@ func isRefusal(err error) (refusal, whole bool) {
 func isInvalidClient(err error) bool {
 	var answer *TokenError
 	return errors.As(err, &answer) && answer.Code == "invalid_client" && !temporaryStatus(answer.StatusCode)
+}
+
+// refusal is the refusal that stands against the client as a whole. That it may
+// not use a grant type goes for the systems that were told so, and not for logins
+// and sessions.
+func (c *Client) refusal(now time.Time, system bool) error {
+	err := c.refused.check(now)
+	if !system && !isInvalidClient(err) {
+		return nil
+	}
+	return err
+}
+
+// accepted notes that HelseID has served the client. That a login or a session was
+// served, which anybody may cause, takes back nothing that was said to systems.
+func (c *Client) accepted(started, now time.Time, system bool) {
+	if system || isInvalidClient(c.refused.last()) {
+		c.refused.observe(started, now, nil)
+	}
 }

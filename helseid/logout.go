@@ -261,9 +261,12 @@ func (c *Client) keepTrying(try func(context.Context) (done bool)) {
 
 // revoke tells HelseID that a refresh token will not be used any more.
 func (c *Client) revoke(ctx context.Context, refreshToken string) error {
-	_, err := c.exchange(ctx, backChannelRequest{
-		endpoint:   revocationEndpoint,
-		parameters: url.Values{"token": {refreshToken}, "token_type_hint": {grantRefreshToken}},
+	err := c.inTurn(ctx, c.budgets.revocations, func(turn *turn) error {
+		_, err := c.exchange(ctx, turn, backChannelRequest{
+			endpoint:   revocationEndpoint,
+			parameters: url.Values{"token": {refreshToken}, "token_type_hint": {grantRefreshToken}},
+		})
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("revoke the refresh token: %w", err)

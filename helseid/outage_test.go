@@ -323,8 +323,9 @@ func TestBurstsWithinTheRetryBudget(t *testing.T) {
 	}
 }
 
-// Retry-After is honoured and capped at four seconds; without it the wait is
-// random between half and all of 250 ms, 500 ms, and so on.
+// Retry-After is honoured and capped at four seconds, but that of an answer of 429
+// counts for longer; without it the wait is random between half and all of 250 ms,
+// 500 ms, and so on.
 func TestWaitsBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	for wish, bounds := range map[string][2][2]time.Duration{
@@ -352,6 +353,10 @@ func TestWaitsBetweenAttempts(t *testing.T) {
 					})
 					_, err := client.Token(t.Context(), helseid.TokenRequest{})
 					requireError(t, err, helseid.ErrUnavailable)
+					if status == http.StatusTooManyRequests && wish == "3600" {
+						require.Len(t, times, 1, "nobody waits for so long, and nothing is sent before")
+						return
+					}
 					require.Len(t, times, 3)
 					for i, bound := range bounds {
 						wait := times[i+1].Sub(times[i])

@@ -31,7 +31,7 @@ func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token
 			return nil, err
 		}
 		attempt := &refreshAttempt{version: version, record: record, refresher: jose.NewID()}
-		err = s.client.inTurn(ctx, func() error { return s.send(ctx, attempt, request) })
+		err = s.client.inTurn(ctx, s.client.budgets.tokens, func(turn *turn) error { return s.send(ctx, turn, attempt, request) })
 		token, err := s.conclude(ctx, attempt, err)
 		switch {
 		case err == nil && s.place.ended.Load():
@@ -44,7 +44,7 @@ func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token
 	}
 }
 
-var errSessionChanged = fmt.Errorf("%w: another process is refreshing the session", errNotAsked)
+var errSessionChanged = errors.New("another process is refreshing the session")
 
 const (
 	firstIdleWait = 10 * time.Millisecond
@@ -103,7 +103,7 @@ type refreshAttempt struct {
 
 // send marks the session and asks HelseID. From the mark on neither a cancelled
 // context nor Close stops it: the token would be lost.
-func (s *Session) send(ctx context.Context, attempt *refreshAttempt, request *preparedRequest) error {
+func (s *Session) send(ctx context.Context, turn *turn, attempt *refreshAttempt, request *preparedRequest) error {
 	attempt.record.mark(attempt.refresher)
 	marking, stop := context.WithTimeout(ctx, settleTimeout)
 	saved, err := s.save(marking, attempt.version, attempt.record)
@@ -111,7 +111,7 @@ func (s *Session) send(ctx context.Context, attempt *refreshAttempt, request *pr
 	switch {
 	case err != nil:
 		attempt.unmarked = true
-		return fmt.Errorf("%w: %w", errNotAsked, err)
+		return err
 	case !saved:
 		return errSessionChanged
 	}
@@ -121,7 +121,7 @@ func (s *Session) send(ctx context.Context, attempt *refreshAttempt, request *pr
 	grant := request.tokenGrant()
 	grant.parameters.Set("refresh_token", attempt.record.RefreshToken)
 	grant.once = true
-	attempt.tokens, err = s.client.askUserTokens(ctx, grant)
+	attempt.tokens, err = s.client.askUserTokens(ctx, turn, grant)
 	if err == nil {
 		attempt.tokens.forIssuer = request.forIssuer
 	}

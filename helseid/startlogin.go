@@ -47,11 +47,7 @@ func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, 
 	parameters.Set("state", state.wire().State)
 	parameters.Set("nonce", state.wire().Nonce)
 	parameters.Set("code_challenge", oauth2.S256ChallengeFromVerifier(state.wire().Verifier))
-	authorize, err := c.endpoint(ctx, authorizeEndpoint)
-	if err != nil {
-		return nil, err
-	}
-	result, err := c.push(ctx, backChannelRequest{
+	authorize, result, err := c.push(ctx, backChannelRequest{
 		endpoint:   parEndpoint,
 		parameters: parameters,
 		session:    prepared.details,
@@ -70,22 +66,29 @@ func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, 
 }
 
 // push sends a request that anybody who opens a login page can cause: in turn, and
-// not at all while HelseID says that it does not know the client.
-func (c *Client) push(ctx context.Context, request backChannelRequest) (result answer, err error) {
+// not at all while HelseID says that it does not know the client. It returns where
+// the browser goes, too.
+func (c *Client) push(ctx context.Context, request backChannelRequest) (authorize *url.URL, result answer, err error) {
 	start := time.Now()
-	if err := c.refused.check(start); err != nil {
-		return answer{}, err
+	if err := c.refusal(start, false); err != nil {
+		return nil, answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, tokenRequestTimeout)
 	defer cancel()
-	err = c.inTurn(ctx, func() error {
-		result, err = c.exchange(ctx, request)
+	err = c.inTurn(ctx, c.budgets.logins, func(turn *turn) error {
+		if authorize, err = c.endpoint(ctx, authorizeEndpoint); err != nil {
+			return err
+		}
+		result, err = c.exchange(ctx, turn, request)
 		return err
 	})
-	if err == nil || isInvalidClient(err) {
+	switch {
+	case err == nil:
+		c.accepted(start, time.Now(), false)
+	case isInvalidClient(err):
 		c.refused.observe(start, time.Now(), err)
 	}
-	return result, err
+	return authorize, result, err
 }
 
 // ValidateLogin reports the mistakes in a login request, without a network call,

@@ -41,28 +41,33 @@ type tokenGrant struct {
 
 // fetchToken fetches a token when it is its turn.
 func (c *Client) fetchToken(ctx context.Context, grant tokenGrant) (token *Token, err error) {
-	err = c.inTurn(ctx, func() error {
-		token, err = c.requestToken(ctx, grant)
+	err = c.inTurn(ctx, c.budgets.tokens, func(turn *turn) error {
+		token, err = c.requestToken(ctx, turn, grant)
 		return err
 	})
 	return token, err
 }
 
-// inTurn lets only so many requests go out at once, and in an outage does not add
-// to the trouble.
-func (c *Client) inTurn(ctx context.Context, ask func() error) error {
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return fmt.Errorf("%w: too many requests to HelseID are under way", ErrUnavailable)
+// inTurn calls ask when a request of this kind may go out. The metadata is there
+// by then, so that nothing but the request itself is left to wait for.
+func (c *Client) inTurn(ctx context.Context, kind *bulkhead, ask func(turn *turn) error) error {
+	turn, err := kind.join()
+	if err != nil {
+		return err
 	}
-	return c.outage.run(ctx, ask)
+	defer turn.leave()
+	if _, err := c.endpoint(ctx, tokenEndpoint); err != nil {
+		return err
+	}
+	if err := turn.await(ctx); err != nil {
+		return err
+	}
+	return ask(turn)
 }
 
 // requestToken sends a request to the token endpoint.
-func (c *Client) requestToken(ctx context.Context, grant tokenGrant) (*Token, error) {
-	result, object, err := c.askToken(ctx, grant)
+func (c *Client) requestToken(ctx context.Context, turn *turn, grant tokenGrant) (*Token, error) {
+	result, object, err := c.askToken(ctx, turn, grant)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +77,8 @@ func (c *Client) requestToken(ctx context.Context, grant tokenGrant) (*Token, er
 // askToken sends a request to the token endpoint and reads its answer as far as
 // all grants have it in common. An answer comes back with the error if there was
 // one that says yes, but not in a way that can be understood.
-func (c *Client) askToken(ctx context.Context, grant tokenGrant) (answer, jose.Object, error) {
-	result, err := c.exchange(ctx, backChannelRequest{
+func (c *Client) askToken(ctx context.Context, turn *turn, grant tokenGrant) (answer, jose.Object, error) {
+	result, err := c.exchange(ctx, turn, backChannelRequest{
 		endpoint:   tokenEndpoint,
 		parameters: grant.parameters,
 		details:    grant.details,

@@ -13,7 +13,8 @@ import (
 // another that a client authenticates at (RFC 6749 section 5.2). Find it with
 // errors.As.
 type TokenError struct {
-	// Code is the OAuth error code, for instance "invalid_client".
+	// Code is the OAuth error code, for instance "invalid_client". It is empty if an
+	// answer of 429 asks for a pause (RetryAfter) and gives none.
 	Code string
 
 	// Description is HelseID's explanation, cut to 300 characters, with anything
@@ -30,6 +31,12 @@ type TokenError struct {
 	// Temporary reports that a later attempt may succeed without any change.
 	Temporary bool
 
+	// RetryAfter is how long HelseID asks to be left alone, or zero. After an answer
+	// of 429 (up to five minutes) requests of the same kind fail with this error until
+	// then without being sent, those excepted that need not wait for longer than four
+	// seconds.
+	RetryAfter time.Duration
+
 	// ClockDifference is how far this machine's clock is ahead of HelseID's, or
 	// behind if it is negative. It is set when it is more than five seconds and
 	// the error is one that a wrong clock causes.
@@ -41,9 +48,16 @@ type TokenError struct {
 // Error tells what HelseID answered and what to do about it.
 func (e *TokenError) Error() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "HelseID refused the request: %s (status %d)", e.Code, e.StatusCode)
+	if e.Code == "" {
+		fmt.Fprintf(&text, "HelseID refused the request with status %d", e.StatusCode)
+	} else {
+		fmt.Fprintf(&text, "HelseID refused the request: %s (status %d)", e.Code, e.StatusCode)
+	}
 	if e.Description != "" {
 		fmt.Fprintf(&text, ": %s", e.Description)
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&text, ": it asks for a pause of %v", e.RetryAfter.Round(time.Second))
 	}
 	if advice := e.Advice(); advice != "" {
 		fmt.Fprintf(&text, ": %s", advice)

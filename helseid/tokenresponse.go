@@ -3,6 +3,7 @@ package helseid
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -31,12 +32,16 @@ func (a answer) tokenError() error {
 				HID:         hidNumber.FindString(description),
 				StatusCode:  a.status,
 				Temporary:   temporaryStatus(a.status),
+				RetryAfter:  a.pause(),
 			}
 			if code == "invalid_client" || code == "invalid_dpop_proof" {
 				failure.ClockDifference = clockDifference(a.header, a.at)
 			}
 			return failure
 		}
+	}
+	if wait := a.pause(); wait > 0 && a.status == http.StatusTooManyRequests {
+		return &TokenError{StatusCode: a.status, Temporary: true, RetryAfter: wait}
 	}
 	category := ErrInvalidResponse
 	if temporaryStatus(a.status) {

@@ -209,7 +209,7 @@ func (s *TokenSource) fly() (any, error) {
 	if token := entry.token.Load(); token.state(time.Now()) == tokenFresh {
 		return token, nil
 	}
-	if err := errors.Join(s.client.refused.check(time.Now()), entry.refused.check(time.Now())); err != nil {
+	if err := errors.Join(s.client.refusal(time.Now(), s.isSystem()), entry.refused.check(time.Now())); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(s.client.lifetime, tokenRequestTimeout)
@@ -261,15 +261,18 @@ func (s *TokenSource) keep(ctx context.Context, entry *cacheEntry, token *Token,
 	}
 }
 
+// isSystem reports that the source's tokens are the client's own.
+func (s *TokenSource) isSystem() bool { return s.session == nil && s.subject == nil }
+
 // observe holds further requests off after a refusal, of this token or of all.
 func (s *TokenSource) observe(entry *cacheEntry, started time.Time, err error) {
 	now := time.Now()
 	refusal, whole := isRefusal(err)
 	switch {
 	case err == nil:
-		s.client.refused.observe(started, now, nil)
+		s.client.accepted(started, now, s.isSystem())
 		entry.refused.observe(started, now, nil)
-	case whole && s.session == nil && s.subject == nil, isInvalidClient(err):
+	case whole && s.isSystem(), isInvalidClient(err):
 		s.client.refused.observe(started, now, err)
 	case refusal:
 		entry.refused.observe(started, now, err)

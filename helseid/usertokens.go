@@ -30,8 +30,8 @@ const maxRefreshLifetime = 400 * 24 * time.Hour
 // askUserTokens sends a request with a code or a refresh token. An error that is
 // neither a refusal nor marked with errOutcomeUnknown means that the credential
 // is as good as before.
-func (c *Client) askUserTokens(ctx context.Context, grant tokenGrant) (*userTokens, error) {
-	result, object, err := c.askToken(ctx, grant)
+func (c *Client) askUserTokens(ctx context.Context, turn *turn, grant tokenGrant) (*userTokens, error) {
+	result, object, err := c.askToken(ctx, turn, grant)
 	if err != nil {
 		if result.status != 0 {
 			// Something answered 200, and the tokens in it are lost.
