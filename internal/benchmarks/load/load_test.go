@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,9 +84,40 @@ func TestVerdict(t *testing.T) {
 	require.ErrorContains(t, served().verdict(io.Discard, long), "struck nobody")
 }
 
+// A short flood: strangers are told to come back, and no session notices.
+func TestFlood(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, flood(t.Context(), options{flood: 8 * time.Second}, &out), out.String())
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Len(t, lines, 21, "twenty samples and a summary")
+	require.Contains(t, lines[20], " 0 lost")
+}
+
+func TestFloodVerdict(t *testing.T) {
+	t.Parallel()
+	flat := []sample{{1, 5e6, 90}, {2, 6e6, 300}, {3, 5e6, 30}}
+	flooded := func() *flooding {
+		f := &flooding{}
+		for _, count := range []*atomic.Int64{&f.started, &f.busy, &f.unavailable, &f.finished, &f.refreshed} {
+			count.Add(1)
+		}
+		return f
+	}
+	require.NoError(t, flooded().verdict(io.Discard, flat))
+	require.ErrorContains(t, (&flooding{}).verdict(io.Discard, flat), "no flood")
+	lost := flooded()
+	lost.lose(errors.New("one"))
+	require.ErrorContains(t, lost.verdict(io.Discard, flat), "1 refreshes were lost, the first: one")
+	slow := flooded()
+	slow.longest.Store(int64(3 * time.Second))
+	require.ErrorContains(t, slow.verdict(io.Discard, flat), "3s")
+	require.ErrorContains(t, flooded().verdict(io.Discard, []sample{{1, 5e6, 90}, {2, 9e6, 90}}), "grown")
+	require.ErrorContains(t, flooded().verdict(io.Discard, []sample{{1, 5e6, 90}, {2, 5e6, 9000}, {3, 5e6, 90}}), "grown")
+}
+
 func TestFlags(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-x"}, {"x"}, {"-c", "0"}, {"-c", "1000"}, {"-requests", "1000000"}, {"-rounds", "0"}, {"-rate", "0"}, {"-soak", "-1s"}} {
+	for _, args := range [][]string{{"-x"}, {"x"}, {"-c", "0"}, {"-c", "1000"}, {"-requests", "1000000"}, {"-rounds", "0"}, {"-rate", "0"}, {"-soak", "-1s"}, {"-flood", "-1s"}, {"-flood", "2h"}} {
 		require.Equal(t, 2, run(t.Context(), args, io.Discard, io.Discard), args)
 	}
 	require.Equal(t, 0, run(t.Context(), []string{"-h"}, io.Discard, io.Discard))

@@ -5,6 +5,7 @@
 //	go -C internal/benchmarks run ./load
 //	go -C internal/benchmarks run ./load -quick
 //	go -C internal/benchmarks run ./load -soak 30m -rate 100
+//	go -C internal/benchmarks run ./load -flood 1m
 //
 // The three servers are processes of their own, and take turns, round after
 // round. Proofs are made before the clock starts.
@@ -13,6 +14,10 @@
 // tokens live for seconds, whose keys change all the time and whose endpoints
 // fail now and then, and demands that no call is lost, and that memory and
 // goroutines stay as they were.
+//
+// With -flood strangers start 300 logins in a second and send codes that they have
+// made up, while HelseID is slow, refuses and is silent towards them in turn, and
+// no refresh of a running session may be lost or take long.
 package main
 
 import (
@@ -42,6 +47,8 @@ type options struct {
 	soak time.Duration
 	rate int
 
+	flood time.Duration
+
 	serve  string // the process is one of the servers
 	issuer string
 	folder string
@@ -57,6 +64,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&opts.concurrency, "c", 16, "connections, up to 256")
 	flags.DurationVar(&opts.soak, "soak", 0, "run the soak test for this long instead; the full one is 30m")
 	flags.IntVar(&opts.rate, "rate", 100, "calls in a second of the soak test, up to 1000")
+	flags.DurationVar(&opts.flood, "flood", 0, "flood the client with logins for this long instead; 1m is the full one")
 	flags.StringVar(&opts.serve, "serve", "", "for the program's own use: be one of its servers")
 	flags.StringVar(&opts.issuer, "issuer", "", "for the program's own use")
 	flags.StringVar(&opts.folder, "folder", "", "for the program's own use")
@@ -69,6 +77,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case opts.rounds < 1 || opts.requests < 1 || opts.requests > 20_000 || opts.concurrency < 1 || opts.concurrency > 256:
 		err = errors.New("-rounds, -requests or -c is out of bounds")
+	case opts.flood < 0 || opts.flood > time.Hour:
+		err = errors.New("-flood is out of bounds")
 	case opts.soak < 0 || opts.rate < 1 || opts.rate > 1000:
 		err = errors.New("-soak or -rate is out of bounds")
 	}
@@ -95,6 +105,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = serve(ctx, opts, os.Stdin, stdout)
 	case opts.soak > 0:
 		err = soak(ctx, opts, stdout)
+	case opts.flood > 0:
+		err = flood(ctx, opts, stdout)
 	default:
 		err = load(ctx, opts, stdout)
 	}

@@ -27,8 +27,11 @@ func serve(ctx context.Context, opts options, stdin io.Reader, stdout io.Writer)
 		_, _ = io.Copy(io.Discard, stdin)
 		cancel()
 	}()
-	if opts.serve == "helseid" {
+	switch opts.serve {
+	case "helseid":
 		return serveHelseID(ctx, opts.folder, stdout)
+	case "logins":
+		return serveLogins(ctx, opts.folder, stdout)
 	}
 	var handler http.Handler
 	switch opts.serve {
