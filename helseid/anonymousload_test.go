@@ -361,6 +361,54 @@ func TestBusyCallbackIsNotSpent(t *testing.T) {
 	})
 }
 
+// The same goes for one that waits for a slot in vain, and for one that HelseID does
+// not take; but not for one whose fate is not known.
+func TestCallbackThatWasNotTaken(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		crowd  int
+		codes  func(*http.Request) (*http.Response, error)
+		reason error
+		again  bool
+	}{
+		"no slot":   {16, outages["hanging"], helseid.ErrBusy, true},
+		"503":       {0, outages["503"], helseid.ErrUnavailable, true},
+		"429":       {0, outages["too many"], helseid.ErrUnavailable, true},
+		"no answer": {0, outages["hanging"], helseid.ErrUnavailable, false},
+		"500":       {0, func(*http.Request) (*http.Response, error) { return answer(500), nil }, helseid.ErrUnavailable, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				filter := &codeFilter{}
+				w := newLoginWorld(t, worldOptions{config: filter.install})
+				w.logIn(t)
+				state, callback := w.callback(t, loginRequest())
+				filter.breakDown(test.codes)
+				var crowd sync.WaitGroup
+				for range test.crowd {
+					login, err := w.client.StartLogin(t.Context(), loginRequest())
+					require.NoError(t, err)
+					madeUp := url.Values{"state": {login.State.ID()}, "iss": {w.config.Issuer}, "code": {"made-up"}}
+					crowd.Go(func() { _, _ = w.client.FinishLogin(t.Context(), login.State, madeUp) })
+				}
+				synctest.Wait()
+				_, err := w.client.FinishLogin(t.Context(), state, callback)
+				require.ErrorIs(t, err, helseid.ErrLogin)
+				require.ErrorIs(t, err, test.reason)
+				filter.breakDown(nil)
+				crowd.Wait()
+				_, err = w.client.FinishLogin(t.Context(), state, callback)
+				if test.again {
+					require.NoError(t, err)
+				} else {
+					require.ErrorContains(t, err, "finished before")
+				}
+			})
+		})
+	}
+}
+
 // Who gives up has found nothing out, and takes nobody else along.
 func TestGivingUpIsNoEvidence(t *testing.T) {
 	t.Parallel()

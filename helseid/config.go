@@ -100,8 +100,9 @@ type Config struct {
 
 	// TokenRetries is how often a token request, a pushed authorization request or
 	// a revocation is made anew after a broken connection or an answer of 429 or
-	// 5xx, with a growing and random wait in between. Zero means 2, a negative
-	// number none.
+	// 5xx, with a growing and random wait in between. In an outage one request of a
+	// kind goes out at a time, and its failure counts for all that wait. Zero means
+	// 2, a negative number none.
 	TokenRetries int
 
 	// Logger, if set, gets a line for what an operator may want to know: tokens

@@ -29,8 +29,12 @@ const maxCode = 4096
 // level and age that were asked for. Then the checks are made, if any. HelseID may
 // have granted fewer scopes than were asked for: see Session.Scopes.
 //
+// Codes have a budget of their own, as login starts have (see StartLogin).
+//
 // It goes on to its end when the context is cancelled after the code has been
-// sent. A state is finished once; a second FinishLogin with it sends nothing.
+// sent. A state is finished once; a second FinishLogin with it sends nothing, unless
+// the first has found no room (ErrBusy) or HelseID has said that it did not take the
+// code (429, 503).
 //
 // Every error but ErrClosed wraps ErrLogin: the way on is a new login. It is an
 // *AuthorizationError if HelseID says that there is none, such as when the user
@@ -65,6 +69,9 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 			return err
 		}
 		tokens, err = c.redeem(detached, turn, state, code)
+		if errors.Is(err, ErrUnavailable) && !errors.Is(err, errOutcomeUnknown) {
+			c.releaseLogin(detached, state) // the code is as good as before
+		}
 		return err
 	})
 	if err != nil {
@@ -92,7 +99,7 @@ const loginTimeout = tokenRequestTimeout
 // page that is loaded twice would send the code twice, and HelseID would revoke
 // what the first got.
 func (c *Client) claimLogin(ctx context.Context, state *LoginState) error {
-	claimed, err := c.store.Save(ctx, c.storeKey("login", state.wire().State), StoredSession{Data: []byte(`{"version":1}`), Expiry: state.Expiry()})
+	claimed, err := c.store.Save(ctx, c.loginKey(state), StoredSession{Data: []byte(`{"version":1}`), Expiry: state.Expiry()})
 	switch {
 	case err != nil:
 		return storeError(err)
@@ -101,6 +108,13 @@ func (c *Client) claimLogin(ctx context.Context, state *LoginState) error {
 	}
 	return nil
 }
+
+// releaseLogin takes the claim back.
+func (c *Client) releaseLogin(ctx context.Context, state *LoginState) {
+	_ = c.store.Delete(ctx, c.loginKey(state)) // or the user starts a new login
+}
+
+func (c *Client) loginKey(state *LoginState) string { return c.storeKey("login", state.wire().State) }
 
 // admit makes a session of tokens if the ID token and the checks permit. The
 // checks run in the caller's context.

@@ -30,6 +30,11 @@ const maxRequestURI = 2048
 // a nonce of its own, and tells where to send the browser. HelseID sends it back
 // to the redirect URI: see FinishLogin.
 //
+// Anybody can open a login page, so login starts have a budget of their own, and
+// what HelseID makes of them does not touch sessions and systems: 16 are on their
+// way at once and 64 wait, each for five seconds at most to be let through and as
+// long for a slot. What comes beyond that fails at once (ErrBusy).
+//
 // The error is a *TokenError if HelseID refuses, and wraps ErrConfig,
 // ErrUnavailable, ErrInvalidResponse, ErrIssuerMismatch or ErrClosed otherwise.
 func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, error) {
