@@ -237,12 +237,14 @@ func (f *flooding) drive(ctx context.Context, d time.Duration, stdout io.Writer)
 		group.Go(func() {
 			ticker := time.NewTicker(time.Second / time.Duration(rate))
 			defer ticker.Stop()
-			for i := 0; ; i++ {
+			for i := 0; ; {
 				select {
-				case <-ticker.C:
-					group.Go(func() { what(ctx, i) })
+				case <-ticker.C: // which leaves ticks out when the machine is busy
 				case <-flooded.Done():
 					return
+				}
+				for due := int(time.Since(begin).Seconds() * float64(rate)); i < due; i++ {
+					group.Go(func() { what(ctx, i) })
 				}
 			}
 		})
