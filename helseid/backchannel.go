@@ -15,6 +15,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // backChannelRequest is the part of a request to HelseID that stays the same
@@ -245,7 +246,7 @@ func (p *sendProgress) unsent() bool { return p.traced.Load() && !p.written.Load
 
 // errOutcomeUnknown marks the failure of a request that may have used up the
 // credential in it.
-var errOutcomeUnknown = errors.New("it is not known whether HelseID has processed the request")
+var errOutcomeUnknown = redact.Words("it is not known whether HelseID has processed the request")
 
 // unprocessed reports that an answer with this status means that the credential
 // in the request has not been used up: a redirect, a refusal, or "not now" (503,

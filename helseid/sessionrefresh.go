@@ -44,7 +44,7 @@ func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token
 	}
 }
 
-var errSessionChanged = errors.New("another process is refreshing the session")
+var errSessionChanged = redact.Words("another process is refreshing the session")
 
 const (
 	firstIdleWait = 10 * time.Millisecond

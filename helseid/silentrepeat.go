@@ -1,7 +1,7 @@
 package helseid
 
 import (
-	"errors"
+	"github.com/helseid-go/sdk/internal/redact"
 	"net"
 	"net/http/httptrace"
 	"net/textproto"
@@ -112,7 +112,7 @@ func spoil(conn net.Conn) {
 
 // errConnectionLost ends a request that net/http would have repeated and that may
 // not be sent once more.
-var errConnectionLost = errors.New("helseid: the connection to the API was lost before an answer came")
+var errConnectionLost = redact.Words("helseid: the connection to the API was lost before an answer came")
 
 // errNoResponse is the error of an http.RoundTripper that returns nothing.
-var errNoResponse = errors.New("helseid: the transport of Config.HTTPClient returned neither a response nor an error")
+var errNoResponse = redact.Words("helseid: the transport of Config.HTTPClient returned neither a response nor an error")

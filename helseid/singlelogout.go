@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -72,7 +73,7 @@ func (c *Client) FrontChannelLogout() http.Handler {
 	})
 }
 
-var errLogoutRequest = errors.New("the request is not one of a logout")
+var errLogoutRequest = redact.Words("the request is not one of a logout")
 
 // endIndexed ends the sessions that an index row leads to. With a logout token
 // they must be of its subject, if it names one, and must have begun before it.
