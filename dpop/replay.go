@@ -67,8 +67,10 @@ type MemoryReplay struct {
 type replayID [16]byte
 
 // replayBucket holds the proofs that are forgotten in the same second, so that
-// forgetting is dropping it whole.
+// forgetting is dropping it whole. It is forgotten when both clocks say so: the wall
+// clock may leap ahead and be set back, and the proofs be young again.
 type replayBucket struct {
+	end    time.Time // by this process's own clock
 	proofs map[replayID]struct{}
 	keys   map[replayID]int32 // proofs of each key
 }
@@ -97,7 +99,8 @@ func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 	proof, key := replayID(use.Proof[:16]), replayID(use.Key[:16])
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.purge(time.Now().Unix())
+	now := time.Now()
+	m.purge(now.Unix(), now)
 
 	held := 0
 	for _, bucket := range m.buckets {
@@ -115,20 +118,24 @@ func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 		bucket = &replayBucket{proofs: make(map[replayID]struct{}), keys: make(map[replayID]int32)}
 		m.buckets[forget] = bucket
 	}
+	if end := now.Add(use.Forget.Round(0).Sub(now.Round(0))); end.After(bucket.end) {
+		bucket.end = end
+	}
 	bucket.proofs[proof] = struct{}{}
 	bucket.keys[key]++
 	m.size++
 	return true, nil
 }
 
-// purge drops the buckets of the past, once a second.
-func (m *MemoryReplay) purge(now int64) {
-	if now == m.purged {
+// purge drops the buckets of the past, once a second. It is told the time by both
+// clocks.
+func (m *MemoryReplay) purge(second int64, own time.Time) {
+	if second == m.purged {
 		return
 	}
-	m.purged = now
+	m.purged = second
 	for forget, bucket := range m.buckets {
-		if forget < now {
+		if forget < second && bucket.end.Before(own) {
 			m.size -= len(bucket.proofs)
 			delete(m.buckets, forget)
 		}

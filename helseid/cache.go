@@ -65,7 +65,7 @@ const dropInterval = 30 * time.Second
 func (e *cacheEntry) drop(sent *Token, now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if now.Sub(sent.fetched) < dropInterval || now.Sub(e.droppedAt) < dropInterval || !e.token.CompareAndSwap(sent, nil) {
+	if sent.age(now) < dropInterval || now.Sub(e.droppedAt) < dropInterval || !e.token.CompareAndSwap(sent, nil) {
 		return false
 	}
 	e.droppedAt = now
@@ -104,11 +104,17 @@ func (c *tokenCache) evict() {
 	var (
 		oldestKey cacheKey
 		oldest    *cacheEntry
+		lastUse   int64
 		seen      int
 	)
+	now := time.Now().Unix()
 	for key, entry := range c.entries {
-		if oldest == nil || entry.used.Load() < oldest.used.Load() {
-			oldestKey, oldest = key, entry
+		used := entry.used.Load()
+		if used > now {
+			used = 0 // the clock has been set back, and an unused entry must not stay until then
+		}
+		if oldest == nil || used < lastUse {
+			oldestKey, oldest, lastUse = key, entry, used
 		}
 		if seen++; seen == sample {
 			break

@@ -97,9 +97,10 @@ const loginTimeout = tokenRequestTimeout
 
 // claimLogin makes a login's state good for one FinishLogin, in all processes: a
 // page that is loaded twice would send the code twice, and HelseID would revoke
-// what the first got.
+// what the first got. The mark is kept for longer than any clock takes the state for
+// good.
 func (c *Client) claimLogin(ctx context.Context, state *LoginState) error {
-	claimed, err := c.store.Save(ctx, c.loginKey(state), StoredSession{Data: []byte(`{"version":1}`), Expiry: state.Expiry()})
+	claimed, err := c.store.Save(ctx, c.loginKey(state), StoredSession{Data: []byte(`{"version":1}`), Expiry: state.Expiry().Add(clockTolerance)})
 	switch {
 	case err != nil:
 		return storeError(err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -166,10 +167,10 @@ func (a answers) RoundTrip(request *http.Request) (*http.Response, error) {
 // the stored state, nothing is sent unless it is the answer to that login.
 func FuzzFinishLogin(f *testing.F) {
 	client, sent := fuzzClient(f)
-	const state = `{"version":1,"issuer":"` + fuzzIssuer + `","client_id":"a-client","jkt":"{jkt}","state":"{state}","nonce":"n","verifier":"v","redirect_uri":"https://x.example.no/","scopes":["openid"],"started":4102444800}`
+	const state = `{"version":1,"issuer":"` + fuzzIssuer + `","client_id":"a-client","jkt":"{jkt}","state":"{state}","nonce":"n","verifier":"v","redirect_uri":"https://x.example.no/","scopes":["openid"],"started":{now}}`
 	good := "code=x&state={state}&iss=" + url.QueryEscape(fuzzIssuer)
-	for _, stored := range []string{state, state[:len(state)-1], "", "null", "{}", `{"version":1}`, strings.Replace(state, "{state}", "", 1), strings.Replace(state, "4102444800", "1", 1),
-		strings.Replace(state, "4102444800", "9223372036854775807", 1), strings.Replace(state, "{jkt}", "x", 1)} {
+	for _, stored := range []string{state, state[:len(state)-1], "", "null", "{}", `{"version":1}`, strings.Replace(state, "{state}", "", 1), strings.Replace(state, "{now}", "1", 1),
+		strings.Replace(state, "{now}", "4102444800", 1), strings.Replace(state, "{now}", "9223372036854775807", 1), strings.Replace(state, "{jkt}", "x", 1)} {
 		f.Add(stored, good)
 	}
 	for _, query := range []string{"", "code=x&state={state}", strings.Replace(good, "{state}", "another", 1), good + "&code=y", good + "&error=access_denied", good + ";a=b", "code=x&state=&iss=",
@@ -177,7 +178,7 @@ func FuzzFinishLogin(f *testing.F) {
 		f.Add(state, query)
 	}
 	finish := func(t testing.TB, stored, query string) (isAnswer, wasSent bool) {
-		fill := strings.NewReplacer("{jkt}", client.prover.Thumbprint(), "{state}", jose.NewID()) // each login is finished once
+		fill := strings.NewReplacer("{jkt}", client.prover.Thumbprint(), "{state}", jose.NewID(), "{now}", strconv.FormatInt(time.Now().Unix(), 10)) // each login is finished once
 		loginState, err := DecodeLoginState([]byte(fill.Replace(stored)))
 		if err != nil && !errors.Is(err, ErrLogin) {
 			t.Fatalf("an error of no category: %v", err)

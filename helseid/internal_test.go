@@ -113,7 +113,9 @@ func TestTokenState(t *testing.T) {
 		595*time.Second - 1: tokenStale,
 		595 * time.Second:   tokenDead,
 		10 * time.Minute:    tokenDead,
-		-time.Hour:          tokenFresh, // the clock went back
+		-4 * time.Second:    tokenFresh, // the clock has been corrected a little
+		-6 * time.Second:    tokenDead,  // it was wrong when the token came, or is now
+		-2 * time.Hour:      tokenDead,
 	} {
 		require.Equal(t, want, token.state(start.Round(0).Add(after)), "after %v", after)
 	}

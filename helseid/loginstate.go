@@ -124,6 +124,8 @@ func (s *LoginState) check(c *Client, now time.Time) error {
 		return fmt.Errorf("%w: it was started with another DPoP key: start a new login; to survive a restart, set Config.DPoPKey", ErrLogin)
 	case !now.Before(s.Expiry()):
 		return fmt.Errorf("%w: it took longer than %v: start a new login", ErrLogin, LoginLifetime)
+	case isFuture(s.wire().Started, now, clockTolerance):
+		return fmt.Errorf("%w: it was started in the future, so a clock is or was wrong: start a new login", ErrLogin)
 	}
 	return nil
 }

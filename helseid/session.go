@@ -188,7 +188,7 @@ func (c *Client) loadSession(ctx context.Context, key string) (version uint64, r
 		return 0, sessionRecord{}, errSessionEnded
 	}
 	record, err = c.decodeSession(row.Data)
-	if err == nil && !time.Now().Before(record.expiry()) {
+	if err == nil && record.hasEnded(time.Now()) {
 		err = errSessionEnded
 	}
 	return row.Version, record, err

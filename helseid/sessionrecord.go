@@ -41,6 +41,7 @@ type sessionRecord struct {
 	Several   bool     `json:"several,omitempty"`  // its access token was for several APIs
 	Audience  string   `json:"audience,omitempty"` // the only API of its access token, if that is known
 	Created   int64    `json:"created"`            // Unix seconds
+	Renewed   int64    `json:"renewed,omitempty"`  // when HelseID last gave tokens, in Unix seconds
 
 	// AttestUntil is how long the attest of the whole session may be used, in Unix
 	// seconds; zero if there is none.
@@ -61,8 +62,23 @@ const (
 	// refreshTimeout is how long a refresh can be under way. One that was marked
 	// longer ago has been lost with its process. What it is longer than a token
 	// request is for clocks that differ.
-	refreshTimeout = tokenRequestTimeout + 45*time.Second
+	refreshTimeout = tokenRequestTimeout + clockTolerance
+
+	// clockTolerance is how far the clocks of processes may differ that share
+	// sessions.
+	clockTolerance = 45 * time.Second
+
+	// maxClockStep is how far in the future the times of a session may lie: a small
+	// correction of a clock must not end those that last for hours.
+	maxClockStep = 5 * time.Minute
 )
+
+// isFuture reports that a stored time, in Unix seconds, lies further in the future
+// than is forgiven: a clock was wrong when it was written or is now, and it says
+// nothing about an age.
+func isFuture(stored int64, now time.Time, forgiven time.Duration) bool {
+	return stored > now.Add(forgiven).Unix()
+}
 
 func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
 	record := sessionRecord{
@@ -77,7 +93,7 @@ func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
 		Created:   time.Now().Unix(),
 	}
 	if state.wire().Attested {
-		record.AttestUntil = time.Unix(state.wire().Started, 0).Add(clientassertion.AttestLifetime).Unix()
+		record.AttestUntil = time.Unix(min(state.wire().Started, record.Created), 0).Add(clientassertion.AttestLifetime).Unix()
 	}
 	record.Offline = tokens.refreshToken != ""
 	record.Several, record.Audience = tokens.token.audiences > 1, tokens.token.audience
@@ -100,9 +116,20 @@ func (r *sessionRecord) reindex() bool {
 	return true
 }
 
+// plausible is until when index entries are kept, if that can be so. Those that claim
+// to be kept for longer than any would be were written by a clock that was ahead, and
+// end sooner than they say.
+func (r *sessionRecord) plausible(indexed int64) int64 {
+	if indexed > r.expiry().Add(indexMargin+maxClockStep).Unix() {
+		return 0
+	}
+	return indexed
+}
+
 // renew takes over a new refresh token. An answer without one leaves the old one
 // good (RFC 6749 section 6).
 func (r *sessionRecord) renew(tokens *userTokens) {
+	r.Renewed = time.Now().Unix()
 	if tokens.refreshToken != "" {
 		r.RefreshToken, r.RefreshUntil = tokens.refreshToken, 0
 	}
@@ -123,10 +150,17 @@ func (r *sessionRecord) expiry() time.Time {
 	return expiry
 }
 
+// hasEnded reports that the session is over, or that there is no telling, because it
+// claims to have been made or renewed in the future.
+func (r *sessionRecord) hasEnded(now time.Time) bool {
+	attested := r.AttestUntil - int64(clientassertion.AttestLifetime/time.Second)
+	return !now.Before(r.expiry()) || isFuture(max(r.Created, r.Renewed, attested), now, maxClockStep)
+}
+
 // limit ends a token's use with the attest that it carries.
 func (r *sessionRecord) limit(token *Token) {
 	if r.AttestUntil != 0 {
-		token.limit(time.Unix(r.AttestUntil, 0).Sub(token.fetched))
+		token.limit(min(time.Unix(r.AttestUntil, 0).Sub(token.fetched), clientassertion.AttestLifetime))
 	}
 }
 
@@ -171,6 +205,17 @@ func (r *sessionRecord) mark(refresher string) {
 
 // unmark says that the refresh has ended.
 func (r *sessionRecord) unmark() { r.Refreshing = 0 }
+
+// redate gives a mark that lies in the future, by more than clocks may differ, the
+// present time, and reports that it did. It is not lost yet: a process whose clock
+// is ahead may be refreshing. From now on it counts like any other.
+func (r *sessionRecord) redate(now time.Time) bool {
+	if time.UnixMilli(r.Refreshing).Sub(now) <= clockTolerance {
+		return false
+	}
+	r.Refreshing = now.UnixMilli()
+	return true
+}
 
 // lost reports that a refresh was under way and its process has ended.
 func (r *sessionRecord) lost(now time.Time) bool {

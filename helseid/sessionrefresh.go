@@ -68,6 +68,10 @@ func (s *Session) awaitIdle(ctx context.Context, request *preparedRequest) (vers
 		switch now := time.Now(); {
 		case record.Refreshing == 0:
 			return version, record, record.refreshable(request)
+		case record.redate(now):
+			if _, err := s.save(ctx, version, record); err != nil {
+				return 0, record, err
+			}
 		case record.lost(now) && s.client.config.ResendUnansweredRefreshTokens:
 			return version, record, record.refreshable(request)
 		case record.lost(now):
@@ -154,7 +158,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 		record.RefreshToken = ""
 	}
 	// The record says that the index is written only when it has been.
-	indexed := max(record.IndexedUntil, s.place.indexed.Load())
+	indexed := max(record.plausible(record.IndexedUntil), record.plausible(s.place.indexed.Load()))
 	record.IndexedUntil = indexed
 	reindex := err == nil && record.reindex()
 	until := record.IndexedUntil

@@ -96,8 +96,19 @@ func (c *Client) SessionStore() SessionStore { return c.store }
 // value is ready to use, and it is safe for concurrent use.
 type MemorySessionStore struct {
 	mu    sync.Mutex
-	rows  map[string]redact.Hidden[StoredSession]
+	rows  map[string]redact.Hidden[memoryRow]
 	sweep sweeper
+}
+
+// memoryRow is a row that ends with its Expiry by the wall clock, or as much time
+// later as it was to live by the process's own, in case the wall clock is set back.
+type memoryRow struct {
+	StoredSession
+	end time.Time // has a monotonic reading
+}
+
+func (r memoryRow) isLive(now time.Time) bool {
+	return now.Before(r.end) && now.Round(0).Before(r.Expiry.Round(0))
 }
 
 // Format prints what it is, for every verb.
@@ -114,10 +125,10 @@ func (m *MemorySessionStore) Load(_ context.Context, key string) (StoredSession,
 
 func (m *MemorySessionStore) live(key string, now time.Time) StoredSession {
 	row := m.rows[key].Reveal()
-	if !now.Before(row.Expiry) {
+	if !row.isLive(now) {
 		return StoredSession{}
 	}
-	return row
+	return row.StoredSession
 }
 
 // sweeper says when it is time to look for what has expired: when there is twice
@@ -147,18 +158,18 @@ func (m *MemorySessionStore) Save(_ context.Context, key string, session StoredS
 		return false, nil
 	}
 	if m.rows == nil {
-		m.rows = make(map[string]redact.Hidden[StoredSession])
+		m.rows = make(map[string]redact.Hidden[memoryRow])
 	}
 	if m.sweep.due(len(m.rows), now) {
 		for key, row := range m.rows {
-			if !now.Before(row.Reveal().Expiry) {
+			if !row.Reveal().isLive(now) {
 				delete(m.rows, key)
 			}
 		}
 		m.sweep.done(len(m.rows), now)
 	}
 	session.Version++
-	m.rows[key] = redact.Hide(session)
+	m.rows[key] = redact.Hide(memoryRow{session, now.Add(session.Expiry.Round(0).Sub(now.Round(0)))})
 	return true, nil
 }
 

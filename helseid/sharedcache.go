@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/clock"
 )
 
 // TokenCache shares tokens between processes, beside the memory of each. Implement
@@ -57,10 +59,14 @@ func (c *Client) sharedToken(ctx context.Context, request *preparedRequest) *Tok
 		stored.Version != storedTokenVersion || stored.Type != request.tokenType || !validToken68(stored.Access) || stored.Lifetime <= 0 {
 		return nil
 	}
+	now, fetched := time.Now(), time.Unix(stored.Fetched, 0)
+	if fetched.After(now) {
+		return nil // a clock has been wrong, and the token may be older than it seems
+	}
 	token := &Token{Access: NewSecret(stored.Access), Type: stored.Type, Scopes: stored.Scopes, RejectedScopes: stored.Rejected}
-	token.setLifetime(time.Unix(stored.Fetched, 0), time.Duration(min(stored.Lifetime, int64(maxTokenLifetime/time.Second)))*time.Second)
+	token.setLifetime(clock.Stored(fetched, now).Own, time.Duration(min(stored.Lifetime, int64(maxTokenLifetime/time.Second)))*time.Second)
 	token.checked = token.RequireScopes(request.scopes...) == nil
-	if now := time.Now(); token.fetched.After(now) || token.state(now) != tokenFresh {
+	if token.state(now) != tokenFresh {
 		return nil
 	}
 	return token

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/clock"
 )
 
 // The token types, which are the schemes of the Authorization header too.
@@ -38,6 +40,7 @@ type Token struct {
 	renewAt time.Time // stale from here on
 	deadAt  time.Time // not handed out from here on
 	fetched time.Time // the start of the request that fetched it
+	started time.Time // the same by this process's own clock
 	checked bool      // has every scope that was asked for
 
 	audiences int    // how many APIs the token says it is for, if they are an array
@@ -57,13 +60,12 @@ const (
 // hour at most.
 const maxTokenLifetime = 24 * time.Hour
 
-// setLifetime computes the three states from the start of the request. Times
-// are the wall clock's: a machine that slept must not believe its token alive.
+// setLifetime computes the three states from the start of the request.
 func (t *Token) setLifetime(start time.Time, lifetime time.Duration) {
 	lifetime = min(lifetime, maxTokenLifetime)
 	// HelseID writes exp in whole seconds: a token may end almost a second
 	// before expires_in has passed.
-	t.fetched = start.Round(0).Truncate(time.Second)
+	t.started, t.fetched = start, start.Round(0).Truncate(time.Second)
 	t.Expiry = t.fetched.Add(lifetime)
 	t.renewAt = t.Expiry.Add(-min(30*time.Second, lifetime/10))
 	t.deadAt = t.Expiry.Add(-min(5*time.Second, lifetime/20))
@@ -73,15 +75,25 @@ func (t *Token) setLifetime(start time.Time, lifetime time.Duration) {
 // longer.
 func (t *Token) limit(lifetime time.Duration) {
 	if !t.Expiry.IsZero() && t.Expiry.Sub(t.fetched) > lifetime {
-		t.setLifetime(t.fetched, lifetime)
+		t.setLifetime(t.started, lifetime)
 	}
 }
 
+// age is how long ago the token was fetched, by whichever clock says more: a
+// machine that slept must not believe its token alive, nor one whose clock has been
+// set back.
+func (t *Token) age(now time.Time) time.Duration {
+	return clock.Moment{Wall: t.fetched, Own: t.started}.Age(now)
+}
+
 func (t *Token) state(now time.Time) tokenState {
-	switch {
-	case t == nil || !now.Before(t.deadAt):
+	if t == nil {
 		return tokenDead
-	case !now.Before(t.renewAt):
+	}
+	switch age := t.age(now); {
+	case age >= t.deadAt.Sub(t.fetched):
+		return tokenDead
+	case age >= t.renewAt.Sub(t.fetched):
 		return tokenStale
 	}
 	return tokenFresh

@@ -85,7 +85,8 @@ type IDTokenExpectation struct {
 	// must have its hash.
 	AccessToken string
 
-	// MaxAge is how old the login may be. Zero means any age.
+	// MaxAge is how old the login may be. Zero means any age, and no login
+	// is young enough for less.
 	MaxAge time.Duration
 
 	// LoggedInSince is when the login must not have been before, give or take
@@ -167,7 +168,7 @@ func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected 
 
 // recentLogin reports whether the login is as young as it is expected to be.
 func (v *IDTokenValidator) recentLogin(object jose.Object, expected IDTokenExpectation) bool {
-	if expected.MaxAge <= 0 && expected.LoggedInSince.IsZero() {
+	if expected.MaxAge == 0 && expected.LoggedInSince.IsZero() {
 		return true
 	}
 	at, ok := object.Get("auth_time").Seconds()
@@ -175,6 +176,9 @@ func (v *IDTokenValidator) recentLogin(object jose.Object, expected IDTokenExpec
 		return false
 	}
 	age := v.validator.now().Unix() - at
+	if age < -v.validator.leeway || expected.MaxAge < 0 {
+		return false // in the future, or asked for there
+	}
 	tooOld := expected.MaxAge > 0 && age > int64(expected.MaxAge/time.Second)+v.validator.leeway
 	tooEarly := !expected.LoggedInSince.IsZero() && at < expected.LoggedInSince.Unix()-v.validator.leeway
 	return !tooOld && !tooEarly

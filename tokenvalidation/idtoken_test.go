@@ -78,6 +78,7 @@ func TestIDToken(t *testing.T) {
 		"at_hash of another token":        {options{claim("at_hash", hashOf("another"))}, tokenvalidation.ReasonTokenHash},
 		"at_hash of a wrong type":         {options{claim("at_hash", 1)}, tokenvalidation.ReasonTokenHash},
 		"login too old":                   {options{claim("auth_time", now-3600)}, tokenvalidation.ReasonLoginAge},
+		"login in the future":             {options{claim("auth_time", now+3600)}, tokenvalidation.ReasonLoginAge},
 		"no auth_time":                    {options{claim("auth_time", nil)}, tokenvalidation.ReasonLoginAge},
 		"an access token":                 {options{header("typ", "at+jwt")}, tokenvalidation.ReasonType},
 		"a logout token":                  {options{header("typ", "logout+jwt")}, tokenvalidation.ReasonType},

@@ -117,11 +117,14 @@ func (s *Server) browserSession(r *http.Request) *browserSession {
 	return s.logins.browsers[cookieOf(r)]
 }
 
+// isWithin reports that an age is one, and no greater than the most.
+func isWithin(age, most time.Duration) bool { return age >= 0 && age <= most }
+
 // isEnough reports that the user need not log in again.
 func (s *Server) isEnough(l login, pushed *authorization) bool {
 	switch {
 	case pushed.asks("login") || pushed.asks("select_account"):
-	case pushed.maxAge == 0 || pushed.maxAge > 0 && s.Now().Sub(l.authTime) > pushed.maxAge:
+	case pushed.maxAge == 0 || pushed.maxAge > 0 && !isWithin(s.Now().Sub(l.authTime), pushed.maxAge):
 	case pushed.acr.idp != "" && pushed.acr.idp != l.idp:
 	case pushed.acr.level > l.level:
 	case pushed.testPID != "" && pushed.testPID != l.user.PersonalIdentityNumber:

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/helseid-go/sdk/internal/clock"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 )
@@ -82,9 +83,9 @@ func (s *Source) ClockDifference() time.Duration { return time.Duration(s.clock.
 
 type fetched struct {
 	document *Document
-	at       time.Time
-	renewAt  time.Time
-	renewed  time.Time // when Renew last asked the server
+	at       clock.Moment
+	lasts    time.Duration
+	renewed  time.Time // when Renew last asked the server, by this process's own clock
 }
 
 // NewSource makes no network call. A document without one of the required
@@ -95,7 +96,7 @@ func NewSource(issuer string, client *http.Client, required ...string) *Source {
 
 // Current returns the document if it need not be fetched, or nil.
 func (s *Source) Current() *Document {
-	if current := s.current.Load(); current != nil && time.Now().Before(current.renewAt) {
+	if current := s.current.Load(); current != nil && current.goodEnough(time.Now(), false) {
 		return current.document
 	}
 	return nil
@@ -120,12 +121,12 @@ func (s *Source) Renew(ctx context.Context) (*Document, error) {
 // failure an old document is better than none.
 func (s *Source) renew(ctx context.Context, demanded bool) (*Document, error) {
 	result, err, _ := s.flight.Do("", func() (any, error) {
-		now := time.Now().Round(0)
+		now := time.Now()
 		current := s.current.Load()
 		if current != nil && current.goodEnough(now, demanded) {
 			return current.document, nil
 		}
-		next := &fetched{at: now, renewAt: now.Add(lifetime)}
+		next := &fetched{at: clock.At(now), lasts: lifetime}
 		if current != nil {
 			next.renewed = current.renewed
 		}
@@ -137,7 +138,7 @@ func (s *Source) renew(ctx context.Context, demanded bool) (*Document, error) {
 			if current == nil {
 				return nil, err
 			}
-			next.document, next.renewAt = current.document, now.Add(retryAfterFailure)
+			next.document, next.lasts = current.document, retryAfterFailure
 		}
 		s.current.Store(next)
 		return next.document, nil
@@ -150,9 +151,9 @@ func (s *Source) renew(ctx context.Context, demanded bool) (*Document, error) {
 
 func (f *fetched) goodEnough(now time.Time, demanded bool) bool {
 	if demanded {
-		return now.Sub(f.renewed) < renewInterval || now.Sub(f.at) < justFetched
+		return now.Sub(f.renewed) < renewInterval || f.at.Age(now) < justFetched
 	}
-	return now.Before(f.renewAt)
+	return f.at.Age(now) < f.lasts
 }
 
 func (s *Source) fetch(ctx context.Context) (*Document, error) {

@@ -269,3 +269,52 @@ func TestSharedFetch(t *testing.T) {
 		require.Equal(t, 1, h.count())
 	})
 }
+
+// The wall clock was wrong when the document came: it is fetched anew, and serves
+// until then.
+func TestClockStep(t *testing.T) {
+	t.Parallel()
+	for name, wall := range map[string]time.Duration{"the clock was ahead": 48 * time.Hour, "it was a year ahead": 365 * 24 * time.Hour, "the machine has slept": -48 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHost()
+			source := NewSource(issuer, &http.Client{Transport: h}, "jwks_uri")
+			document, err := source.Get(t.Context())
+			require.NoError(t, err)
+			step := func() {
+				then := *source.current.Load()
+				then.at.Wall = then.at.Wall.Add(wall)
+				source.current.Store(&then)
+			}
+			step()
+			require.Nil(t, source.Current())
+			h.err = errors.New("down")
+			again, err := source.Get(t.Context())
+			require.NoError(t, err)
+			require.Same(t, document, again, "better than none")
+			h.repair()
+			step()
+			again, err = source.Get(t.Context())
+			require.NoError(t, err)
+			require.NotSame(t, document, again)
+		})
+	}
+	t.Run("Renew", func(t *testing.T) {
+		t.Parallel()
+		h := newHost()
+		source := NewSource(issuer, &http.Client{Transport: h}, "jwks_uri")
+		renewed := func(ago time.Duration) { // in spite of a document that is dated in the future
+			_, err := source.Renew(t.Context())
+			require.NoError(t, err)
+			then := *source.current.Load()
+			then.at.Wall, then.renewed = then.at.Wall.Add(2*time.Hour), then.renewed.Add(-ago)
+			source.current.Store(&then)
+		}
+		renewed(time.Minute)
+		renewed(renewInterval)
+		require.Len(t, h.requests, 1)
+		renewed(0)
+		require.Len(t, h.requests, 2)
+		require.Contains(t, source.current.Load().renewed.String(), " m=", "by the process's own clock")
+	})
+}

@@ -1,0 +1,30 @@
+package dpop
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The wall clock leaps ahead and is set back: the proofs of before are young again,
+// and must be remembered. They are forgotten when both clocks say so.
+func TestReplayOutlivesAClockStep(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	store := NewMemoryReplay(10)
+	use := Use{Proof: [32]byte{1}, Key: [32]byte{2}, Forget: now.Add(12 * time.Second).Round(time.Second)}
+	first, err := store.Record(t.Context(), use)
+	require.NoError(t, err)
+	require.True(t, first)
+
+	store.purge(now.Unix()+3600, now.Add(time.Second))
+	first, err = store.Record(t.Context(), use)
+	require.NoError(t, err)
+	require.False(t, first, "used before")
+
+	store.purge(now.Unix()-3600, now.Add(time.Hour)) // set back: the proofs will be young in an hour
+	require.Equal(t, 1, store.size)
+	store.purge(now.Unix()+30, now.Add(30*time.Second))
+	require.Zero(t, store.size)
+}
