@@ -10,6 +10,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
 	"github.com/helseid-go/sdk/internal/redact"
 )
@@ -78,6 +79,13 @@ type Config struct {
 	// BearerUserInfo calls the UserInfo endpoint with the access token alone, as
 	// HelseID's page on it shows, in place of a token with a proof (RFC 9449).
 	BearerUserInfo bool
+
+	// AllowedOrigins are the origins ("https://api.example.no") of the APIs that
+	// the client's tokens may go to, whatever the token request says: that one's
+	// AllowedOrigins can narrow the list, and not widen it. It does not make a
+	// redirect from one of them to another be followed. HelseID need not be named.
+	// Nil means any https origin; a list without an origin is an error.
+	AllowedOrigins []string
 
 	// HTTPClient sends the requests to HelseID, and its Transport also those to
 	// the APIs. It is copied, not changed; its redirect policy and cookies are
@@ -169,6 +177,9 @@ func (c Config) checked() (Config, error) {
 	if c.SessionStore != nil && c.DPoPKey == nil {
 		errs = append(errs, errors.New("field DPoPKey is required with SessionStore: sessions outlive the process, and so must the key that their tokens are bound to"))
 	}
+	origins, err := httpx.ParseOrigins("AllowedOrigins", c.AllowedOrigins)
+	errs = append(errs, err)
+	c.AllowedOrigins = origins
 	if c.MaxTokens < 0 {
 		errs = append(errs, errors.New("field MaxTokens is negative"))
 	}

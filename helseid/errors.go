@@ -35,8 +35,8 @@ var (
 	ErrInsecureURL = httpx.ErrInsecureURL
 
 	// ErrOriginRefused means that a request with a token was about to go to an
-	// origin it is not meant for: one outside TokenRequest.AllowedOrigins, or
-	// one that an API redirects to.
+	// origin it is not meant for: one outside Config.AllowedOrigins or
+	// TokenRequest.AllowedOrigins, or one that an API redirects to.
 	ErrOriginRefused = redact.Words("origin refused")
 
 	// ErrClosed means that the client has been closed.

@@ -52,10 +52,11 @@ type loginStateWire struct {
 
 	AssuranceLevel int `json:"assurance_level,omitempty"`
 
-	MaxAge   int64 `json:"max_age,omitempty"`   // seconds
-	NewLogin bool  `json:"new_login,omitempty"` // prompt=login
-	Details  bool  `json:"details,omitempty"`   // in a request object
-	Attested bool  `json:"attested,omitempty"`
+	MaxAge    int64 `json:"max_age,omitempty"`   // seconds
+	NewLogin  bool  `json:"new_login,omitempty"` // prompt=login
+	Details   bool  `json:"details,omitempty"`   // in a request object
+	Organized bool  `json:"organized,omitempty"` // an organisation among them
+	Attested  bool  `json:"attested,omitempty"`
 
 	CodeDetails []json.RawMessage `json:"code_details,omitempty"`
 

@@ -2,6 +2,8 @@ package helseid
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/helseid-go/sdk/clientassertion"
 )
@@ -13,9 +15,10 @@ type (
 )
 
 // WithTokenRequest returns a context whose API calls use this token request in
-// place of the one that was given to HTTPClient, its AllowedOrigins included. It
-// is the only request for Client.Authorize. An organisation that ForOrganization
-// has set stays.
+// place of the one that was given to HTTPClient. It is the only request for
+// Client.Authorize. What that one demands stays demanded: its RequireSubjectToken
+// and RequireOrganization, and its AllowedOrigins unless this one has its own. An
+// organisation that ForOrganization has set stays too.
 func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context {
 	return context.WithValue(ctx, tokenRequestKey{}, request.clone())
 }
@@ -24,8 +27,28 @@ func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context
 // organisation: with a parent for a multi-tenant client, where the child may be
 // empty; with a child alone for a single-tenant one. One *http.Client so serves
 // all the organisations of a vendor.
+//
+// With neither, the calls are errors that wrap ErrConfig: an organisation that got
+// lost on the way must not turn a call for it into one for none.
 func ForOrganization(ctx context.Context, parent, child string) context.Context {
 	return context.WithValue(ctx, organizationKey{}, clientassertion.Organization{Parent: parent, Child: child})
+}
+
+var errNoOrganization = fmt.Errorf("%w: ForOrganization was given no organisation: "+
+	"leave it out for calls that are for none", ErrConfig)
+
+func isBlank(organization clientassertion.Organization) bool {
+	return strings.TrimSpace(organization.Parent) == "" && strings.TrimSpace(organization.Child) == ""
+}
+
+// demanding adds what another request demands.
+func (r TokenRequest) demanding(other TokenRequest) TokenRequest {
+	r.RequireSubjectToken = r.RequireSubjectToken || other.RequireSubjectToken
+	r.RequireOrganization = r.RequireOrganization || other.RequireOrganization
+	if r.AllowedOrigins == nil {
+		r.AllowedOrigins = other.AllowedOrigins
+	}
+	return r
 }
 
 // sourceOf returns a token source for one call with a request, which is prepared
@@ -45,13 +68,19 @@ func (c *Client) sourceFor(ctx context.Context, base *TokenSource) *TokenSource 
 	request, replaced := ctx.Value(tokenRequestKey{}).(TokenRequest)
 	organization, composed := ctx.Value(organizationKey{}).(clientassertion.Organization)
 	subject, exchanged := ctx.Value(subjectTokenKey{}).(*subjectToken)
+	if composed && isBlank(organization) {
+		return &TokenSource{client: c, err: errNoOrganization}
+	}
 	if !replaced {
 		if !exchanged && (!composed || base.original.Organization == organization) {
 			return base
 		}
 		request = base.original
-	} else if base.session != nil {
-		request = base.session.withResource(request)
+	} else {
+		request = request.demanding(base.original)
+		if base.session != nil {
+			request = base.session.withResource(request)
+		}
 	}
 	if composed {
 		request.Organization = organization

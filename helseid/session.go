@@ -150,7 +150,7 @@ func (s *Session) origin(request TokenRequest, forIssuer bool) (tokenOrigin, err
 	if s.record().Details && (!request.Organization.IsZero() || request.JournalID != "" || request.Attest != nil || len(request.Details) > 0) {
 		return tokenOrigin{}, fmt.Errorf("%w: token request: the login has named details for the whole session, and HelseID takes none beside them: log in without", ErrConfig)
 	}
-	return tokenOrigin{grant: grantRefreshToken, owner: s.key, forIssuer: forIssuer}, nil
+	return tokenOrigin{grant: grantRefreshToken, owner: s.key, forIssuer: forIssuer, organized: s.record().Organized}, nil
 }
 
 // Session looks a session up by its ID. The error wraps ErrLoginRequired if there

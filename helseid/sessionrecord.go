@@ -36,12 +36,13 @@ type sessionRecord struct {
 
 	Scopes    []string `json:"scopes,omitempty"`
 	Resources []string `json:"resources,omitempty"`
-	Details   bool     `json:"details,omitempty"`  // the login had a request object
-	Offline   bool     `json:"offline,omitempty"`  // the login gave a refresh token
-	Several   bool     `json:"several,omitempty"`  // its access token was for several APIs
-	Audience  string   `json:"audience,omitempty"` // the only API of its access token, if that is known
-	Created   int64    `json:"created"`            // Unix seconds
-	Renewed   int64    `json:"renewed,omitempty"`  // when HelseID last gave tokens, in Unix seconds
+	Details   bool     `json:"details,omitempty"`   // the login had a request object
+	Organized bool     `json:"organized,omitempty"` // with an organisation
+	Offline   bool     `json:"offline,omitempty"`   // the login gave a refresh token
+	Several   bool     `json:"several,omitempty"`   // its access token was for several APIs
+	Audience  string   `json:"audience,omitempty"`  // the only API of its access token, if that is known
+	Created   int64    `json:"created"`             // Unix seconds
+	Renewed   int64    `json:"renewed,omitempty"`   // when HelseID last gave tokens, in Unix seconds
 
 	// AttestUntil is how long the attest of the whole session may be used, in Unix
 	// seconds; zero if there is none.
@@ -90,6 +91,7 @@ func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
 		Scopes:    tokens.token.Scopes,
 		Resources: state.wire().Resources,
 		Details:   state.wire().Details,
+		Organized: state.wire().Organized,
 		Created:   time.Now().Unix(),
 	}
 	if state.wire().Attested {

@@ -122,10 +122,11 @@ func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *L
 
 		AssuranceLevel: int(request.AssuranceLevel),
 
-		MaxAge:   int64(request.MaxAge / time.Second),
-		NewLogin: request.Prompt == PromptLogin,
-		Details:  len(prepared.details) > 0,
-		Attested: prepared.attested,
+		MaxAge:    int64(request.MaxAge / time.Second),
+		NewLogin:  request.Prompt == PromptLogin,
+		Details:   len(prepared.details) > 0,
+		Organized: namesOrganization(prepared.details),
+		Attested:  prepared.attested,
 
 		CodeDetails: encodeDetails(prepared.codeDetails),
 

@@ -3,7 +3,6 @@ package helseid
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -64,9 +63,16 @@ type TokenRequest struct {
 	// every call is on behalf of a caller.
 	RequireSubjectToken bool
 
+	// RequireOrganization makes a call that is for no organisation an error
+	// (ErrConfig), before anything is sent. Set it where every call is for one, so
+	// that one that was forgotten is noticed. A session whose login named an
+	// organisation has one.
+	RequireOrganization bool
+
 	// AllowedOrigins are the origins ("https://api.example.no") that requests
-	// with the token may go to, also by redirect. Empty means any https origin,
-	// and redirects within the origin that was called only.
+	// with the token may go to, also by redirect. Nil means any https origin, and
+	// redirects within the origin that was called only; a list without an origin is
+	// an error. Config.AllowedOrigins holds besides.
 	AllowedOrigins []string
 }
 
@@ -107,6 +113,10 @@ type tokenOrigin struct {
 	// forIssuer is a token that goes to HelseID alone: it may be for any number
 	// of APIs.
 	forIssuer bool
+
+	// organized says that the tokens are for an organisation although the request
+	// names none.
+	organized bool
 }
 
 // systemOrigin is the client itself.
@@ -136,22 +146,17 @@ func (c *Client) prepare(request TokenRequest, origin tokenOrigin) (*preparedReq
 	if !validResource(request.Resource) {
 		errs = append(errs, errors.New("field Resource holds a space or control character"))
 	}
-	for _, text := range request.AllowedOrigins {
-		origin, err := url.Parse(text)
-		if err == nil {
-			err = httpx.CheckSecure(origin)
-		}
-		if err != nil || origin.User != nil || strings.ContainsAny(text, "?#") || strings.Trim(origin.Path, "/") != "" {
-			errs = append(errs, fmt.Errorf("field AllowedOrigins: %q is not an origin in ASCII such as https://api.example.no", text))
-			continue
-		}
-		prepared.allowedOrigins = append(prepared.allowedOrigins, httpx.Origin(origin))
-	}
+	origins, err := httpx.ParseOrigins("AllowedOrigins", request.AllowedOrigins)
+	errs = append(errs, err)
+	prepared.allowedOrigins = origins
 	if request.RequireSubjectToken && origin.grant != grantTokenExchange {
 		errs = append(errs, errors.New("field RequireSubjectToken: the call's context has no subject token, see WithSubjectToken"))
 	}
 	details, err := c.details(request, origin == systemOrigin)
 	errs = append(errs, err)
+	if request.RequireOrganization && err == nil && !namesOrganization(details) && !origin.organized {
+		errs = append(errs, errors.New("field RequireOrganization: the call names no organisation, see ForOrganization"))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: token request: %w", ErrConfig, err)
 	}
@@ -159,6 +164,11 @@ func (c *Client) prepare(request TokenRequest, origin tokenOrigin) (*preparedReq
 	prepared.attested = isAttested(details)
 	prepared.key = c.cacheKey(prepared)
 	return prepared, nil
+}
+
+// namesOrganization reports whether an organisation is among the details.
+func namesOrganization(details []clientassertion.Detail) bool {
+	return slices.ContainsFunc(details, func(d clientassertion.Detail) bool { return d.Type() == clientassertion.OrganizationType })
 }
 
 // details turns the typed parts of a request into the details of an assertion. A

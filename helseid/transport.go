@@ -271,6 +271,9 @@ func (s *TokenSource) checkDestination(request *http.Request) error {
 		return fmt.Errorf("helseid: the request gets no token: %w", err)
 	}
 	origin := httpx.Origin(request.URL)
+	if allowed := s.client.config.AllowedOrigins; len(allowed) > 0 && !s.issuer && !slices.Contains(allowed, origin) {
+		return fmt.Errorf("helseid: %w: %s is not one of Config.AllowedOrigins", ErrOriginRefused, origin)
+	}
 	if allowed := s.request.allowedOrigins; len(allowed) > 0 {
 		if slices.Contains(allowed, origin) {
 			return nil

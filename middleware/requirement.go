@@ -207,13 +207,16 @@ func HPRNumber() Requirement {
 
 // Profession demands an attest of the trust framework with one of these
 // authorisations, by their codes in code system 9060, such as "LE" for a
-// physician.
+// physician. It panics without codes, and an empty code is met by nobody.
 func Profession(codes ...string) Requirement {
+	if len(codes) == 0 {
+		panic("middleware: Profession needs a code")
+	}
 	const codeSystem = "urn:oid:2.16.578.1.12.4.1.1.9060"
 	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if claims.Attest != nil {
 			authorization := claims.Attest.Practitioner.Authorization
-			if authorization.System == codeSystem && slices.Contains(codes, authorization.Code) {
+			if authorization.System == codeSystem && authorization.Code != "" && slices.Contains(codes, authorization.Code) {
 				return nil
 			}
 		}
@@ -323,8 +326,11 @@ func organization(reason string, numbers []tokenvalidation.OrganizationNumber, p
 
 // OrganizationLookup demands that allowed says yes to the token's organisation. A
 // token for none is refused without asking. An error of allowed makes the answer a
-// 503.
+// 503. It panics if allowed is nil.
 func OrganizationLookup(allowed func(context.Context, tokenvalidation.Organization) (bool, error)) Requirement {
+	if allowed == nil {
+		panic("middleware: OrganizationLookup needs a function")
+	}
 	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
 		denial := &Denial{Reason: ReasonOrganization, Detail: "the access token is not for an organisation that this API accepts"}
 		if claims.Organization.IsZero() {

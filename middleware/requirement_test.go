@@ -121,6 +121,7 @@ func demands() []demand {
 		forbidden("profession").of("profession of a wrong type", middleware.Profession("LE"), clinician(attestWith(`"authorization":"LE"`))...),
 		forbidden("profession").of("no attest", middleware.Profession("LE"), clinician()...),
 		forbidden("profession").of("no code", middleware.Profession(""), clinician()...),
+		forbidden("profession").of("no code where none is meant", middleware.Profession(""), clinician(attestWith(`"authorization":{"code":"","system":"urn:oid:2.16.578.1.12.4.1.1.9060"}`))...),
 		forbidden("user").of("profession, and it is a system", middleware.Profession("LE"), attestWith(`"authorization":{"code":"LE","system":"urn:oid:2.16.578.1.12.4.1.1.9060"}`)),
 
 		met.of("parent in the set", middleware.ParentOrganization("999977775", "994598759")),
@@ -347,6 +348,8 @@ func TestRequirementMistakes(t *testing.T) {
 		"level 5":             func() { middleware.SecurityLevel(5) },
 		"assurance 0":         func() { middleware.AssuranceLevel(0) },
 		"assurance 4":         func() { middleware.AssuranceLevel(4) },
+		"no profession":       func() { middleware.Profession() },
+		"no lookup":           func() { middleware.OrganizationLookup(nil) },
 		"no parents":          func() { middleware.ParentOrganization() },
 		"no children":         func() { middleware.ChildOrganization() },
 		"no suppliers":        func() { middleware.SupplierOrganization() },
