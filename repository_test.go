@@ -73,7 +73,7 @@ func TestImportsPointOneWay(t *testing.T) {
 	layers := [][]string{
 		{"internal/redact", "internal/orgnr", "internal/clock", "internal/jose", "internal/httpx"},
 		{"internal/metadata"},
-		{"internal/jwks"},
+		{"internal/jwks", "internal/idtoken"},
 		{"clientassertion", "dpop", "tokenvalidation"},
 		{"helseid", "middleware"},
 		{"helseid/helseidtest", "helseid/weblogin"},

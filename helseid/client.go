@@ -12,6 +12,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/metadata"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -77,25 +78,20 @@ func New(config Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: field DPoPKey: %w", ErrConfig, err)
 	}
-	idTokens, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{
-		Issuer: config.Issuer, ClientID: config.ClientID, HTTPClient: config.HTTPClient,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
 	store := config.SessionStore
 	if store == nil {
 		store = &MemorySessionStore{}
 	}
 	backChannel := httpx.NoRedirect(config.HTTPClient)
+	source := metadata.NewSource(config.Issuer, backChannel, tokenEndpoint)
 	lifetime, end := context.WithCancel(context.Background())
 	return &Client{
 		config:      config,
 		assertions:  assertions,
 		prover:      prover,
-		metadata:    metadata.NewSource(config.Issuer, backChannel, tokenEndpoint),
+		metadata:    source,
 		backChannel: backChannel,
-		idTokens:    idTokens,
+		idTokens:    idtoken.New(source, config.ClientID, backChannel).(*tokenvalidation.IDTokenValidator),
 		store:       store,
 		tokens:      tokenCache{capacity: config.MaxTokens},
 		budgets:     newBudgets(config.TokenRetries),

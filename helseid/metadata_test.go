@@ -333,3 +333,18 @@ func TestHelseIDIsDown(t *testing.T) {
 	requireError(t, err, helseid.ErrUnavailable)
 	require.ErrorContains(t, err, "check the issuer")
 }
+
+// A client fetches the metadata once, for itself and for the keys of ID tokens.
+func TestOneMetadataForALogin(t *testing.T) {
+	t.Parallel()
+	w := newLoginWorld(t, worldOptions{})
+	session := w.logIn(t)
+	_, err := userToken(t, session, journalResource)
+	require.NoError(t, err)
+	_, err = session.UserInfo(t.Context())
+	require.NoError(t, err)
+	_, err = session.Logout(t.Context(), helseid.LogoutRequest{})
+	require.NoError(t, err)
+	require.Len(t, w.server.Requests(helseidtest.EndpointMetadata), 1)
+	require.Len(t, w.server.Requests(helseidtest.EndpointJWKS), 1)
+}

@@ -195,8 +195,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 func (s *Session) spends(err error) bool {
 	var refusal *TokenError
 	if errors.As(err, &refusal) && refusal.Code == "invalid_grant" {
-		_, aboutDetails := hidAdvice[refusal.HID]
-		return !aboutDetails
+		return !leavesRefreshToken[refusal.HID]
 	}
 	return errors.Is(err, errOutcomeUnknown) && !s.client.config.ResendUnansweredRefreshTokens
 }

@@ -142,6 +142,23 @@ var hidAdvice = map[string]string{
 	"HID-1010": "the client's registration contradicts itself: static claims and an enterprise certificate",
 }
 
+// leavesRefreshToken are the error numbers that are about the organisation, the
+// details or the client's registration, and not about the refresh token that came with
+// them: it is as good as before. HelseID answers invalid_grant in both cases. A number
+// that is not among them, such as one that is new, means that the token is spent.
+var leavesRefreshToken = map[string]bool{
+	"HID-1001": true, // the parent has not delegated
+	"HID-1002": true, // the child is not on the whitelist
+	"HID-1003": true, // a whitelist under the parent leaves the child out
+	"HID-1004": true, // not a number
+	"HID-1005": true, // the client may not name parents
+	"HID-1006": true, // the client may not name children
+	"HID-1007": true, // the details do not follow the specification
+	"HID-1008": true, // a client with a shared secret
+	"HID-1009": true, // an organisation in the assertion of a code grant
+	"HID-1010": true, // the registration contradicts itself
+}
+
 var hidNumber = regexp.MustCompile(`\bHID-[0-9]{4}\b`)
 
 func temporaryStatus(status int) bool {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/jwks"
 	"github.com/helseid-go/sdk/internal/metadata"
@@ -54,19 +55,29 @@ func NewIDToken(config IDTokenConfig) (*IDTokenValidator, error) {
 	if client == nil {
 		client = &http.Client{Transport: httpx.NewTransport()}
 	}
+	return newIDToken(metadata.NewSource(issuer, client, "jwks_uri"), config.ClientID, client), nil
+}
+
+func init() {
+	idtoken.New = func(source *metadata.Source, clientID string, client *http.Client) any {
+		return newIDToken(source, clientID, client)
+	}
+}
+
+func newIDToken(source *metadata.Source, clientID string, client *http.Client) *IDTokenValidator {
 	validator := Validator{
-		issuer:   issuer,
-		audience: config.ClientID,
+		issuer:   source.Issuer(),
+		audience: clientID,
 		// HelseID's ID tokens have the type JWT. OpenID Connect does not demand
 		// one, and any other type means that the token is not an ID token.
 		types:  []string{"jwt", ""},
 		leeway: int64(DefaultLeeway / time.Second),
-		keys:   jwks.New(metadata.NewSource(issuer, client, "jwks_uri"), client),
+		keys:   jwks.New(source, client),
 		now:    time.Now,
 	}
 	logout := validator
 	logout.types = []string{"logout+jwt", "jwt", ""}
-	return &IDTokenValidator{validator, logout}, nil
+	return &IDTokenValidator{validator, logout}
 }
 
 // Close ends a fetch of keys that is under way.

@@ -267,6 +267,11 @@ func (s *KeySet) location(get func(context.Context) (*metadata.Document, error))
 		return "", err
 	}
 	uri, err := document.Endpoint("jwks_uri")
+	if err != nil { // whoever shares the metadata could do without it
+		if document, renewErr := s.metadata.Renew(s.lifetime); renewErr == nil {
+			uri, err = document.Endpoint("jwks_uri")
+		}
+	}
 	if err != nil {
 		return "", err
 	}

@@ -77,6 +77,9 @@ type Source struct {
 	clock   atomic.Int64 // nanoseconds that this machine is ahead, as last seen
 }
 
+// Issuer is whose metadata it is.
+func (s *Source) Issuer() string { return s.issuer }
+
 // ClockDifference is how far this machine's clock was ahead of the server's at
 // the last fetch, to a second. It is zero if the server did not tell.
 func (s *Source) ClockDifference() time.Duration { return time.Duration(s.clock.Load()) }

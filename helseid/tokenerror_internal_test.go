@@ -1,0 +1,49 @@
+package helseid
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// hidNumbers is HelseID's list of error numbers ("Feilmeldinger", HID-1001 to
+// HID-1010): there are no others.
+var hidNumbers = []string{
+	"HID-1001", "HID-1002", "HID-1003", "HID-1004", "HID-1005", "HID-1006", "HID-1007", "HID-1008", "HID-1009", "HID-1010",
+}
+
+// There is advice about each of HelseID's numbers, and a decision of its own on what
+// it means for a refresh token.
+func TestHIDNumbersAreComplete(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, hidNumbers, slices.Sorted(maps.Keys(hidAdvice)))
+	require.Equal(t, hidNumbers, slices.Sorted(maps.Keys(leavesRefreshToken)))
+}
+
+// Whether a refresh token is spent hangs on codes, and not on texts for people.
+func TestSpentRefreshToken(t *testing.T) {
+	t.Parallel()
+	session := &Session{client: &Client{}}
+	for _, number := range hidNumbers {
+		require.False(t, session.spends(&TokenError{Code: "invalid_grant", HID: number}), "%s is about the details", number)
+	}
+	for _, number := range []string{"", "HID-1000", "HID-1011", "HID-2001", "HID-9999"} {
+		require.True(t, session.spends(&TokenError{Code: "invalid_grant", HID: number}), "%q is none of those", number)
+	}
+	for _, code := range []string{"invalid_request", "invalid_client", "invalid_scope", "access_denied", "server_error", ""} {
+		require.False(t, session.spends(&TokenError{Code: code}), code)
+		require.False(t, session.spends(&TokenError{Code: code, Description: "invalid_grant", HID: "HID-1001"}), code)
+	}
+	require.True(t, session.spends(errOutcomeUnknown))
+}
+
+// Advice for a number that is not in the set decides nothing. Not parallel: it
+// changes the advice.
+func TestAdviceDecidesNothing(t *testing.T) {
+	hidAdvice["HID-1999"] = "some advice"
+	defer delete(hidAdvice, "HID-1999")
+	session := &Session{client: &Client{}}
+	require.True(t, session.spends(&TokenError{Code: "invalid_grant", HID: "HID-1999"}))
+}
