@@ -283,6 +283,7 @@ func (c *Client) httpRequest(ctx context.Context, endpoint *url.URL, nonce strin
 	httpRequest.GetBody = nil // so that net/http cannot send it twice
 	httpRequest.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	httpRequest.Header.Set("Accept", "application/json")
+	httpx.SetUserAgent(httpRequest.Header)
 	if request.prove {
 		proof, err := c.prover.Proof(ctx, dpop.Target{Method: http.MethodPost, URL: endpoint, Nonce: nonce})
 		if err != nil {

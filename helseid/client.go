@@ -36,6 +36,7 @@ type Client struct {
 	refused     holdOff
 	budgets     budgets
 	fetches     singleflight.Group // of the metadata
+	unverified  bool               // the transport takes any certificate, so loopback hosts alone are spoken to
 
 	ownTransport *http.Transport // nil if the caller has supplied a client
 
@@ -83,7 +84,7 @@ func New(config Config) (*Client, error) {
 		store = &MemorySessionStore{}
 	}
 	backChannel := httpx.NoRedirect(config.HTTPClient)
-	source := metadata.NewSource(config.Issuer, backChannel, tokenEndpoint)
+	source := metadata.NewSource(config.Issuer, backChannel, tokenEndpoint).Allow(config.EndpointOrigins)
 	lifetime, end := context.WithCancel(context.Background())
 	return &Client{
 		config:      config,
@@ -95,6 +96,7 @@ func New(config Config) (*Client, error) {
 		store:       store,
 		tokens:      tokenCache{capacity: config.MaxTokens},
 		budgets:     newBudgets(config.TokenRetries),
+		unverified:  httpx.TransportSkipsVerification(config.HTTPClient.Transport),
 		lifetime:    lifetime,
 		end:         end,
 

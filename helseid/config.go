@@ -87,10 +87,22 @@ type Config struct {
 	// Nil means any https origin; a list without an origin is an error.
 	AllowedOrigins []string
 
+	// EndpointOrigins are origins ("https://login.example.no") beyond the issuer's
+	// own that its metadata may name endpoints at. HelseID needs none: its endpoints
+	// are at the issuer. Whoever can write the metadata could send the client's
+	// credentials to any of them.
+	EndpointOrigins []string
+
 	// HTTPClient sends the requests to HelseID, and its Transport also those to
 	// the APIs. It is copied, not changed; its redirect policy and cookies are
 	// not used towards HelseID. Nil means a client that takes the proxy from the
 	// environment and puts a limit on every wait.
+	//
+	// An *http.Transport with InsecureSkipVerify, which lets anybody answer in
+	// HelseID's name, is an error unless it verifies by itself (VerifyConnection or
+	// VerifyPeerCertificate) or the issuer is on loopback; then requests to APIs that
+	// are not are errors (ErrInsecureURL). Where private certificates are used, put
+	// their authority into RootCAs.
 	HTTPClient *http.Client
 
 	// RequestTimeout bounds each request to HelseID that the client authenticates
@@ -180,6 +192,11 @@ func (c Config) checked() (Config, error) {
 	origins, err := httpx.ParseOrigins("AllowedOrigins", c.AllowedOrigins)
 	errs = append(errs, err)
 	c.AllowedOrigins = origins
+	if _, err := httpx.ParseOrigins("EndpointOrigins", c.EndpointOrigins); err != nil {
+		errs = append(errs, err)
+	} else if err := httpx.CheckVerified(c.HTTPClient, append([]string{c.Issuer}, c.EndpointOrigins...)...); err != nil {
+		errs = append(errs, fmt.Errorf("field HTTPClient: %w", err))
+	}
 	if c.MaxTokens < 0 {
 		errs = append(errs, errors.New("field MaxTokens is negative"))
 	}

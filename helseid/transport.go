@@ -49,6 +49,9 @@ type transport struct {
 	fixed  bool // the request's context chooses nothing
 }
 
+// Unwrap returns the transport inside.
+func (t *transport) Unwrap() http.RoundTripper { return t.base }
+
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	resp, err := t.roundTrip(request)
@@ -163,6 +166,7 @@ func (a *apiCall) send(token *Token, nonce string) (response *http.Response, rep
 		}
 		return nil, false, err
 	}
+	httpx.SetUserAgent(outgoing.Header)
 	a.begun = true
 	a.sends++
 	response, repeat, err = current.roundTrip(a.base, outgoing)
@@ -269,6 +273,9 @@ func (s *TokenSource) checkDestination(request *http.Request) error {
 	}
 	if err := httpx.CheckSecure(request.URL); err != nil {
 		return fmt.Errorf("helseid: the request gets no token: %w", err)
+	}
+	if s.client.unverified && !httpx.IsLoopback(request.URL.Hostname()) {
+		return fmt.Errorf("helseid: %w: the request gets no token: Config.HTTPClient: %w", ErrInsecureURL, httpx.ErrUnverified)
 	}
 	origin := httpx.Origin(request.URL)
 	if allowed := s.client.config.AllowedOrigins; len(allowed) > 0 && !s.issuer && !slices.Contains(allowed, origin) {

@@ -29,6 +29,7 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 		return nil, fmt.Errorf("UserInfo: %w", err)
 	}
 	request.Header.Set("Accept", "application/json")
+	httpx.SetUserAgent(request.Header)
 	response, err := s.askUserInfo(ctx, request)
 	if err != nil {
 		return nil, fmt.Errorf("UserInfo: %w", err)

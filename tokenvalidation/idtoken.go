@@ -26,9 +26,12 @@ type IDTokenConfig struct {
 	// Required.
 	ClientID string
 
-	// HTTPClient fetches HelseID's metadata and keys. Nil means a client that
-	// takes the proxy from the environment.
+	// HTTPClient fetches HelseID's metadata and keys, as Config.HTTPClient does. Nil
+	// means a client that takes the proxy from the environment.
 	HTTPClient *http.Client
+
+	// EndpointOrigins are as in Config.
+	EndpointOrigins []string
 }
 
 // IDTokenValidator validates HelseID's ID tokens for one client. It is safe for
@@ -48,6 +51,7 @@ func NewIDToken(config IDTokenConfig) (*IDTokenValidator, error) {
 	if strings.TrimSpace(config.ClientID) == "" {
 		errs = append(errs, errors.New("field ClientID is required"))
 	}
+	errs = append(errs, checkTransport(config.HTTPClient, issuer, config.EndpointOrigins))
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -55,7 +59,7 @@ func NewIDToken(config IDTokenConfig) (*IDTokenValidator, error) {
 	if client == nil {
 		client = &http.Client{Transport: httpx.NewTransport()}
 	}
-	return newIDToken(metadata.NewSource(issuer, client, "jwks_uri"), config.ClientID, client), nil
+	return newIDToken(metadata.NewSource(issuer, client, "jwks_uri").Allow(config.EndpointOrigins), config.ClientID, client), nil
 }
 
 func init() {

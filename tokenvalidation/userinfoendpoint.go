@@ -69,6 +69,7 @@ func (e userInfoEndpoint) ask(ctx context.Context, token string) (*UserInfo, err
 		return nil, err
 	}
 	request.Header.Set("Accept", "application/json")
+	httpx.SetUserAgent(request.Header)
 	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := httpx.NoRedirect(e.client).Do(request)
 	if err != nil {

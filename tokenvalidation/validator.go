@@ -69,8 +69,15 @@ type Config struct {
 	TokenMemory int
 
 	// HTTPClient fetches HelseID's metadata and keys. It is copied, not changed.
-	// Nil means a client that takes the proxy from the environment.
+	// Nil means a client that takes the proxy from the environment. An
+	// *http.Transport with InsecureSkipVerify, which lets anybody hand out the keys,
+	// is an error unless it verifies by itself (VerifyConnection or
+	// VerifyPeerCertificate) or the issuer is on loopback.
 	HTTPClient *http.Client
+
+	// EndpointOrigins are origins ("https://keys.example.no") beyond the issuer's
+	// own that its keys and UserInfo may be at. HelseID needs none.
+	EndpointOrigins []string
 
 	// Snapshot is the result of Validator.Snapshot in an earlier process. With
 	// it, tokens can be validated although HelseID cannot be reached. One older
@@ -115,6 +122,7 @@ func New(config Config) (*Validator, error) {
 	if config.TokenMemory < -1 || config.TokenMemory > 0 && config.TokenMemory < minTokenMemory {
 		errs = append(errs, fmt.Errorf("field TokenMemory is %d: it must be %d or more bytes, or -1 for none", config.TokenMemory, minTokenMemory))
 	}
+	errs = append(errs, checkTransport(config.HTTPClient, issuer, config.EndpointOrigins))
 	types := []string{"at+jwt"}
 	if len(config.TokenTypes) > 0 {
 		types = nil
@@ -134,7 +142,7 @@ func New(config Config) (*Validator, error) {
 		ownTransport = httpx.NewTransport()
 		client = &http.Client{Transport: ownTransport}
 	}
-	source := metadata.NewSource(issuer, client, "jwks_uri")
+	source := metadata.NewSource(issuer, client, "jwks_uri").Allow(config.EndpointOrigins)
 	keys := jwks.New(source, client)
 	if config.Snapshot != nil {
 		if err := keys.Restore(config.Snapshot, issuer); err != nil {
@@ -168,6 +176,17 @@ func New(config Config) (*Validator, error) {
 		validator.now = time.Now
 	}
 	return validator, nil
+}
+
+// checkTransport checks the fields that say where keys come from, and how.
+func checkTransport(client *http.Client, issuer string, origins []string) error {
+	if _, err := httpx.ParseOrigins("EndpointOrigins", origins); err != nil {
+		return err
+	}
+	if err := httpx.CheckVerified(client, append([]string{issuer}, origins...)...); err != nil {
+		return fmt.Errorf("field HTTPClient: %w", err)
+	}
+	return nil
 }
 
 // Close ends a fetch of keys that is under way, forgets all tokens for good, and

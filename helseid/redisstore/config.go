@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,8 @@ type Config struct {
 
 	// TLS refines the connection of a rediss URL, for a private certificate
 	// authority or a client certificate. Nil means the system's authorities.
+	// InsecureSkipVerify is an error, also in Client, unless Redis is on loopback or
+	// VerifyConnection or VerifyPeerCertificate is set.
 	TLS *tls.Config
 
 	// AllowPlaintext permits a redis URL to another machine. Whoever is on the
@@ -189,28 +192,43 @@ func (c Config) checkServer() error {
 		return errors.New("field URL: skip_verify is not accepted, because anybody could answer in place of Redis: put its authority into TLS")
 	case c.TLS != nil && options.TLSConfig == nil:
 		return errors.New("field TLS needs a rediss URL")
+	case httpx.SkipsVerification(c.TLS) && !isLoopback(options.Addr):
+		return fmt.Errorf("field TLS: %w", httpx.ErrUnverified)
 	case options.TLSConfig != nil || options.Network == "unix" || c.AllowPlaintext:
 		return nil
 	}
-	host, _, err := net.SplitHostPort(options.Addr)
-	if err != nil || !httpx.IsLoopback(host) {
+	if !isLoopback(options.Addr) {
 		return errors.New("field URL: use rediss, which is Redis over TLS: without it, whoever is on the way can let used proofs through; AllowPlaintext permits that")
 	}
 	return nil
 }
 
+// isLoopback reports that an address with a port is this machine's.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && httpx.IsLoopback(host)
+}
+
 func checkClient(client redis.UniversalClient) error {
-	obeys := true
+	obeys, verifies := true, true
 	switch client := client.(type) {
 	case *redis.Client:
-		obeys = client.Options().ContextTimeoutEnabled
+		options := client.Options()
+		obeys = options.ContextTimeoutEnabled
+		verifies = !httpx.SkipsVerification(options.TLSConfig) || isLoopback(options.Addr)
 	case *redis.ClusterClient:
-		obeys = client.Options().ContextTimeoutEnabled
+		options := client.Options()
+		obeys = options.ContextTimeoutEnabled
+		verifies = !httpx.SkipsVerification(options.TLSConfig) ||
+			len(options.Addrs) > 0 && !slices.ContainsFunc(options.Addrs, func(address string) bool { return !isLoopback(address) })
 	case *redis.Ring:
 		return errors.New("field Client: a redis.Ring moves keys to another server when one is down, and with that lets used proofs through: use a cluster")
 	}
 	if !obeys {
 		return errors.New("field Client: set ContextTimeoutEnabled in its options, without which it does not keep to Timeout")
+	}
+	if !verifies {
+		return fmt.Errorf("field Client: TLSConfig: %w", httpx.ErrUnverified)
 	}
 	return nil
 }

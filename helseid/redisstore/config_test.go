@@ -36,6 +36,13 @@ func TestConfigMistakes(t *testing.T) {
 		"plaintext":         {Config{URL: helseid.NewSecret("redis://:" + password + "@redis:6379"), EncryptionKeys: keys}, []string{"AllowPlaintext"}},
 		"plaintext address": {Config{URL: helseid.NewSecret("redis://10.0.0.1:6379"), EncryptionKeys: keys}, []string{"AllowPlaintext"}},
 		"TLS for nothing":   {Config{URL: helseid.NewSecret("redis://127.0.0.1:6379"), TLS: &tls.Config{}, EncryptionKeys: keys}, []string{"TLS"}},
+		"any certificate":   {Config{URL: helseid.NewSecret(url), TLS: &tls.Config{InsecureSkipVerify: true}, EncryptionKeys: keys}, []string{"TLS", "RootCAs"}},
+		"client of any certificate": {Config{Client: newClient(t, redis.Options{
+			Addr: "redis.example.no:6379", ContextTimeoutEnabled: true, TLSConfig: &tls.Config{InsecureSkipVerify: true},
+		}), EncryptionKeys: keys}, []string{"Client", "RootCAs"}},
+		"cluster of any certificate": {Config{Client: newCluster(t, redis.ClusterOptions{
+			Addrs: []string{"127.0.0.1:1", "redis.example.no:6379"}, ContextTimeoutEnabled: true, TLSConfig: &tls.Config{InsecureSkipVerify: true},
+		}), EncryptionKeys: keys}, []string{"Client", "RootCAs"}},
 		"deaf client":       {Config{Client: newClient(t, redis.Options{}), EncryptionKeys: keys}, []string{"ContextTimeoutEnabled"}},
 		"deaf cluster":      {Config{Client: newCluster(t, redis.ClusterOptions{}), EncryptionKeys: keys}, []string{"ContextTimeoutEnabled"}},
 		"ring":              {Config{Client: newRing(t), EncryptionKeys: keys}, []string{"Ring"}},
@@ -82,7 +89,14 @@ func TestConfigAccepted(t *testing.T) {
 	t.Parallel()
 	keys := inBase64(testKey)
 	for name, config := range map[string]Config{
-		"TLS":                 {URL: helseid.NewSecret("rediss://user:secret@redis.example.no:6379/1"), EncryptionKeys: keys},
+		"TLS":             {URL: helseid.NewSecret("rediss://user:secret@redis.example.no:6379/1"), EncryptionKeys: keys},
+		"TLS on loopback": {URL: helseid.NewSecret("rediss://127.0.0.1"), TLS: &tls.Config{InsecureSkipVerify: true}, EncryptionKeys: keys},
+		"TLS with its own check": {URL: helseid.NewSecret("rediss://redis.example.no"), EncryptionKeys: keys, TLS: &tls.Config{
+			InsecureSkipVerify: true, VerifyConnection: func(tls.ConnectionState) error { return nil },
+		}},
+		"client on loopback": {Client: newClient(t, redis.Options{
+			Addr: "127.0.0.1:6379", ContextTimeoutEnabled: true, TLSConfig: &tls.Config{InsecureSkipVerify: true},
+		}), EncryptionKeys: keys},
 		"TLS refined":         {URL: helseid.NewSecret("rediss://redis.example.no"), TLS: &tls.Config{}, EncryptionKeys: keys},
 		"loopback":            {URL: helseid.NewSecret("redis://127.0.0.1:6379"), EncryptionKeys: keys},
 		"localhost":           {URL: helseid.NewSecret("redis://localhost"), EncryptionKeys: keys},
@@ -159,7 +173,9 @@ func newClient(t *testing.T, options redis.Options) *redis.Client {
 
 func newCluster(t *testing.T, options redis.ClusterOptions) *redis.ClusterClient {
 	t.Helper()
-	options.Addrs = []string{"127.0.0.1:1"}
+	if options.Addrs == nil {
+		options.Addrs = []string{"127.0.0.1:1"}
+	}
 	client := redis.NewClusterClient(&options)
 	t.Cleanup(func() { _ = client.Close() })
 	return client

@@ -53,6 +53,9 @@ type withoutLocation struct {
 	base http.RoundTripper
 }
 
+// Unwrap returns the transport inside.
+func (t withoutLocation) Unwrap() http.RoundTripper { return t.base }
+
 // RoundTrip implements http.RoundTripper.
 func (t withoutLocation) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.base.RoundTrip(request)
@@ -90,6 +93,7 @@ func Get(ctx context.Context, client *http.Client, url string, policy GetPolicy)
 		return nil, nil, fmt.Errorf("the URL cannot be requested: %w", err)
 	}
 	request.Header.Set("Accept", "application/json")
+	SetUserAgent(request.Header)
 	resp, err := retrying.Do(request)
 	if err != nil {
 		if resp != nil { // it came when the context had just ended

@@ -55,8 +55,12 @@ func (s *KeySet) Restore(snapshot []byte, issuer string) error {
 		return errors.New("snapshot: fetched_at is missing")
 	}
 	uri, _ := object.Get("jwks_uri").Text()
-	if u, err := url.Parse(uri); err != nil || httpx.CheckSecure(u) != nil {
+	u, err := url.Parse(uri)
+	if err != nil || httpx.CheckSecure(u) != nil {
 		return errors.New("snapshot: jwks_uri is not usable")
+	}
+	if err := s.metadata.CheckLocation(u); err != nil {
+		return fmt.Errorf("snapshot: jwks_uri %w", err)
 	}
 	found, err := parseSet([]byte(object.Get("jwks").Raw()))
 	if err != nil {

@@ -50,6 +50,17 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
+// A snapshot does not lead to keys at an origin where the issuer has none.
+func TestSnapshotFromElsewhere(t *testing.T) {
+	t.Parallel()
+	i := newIssuer("a")
+	snapshot := strings.Replace(string(snapshotOf(t, i)), keysURL, "https://attacker.example/keys", 1)
+	set := i.keySet(t)
+	defer set.Close()
+	require.ErrorContains(t, set.Restore([]byte(snapshot), issuerURL), "EndpointOrigins")
+	requireKnown(t, set, "a")
+}
+
 // A fresh snapshot saves the first request; an older one is renewed on use.
 func TestSnapshotFreshness(t *testing.T) {
 	t.Parallel()

@@ -13,8 +13,9 @@ import (
 // endpoints are, and never what is allowed: the document advertises more than
 // the security profile permits.
 type Document struct {
-	issuer *url.URL
-	object jose.Object
+	issuer  *url.URL
+	origins []string // beyond the issuer's
+	object  jose.Object
 }
 
 // members that a lenient reader could confuse with another spelling.
@@ -25,8 +26,9 @@ var endpointMembers = []string{
 
 // Parse reads a document and checks that it is the issuer's. Members that are
 // not used may have any shape: HelseID's test environment has strings where
-// production has booleans.
-func Parse(body []byte, issuer string) (*Document, error) {
+// production has booleans. Endpoints are at the issuer's origin or one of those that
+// are named.
+func Parse(body []byte, issuer string, origins ...string) (*Document, error) {
 	object, err := jose.ParseObject(body)
 	if err == nil {
 		err = object.CheckFolded(endpointMembers...)
@@ -45,11 +47,12 @@ func Parse(body []byte, issuer string) (*Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the issuer is not a URL", ErrInvalid)
 	}
-	return &Document{issuer: base, object: object}, nil
+	return &Document{issuer: base, origins: origins, object: object}, nil
 }
 
 // Endpoint reads the URL of an endpoint, by the name of its member. It is https
-// unless the issuer itself is plain http on loopback.
+// unless the issuer itself is plain http on loopback, and at an origin of the
+// issuer's: credentials and trust go there.
 func (d *Document) Endpoint(name string) (*url.URL, error) {
 	text, ok := d.object.Get(name).Text()
 	if !ok {
@@ -65,5 +68,21 @@ func (d *Document) Endpoint(name string) (*url.URL, error) {
 	if httpx.IsPlainLoopback(endpoint) && !httpx.IsPlainLoopback(d.issuer) {
 		return nil, fmt.Errorf("%w: the metadata's %s is plain http although the issuer is https", ErrInvalid, name)
 	}
+	if err := checkOrigin(endpoint, d.issuer, d.origins); err != nil {
+		return nil, fmt.Errorf("%w: the metadata's %s %w", ErrInvalid, name, err)
+	}
 	return endpoint, nil
+}
+
+func checkOrigin(endpoint, issuer *url.URL, others []string) error {
+	origin := httpx.Origin(endpoint)
+	if origin == httpx.Origin(issuer) {
+		return nil
+	}
+	for _, other := range others {
+		if u, err := url.Parse(other); err == nil && httpx.Origin(u) == origin {
+			return nil
+		}
+	}
+	return fmt.Errorf("is at %s, and the issuer at %s: if that is meant, name the origin in EndpointOrigins", redact.Text(origin), httpx.Origin(issuer))
 }

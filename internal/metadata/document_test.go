@@ -17,7 +17,7 @@ func TestParseLenient(t *testing.T) {
 	t.Parallel()
 	parsed, err := Parse([]byte(document(`"token_endpoint":"https://issuer.test/token","jwks_uri":"https://keys.test/jwks",
 		"require_pushed_authorization_requests":"true","frontchannel_logout_supported":"True","scopes_supported":null,"claims_supported":7,
-		"mtls_endpoint_aliases":{"token_endpoint":"https://mtls.test/"},"x":[{"issuer":"https://other.test"}]`)), issuer)
+		"mtls_endpoint_aliases":{"token_endpoint":"https://mtls.test/"},"x":[{"issuer":"https://other.test"}]`)), issuer, "https://keys.test")
 	require.NoError(t, err)
 	endpoint, err := parsed.Endpoint("token_endpoint")
 	require.NoError(t, err)
@@ -104,7 +104,7 @@ func TestEndpointRefused(t *testing.T) {
 // Plain http is for a loopback issuer, whose endpoints may be loopback too.
 func TestEndpointOnLoopback(t *testing.T) {
 	t.Parallel()
-	parsed, err := Parse([]byte(`{"issuer":"http://127.0.0.1:8080","a":"http://127.0.0.1:8080/a","b":"http://issuer.test/b","c":"https://issuer.test/c"}`), "http://127.0.0.1:8080")
+	parsed, err := Parse([]byte(`{"issuer":"http://127.0.0.1:8080","a":"http://127.0.0.1:8080/a","b":"http://issuer.test/b","c":"https://issuer.test/c"}`), "http://127.0.0.1:8080", "https://issuer.test")
 	require.NoError(t, err)
 	_, err = parsed.Endpoint("a")
 	require.NoError(t, err)
@@ -112,6 +112,55 @@ func TestEndpointOnLoopback(t *testing.T) {
 	require.ErrorIs(t, err, ErrInvalid)
 	_, err = parsed.Endpoint("c")
 	require.NoError(t, err)
+}
+
+// Whoever can write the metadata cannot send credentials and trust elsewhere: an
+// endpoint is at the issuer's origin, or at one that was named.
+func TestEndpointOrigins(t *testing.T) {
+	t.Parallel()
+	named := []string{"https://keys.test", "https://Other.test:8443/"}
+	for location, test := range map[string]struct{ issuers, named bool }{
+		"https://issuer.test/keys":                {true, true},
+		"https://ISSUER.test:443/keys":            {true, true},
+		"HTTPS://issuer.test/a/b?c":               {true, true},
+		"https://keys.test/":                      {false, true},
+		"https://keys.test:443/keys":              {false, true},
+		"https://other.test:8443/keys":            {false, true},
+		"https://issuer.test:8443/keys":           {false, false},
+		"https://keys.test:444/":                  {false, false},
+		"https://other.test/keys":                 {false, false},
+		"https://issuer.test.attacker.example/":   {false, false},
+		"https://attacker.example/issuer.test":    {false, false},
+		"https://sub.issuer.test/keys":            {false, false},
+		"https://test/":                           {false, false},
+		"https://issuer.test./keys":               {false, false},
+		"https://127.0.0.1/keys":                  {false, false},
+		"https://attacker.example#@issuer.test/":  {false, false},
+		"https://attacker.example?@issuer.test/x": {false, false},
+	} {
+		t.Run(location, func(t *testing.T) {
+			t.Parallel()
+			for _, member := range endpointMembers[1:] {
+				for i, want := range []bool{test.issuers, test.named} {
+					parsed, err := Parse([]byte(document(`"`+member+`":"`+location+`"`)), issuer, named[:i*len(named)]...)
+					require.NoError(t, err)
+					_, err = parsed.Endpoint(member)
+					if want {
+						require.NoError(t, err)
+						continue
+					}
+					require.ErrorIs(t, err, ErrInvalid)
+					require.ErrorContains(t, err, member)
+				}
+			}
+		})
+	}
+	parsed, err := Parse([]byte(document(`"token_endpoint":"https://attacker.example/token"`)), issuer)
+	require.NoError(t, err)
+	_, err = parsed.Endpoint("token_endpoint")
+	for _, part := range []string{"token_endpoint", "https://attacker.example:443", "https://issuer.test:443", "EndpointOrigins"} {
+		require.ErrorContains(t, err, part)
+	}
 }
 
 func TestCheckIssuer(t *testing.T) {
@@ -143,7 +192,7 @@ func FuzzParse(f *testing.F) {
 		for _, name := range []string{"jwks_uri", "token_endpoint"} {
 			if endpoint, err := parsed.Endpoint(name); err == nil {
 				require.Equal(t, "https", strings.ToLower(endpoint.Scheme))
-				require.NotEmpty(t, endpoint.Host)
+				require.Equal(t, "issuer.test", strings.ToLower(endpoint.Hostname()))
 				require.Nil(t, endpoint.User)
 			}
 		}

@@ -71,10 +71,28 @@ type Source struct {
 	issuer   string
 	client   *http.Client
 	required []string
+	origins  []string // beyond the issuer's
 
 	flight  singleflight.Group
 	current atomic.Pointer[fetched]
 	clock   atomic.Int64 // nanoseconds that this machine is ahead, as last seen
+}
+
+// Allow permits endpoints at origins beyond the issuer's. It is called before the
+// first use.
+func (s *Source) Allow(origins []string) *Source {
+	s.origins = origins
+	return s
+}
+
+// CheckLocation refuses the URL of an endpoint that is at an origin where the issuer
+// has none. The error does not repeat the URL.
+func (s *Source) CheckLocation(u *url.URL) error {
+	issuer, err := url.Parse(s.issuer)
+	if err != nil {
+		return err
+	}
+	return checkOrigin(u, issuer, s.origins)
 }
 
 // Issuer is whose metadata it is.
@@ -175,7 +193,7 @@ func (s *Source) fetch(ctx context.Context) (*Document, error) {
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		s.clock.Store(int64(time.Since(date)))
 	}
-	document, err := Parse(body, s.issuer)
+	document, err := Parse(body, s.issuer, s.origins...)
 	for _, name := range s.required {
 		if err == nil {
 			_, err = document.Endpoint(name)
