@@ -17,8 +17,6 @@ func tokenAt(now time.Time, wall, own time.Duration) *Token {
 	shift := func(at *time.Time) { *at = at.Add(-wall) }
 	shift(&token.fetched)
 	shift(&token.Expiry)
-	shift(&token.renewAt)
-	shift(&token.deadAt)
 	token.started = now.Add(-own)
 	return token
 }

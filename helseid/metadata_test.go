@@ -61,7 +61,8 @@ func TestMetadataDocuments(t *testing.T) {
 		"booleans as strings":        {change("frontchannel_logout_supported", "true"), nil},
 		"unused members of any type": {change("grant_types_supported", map[string]any{"a": 1}), nil},
 		"nothing but what is used":   {change("jwks_uri", nil), nil},
-		"endpoint at another host":   {change("token_endpoint", "https://helseid.test/other/token"), nil},
+		"endpoint at another path":   {change("token_endpoint", "https://helseid.test/other/token"), nil},
+		"endpoint at another host":   {change("token_endpoint", "https://other.test/connect/token"), helseid.ErrInvalidResponse},
 
 		"another issuer":            {change("issuer", "https://elsewhere.example.no"), helseid.ErrIssuerMismatch},
 		"issuer with a slash":       {change("issuer", "https://helseid.test/"), helseid.ErrIssuerMismatch},
@@ -102,7 +103,7 @@ func TestMetadataDocuments(t *testing.T) {
 			w.server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointMetadata, Body: test.document(t, w)})
 			_, err := w.client.Token(t.Context(), helseid.TokenRequest{})
 			if test.target == nil {
-				if name == "endpoint at another host" {
+				if name == "endpoint at another path" {
 					requireError(t, err, helseid.ErrInvalidResponse) // 404 of that path: metadata decides where to go
 					return
 				}

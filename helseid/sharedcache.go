@@ -87,7 +87,7 @@ func (c *Client) shareToken(ctx context.Context, key cacheKey, token *Token) {
 		Lifetime: int64(token.Expiry.Sub(token.fetched) / time.Second),
 	})
 	if err == nil {
-		err = c.setShared(ctx, key, value, time.Until(token.deadAt))
+		err = c.setShared(ctx, key, value, token.deadAge-token.age(time.Now()))
 	}
 	if err != nil {
 		c.logCache(ctx, "write", err)

@@ -37,11 +37,12 @@ type Token struct {
 	// has not accepted the API's terms (HelseID's rejected_scope).
 	RejectedScopes []string
 
-	renewAt time.Time // stale from here on
-	deadAt  time.Time // not handed out from here on
 	fetched time.Time // the start of the request that fetched it
 	started time.Time // the same by this process's own clock
 	checked bool      // has every scope that was asked for
+
+	// The ages at which it is stale, and not handed out any more.
+	staleAge, deadAge time.Duration
 
 	audiences int    // how many APIs the token says it is for, if they are an array
 	audience  string // the only one
@@ -67,8 +68,8 @@ func (t *Token) setLifetime(start time.Time, lifetime time.Duration) {
 	// before expires_in has passed.
 	t.started, t.fetched = start, start.Round(0).Truncate(time.Second)
 	t.Expiry = t.fetched.Add(lifetime)
-	t.renewAt = t.Expiry.Add(-min(30*time.Second, lifetime/10))
-	t.deadAt = t.Expiry.Add(-min(5*time.Second, lifetime/20))
+	t.staleAge = lifetime - min(30*time.Second, lifetime/10)
+	t.deadAge = lifetime - min(5*time.Second, lifetime/20)
 }
 
 // limit ends the token's use a given time after it was fetched, if it would live
@@ -91,9 +92,9 @@ func (t *Token) state(now time.Time) tokenState {
 		return tokenDead
 	}
 	switch age := t.age(now); {
-	case age >= t.deadAt.Sub(t.fetched):
+	case age >= t.deadAge:
 		return tokenDead
-	case age >= t.renewAt.Sub(t.fetched):
+	case age >= t.staleAge:
 		return tokenStale
 	}
 	return tokenFresh
@@ -101,7 +102,7 @@ func (t *Token) state(now time.Time) tokenState {
 
 // renewalRetry is how long to wait after a failed renewal of a stale token.
 func (t *Token) renewalRetry() time.Duration {
-	return min(30*time.Second, t.Expiry.Sub(t.renewAt)/3)
+	return min(30*time.Second, (t.Expiry.Sub(t.fetched)-t.staleAge)/3)
 }
 
 // RequireScopes returns a *ScopeError, which is an ErrScopeNotGranted, if one of

@@ -147,7 +147,9 @@ func (c *Client) prepare(request TokenRequest, origin tokenOrigin) (*preparedReq
 		errs = append(errs, errors.New("field Resource holds a space or control character"))
 	}
 	origins, err := httpx.ParseOrigins("AllowedOrigins", request.AllowedOrigins)
-	errs = append(errs, err)
+	if err != nil {
+		errs = append(errs, err)
+	}
 	prepared.allowedOrigins = origins
 	if request.RequireSubjectToken && origin.grant != grantTokenExchange {
 		errs = append(errs, errors.New("field RequireSubjectToken: the call's context has no subject token, see WithSubjectToken"))

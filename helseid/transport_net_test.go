@@ -434,7 +434,9 @@ func TestHTTP2TokenRequestIsNotRepeated(t *testing.T) {
 		}
 	})
 	transport := &http.Transport{TLSClientConfig: clientTLS, ForceAttemptHTTP2: true}
-	w := newWorld(t, worldOptions{config: func(c *helseid.Config) { c.RequestTimeout = 3 * time.Second }})
+	w := newWorld(t, worldOptions{config: func(c *helseid.Config) {
+		c.RequestTimeout, c.EndpointOrigins = 3*time.Second, []string{"https://" + listener.Addr().String()}
+	}})
 	throughNetwork(t, w, transport)
 	endpoint := "https://" + listener.Addr().String() + "/connect/token"
 	w.server.Inject(helseidtest.Fault{
