@@ -100,6 +100,9 @@ func (a *apiCall) run(token *Token) (*http.Response, error) {
 			a.client.emit(Event{Kind: EventRetry, API: true})
 			continue
 		}
+		if repeat && a.request.Context().Err() != nil {
+			return nil, a.request.Context().Err() // who has left has not lost the connection
+		}
 		if err != nil {
 			return nil, err
 		}
