@@ -44,9 +44,20 @@ type Key struct {
 	key *jose.Key
 }
 
-// ParseKey reads a private key from a JWK (RFC 7517, also in Base64) or from
-// PEM (PKCS#1, PKCS#8 or SEC1). It takes RSA keys of 2048 to 8192 bits and EC
-// keys on P-256, P-384 and P-521. Errors wrap ErrKey and never quote the key.
+// ParseKey reads a private key from a JWK (RFC 7517), from a JWK set that holds
+// one private key, or from PEM or DER (PKCS#1, PKCS#8 or SEC1, whatever the PEM
+// label says). It takes RSA keys of 2048 to 8192 bits, also with n, e and d alone,
+// and EC keys on P-256, P-384 and P-521.
+//
+// The text may arrive as environment variables and secret stores hand it on: in
+// quotes, as a JSON string, in Base64, with \n for line ends or on one line. It is
+// at most 64 KiB. Members of the JWK that are null, empty or an empty list are
+// absent. Its use, key_ops, alg and kid bind, alg and kid unless options override
+// them; other members are not judged.
+//
+// Errors wrap ErrKey and never quote the key. For what is no such key, but
+// encrypted, PKCS#12, a public key or a certificate for instance, they say what it
+// is and the command that makes a key of it.
 func ParseKey(data []byte, options KeyOptions) (*Key, error) {
 	key, err := jose.ParseKey(data, options.jose())
 	if err != nil {

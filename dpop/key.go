@@ -26,10 +26,10 @@ func GenerateKey() (*Key, error) {
 	return &Key{key}, nil
 }
 
-// ParseKey reads a private key from a JWK (RFC 7517) or from PEM (PKCS#1,
-// PKCS#8 or SEC1): RSA of 2048 to 8192 bits, or EC on P-256, P-384 or P-521.
-// The algorithm is the alg of the JWK, else PS256 for RSA and the curve's own.
-// Errors wrap ErrKey and never quote the key.
+// ParseKey reads a private key: RSA of 2048 to 8192 bits, or EC on P-256, P-384 or
+// P-521. It takes the forms that clientassertion.ParseKey takes, JWK, PEM and DER
+// among them. The algorithm is the alg of the JWK, else PS256 for RSA and the
+// curve's own. Errors wrap ErrKey and never quote the key.
 func ParseKey(data []byte) (*Key, error) {
 	key, err := jose.ParseKey(data, jose.KeyOptions{})
 	if err != nil {

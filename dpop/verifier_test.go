@@ -59,6 +59,33 @@ func TestRFC9449Proofs(t *testing.T) {
 	}
 }
 
+// What .NET and others write for members of the jwk that nobody set says nothing.
+func TestVerifyUnsetKeyMembers(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]any{"null": nil, "an empty list": []any{}, "an empty text": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key := keyFor(t, "PS256")
+			d := newDraft(t, key)
+			var jwk map[string]any
+			require.NoError(t, json.Unmarshal([]byte(key.key.Public().JWK()), &jwk))
+			for _, member := range []string{"use", "key_ops", "alg", "kid", "x5c", "x5t", "x5u"} {
+				jwk[member] = value
+			}
+			for _, member := range []string{"d", "p", "q", "dp", "dq", "qi", "k", "oth"} {
+				jwk[member] = nil
+			}
+			if name == "an empty list" {
+				jwk["oth"] = value
+			}
+			d.header["jwk"] = jwk
+			verified, err := newVerifier(t, VerifierConfig{}).Verify(context.Background(), d.sign(t), expectedGET(key))
+			require.NoError(t, err)
+			require.Equal(t, key.Thumbprint(), verified.Thumbprint)
+		})
+	}
+}
+
 // TestVerifyRefuses bends one thing of a good proof at a time. T147 marks the
 // thirteen bad proofs that Norsk helsenett's test token service makes.
 func TestVerifyRefuses(t *testing.T) {
@@ -108,7 +135,13 @@ func TestVerifyRefuses(t *testing.T) {
 		"jwk empty":                       {header("jwk", map[string]any{}), ReasonKey},
 		"jwk symmetric":                   {header("jwk", map[string]any{"kty": "oct", "k": "AAAA"}), ReasonKey},
 		"T128 T147 jwk private":           {header("jwk", private), ReasonKey},
-		"jwk with a null d":               {header("jwk", public(func(m map[string]any) { m["d"] = nil })), ReasonKey},
+		"jwk with an empty d":             {header("jwk", public(func(m map[string]any) { m["d"] = "" })), ReasonKey},
+		"jwk with an empty p":             {header("jwk", public(func(m map[string]any) { m["p"] = "" })), ReasonKey},
+		"jwk with d a list":               {header("jwk", public(func(m map[string]any) { m["d"] = []any{} })), ReasonKey},
+		"jwk with other primes":           {header("jwk", public(func(m map[string]any) { m["oth"] = []any{nil} })), ReasonKey},
+		"jwk with two crv":                {header("jwk", json.RawMessage(strings.Replace(keyFor(t, "ES256").key.Public().JWK(), "{", `{"crv":"P-256",`, 1))), ReasonMalformed},
+		"jwk padded":                      {header("jwk", public(func(m map[string]any) { m["x"] = m["x"].(string) + "=" })), ReasonKey},
+		"jwk for encryption":              {header("jwk", public(func(m map[string]any) { m["use"] = "enc" })), ReasonKey},
 		"jwk off its curve":               {header("jwk", public(func(m map[string]any) { m["x"] = m["y"] })), ReasonKey},
 		"jwk cut short":                   {header("jwk", public(func(m map[string]any) { m["x"] = m["x"].(string)[:40] })), ReasonKey},
 		"jwk on P-224":                    {header("jwk", public(func(m map[string]any) { m["crv"] = "P-224" })), ReasonKey},

@@ -26,8 +26,8 @@ func (k registeredKey) expired(now time.Time) bool { return !k.until.IsZero() &&
 
 func (k registeredKey) works(now time.Time) bool { return !now.Before(k.from) && !k.expired(now) }
 
-// newRegisteredKey reads a public JWK. Its kid, or else its thumbprint, is how
-// assertions name it.
+// newRegisteredKey reads a public JWK. Its kid is how assertions name it, or its
+// thumbprint if it has none: null, an empty text and an empty list are none.
 func newRegisteredKey(data []byte) (registeredKey, error) {
 	object, err := jose.ParseObject(data)
 	if err != nil {
@@ -38,8 +38,11 @@ func newRegisteredKey(data []byte) (registeredKey, error) {
 		return registeredKey{}, err
 	}
 	id, ok := object.Get("kid").Text()
-	if !ok {
+	switch {
+	case object.Get("kid").Empty():
 		id = public.Thumbprint()
+	case !ok:
+		return registeredKey{}, errors.New("the JWK member kid is not a string")
 	}
 	return registeredKey{id: id, public: public, jwk: data}, nil
 }

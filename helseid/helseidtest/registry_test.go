@@ -1,8 +1,10 @@
 package helseidtest_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,5 +47,41 @@ func TestStartPage(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		require.Contains(t, string(body), want)
+	}
+}
+
+// A client's key may be registered as its tool writes it, with members that
+// nobody set.
+func TestRegisteredKeyWithUnsetMembers(t *testing.T) {
+	t.Parallel()
+	for name, unset := range map[string]string{"null": "null", "an empty list": "[]", "an empty text": `""`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := helseidtest.NewServer(t)
+			key, jwk := newClientKey(t)
+			var members map[string]any
+			require.NoError(t, json.Unmarshal([]byte(jwk), &members))
+			for _, member := range []string{"kid", "use", "key_ops", "x5c", "x5t", "x5u"} {
+				members[member] = json.RawMessage(unset)
+			}
+			members["oth"], members["d"], members["k"] = []int{}, nil, nil
+			data, err := json.Marshal(members)
+			require.NoError(t, err)
+			require.NoError(t, server.AddClient(helseidtest.Client{ID: "client", PublicJWKs: [][]byte{data}, Scopes: []string{"a:b"}}))
+			client, err := helseid.New(helseid.Config{Issuer: server.Issuer(), ClientID: "client", Key: key, HTTPClient: server.HTTPClient()})
+			require.NoError(t, err)
+			defer client.Close()
+			_, err = client.Token(t.Context(), helseid.TokenRequest{Scopes: []string{"a:b"}})
+			require.NoError(t, err)
+		})
+	}
+	server := helseidtest.NewServer(t)
+	_, jwk := newClientKey(t)
+	for name, bad := range map[string]string{
+		"d empty":        strings.Replace(jwk, "{", `{"d":"",`, 1),
+		"other primes":   strings.Replace(jwk, "{", `{"oth":[1],`, 1),
+		"a member twice": strings.Replace(jwk, "{", `{"kty":"EC",`, 1),
+	} {
+		require.Error(t, server.AddClient(helseidtest.Client{ID: "client", PublicJWKs: [][]byte{[]byte(bad)}}), name)
 	}
 }

@@ -112,6 +112,22 @@ func (o Object) CheckFolded(names ...string) error {
 // Absent reports that the member is missing or null.
 func (v Value) Absent() bool { return v.kind == kindAbsent || v.kind == kindNull }
 
+// Empty reports that the member says nothing: it is missing, null, an empty text
+// or an empty list. .NET writes members that nobody set as [] or null.
+func (v Value) Empty() bool {
+	switch v.kind {
+	case kindAbsent, kindNull:
+		return true
+	case kindString:
+		return len(v.raw) == len(`""`)
+	case kindArray:
+		r := reader{data: v.raw, pos: 1}
+		r.space()
+		return r.peek() == ']'
+	}
+	return false
+}
+
 // Raw is the value's JSON text as it stood in the document.
 func (v Value) Raw() string { return v.raw }
 
@@ -187,6 +203,7 @@ type reader struct {
 	data  string
 	pos   int
 	names []string // the names of all open objects, innermost last
+	skip  bool     // nested values are passed over unread
 }
 
 // newReader makes room for the names of an ordinary document at once.
@@ -221,6 +238,12 @@ func (r *reader) value(depth int) (Value, error) {
 	v := Value{}
 	var err error
 	switch c := r.peek(); {
+	case r.skip && (c == '{' || c == '['):
+		v.kind = kindArray
+		if c == '{' {
+			v.kind = kindObject
+		}
+		err = r.skipNested()
 	case c == '"':
 		v.kind = kindString
 		v.escaped, err = r.text()

@@ -1,17 +1,16 @@
 package jose
 
 import (
-	"bytes"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"slices"
+	"net/url"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
@@ -19,196 +18,213 @@ import (
 // ErrKey is wrapped by every error about a key that cannot be read.
 var ErrKey = errors.New("unusable signing key")
 
-// ParseKey reads a private key from a JWK (RFC 7517; also in Base64) or from
-// PEM (PKCS#1, PKCS#8, SEC1).
+const (
+	// maxKeyText bounds what is read as a key, in bytes. A PEM file with an
+	// RSA-8192 key and a chain of certificates is a third of it.
+	maxKeyText = 64 << 10
+
+	// maxWrapping bounds how often a key may be wrapped in quotes or Base64.
+	maxWrapping = 4
+)
+
+var errForm = errors.New("it is neither a JWK (a JSON object) nor PEM nor DER")
+
+// ParseKey reads a private key from a JWK (RFC 7517), from a JWK set with one
+// private key, from PEM or from DER (PKCS#1, PKCS#8, SEC1). The text may be
+// wrapped as environment variables and secret stores wrap it: quoted as a JSON
+// string or by a shell, in Base64, with \n for line ends or on one line.
 func ParseKey(data []byte, options KeyOptions) (*Key, error) {
-	key, err := parseKey(bytes.TrimSpace(data), options)
+	key, err := parseKey(data, options, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	return key, nil
 }
 
-func parseKey(data []byte, options KeyOptions) (*Key, error) {
-	if len(data) == 0 {
-		return nil, errors.New("it is empty")
+func parseKey(data []byte, options KeyOptions, wrapping int) (*Key, error) {
+	if len(data) > maxKeyText {
+		return nil, fmt.Errorf("it is larger than %d KiB: it is no key", maxKeyText>>10)
 	}
-	if data[0] == '{' {
-		return parsePrivateJWK(data, options)
-	}
-	if bytes.Contains(data, []byte("-----BEGIN ")) {
-		return parsePEM(data, options)
-	}
-	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
-		if decoded, err := encoding.DecodeString(string(data)); err == nil && bytes.HasPrefix(decoded, []byte("{")) {
-			return parsePrivateJWK(decoded, options)
-		}
-	}
-	return nil, errors.New("it is neither a JWK (a JSON object) nor PEM")
-}
-
-func parsePrivateJWK(data []byte, options KeyOptions) (*Key, error) {
-	object, err := ParseObject(data)
-	if err != nil {
-		return nil, err
-	}
-	kty, _ := object.Get("kty").Text()
-	if kty != "RSA" && kty != "EC" {
-		return nil, errKeyType
-	}
-	if object.Get("d").Absent() {
-		return nil, errors.New("it is a public key: the private JWK with member d is needed")
-	}
-	if use := object.Get("use"); !use.Absent() && use.Raw() != `"sig"` {
-		return nil, errors.New(`the JWK's use is not "sig"`)
-	}
-	if err := checkKeyOperations(object); err != nil {
-		return nil, err
-	}
-	// Size first: the library refuses short keys too, but less helpfully.
-	public, err := publicCryptoKey(object)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkStrength(public); err != nil {
-		return nil, err
-	}
-	if options, err = mergeOptions(object, options); err != nil {
-		return nil, err
-	}
-	signer, err := importJWK(data)
-	if err != nil {
-		return nil, err
-	}
-	return NewKey(signer, options)
-}
-
-func checkKeyOperations(object Object) error {
-	value := object.Get("key_ops")
-	if value.Absent() {
-		return nil
-	}
-	operations, ok := value.Array()
-	if !ok || !slices.ContainsFunc(operations, func(v Value) bool { return v.Raw() == `"sign"` }) {
-		return errors.New(`the JWK's key_ops do not allow "sign"`)
-	}
-	return nil
-}
-
-// mergeOptions takes from the JWK what the caller did not say.
-func mergeOptions(object Object, options KeyOptions) (KeyOptions, error) {
-	alg, kid := object.Get("alg"), object.Get("kid")
-	if options.Algorithm == "" && !alg.Absent() {
-		text, ok := alg.Text()
-		if !ok {
-			return options, errors.New("the JWK member alg is not a string")
-		}
-		if _, err := Algorithm(text).spec(); err != nil {
-			return options, fmt.Errorf("the JWK member alg: %w", err)
-		}
-		options.Algorithm = Algorithm(text)
-	}
-	if options.ID == "" && !kid.Absent() {
-		text, ok := kid.Text()
-		if !ok {
-			return options, errors.New("the JWK member kid is not a string")
-		}
-		options.ID = text
-	}
-	return options, nil
-}
-
-// importJWK lets jwx assemble the Go key, and then checks that the private
-// part belongs to the public one.
-func importJWK(data []byte) (crypto.Signer, error) {
-	errMembers := errors.New("the JWK's members do not make a valid private key")
-	parsed, err := jwk.ParseKey(data)
-	if err != nil {
-		return nil, errMembers // the library's text could quote the key
-	}
-	var private any
-	if err := jwk.Export(parsed, &private); err != nil {
-		return nil, errMembers
-	}
-	switch key := private.(type) {
-	case *rsa.PrivateKey:
-		if key.Validate() != nil {
-			return nil, errMembers
-		}
-		key.Precompute()
-		return key, nil
-	case *ecdsa.PrivateKey:
-		secret, err := key.Bytes()
-		if err != nil {
-			return nil, errMembers
-		}
-		derived, err := ecdsa.ParseRawPrivateKey(key.Curve, secret)
-		if err != nil || !derived.PublicKey.Equal(&key.PublicKey) {
-			return nil, errMembers
-		}
-		return derived, nil
-	}
-	return nil, errKeyType
-}
-
-func parsePEM(data []byte, options KeyOptions) (*Key, error) {
-	var signer crypto.Signer
-	certificate := false
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		found, err := pemSigner(block)
+	if isDER(data) {
+		signer, err := parseDER(data)
 		if err != nil {
 			return nil, err
 		}
-		if found == nil {
-			certificate = certificate || block.Type == "CERTIFICATE"
-			continue
+		return NewKey(signer, options)
+	}
+	text, err := plainText(data)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case text == "":
+		return nil, errors.New("it is empty")
+	case strings.HasPrefix(text, "{") && !strings.HasPrefix(text, `{\`):
+		return parseJSONKey([]byte(text), options)
+	}
+	if wrapping < maxWrapping {
+		if inner, ok := unwrap(text); ok {
+			return parseKey(inner, options, wrapping+1)
 		}
-		if signer != nil {
-			return nil, errors.New("the PEM text holds more than one private key")
+	}
+	if strings.Contains(text, pemBegin) {
+		signer, err := parsePEM(text)
+		if err != nil {
+			return nil, err
 		}
-		signer = found
+		return NewKey(signer, options)
 	}
-	if signer == nil && certificate {
-		return nil, errors.New("the PEM text holds a certificate, but the private key that belongs to it is needed")
-	}
-	if signer == nil {
-		return nil, errors.New("the PEM text holds no private key: a block PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY is needed")
-	}
-	return NewKey(signer, options)
+	return nil, foreignForm(text)
 }
 
-// pemSigner returns nil for blocks that are not private keys, such as a
-// certificate or EC PARAMETERS beside the key.
-func pemSigner(block *pem.Block) (crypto.Signer, error) {
-	errDamaged := fmt.Errorf("the PEM block %s cannot be read", block.Type)
-	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		return nil, errors.New("the PEM key is encrypted: decrypt it first, for instance with openssl pkey")
+// plainText is the text without the marks and spaces around it. UTF-16, which
+// PowerShell writes, is recognised by its mark or by the zeros in its first letters.
+func plainText(data []byte) (string, error) {
+	text := string(data)
+	switch {
+	case strings.HasPrefix(text, "\xff\xfe"):
+		text = fromUTF16(text[2:], binary.LittleEndian)
+	case strings.HasPrefix(text, "\xfe\xff"):
+		text = fromUTF16(text[2:], binary.BigEndian)
+	case len(text) >= 2 && text[0] != 0 && text[1] == 0:
+		text = fromUTF16(text, binary.LittleEndian)
+	case len(text) >= 2 && text[0] == 0 && text[1] != 0:
+		text = fromUTF16(text, binary.BigEndian)
+	case strings.HasPrefix(text, "\xfe\xed\xfe\xed"):
+		return "", errKeyStore
 	}
-	switch block.Type {
-	case "RSA PRIVATE KEY":
-		key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
-		if err != nil {
-			return nil, errDamaged
-		}
-		return key, nil
-	case "EC PRIVATE KEY":
-		key, err := x509.ParseECPrivateKey(block.Bytes)
-		if err != nil {
-			return nil, errDamaged
-		}
-		return key, nil
-	case "PRIVATE KEY":
-		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-		if err != nil {
-			return nil, errDamaged
-		}
-		signer, ok := key.(crypto.Signer)
-		if !ok {
-			return nil, errKeyType
-		}
-		return signer, nil
+	if strings.Contains(text, "\x00") || !utf8.ValidString(text) {
+		return "", errors.New("it is neither text in UTF-8 nor DER")
 	}
-	return nil, nil
+	return strings.Trim(text, "\ufeff\u200b\u00a0 \t\r\n\v\f"), nil
+}
+
+func fromUTF16(text string, order binary.ByteOrder) string {
+	units := make([]uint16, 0, len(text)/2)
+	for data := []byte(text); len(data) >= 2; data = data[2:] {
+		units = append(units, order.Uint16(data))
+	}
+	return string(utf16.Decode(units))
+}
+
+// unwrap takes one layer off a text that holds a key: quotes, the escapes of a
+// JSON string that lost its quotes, percent-encoding, Base64.
+func unwrap(text string) (inner []byte, ok bool) {
+	if text[0] == '"' || text[0] == '\'' || strings.HasPrefix(text, `{\`) {
+		return unquote(text)
+	}
+	if len(text) > 3 && strings.EqualFold(text[:3], "%7B") || strings.HasPrefix(text, "-----BEGIN%20") {
+		decoded, err := url.PathUnescape(text)
+		return []byte(decoded), err == nil
+	}
+	if strings.Contains(text, "-----") {
+		return nil, false
+	}
+	decoded, err := decodeAnyBase64(literalLineEnds(text))
+	if err != nil || !looksLikeKey(decoded) {
+		return nil, false
+	}
+	return decoded, true
+}
+
+func unquote(text string) ([]byte, bool) {
+	quoted := text
+	if text[0] == '{' {
+		quoted = `"` + text + `"`
+	}
+	var inner string
+	if quoted[0] == '"' && json.Unmarshal([]byte(quoted), &inner) == nil {
+		return []byte(inner), true
+	}
+	// Not a JSON string, but quoted or escaped all the same, as in an
+	// environment file.
+	if text[0] == '{' {
+		return []byte(literalLineEnds(text)), true
+	}
+	if len(text) >= 2 && text[len(text)-1] == text[0] {
+		return []byte(text[1 : len(text)-1]), true
+	}
+	return nil, false
+}
+
+// looksLikeKey keeps a password that happens to be Base64 from being read on. What
+// is Base64 twice is Base64 of something that looks like a key.
+func looksLikeKey(decoded []byte) bool {
+	if isDER(decoded) {
+		return true
+	}
+	text, err := plainText(decoded)
+	if err != nil || text == "" {
+		return false
+	}
+	if text[0] == '{' || text[0] == '"' || strings.Contains(text, pemBegin) {
+		return true
+	}
+	inner, err := decodeAnyBase64(text)
+	return err == nil && len(inner) > 0 && looksLikeKey(inner)
+}
+
+// literalLineEnds makes line ends of \n and \r\n as they are written in
+// environment files, also where the backslash was doubled on the way.
+func literalLineEnds(text string) string {
+	for range 2 {
+		text = strings.ReplaceAll(text, `\\`, `\`)
+	}
+	return strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\t`, "\t").Replace(text)
+}
+
+// parseJSONKey reads a JWK, or the one private key of a JWK set.
+func parseJSONKey(data []byte, options KeyOptions) (*Key, error) {
+	object, err := ParseObject(data)
+	if err == nil && (!object.Has("keys") || object.Has("kty")) {
+		for _, name := range []string{"privateJwk", "clientId"} {
+			if object.Has(name) && !object.Has("kty") {
+				return nil, errors.New("it is a client configuration: read it with helseid.LoadConfig or helseid.ParseConfig")
+			}
+		}
+		return parsePrivateJWK(object, options)
+	}
+	set, setErr := ParseKeySet(data)
+	if setErr != nil {
+		if err == nil {
+			err = setErr
+		}
+		return nil, err
+	}
+	return parsePrivateSet(set, options)
+}
+
+// parsePrivateSet takes the one key of a set that can sign. Several are a choice
+// that only the caller can make.
+func parsePrivateSet(set []Object, options KeyOptions) (*Key, error) {
+	var found []*Key
+	err := errors.New("the JWK set holds no private key")
+	for _, jwk := range set {
+		if jwk.Get("d").Empty() {
+			continue
+		}
+		key, keyErr := parsePrivateJWK(jwk, options)
+		if keyErr != nil {
+			err = keyErr
+			continue
+		}
+		found = append(found, key)
+	}
+	switch len(found) {
+	case 0:
+		return nil, err
+	case 1:
+		return found[0], nil
+	}
+	const most = 5
+	var ids []string
+	for _, jwk := range set {
+		if kid, _ := jwk.Get("kid").Text(); kid != "" && len(ids) < most && !jwk.Get("d").Empty() {
+			ids = append(ids, fmt.Sprintf("%.64q", kid))
+		}
+	}
+	return nil, fmt.Errorf("the JWK set holds %d private keys, with kid %s: give the one that is registered with HelseID",
+		len(found), strings.Join(ids, ", "))
 }
 
 // MarshalPrivateJWK writes the key as a private JWK with kid and alg. It fails
@@ -234,17 +250,4 @@ func (k *Key) MarshalPrivateJWK() ([]byte, error) {
 
 // MarshalPublicJWK writes the public half with kid, alg and use, as it is
 // registered with HelseID.
-func (k *Key) MarshalPublicJWK() []byte {
-	object, err := ParseObject([]byte(k.public.jwk))
-	if err != nil { // unreachable: NewPublicKey wrote it
-		return nil
-	}
-	var out ObjectBuilder
-	for _, m := range object.members {
-		out.Raw(m.name, m.value.raw)
-	}
-	out.String("use", "sig")
-	out.String("alg", string(k.public.spec.name))
-	out.String("kid", k.id)
-	return out.Bytes()
-}
+func (k *Key) MarshalPublicJWK() []byte { return k.public.MarshalJWK(k.id) }

@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,37 +10,47 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 )
 
 // privateMembers are the members of RFC 7518 section 6 that give a key away.
 var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
-// HasPrivateMember reports whether a JWK holds any private or symmetric part.
+// HasPrivateMember reports whether a JWK holds any private or symmetric part. A
+// member that is null is not there, and neither is an empty list of other primes,
+// which .NET writes for every key. Any text counts, the empty one included: who
+// sends "d":"" has a private key at hand and no care.
 func HasPrivateMember(jwk Object) bool {
 	for _, name := range privateMembers {
-		if jwk.Has(name) {
-			return true
+		value := jwk.Get(name)
+		if value.Absent() || name == "oth" && value.kind == kindArray && value.Empty() {
+			continue
 		}
+		return true
 	}
 	return false
 }
 
 // ParsePublicJWK reads an RSA or EC public key. It is written out here, and not
-// left to a library, because a DPoP proof brings a key with each request.
-// A JWK with a private member is refused, and one that is not for signatures. If the JWK has an alg of its own it
-// must equal algorithm; an empty algorithm means the JWK's, else the default.
+// left to a library, because a DPoP proof brings a key with each request, and
+// because two readers of one key could take it for two keys.
+//
+// A JWK with a private member is refused, and one that is not for signatures. If
+// the JWK has an alg of its own it must equal algorithm; an empty algorithm means
+// the JWK's, else the default. Members that only describe the key are absent if
+// they are null, an empty text or an empty list; what is not needed is not judged.
 func ParsePublicJWK(jwk Object, algorithm Algorithm) (*PublicKey, error) {
 	if HasPrivateMember(jwk) {
 		return nil, errors.New("the JWK holds private key material")
 	}
-	if !mayVerify(jwk) {
-		return nil, errors.New("the JWK is not for verifying signatures (use, key_ops)")
+	if err := checkPurpose(jwk, "verify"); err != nil {
+		return nil, err
 	}
 	key, err := publicCryptoKey(jwk)
 	if err != nil {
 		return nil, err
 	}
-	if value := jwk.Get("alg"); !value.Absent() {
+	if value := jwk.Get("alg"); !value.Empty() {
 		own, ok := value.Text()
 		if !ok {
 			return nil, errors.New("the JWK member alg is not a string")
@@ -55,46 +66,63 @@ func ParsePublicJWK(jwk Object, algorithm Algorithm) (*PublicKey, error) {
 }
 
 func publicCryptoKey(jwk Object) (crypto.PublicKey, error) {
-	kty, _ := jwk.Get("kty").Text()
-	switch kty {
-	case "RSA":
-		return rsaPublicKey(jwk)
-	case "EC":
-		return ecPublicKey(jwk)
-	}
-	return nil, errKeyType
-}
-
-func rsaPublicKey(jwk Object) (*rsa.PublicKey, error) {
-	n, err := bytesMember(jwk, "n", maxRSABits/8)
+	kty, err := keyType(jwk)
 	if err != nil {
 		return nil, err
 	}
-	e, err := bytesMember(jwk, "e", 4)
+	if kty == "RSA" {
+		return rsaPublicKey(jwk)
+	}
+	return ecPublicKey(jwk)
+}
+
+// keyType is RSA or EC.
+func keyType(jwk Object) (string, error) {
+	kty, _ := jwk.Get("kty").Text()
+	switch {
+	case kty == "RSA" || kty == "EC":
+		return kty, nil
+	case strings.EqualFold(kty, "RSA") || strings.EqualFold(kty, "EC"):
+		return "", errors.New("the JWK member kty must be written in capitals: RSA or EC")
+	}
+	return "", errKeyType
+}
+
+func rsaPublicKey(jwk Object) (*rsa.PublicKey, error) {
+	n, err := numberMember(jwk, "n", maxRSABits/8)
+	if err != nil {
+		return nil, err
+	}
+	e, err := numberMember(jwk, "e", 4)
 	if err != nil {
 		return nil, err
 	}
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}, nil
 }
 
-func ecPublicKey(jwk Object) (*ecdsa.PublicKey, error) {
+func curveOf(jwk Object) (elliptic.Curve, error) {
 	crv, _ := jwk.Get("crv").Text()
-	var curve elliptic.Curve
 	switch crv {
 	case "P-256":
-		curve = elliptic.P256()
+		return elliptic.P256(), nil
 	case "P-384":
-		curve = elliptic.P384()
+		return elliptic.P384(), nil
 	case "P-521":
-		curve = elliptic.P521()
-	default:
-		return nil, fmt.Errorf("%w: use P-256, P-384 or P-521", errCurve)
+		return elliptic.P521(), nil
+	}
+	return nil, fmt.Errorf("%w: use P-256, P-384 or P-521", errCurve)
+}
+
+func ecPublicKey(jwk Object) (*ecdsa.PublicKey, error) {
+	curve, err := curveOf(jwk)
+	if err != nil {
+		return nil, err
 	}
 	size := (curve.Params().BitSize + 7) / 8
 	point := make([]byte, 1, 1+2*size)
 	point[0] = 4
 	for _, name := range []string{"x", "y"} {
-		coordinate, err := bytesMember(jwk, name, size)
+		coordinate, err := bytesMember(jwk, name)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +139,21 @@ func ecPublicKey(jwk Object) (*ecdsa.PublicKey, error) {
 	return key, nil
 }
 
-func bytesMember(jwk Object, name string, limit int) ([]byte, error) {
+// numberMember reads a number of at most limit octets. Zeros in front are no part
+// of it: a JWK must not have them, and some tools write one before a high bit.
+func numberMember(jwk Object, name string, limit int) ([]byte, error) {
+	value, err := bytesMember(jwk, name)
+	if err != nil {
+		return nil, err
+	}
+	value = bytes.TrimLeft(value, "\x00")
+	if len(value) > limit {
+		return nil, fmt.Errorf("the JWK member %s is too long", name)
+	}
+	return value, nil
+}
+
+func bytesMember(jwk Object, name string) ([]byte, error) {
 	text, ok := jwk.Get(name).Text()
 	if !ok || text == "" {
 		return nil, fmt.Errorf("the JWK member %s is missing or not a string", name)
@@ -120,21 +162,28 @@ func bytesMember(jwk Object, name string, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the JWK member %s is not base64url", name)
 	}
-	if len(value) > limit {
-		return nil, fmt.Errorf("the JWK member %s is too long", name)
-	}
 	return value, nil
 }
 
-// mayVerify checks use and key_ops (RFC 7517 sections 4.2 and 4.3).
-func mayVerify(jwk Object) bool {
-	if use := jwk.Get("use"); !use.Absent() && use.Raw() != `"sig"` {
-		return false
+// checkPurpose lets a key be used for an operation, sign or verify, that its use
+// and key_ops allow (RFC 7517 sections 4.2 and 4.3). What they do not say, they
+// do not forbid.
+func checkPurpose(jwk Object, operation string) error {
+	if use := jwk.Get("use"); !use.Empty() && !isText(use, "sig") {
+		return errors.New(`the JWK's use is not "sig"`)
 	}
 	value := jwk.Get("key_ops")
-	if value.Absent() {
-		return true
+	if value.Empty() {
+		return nil
 	}
 	operations, ok := value.Array()
-	return ok && slices.ContainsFunc(operations, func(v Value) bool { return v.Raw() == `"verify"` })
+	if !ok || !slices.ContainsFunc(operations, func(v Value) bool { return isText(v, operation) }) {
+		return fmt.Errorf("the JWK's key_ops do not allow %q", operation)
+	}
+	return nil
+}
+
+func isText(value Value, want string) bool {
+	text, ok := value.Text()
+	return ok && text == want
 }

@@ -133,14 +133,18 @@ func TestParsePublicJWKRefuses(t *testing.T) {
 		"e of 40 bits":               {PS256, "e", "AQAAAAE"},
 		"e a number":                 {PS256, "e", 65537},
 		"private: d":                 {ES256, "d", "AAAA"},
-		"private: d null":            {ES256, "d", json.RawMessage("null")},
 		"private: d empty":           {PS256, "d", ""},
+		"private: d a list":          {PS256, "d", []string{}},
+		"private: p empty":           {PS256, "p", ""},
+		"private: oth empty text":    {PS256, "oth", ""},
+		"private: oth an object":     {PS256, "oth", map[string]any{}},
+		"symmetric: k empty":         {ES256, "k", ""},
 		"private: p":                 {PS256, "p", "AAAA"},
 		"private: q":                 {PS256, "q", "AAAA"},
 		"private: dp":                {PS256, "dp", "AAAA"},
 		"private: dq":                {PS256, "dq", "AAAA"},
 		"private: qi":                {PS256, "qi", "AAAA"},
-		"private: oth":               {PS256, "oth", []string{}},
+		"private: oth":               {PS256, "oth", []any{map[string]string{"r": "AAAA"}}},
 		"symmetric: k":               {PS256, "k", "AAAA"},
 		"alg no string":              {PS256, "alg", 256},
 		"use enc":                    {PS256, "use", "enc"},
@@ -160,6 +164,65 @@ func TestParsePublicJWKRefuses(t *testing.T) {
 			require.Error(t, err)
 		})
 	}
+}
+
+// What tools write for members that nobody set says nothing.
+func TestParsePublicJWKUnset(t *testing.T) {
+	t.Parallel()
+	null := json.RawMessage("null")
+	for name, value := range map[string]any{
+		"null": null, "an empty list": []string{}, "an empty list with a space": json.RawMessage("[ \n]"), "an empty text": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, algorithm := range []Algorithm{ES256, PS256} {
+				members := publicJWK(t, algorithm)
+				for _, member := range []string{"use", "key_ops", "alg", "kid", "x5u", "x5c", "x5t", "x5t#S256", "key_id", "ext"} {
+					members[member] = value
+				}
+				parsed, err := ParsePublicJWK(object(t, marshal(t, members)), algorithm)
+				require.NoError(t, err)
+				require.Equal(t, keyFor(t, algorithm).Public().Thumbprint(), parsed.Thumbprint())
+			}
+		})
+	}
+	t.Run("private members", func(t *testing.T) {
+		t.Parallel()
+		members := publicJWK(t, PS256)
+		for _, member := range privateMembers {
+			members[member] = null
+		}
+		_, err := ParsePublicJWK(object(t, marshal(t, members)), PS256)
+		require.NoError(t, err)
+		members["oth"] = []string{}
+		_, err = ParsePublicJWK(object(t, marshal(t, members)), PS256)
+		require.NoError(t, err)
+	})
+	t.Run("what is not used is not judged", func(t *testing.T) {
+		t.Parallel()
+		members := publicJWK(t, ES256)
+		members["kid"], members["x5c"], members["x5t"], members["exp"] = 17, "not a certificate", []int{1}, "never"
+		members["n"], members["crv2"], members["USE"] = "", "", "enc"
+		_, err := ParsePublicJWK(object(t, marshal(t, members)), ES256)
+		require.NoError(t, err)
+	})
+	t.Run("an escaped text is the text", func(t *testing.T) {
+		t.Parallel()
+		members := publicJWK(t, ES256)
+		members["use"], members["key_ops"] = json.RawMessage(`"s\u0069g"`), json.RawMessage(`["v\u0065rify"]`)
+		_, err := ParsePublicJWK(object(t, marshal(t, members)), ES256)
+		require.NoError(t, err)
+	})
+	t.Run("zeros in front of n and e", func(t *testing.T) {
+		t.Parallel()
+		members := publicJWK(t, RS256)
+		n, err := decodeSegment(members["n"].(string))
+		require.NoError(t, err)
+		members["n"], members["e"] = base64.RawURLEncoding.EncodeToString(append([]byte{0}, n...)), "AAAAAAEAAQ"
+		parsed, err := ParsePublicJWK(object(t, marshal(t, members)), RS256)
+		require.NoError(t, err)
+		require.Equal(t, keyFor(t, RS256).Public().Thumbprint(), parsed.Thumbprint())
+	})
 }
 
 // elliptic256Prime is the prime of P-256: a coordinate must be below it.

@@ -64,6 +64,22 @@ func (k *PublicKey) Algorithm() Algorithm { return k.spec.name }
 // order of RFC 7638: it is both the thumbprint's input and a valid JWK.
 func (k *PublicKey) JWK() string { return k.jwk }
 
+// MarshalJWK writes the key with use, alg and kid.
+func (k *PublicKey) MarshalJWK(id string) []byte {
+	object, err := ParseObject([]byte(k.jwk))
+	if err != nil { // unreachable: NewPublicKey wrote it
+		return nil
+	}
+	var out ObjectBuilder
+	for _, m := range object.members {
+		out.Raw(m.name, m.value.raw)
+	}
+	out.String("use", "sig")
+	out.String("alg", string(k.spec.name))
+	out.String("kid", id)
+	return out.Bytes()
+}
+
 // Thumbprint is the RFC 7638 SHA-256 thumbprint in base64url.
 func (k *PublicKey) Thumbprint() string { return k.thumbprint }
 
