@@ -95,6 +95,129 @@ func TestLoadConfig(t *testing.T) {
 	}
 }
 
+// A member that is information only does not cost the file, and neither does what
+// editors, environment variables and secret stores do to it.
+func TestParseConfigShapes(t *testing.T) {
+	t.Parallel()
+	good := string(selvbetjeningFile(t, nil))
+	change := func(name string, value any) string {
+		return string(selvbetjeningFile(t, map[string]any{name: value}))
+	}
+	jwk := asText(t, rsaJWK(rsa2048(), nil))
+	std := base64.StdEncoding.EncodeToString
+	for name, file := range map[string]string{
+		"spaces in authority":         change("authority", " https://helseid-sts.test.nhn.no\t"),
+		"a slash behind authority":    change("authority", "https://helseid-sts.test.nhn.no/"),
+		"a line end in clientId":      change("clientId", "\r\n6d2a1c0e-5f0b-4a57-9a35-0d5f0a7a2f11\n"),
+		"privateJwk twice in JSON":    change("privateJwk", asText(t, jwk)),
+		"privateJwk with spaces":      change("privateJwk", "\n "+jwk+" "),
+		"privateJwk percent-encoded":  change("privateJwk", strings.NewReplacer("{", "%7B", "}", "%7D", `"`, "%22", ":", "%3A").Replace(jwk)),
+		"privateJwk PEM on one line":  change("privateJwk", strings.ReplaceAll(pkcs8(t), "\n", " ")),
+		"privateJwk with lists":       change("privateJwk", rsaJWK(rsa2048(), map[string]any{"key_ops": []int{}, "oth": []int{}, "x5c": []int{}})),
+		"privateJwk with n, e, d":     change("privateJwk", rsaJWK(rsa2048(), map[string]any{"p": nil, "q": nil, "dp": nil, "dq": nil, "qi": nil})),
+		"privateJwk a set":            change("privateJwk", map[string]any{"keys": []any{rsaJWK(rsa2048(), nil)}}),
+		"Base64":                      std([]byte(good)),
+		"Base64 with a line end":      std([]byte(good)) + "\n",
+		"Base64 twice":                std([]byte(std([]byte(good)))),
+		"base64url":                   base64.RawURLEncoding.EncodeToString([]byte(good)),
+		"a JSON string":               asText(t, good),
+		"single quotes":               "'" + good + "'",
+		"a mark and spaces":           "\ufeff \r\n" + good + "\n\u00a0",
+		"a mark in Base64":            std([]byte("\ufeff" + good)),
+		"comments":                    "// a client\n" + strings.Replace(good, "{", "{ /* the // \" client */ // , }\r\n", 1) + "// end",
+		"a comma at the end":          strings.TrimSuffix(good, "}") + ", // last\n }",
+		"a comma in a list":           strings.Replace(good, `"]`, `" , ]`, 1),
+		"comments that are none":      change("clientName", "/* , } */ // ,]"),
+		"clientName a number":         change("clientName", 1),
+		"clientName null":             strings.Replace(good, `"A journal"`, "null", 1),
+		"in a section of .NET":        `{"Logging":{"LogLevel":{"Default":"Information"}},"HelseID":` + good + `}`,
+		"in a section, other case":    `{"helseid":` + good + `}`,
+		"an empty section beside it":  `{"HelseIdWebKonfigurasjon":{"Authority":"x"},"HelseID":` + good + `}`,
+		"a section beside the client": strings.TrimSuffix(good, "}") + `,"HelseID":{"ClientId":"other"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, err := helseid.ParseConfig([]byte(file))
+			require.NoError(t, err)
+			require.Equal(t, helseid.Test.Issuer, strings.TrimSuffix(config.Issuer, "/"))
+			require.Equal(t, "6d2a1c0e-5f0b-4a57-9a35-0d5f0a7a2f11", config.ClientID)
+			require.Equal(t, []string{"openid", "profile", testScope}, config.Registered.Scopes)
+			require.NotNil(t, config.Key)
+			client, err := helseid.New(config)
+			require.NoError(t, err)
+			client.Close()
+		})
+	}
+	for _, test := range []struct {
+		value any
+		want  []string
+	}{
+		{"a b", []string{"a", "b"}}, {" a\n", []string{"a"}}, {"", nil}, {json.RawMessage("null"), nil}, {7, nil}, {true, nil},
+		{map[string]any{"a": "b"}, nil}, {[]any{"a", 1, nil, " b ", "", []string{"c"}}, []string{"a", "b"}}, {[]string{}, nil},
+	} {
+		for _, name := range []string{"scopes", "grantTypes", "redirectUris", "postLogoutRedirectUris"} {
+			config, err := helseid.ParseConfig([]byte(change(name, test.value)))
+			require.NoError(t, err)
+			registered := map[string][]string{
+				"scopes": config.Registered.Scopes, "grantTypes": config.Registered.GrantTypes,
+				"redirectUris": config.Registered.RedirectURIs, "postLogoutRedirectUris": config.Registered.PostLogoutRedirectURIs,
+			}
+			require.Equal(t, len(test.want), len(registered[name]), "%s: %v", name, test.value)
+			if len(test.want) > 0 {
+				require.Equal(t, test.want, registered[name])
+			}
+		}
+	}
+}
+
+// The sections of appsettings.json as HelseID.Library and Folkehelseinstituttet's
+// library read them; .NET folds the case of names.
+func TestParseConfigAppSettings(t *testing.T) {
+	t.Parallel()
+	jwk := asText(t, rsaJWK(rsa2048(), nil))
+	for name, test := range map[string]struct {
+		file      map[string]any
+		algorithm string
+	}{
+		"HelseID.Library, StsUrl": {map[string]any{"HelseID": map[string]any{
+			"ClientId": "client", "Scope": "a b", "StsUrl": "https://helseid-sts.test.nhn.no", "Jwk": jwk, "Algorithm": "RS512",
+		}}, "RS512"},
+		"HelseID.Library, IssuerUri": {map[string]any{"HelseID": map[string]any{
+			"ClientId": "client", "Scope": "a b", "IssuerUri": " https://helseid-sts.test.nhn.no ", "PrivateJwk": rsaJWK(rsa2048(), nil),
+			"SelvbetjeningConfiguration": map[string]any{"SelvbetjeningScope": "nhn:selvbetjening/client"},
+		}}, "PS256"},
+		"names in other cases": {map[string]any{"helseId": map[string]any{
+			"clientid": "client", "SCOPE": "a b", "stsurl": "https://helseid-sts.test.nhn.no", "jwk": jwk,
+		}}, "PS256"},
+		"HelseIdConfiguration": {map[string]any{"HelseIdConfiguration": map[string]any{
+			"ClientId": "client", "Scope": "a b", "StsUrl": "https://helseid-sts.test.nhn.no", "Jwk": jwk,
+		}}, "PS256"},
+		"HelseIdWebKonfigurasjon": {map[string]any{"Logging": map[string]any{}, "HelseIdWebKonfigurasjon": map[string]any{
+			"Authority": "https://helseid-sts.test.nhn.no", "ClientId": "client", "ClientSecret": jwk, "Scopes": []string{"a", "b"},
+			"SecurityLevels": []string{"4"}, "UseHprNumber": "false", "Apis": []any{},
+		}}, "PS256"},
+		"HelseIdWorkerKonfigurasjon": {map[string]any{"HelseIdWorkerKonfigurasjon": map[string]any{
+			"Authority": "https://helseid-sts.test.nhn.no", "ClientId": "client", "ClientSecret": jwk, "Scopes": []string{"a", "b"},
+		}}, "PS256"},
+		"an unset member beside the set one": {map[string]any{"HelseID": map[string]any{
+			"ClientId": "client", "Scope": "a b", "Authority": "", "StsUrl": "https://helseid-sts.test.nhn.no", "ClientSecret": nil, "Jwk": jwk,
+		}}, "PS256"},
+		"one thing said twice": {map[string]any{"HelseID": map[string]any{
+			"ClientId": "client", "Scopes": "a b", "Authority": "https://helseid-sts.test.nhn.no", "StsUrl": "https://helseid-sts.test.nhn.no", "Jwk": jwk,
+		}}, "PS256"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, err := helseid.ParseConfig([]byte(asText(t, test.file)))
+			require.NoError(t, err)
+			require.Equal(t, helseid.Test.Issuer, config.Issuer)
+			require.Equal(t, "client", config.ClientID)
+			require.Equal(t, []string{"a", "b"}, config.Registered.Scopes)
+			require.Equal(t, test.algorithm, config.Key.Algorithm())
+		})
+	}
+}
+
 func pkcs8(t testing.TB) string {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(rsa2048())
@@ -144,52 +267,57 @@ func TestParseConfigMistakes(t *testing.T) {
 		file []byte
 		says []string
 	}{
-		"empty":                        {nil, []string{"JSON object"}},
-		"only a byte order mark":       {[]byte("\ufeff"), []string{"JSON object"}},
-		"not JSON":                     {[]byte("<xml/>"), []string{"JSON object"}},
-		"an array":                     {[]byte("[" + good + "]"), []string{"JSON object"}},
-		"cut off":                      {[]byte(good[:len(good)/2]), []string{"cut off"}},
-		"two objects":                  {[]byte(good + good), []string{"after the object"}},
-		"invalid UTF-8":                {[]byte(strings.Replace(good, "A journal", "A \xe5 journal", 1)), []string{"UTF-8"}},
-		"UTF-16":                       {[]byte("\xff\xfe{\x00}\x00"), []string{"JSON object"}},
-		"duplicate clientId":           {[]byte(strings.Replace(good, `"clientId"`, `"clientId":"x","clientId"`, 1)), []string{"duplicate"}},
-		"duplicate in another form":    {[]byte(strings.Replace(good, `"clientId"`, `"client\u0049d":"x","clientId"`, 1)), []string{"duplicate"}},
-		"duplicate member in the JWK":  {change("privateJwk", strings.Replace(asText(t, rsaJWK(rsa2048(), nil)), `{`, `{"kty":"RSA",`, 1)), []string{"privateJwk"}},
-		"T093 no key":                  {selvbetjeningFile(t, map[string]any{"privateJwk": nil, "rsaPrivateKey": nil}), []string{"privateJwk", "missing"}},
-		"only rsaPrivateKey":           {change("privateJwk", nil), []string{"privateJwk", "rsaPrivateKey", "XML"}},
-		"privateJwk null":              {[]byte(`{"privateJwk":null}`), []string{"privateJwk", "missing"}},
-		"T099 privateJwk empty":        {change("privateJwk", ""), []string{"privateJwk", "empty"}},
-		"T093 privateJwk not JSON":     {change("privateJwk", "hunter2"), []string{"privateJwk"}},
-		"privateJwk a number":          {change("privateJwk", 7), []string{"privateJwk"}},
-		"privateJwk an array":          {change("privateJwk", []any{rsaJWK(rsa2048(), nil)}), []string{"privateJwk"}},
-		"a public key":                 {jwk(map[string]any{"d": nil, "p": nil, "q": nil, "dp": nil, "dq": nil, "qi": nil}), []string{"privateJwk", "public"}},
-		"a damaged key":                {jwk(map[string]any{"d": b64([]byte("0123456789abcdef0123456789abcdef"))}), []string{"privateJwk"}},
-		"a key without modulus":        {jwk(map[string]any{"n": nil}), []string{"privateJwk"}},
-		"an even exponent":             {jwk(map[string]any{"e": b64([]byte{2})}), []string{"exponent"}},
-		"a key for encryption":         {jwk(map[string]any{"use": "enc"}), []string{"use"}},
-		"an alg that is a number":      {jwk(map[string]any{"alg": 256}), []string{"alg"}},
-		"an alg that does not exist":   {jwk(map[string]any{"alg": "RS123"}), []string{"alg", "RS256"}},
-		"alg none":                     {jwk(map[string]any{"alg": "none"}), []string{"alg"}},
-		"alg HS256":                    {jwk(map[string]any{"alg": "HS256"}), []string{"alg"}},
-		"a kid that is a number":       {jwk(map[string]any{"kid": 1}), []string{"kid"}},
-		"T094 RSA with ES256":          {jwk(map[string]any{"alg": "ES256"}), []string{"ES256", "RSA"}},
-		"T094 EC with RS256":           {change("privateJwk", asText(t, ecJWK(t, elliptic.P256(), map[string]any{"alg": "RS256"}))), []string{"RS256", "EC"}},
-		"T095 P-256 with ES384":        {change("privateJwk", asText(t, ecJWK(t, elliptic.P256(), map[string]any{"alg": "ES384"}))), []string{"ES384", "P-256"}},
-		"T095 curve P-224":             {change("privateJwk", asText(t, ecJWK(t, elliptic.P224(), nil))), []string{"curve"}},
-		"RSA with 1024 bits":           {change("privateJwk", asText(t, rsaJWK(rsa1024(), nil))), []string{"1024", "2048"}},
-		"a symmetric key":              {change("privateJwk", `{"kty":"oct","k":"c2VjcmV0c2VjcmV0c2VjcmV0"}`), []string{"RSA or EC"}},
-		"an Ed25519 key":               {change("privateJwk", `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}`), []string{"RSA or EC"}},
-		"authority a number":           {change("authority", 1), []string{"authority", "string"}},
-		"clientId an object":           {change("clientId", map[string]any{}), []string{"clientId", "string"}},
-		"clientName a boolean":         {change("clientName", true), []string{"clientName", "string"}},
-		"scopes a string":              {change("scopes", "a b"), []string{"scopes", "array"}},
-		"scopes with a number":         {change("scopes", []any{"a", 1}), []string{"scopes", "array"}},
-		"grantTypes with null":         {change("grantTypes", []any{nil}), []string{"grantTypes", "array"}},
-		"redirectUris an object":       {change("redirectUris", map[string]any{}), []string{"redirectUris", "array"}},
-		"postLogoutRedirectUris false": {change("postLogoutRedirectUris", false), []string{"postLogoutRedirectUris", "array"}},
+		"empty":                             {nil, []string{"JSON object"}},
+		"only a byte order mark":            {[]byte("\ufeff"), []string{"JSON object"}},
+		"not JSON":                          {[]byte("<xml/>"), []string{"JSON object"}},
+		"an array":                          {[]byte("[" + good + "]"), []string{"JSON object"}},
+		"cut off":                           {[]byte(good[:len(good)/2]), []string{"cut off"}},
+		"two objects":                       {[]byte(good + good), []string{"after the object"}},
+		"invalid UTF-8":                     {[]byte(strings.Replace(good, "A journal", "A \xe5 journal", 1)), []string{"UTF-8"}},
+		"UTF-16":                            {[]byte("\xff\xfe{\x00}\x00"), []string{"JSON object"}},
+		"duplicate clientId":                {[]byte(strings.Replace(good, `"clientId"`, `"clientId":"x","clientId"`, 1)), []string{"duplicate"}},
+		"duplicate in another form":         {[]byte(strings.Replace(good, `"clientId"`, `"client\u0049d":"x","clientId"`, 1)), []string{"duplicate"}},
+		"duplicate member in the JWK":       {change("privateJwk", strings.Replace(asText(t, rsaJWK(rsa2048(), nil)), `{`, `{"kty":"RSA",`, 1)), []string{"privateJwk"}},
+		"T093 no key":                       {selvbetjeningFile(t, map[string]any{"privateJwk": nil, "rsaPrivateKey": nil}), []string{"privateJwk", "missing"}},
+		"only rsaPrivateKey":                {change("privateJwk", nil), []string{"privateJwk", "rsaPrivateKey", "XML"}},
+		"privateJwk null":                   {[]byte(`{"privateJwk":null}`), []string{"privateJwk", "missing"}},
+		"T099 privateJwk empty":             {change("privateJwk", ""), []string{"privateJwk", "empty"}},
+		"T093 privateJwk not JSON":          {change("privateJwk", "hunter2"), []string{"privateJwk"}},
+		"privateJwk a number":               {change("privateJwk", 7), []string{"privateJwk"}},
+		"privateJwk an array":               {change("privateJwk", []any{rsaJWK(rsa2048(), nil)}), []string{"privateJwk"}},
+		"a public key":                      {jwk(map[string]any{"d": nil, "p": nil, "q": nil, "dp": nil, "dq": nil, "qi": nil}), []string{"privateJwk", "public"}},
+		"a damaged key":                     {jwk(map[string]any{"d": b64([]byte("0123456789abcdef0123456789abcdef"))}), []string{"privateJwk"}},
+		"a key without modulus":             {jwk(map[string]any{"n": nil}), []string{"privateJwk"}},
+		"an even exponent":                  {jwk(map[string]any{"e": b64([]byte{2})}), []string{"exponent"}},
+		"a key for encryption":              {jwk(map[string]any{"use": "enc"}), []string{"use"}},
+		"an alg that is a number":           {jwk(map[string]any{"alg": 256}), []string{"alg"}},
+		"an alg that does not exist":        {jwk(map[string]any{"alg": "RS123"}), []string{"alg", "RS256"}},
+		"alg none":                          {jwk(map[string]any{"alg": "none"}), []string{"alg"}},
+		"alg HS256":                         {jwk(map[string]any{"alg": "HS256"}), []string{"alg"}},
+		"a kid that is a number":            {jwk(map[string]any{"kid": 1}), []string{"kid"}},
+		"T094 RSA with ES256":               {jwk(map[string]any{"alg": "ES256"}), []string{"ES256", "RSA"}},
+		"T094 EC with RS256":                {change("privateJwk", asText(t, ecJWK(t, elliptic.P256(), map[string]any{"alg": "RS256"}))), []string{"RS256", "EC"}},
+		"T095 P-256 with ES384":             {change("privateJwk", asText(t, ecJWK(t, elliptic.P256(), map[string]any{"alg": "ES384"}))), []string{"ES384", "P-256"}},
+		"T095 curve P-224":                  {change("privateJwk", asText(t, ecJWK(t, elliptic.P224(), nil))), []string{"curve"}},
+		"RSA with 1024 bits":                {change("privateJwk", asText(t, rsaJWK(rsa1024(), nil))), []string{"1024", "2048"}},
+		"a symmetric key":                   {change("privateJwk", `{"kty":"oct","k":"c2VjcmV0c2VjcmV0c2VjcmV0"}`), []string{"RSA or EC"}},
+		"an Ed25519 key":                    {change("privateJwk", `{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}`), []string{"RSA or EC"}},
+		"authority a number":                {change("authority", 1), []string{"authority", "string"}},
+		"clientId an object":                {change("clientId", map[string]any{}), []string{"clientId", "string"}},
+		"authority an empty list of values": {change("authority", []any{1}), []string{"authority", "string"}},
+		"a JWK alone":                       {[]byte(asText(t, rsaJWK(rsa2048(), nil))), []string{"ParseKey"}},
+		"a PEM key alone":                   {[]byte(pkcs8(t)), []string{"JSON object"}},
+		"a file in Base64, cut off":         {[]byte(base64.StdEncoding.EncodeToString([]byte(good[:len(good)/2]))), []string{"cut off"}},
+		"a section with another name":       {[]byte(`{"MyClient":{"ClientId":"x","Jwk":{}}}`), []string{"section", "HelseIdWebKonfigurasjon"}},
+		"a section without a key":           {[]byte(`{"HelseID":{"ClientId":"x","StsUrl":"https://h","Scope":"a"}}`), []string{"HelseID", "PrivateJwk"}},
+		"two sections":                      {[]byte(`{"HelseID":{"ClientId":"x"},"HelseIdWebKonfigurasjon":{"ClientId":"y"}}`), []string{"HelseID", "HelseIdWebKonfigurasjon"}},
+		"two issuers in a section":          {[]byte(`{"HelseID":{"ClientId":"x","StsUrl":"https://h","Authority":"https://g"}}`), []string{"Authority", "StsUrl"}},
+		"two spellings in a section":        {[]byte(`{"HelseID":{"ClientId":"x","clientid":"y"}}`), []string{"ClientId", "clientid"}},
+		"a comment that does not end":       {[]byte("/* " + good), []string{"JSON object"}},
+		"two commas":                        {[]byte(strings.Replace(good, ",", ",,", 1)), []string{"not well formed"}},
 		"all at once": {
 			selvbetjeningFile(t, map[string]any{"authority": 1, "clientId": 2, "privateJwk": 3, "scopes": 4}),
-			[]string{"authority", "clientId", "privateJwk", "scopes"},
+			[]string{"authority", "clientId", "privateJwk"},
 		},
 	}
 	for name, test := range tests {
@@ -301,6 +429,8 @@ func FuzzParseConfig(f *testing.F) {
 	for _, seed := range []string{
 		small, "\ufeff" + small, small[:len(small)-1], "{}", "", "null", "[]", `{"privateJwk":{}}`, `{"privateJwk":{"kty":"EC"}}`,
 		`{"privateJwk":"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----"}`, `{"rsaPrivateKey":"<RSAKeyValue/>"}`,
+		`{"HelseID":` + small + `}`, `{"HelseID":{"ClientId":1,"StsUrl":"x","Jwk":[]},"HelseIdConfiguration":{}}`, "// x\n" + small,
+		strings.TrimSuffix(small, "}") + ",}", base64.StdEncoding.EncodeToString([]byte(small)), asText(f, small), "\xff\xfe{\x00",
 		strings.Replace(small, "P-256", "P-384", 1), strings.Replace(small, `"c"`, `{"a":{"a":[[[]]]}}`, 1),
 	} {
 		f.Add([]byte(seed))

@@ -3,6 +3,7 @@ package helseid_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -97,6 +98,28 @@ func ExampleParseConfig() {
 	// Output:
 	// [nhn:kjernejournal/api] ES256 <nil>
 	// helseid: configuration: the member privateJwk is missing: the file holds no private key
+}
+
+// In a container, the configuration is an environment variable, or a secret that is
+// mounted as a file and read with LoadConfig.
+func ExampleParseConfig_environment() {
+	server, err := helseidtest.Start()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	secret, err := server.ConfigFile("nhn:kjernejournal/api")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// The platform does this, as the text or in Base64.
+	os.Setenv("HELSEID_CLIENT", base64.StdEncoding.EncodeToString(secret))
+
+	config, err := helseid.ParseConfig([]byte(os.Getenv("HELSEID_CLIENT")))
+	fmt.Println(config.Registered.Scopes, err)
+	// Output: [nhn:kjernejournal/api] <nil>
 }
 
 func ExampleClient_Token() {

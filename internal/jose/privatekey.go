@@ -107,6 +107,28 @@ func fromUTF16(text string, order binary.ByteOrder) string {
 	return string(utf16.Decode(units))
 }
 
+// UnwrapJSON takes off what environment variables and secret stores wrap around a
+// JSON object: spaces, a byte order mark, quotes, Base64. Text that is something
+// else comes back without the spaces around it.
+func UnwrapJSON(data []byte) []byte {
+	for range maxWrapping {
+		text, err := plainText(data)
+		if err != nil {
+			return data
+		}
+		data = []byte(text)
+		if text == "" || text[0] == '{' && !strings.HasPrefix(text, `{\`) {
+			break
+		}
+		inner, ok := unwrap(text)
+		if !ok {
+			break
+		}
+		data = inner
+	}
+	return data
+}
+
 // unwrap takes one layer off a text that holds a key: quotes, the escapes of a
 // JSON string that lost its quotes, percent-encoding, Base64.
 func unwrap(text string) (inner []byte, ok bool) {
