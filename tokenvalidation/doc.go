@@ -50,7 +50,8 @@
 // HelseID's keys are fetched when the first token comes, and kept: ten minutes
 // as fresh, up to 24 hours if no newer ones can be had. Tokens with a known key
 // never cause a request, and unknown keys two at once and then one in 30
-// seconds, whoever sends them.
+// seconds, whoever sends them. KeySet is the same for code that validates tokens with
+// another library, coreos/go-oidc for instance.
 //
 // # Memory
 //

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/coreos/go-oidc/v3/oidc"
+
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -166,4 +168,30 @@ func ExampleParseUserInfo() {
 	}
 	fmt.Println(info.User.Name, info.HPRDetails.HPRNumber, info.HPRDetails.Approvals[0].Profession)
 	// Output: KVART GREVLING 565505933 LE
+}
+
+// An application that validates ID tokens with coreos/go-oidc gives its verifier
+// this key set. What go-oidc leaves to its caller stays the caller's: the nonce, azp,
+// and whether the client is the only audience.
+func ExampleKeySet() {
+	server, validator := start()
+	defer server.Close()
+	defer validator.Close()
+
+	keys, err := tokenvalidation.NewKeySet(tokenvalidation.KeySetConfig{Issuer: server.Issuer(), HTTPClient: server.HTTPClient()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer keys.Close()
+	verifier := oidc.NewVerifier(server.Issuer(), keys, &oidc.Config{ClientID: "my-client"})
+
+	raw := server.Token(helseidtest.Clinician(), helseidtest.Audience("my-client"), helseidtest.Header("typ", "JWT"), helseidtest.Claim("nonce", "n-1"))
+	token, err := verifier.Verify(context.Background(), raw)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(token.Audience, token.Nonce)
+	// Output: [my-client] n-1
 }

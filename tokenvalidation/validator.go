@@ -275,7 +275,7 @@ func (v *Validator) examine(ctx context.Context, token string) (verified, error)
 	if err != nil {
 		return verified{}, err
 	}
-	generation, err := v.checkSignature(ctx, compact, kid)
+	generation, err := checkSignature(ctx, v.keys, compact, kid)
 	if err != nil {
 		return verified{}, err
 	}
@@ -290,11 +290,16 @@ func (v *Validator) checkHeader(header jose.Object) (kid string, err error) {
 	if !ok && header.Has("typ") || !slices.Contains(v.types, jose.MediaType(typ)) {
 		return "", refuse(ReasonType)
 	}
+	return keyID(header)
+}
+
+// keyID is the kid of a header whose alg is one of those that exist here.
+func keyID(header jose.Object) (string, error) {
 	alg, ok := header.Get("alg").Text()
 	if !ok || !slices.Contains(jose.Algorithms(), jose.Algorithm(alg)) {
 		return "", refuse(ReasonAlgorithm)
 	}
-	kid, ok = header.Get("kid").Text()
+	kid, ok := header.Get("kid").Text()
 	if !ok || kid == "" || len(kid) > maxKeyID {
 		return "", refuse(ReasonKey)
 	}
@@ -353,8 +358,8 @@ func (v *Validator) checkTimes(claims jose.Object) (validity, error) {
 
 // checkSignature verifies with the issuer's keys of this kid, and tells which
 // generation they are. A key is tried for its own algorithm only.
-func (v *Validator) checkSignature(ctx context.Context, compact *jose.Compact, kid string) (generation uint64, err error) {
-	keys, generation, err := v.keys.Keys(ctx, kid)
+func checkSignature(ctx context.Context, set *jwks.KeySet, compact *jose.Compact, kid string) (generation uint64, err error) {
+	keys, generation, err := set.Keys(ctx, kid)
 	switch {
 	case errors.Is(err, jwks.ErrUnknownKey):
 		return 0, refuse(ReasonKey)

@@ -1,0 +1,83 @@
+package tokenvalidation
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/jwks"
+	"github.com/helseid-go/sdk/internal/metadata"
+)
+
+// KeySetConfig says whose keys to fetch.
+type KeySetConfig struct {
+	// Issuer is HelseID's issuer identifier. Required.
+	Issuer string
+
+	// HTTPClient fetches HelseID's metadata and keys. Nil means a client that
+	// takes the proxy from the environment.
+	HTTPClient *http.Client
+}
+
+// KeySet is HelseID's key set for code that validates tokens with another
+// library: it is the oidc.KeySet of coreos/go-oidc. It has what a Validator relies
+// on. Keys are fresh for 10 minutes and serve for 24 hours when no newer ones can
+// be had; a token with an unknown kid makes a request at most every 30 seconds, with
+// two at once; one with a known kid and a wrong signature makes none.
+//
+// It is safe for concurrent use.
+type KeySet struct {
+	keys *jwks.KeySet
+}
+
+// NewKeySet checks the configuration and makes no network call: keys are fetched
+// when the first token comes. Errors wrap ErrConfig.
+func NewKeySet(config KeySetConfig) (*KeySet, error) {
+	issuer := metadata.NormalIssuer(config.Issuer)
+	if err := metadata.CheckIssuer(issuer); err != nil {
+		return nil, fmt.Errorf("%w: field Issuer %w", ErrConfig, err)
+	}
+	client := config.HTTPClient
+	if client == nil {
+		client = &http.Client{Transport: httpx.NewTransport()}
+	}
+	return &KeySet{jwks.New(metadata.NewSource(issuer, client, "jwks_uri"), client)}, nil
+}
+
+// Close ends a fetch of keys that is under way.
+func (s *KeySet) Close() { s.keys.Close() }
+
+// oidcClaims are what go-oidc reads with encoding/json, which folds case.
+var oidcClaims = []string{"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "at_hash", "_claim_names", "_claim_sources", "events", "jti", "sid"}
+
+// VerifySignature verifies a token's signature and returns its payload. It is not
+// a validation: issuer, audience, type and times are the caller's to check. A
+// payload that two readers could take for different ones, because a member is there
+// twice or in another case, is refused.
+//
+// The error is an *Error, which is an ErrInvalidToken, or wraps ErrUnavailable.
+// go-oidc's verifier passes on its text only: to tell an outage from a forged
+// token, look at the error here, in a KeySet of one's own around this one.
+func (s *KeySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	if len(jwt) > MaxToken {
+		return nil, refuse(ReasonTooLong)
+	}
+	compact, err := jose.ParseCompact(jwt, MaxToken)
+	if err != nil {
+		return nil, refuse(ReasonMalformed)
+	}
+	kid, err := keyID(compact.Header)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := jose.ParseObject(compact.Payload)
+	if err != nil || payload.CheckFolded(oidcClaims...) != nil {
+		return nil, refuse(ReasonMalformed)
+	}
+	if _, err := checkSignature(ctx, s.keys, compact, kid); err != nil {
+		return nil, err
+	}
+	return compact.Payload, nil
+}
