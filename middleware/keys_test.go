@@ -88,7 +88,7 @@ func (f *forge) published() []string {
 		`{"kid":"bad-use-number","alg":"RS256","use":1,` + rsaA + `}`,
 		`{"kid":"bad-ops-sign","alg":"RS256","key_ops":["sign"],` + rsaA + `}`,
 		`{"kid":"bad-ops-encrypt","alg":"RS256","key_ops":["encrypt","wrapKey"],` + rsaA + `}`,
-		`{"kid":"bad-ops-empty","alg":"RS256","key_ops":[],` + rsaA + `}`,
+		`{"kid":"bad-ops-empty","alg":"RS256","key_ops":[""],` + rsaA + `}`,
 		`{"kid":"bad-ops-text","alg":"RS256","key_ops":"verify",` + rsaA + `}`,
 		`{"kid":"bad-private","alg":"RS256","d":` + quote(b64(f.rsa.D.Bytes())) + `,` + rsaA + `}`,
 		`{"kid":"bad-1024","alg":"RS256",` + rsaMembers(&f.weak.PublicKey) + `}`,
