@@ -162,7 +162,6 @@ func proofHeaderAttacks() []attack {
 		"with q":  p256 + `,"q":"AAAA"}`,
 		"with dp": p256 + `,"dp":"AAAA"}`, "with dq": p256 + `,"dq":"AAAA"}`, "with qi": p256 + `,"qi":"AAAA"}`, "with oth": p256 + `,"oth":[{"r":"AQ"}]}`,
 		"with an empty d":      p256 + `,"d":""}`,
-		"with d empty":         p256 + `,"d":""}`,
 		"alg not text":         p256 + `,"alg":256}`,
 		"the point at 0":       `{"kty":"EC","crv":"P-256","x":"` + strings.Repeat("A", 43) + `","y":"` + strings.Repeat("A", 43) + `"}`,
 		"a point off curve":    `{"kty":"EC","crv":"P-256","x":"` + strings.Repeat("A", 42) + `E","y":"` + strings.Repeat("A", 42) + `E"}`,
