@@ -136,6 +136,8 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[tokenvalidation.IDTokenExpectation]().Raw("the argument of one call"),
 		leaktest.Made[tokenvalidation.IDTokenValidator](w.idTokenValidator),
 		leaktest.Of[tokenvalidation.Identifier](all),
+		leaktest.Made[tokenvalidation.KeySet](w.keySet),
+		leaktest.Of[tokenvalidation.KeySetConfig]("Issuer", "EndpointOrigins"),
 		leaktest.Of[tokenvalidation.LogoutClaims](all),
 		leaktest.Of[tokenvalidation.Organization](all),
 		leaktest.Of[tokenvalidation.OrganizationNumber](all),
@@ -433,6 +435,13 @@ func (w *leakWorld) middleware(s *leaktest.Secrets) any {
 func (w *leakWorld) validator(s *leaktest.Secrets) any {
 	w.secrets(s)
 	return w.checker
+}
+
+func (w *leakWorld) keySet(s *leaktest.Secrets) any {
+	w.secrets(s)
+	keys, err := tokenvalidation.NewKeySet(tokenvalidation.KeySetConfig{Issuer: w.server.Issuer(), HTTPClient: w.server.HTTPClient()})
+	require.NoError(w.t, err)
+	return keys
 }
 
 func (w *leakWorld) idTokenValidator(s *leaktest.Secrets) any {

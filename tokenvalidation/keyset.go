@@ -2,6 +2,7 @@ package tokenvalidation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -19,6 +20,9 @@ type KeySetConfig struct {
 	// HTTPClient fetches HelseID's metadata and keys. Nil means a client that
 	// takes the proxy from the environment.
 	HTTPClient *http.Client
+
+	// EndpointOrigins are as in Config.
+	EndpointOrigins []string
 }
 
 // KeySet is HelseID's key set for code that validates tokens with another
@@ -30,24 +34,39 @@ type KeySetConfig struct {
 // It is safe for concurrent use.
 type KeySet struct {
 	keys *jwks.KeySet
+
+	ownTransport *http.Transport // nil if the caller has supplied a client
 }
 
 // NewKeySet checks the configuration and makes no network call: keys are fetched
 // when the first token comes. Errors wrap ErrConfig.
 func NewKeySet(config KeySetConfig) (*KeySet, error) {
+	var errs []error
 	issuer := metadata.NormalIssuer(config.Issuer)
 	if err := metadata.CheckIssuer(issuer); err != nil {
-		return nil, fmt.Errorf("%w: field Issuer %w", ErrConfig, err)
+		errs = append(errs, fmt.Errorf("field Issuer %w", err))
+	}
+	errs = append(errs, checkTransport(config.HTTPClient, issuer, config.EndpointOrigins))
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	client := config.HTTPClient
+	var ownTransport *http.Transport
 	if client == nil {
-		client = &http.Client{Transport: httpx.NewTransport()}
+		ownTransport = httpx.NewTransport()
+		client = &http.Client{Transport: ownTransport}
 	}
-	return &KeySet{jwks.New(metadata.NewSource(issuer, client, "jwks_uri"), client)}, nil
+	source := metadata.NewSource(issuer, client, "jwks_uri").Allow(config.EndpointOrigins)
+	return &KeySet{keys: jwks.New(source, client), ownTransport: ownTransport}, nil
 }
 
-// Close ends a fetch of keys that is under way.
-func (s *KeySet) Close() { s.keys.Close() }
+// Close ends a fetch of keys that is under way, and closes idle connections.
+func (s *KeySet) Close() {
+	s.keys.Close()
+	if s.ownTransport != nil {
+		s.ownTransport.CloseIdleConnections()
+	}
+}
 
 // oidcClaims are what go-oidc reads with encoding/json, which folds case.
 var oidcClaims = []string{"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "at_hash", "_claim_names", "_claim_sources", "events", "jti", "sid"}

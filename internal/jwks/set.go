@@ -2,7 +2,6 @@ package jwks
 
 import (
 	"crypto/sha256"
-	"errors"
 	"strings"
 
 	"github.com/helseid-go/sdk/internal/jose"
