@@ -165,6 +165,12 @@ func (c *Client) forget(ctx context.Context, source *TokenSource) {
 	}
 }
 
+// Issuer is Config.Issuer.
+func (c *Client) Issuer() string { return c.config.Issuer }
+
+// ID is Config.ClientID.
+func (c *Client) ID() string { return c.config.ClientID }
+
 // Validate reports the mistakes in a token request, without a network call.
 // They wrap ErrConfig.
 func (c *Client) Validate(request TokenRequest) error {

@@ -32,9 +32,9 @@ const maxCode = 4096
 // Codes have a budget of their own, as login starts have (see StartLogin).
 //
 // It goes on to its end when the context is cancelled after the code has been
-// sent. A state is finished once; a second FinishLogin with it sends nothing, unless
-// the first has found no room (ErrBusy) or HelseID has said that it did not take the
-// code (429, 503).
+// sent. A state is finished once; a second FinishLogin with it sends nothing and
+// returns ErrLoginFinished. One that HelseID has given nothing for, because it was
+// down or there was no room (ErrBusy), can be tried again.
 //
 // Every error but ErrClosed wraps ErrLogin: the way on is a new login. It is an
 // *AuthorizationError if HelseID says that there is none, such as when the user
@@ -69,8 +69,8 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 			return err
 		}
 		tokens, err = c.redeem(detached, turn, state, code)
-		if errors.Is(err, ErrUnavailable) && !errors.Is(err, errOutcomeUnknown) {
-			c.releaseLogin(detached, state) // the code is as good as before
+		if err != nil && !errors.Is(err, errOutcomeUnknown) {
+			c.releaseLogin(detached, state)
 		}
 		return err
 	})
@@ -105,14 +105,18 @@ func (c *Client) claimLogin(ctx context.Context, state *LoginState) error {
 	case err != nil:
 		return storeError(err)
 	case !claimed:
-		return errors.New("it has been finished before: start a new login")
+		return ErrLoginFinished
 	}
 	return nil
 }
 
-// releaseLogin takes the claim back.
+// releaseLogin takes the claim back when HelseID has given nothing for the code:
+// codes that strangers make up must leave nothing in the store, and a login whose
+// code was not sent can be finished later.
 func (c *Client) releaseLogin(ctx context.Context, state *LoginState) {
-	_ = c.store.Delete(ctx, c.loginKey(state)) // or the user starts a new login
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	_ = c.store.Delete(ctx, c.loginKey(state)) // or it expires
 }
 
 func (c *Client) loginKey(state *LoginState) string { return c.storeKey("login", state.wire().State) }

@@ -94,6 +94,12 @@ type LoginRequest struct {
 	// excludes those for the whole session above: HelseID refuses the two together.
 	CodeExchange CodeExchange
 
+	// Application names the application that the login is for, if several share
+	// the client: see Session.Application. It is the same in all processes and
+	// after every deployment, of up to 512 printable ASCII characters, and is not
+	// sent to HelseID.
+	Application string
+
 	// BindCode sends a DPoP proof with the pushed authorization request, so that
 	// the code is worth nothing without the client's key (RFC 9449 section 10.1).
 	// Config.DPoPKey is required then. HelseID is not known to demand it.
@@ -136,6 +142,7 @@ const (
 	acrHigh             = "High"
 	identityDigits      = 11
 	maxLoginResources   = 50
+	maxApplication      = 512 // bytes
 	defaultTestSecurity = tokenvalidation.SecurityLevel4
 )
 
@@ -268,6 +275,9 @@ func (r *LoginRequest) mistakes() []error {
 	}
 	if r.AssuranceLevel != 0 && (r.AssuranceLevel < tokenvalidation.AssuranceLow || r.AssuranceLevel > tokenvalidation.AssuranceHigh) {
 		fail("field AssuranceLevel is %d: use AssuranceLow, AssuranceSubstantial or AssuranceHigh", int(r.AssuranceLevel))
+	}
+	if len(r.Application) > maxApplication || strings.ContainsFunc(r.Application, func(c rune) bool { return c < ' ' || c > '~' }) {
+		fail("field Application has more than %d bytes, or other characters than printable ASCII", maxApplication)
 	}
 	if r.EID != "" && r.IdentityProvider != "" && r.IdentityProvider != idPorten {
 		fail("field EID chooses inside ID-porten: IdentityProvider must be %q or empty", idPorten)

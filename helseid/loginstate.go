@@ -45,6 +45,7 @@ type loginStateWire struct {
 	Nonce    string `json:"nonce"`
 	Verifier string `json:"verifier"` // of PKCE
 
+	Application   string   `json:"application,omitempty"`
 	RedirectURI   string   `json:"redirect_uri"`
 	Scopes        []string `json:"scopes"`
 	Resources     []string `json:"resources,omitempty"`
@@ -69,6 +70,11 @@ const loginStateVersion = 1
 // started, such as an answer to another login, an expired one or a forged ID
 // token: start a new one.
 var ErrLogin = redact.Words("the login failed")
+
+// ErrLoginFinished means that the login has been finished before, or is being
+// finished now, as when a page is loaded twice: its user may have a session. It is
+// an ErrLogin.
+var ErrLoginFinished = fmt.Errorf("%w: it has been finished before: start a new login", ErrLogin)
 
 var errNoLoginState = fmt.Errorf("%w: there is no login state: start a new login", ErrLogin)
 

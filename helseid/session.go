@@ -90,6 +90,12 @@ func (s *Session) Scopes() []string { return slices.Clone(s.record().Scopes) }
 // Resources are the APIs that the login named.
 func (s *Session) Resources() []string { return slices.Clone(s.record().Resources) }
 
+// Application is the LoginRequest.Application of the login, or "" if it had none.
+// Client.Session finds the sessions of all the client's applications: where there
+// are several, each must refuse those of the others, as package weblogin does. A
+// logout at HelseID ends them all.
+func (s *Session) Application() string { return s.record().Application }
+
 // Expiry is when the session ends unless it is used: HelseID's rt_expires_in, as
 // last told, or twelve hours after the login if it never said, and no later than its
 // attest, if the login had one.

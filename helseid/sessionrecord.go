@@ -20,6 +20,8 @@ type sessionRecord struct {
 	ClientID string `json:"client_id"`
 	JKT      string `json:"jkt"`
 
+	Application string `json:"application,omitempty"` // that the login was for
+
 	IDToken      string `json:"id_token"`
 	RefreshToken string `json:"refresh_token,omitempty"` // none: the session lasts as long as its access token
 	RefreshUntil int64  `json:"refresh_until,omitempty"` // Unix seconds; zero: HelseID did not say
@@ -83,16 +85,17 @@ func isFuture(stored int64, now time.Time, forgiven time.Duration) bool {
 
 func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
 	record := sessionRecord{
-		Version:   sessionVersion,
-		Issuer:    state.wire().Issuer,
-		ClientID:  state.wire().ClientID,
-		JKT:       state.wire().JKT,
-		IDToken:   tokens.idToken,
-		Scopes:    tokens.token.Scopes,
-		Resources: state.wire().Resources,
-		Details:   state.wire().Details,
-		Organized: state.wire().Organized,
-		Created:   time.Now().Unix(),
+		Version:     sessionVersion,
+		Issuer:      state.wire().Issuer,
+		ClientID:    state.wire().ClientID,
+		JKT:         state.wire().JKT,
+		Application: state.wire().Application,
+		IDToken:     tokens.idToken,
+		Scopes:      tokens.token.Scopes,
+		Resources:   state.wire().Resources,
+		Details:     state.wire().Details,
+		Organized:   state.wire().Organized,
+		Created:     time.Now().Unix(),
 	}
 	if state.wire().Attested {
 		record.AttestUntil = time.Unix(min(state.wire().Started, record.Created), 0).Add(clientassertion.AttestLifetime).Unix()

@@ -115,6 +115,7 @@ func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *L
 		State:         jose.NewID(),
 		Nonce:         jose.NewID(),
 		Verifier:      oauth2.GenerateVerifier(),
+		Application:   request.Application,
 		RedirectURI:   prepared.redirectURI,
 		Scopes:        prepared.scopes,
 		Resources:     prepared.resources,

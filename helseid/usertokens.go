@@ -59,11 +59,15 @@ func parseUserTokens(object jose.Object, start time.Time) (*userTokens, error) {
 	}
 	if value := object.Get("rt_expires_in"); !value.Absent() {
 		seconds, ok := value.Seconds()
-		if !ok || seconds < 0 {
+		if !ok {
 			return nil, errors.New("rt_expires_in is not a number")
 		}
-		seconds = min(seconds, int64(maxRefreshLifetime/time.Second))
-		tokens.refreshUntil = start.Round(0).Truncate(time.Second).Add(time.Duration(seconds) * time.Second)
+		// Nobody hands out a token that has ended: zero, and less, tells nothing. A
+		// session that ended at once would send its user to log in for ever.
+		if seconds > 0 {
+			seconds = min(seconds, int64(maxRefreshLifetime/time.Second))
+			tokens.refreshUntil = start.Round(0).Truncate(time.Second).Add(time.Duration(seconds) * time.Second)
+		}
 	}
 	return tokens, nil
 }
