@@ -6,11 +6,21 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
+
+// callback is HelseID's answer to a login that this browser has under way.
+type callback struct {
+	cookie  string // name of the login's
+	pending *pendingLogin
+	state   *helseid.LoginState
+	answer  url.Values
+	before  string // id of the session that the browser comes with, or ""
+}
 
 // serveCallback ends a login: HelseID has sent the browser back.
 func (w *Web) serveCallback(rw http.ResponseWriter, r *http.Request) {
@@ -18,58 +28,128 @@ func (w *Web) serveCallback(rw http.ResponseWriter, r *http.Request) {
 	if !allow(rw, r, http.MethodGet) {
 		return
 	}
-	pending, answer, err := w.pendingOf(rw, r)
+	login, err := w.readCallback(rw, r)
 	if err != nil {
-		w.loginFailed(rw, r, pending, err)
+		w.callbackFailed(rw, r, nil, err)
 		return
 	}
-	session, err := w.finish(r, pending, answer)
+	session, err := w.finish(r, login)
 	if err != nil {
-		w.loginFailed(rw, r, pending, err)
+		w.keepOrClear(rw, r, login, err)
+		w.callbackFailed(rw, r, login.pending, err)
 		return
+	}
+	w.cookies.clear(rw, login.cookie)
+	previous := login.pending.Previous
+	if login.before != "" {
+		if old, _, err := w.session(r.Context(), login.before); err == nil {
+			previous = ""
+			if old != nil {
+				previous = old.User().Subject
+			}
+		}
+	}
+	visit := w.visitOf(r)
+	only, err := w.onlySession(r.Context(), visit.id, login.before, session)
+	if err != nil {
+		w.end(r.Context(), session.ID().Reveal())
+		w.loginFailed(rw, r, login.pending, err)
+		return
+	}
+	if only != session {
+		w.end(r.Context(), session.ID().Reveal())
 	}
 	// Whatever session the browser came with, or was made to come with, ends here.
-	if old, present := w.cookies.value(r, w.cookies.session); present && old != "" {
-		w.end(r.Context(), old)
+	if login.before != "" {
+		w.end(r.Context(), login.before)
 	}
-	w.cookies.set(rw, w.cookies.session, session.ID().Reveal(), 0)
-	redirect(rw, w.returnTo(pending.ReturnTo))
+	w.tellLogin(r.Context(), login.pending, previous, session)
+	w.cookies.set(rw, w.cookies.session, only.ID().Reveal(), 0)
+	w.setVisit(rw, visit.nextRound())
+	redirect(rw, w.returnTo(login.pending.ReturnTo))
 }
 
-// pendingOf finds the login that the answer is to, by its state and the cookie of
-// the browser that started it.
-func (w *Web) pendingOf(rw http.ResponseWriter, r *http.Request) (*pendingLogin, url.Values, error) {
+// tellLogin tells the application who has logged in, and in whose place.
+func (w *Web) tellLogin(ctx context.Context, pending *pendingLogin, previous string, session *helseid.Session) {
+	if previous != "" && previous != session.User().Subject {
+		event := about(EventUserChanged, session)
+		event.PreviousSubject = previous
+		w.emit(ctx, event)
+	}
+	kind := EventLogin
+	if pending.Subject != "" {
+		kind = EventStepUp
+	}
+	w.emit(ctx, about(kind, session))
+}
+
+// readCallback finds the login that the answer is to, by its state and the cookie
+// of the browser that started it. It takes back a cookie that leads to none.
+func (w *Web) readCallback(rw http.ResponseWriter, r *http.Request) (*callback, error) {
 	answer, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(answer["state"]) != 1 {
-		return nil, nil, errNoPending
+		return nil, errNoAnswer
 	}
-	state := answer.Get("state")
-	name := w.cookies.loginName(state)
-	cookie, present := w.cookies.value(r, name)
-	if !present || cookie == "" {
-		return nil, nil, errNoPending
+	name := w.cookies.loginName(answer.Get("state"))
+	if _, present := w.cookies.value(r, name); !present {
+		return nil, errNoPending
 	}
-	pending, err := w.take(r.Context(), state, cookie)
-	if !errors.Is(err, helseid.ErrSessionStore) {
+	before, _ := w.cookies.value(r, w.cookies.session)
+	pending, state, err := w.openLogin(r.Context(), name, w.cookies.sealedLogin(r, name))
+	if err == nil && pending.isLate(before, time.Now()) {
+		err = errNoPending
+	}
+	if err != nil {
 		w.cookies.clear(rw, name)
+		return nil, err
 	}
-	return pending, answer, err
+	return &callback{name, pending, state, answer, before}, nil
+}
+
+// keepOrClear takes the login's cookie back, unless the login can be tried again.
+func (w *Web) keepOrClear(rw http.ResponseWriter, r *http.Request, login *callback, err error) {
+	if kind, _, _ := classify(err); kind == KindUnavailable && !errors.Is(err, errCheckPending) {
+		now := time.Now()
+		if next, ok := login.pending.again(login.before, now); ok {
+			if sealed, err := w.sealLogin(r.Context(), login.cookie, next); err == nil {
+				w.cookies.setLogin(rw, login.cookie, sealed, time.Unix(next.Until, 0).Sub(now).Round(time.Second))
+				return
+			}
+		}
+	}
+	w.cookies.clear(rw, login.cookie)
+}
+
+// callbackFailed says why there is no session. Whoever has one, and has only loaded
+// the page once more or gone back to it, is led to where they wanted to go.
+func (w *Web) callbackFailed(rw http.ResponseWriter, r *http.Request, pending *pendingLogin, err error) {
+	if errors.Is(err, errNoPending) && !errors.Is(err, errNoAnswer) || errors.Is(err, helseid.ErrLoginFinished) {
+		session, _, errStore := w.lookUp(rw, r)
+		switch {
+		case errStore != nil:
+			err = errStore
+		case session != nil && pending != nil:
+			redirect(rw, w.returnTo(pending.ReturnTo))
+			return
+		case session != nil:
+			redirect(rw, w.config.HomePath)
+			return
+		}
+	}
+	w.loginFailed(rw, r, pending, err)
 }
 
 var (
+	errNoAnswer     = fmt.Errorf("%w: the request is no answer to a login", errNoPending)
 	errWrongPerson  = redact.Words("the user is another person")
 	errCheckPending = redact.Words("who the user is could not be found out")
 )
 
 // finish redeems the code and makes a session, if the person is the right one.
-func (w *Web) finish(r *http.Request, pending *pendingLogin, answer url.Values) (*helseid.Session, error) {
-	state, err := helseid.DecodeLoginState(pending.State)
-	if err != nil {
-		return nil, err
-	}
-	return w.config.Client.FinishLogin(r.Context(), state, answer, func(ctx context.Context, user tokenvalidation.User) error {
+func (w *Web) finish(r *http.Request, login *callback) (*helseid.Session, error) {
+	return w.config.Client.FinishLogin(r.Context(), login.state, login.answer, func(ctx context.Context, user tokenvalidation.User) error {
 		switch {
-		case pending.Subject != "" && pending.Subject != user.Subject:
+		case login.pending.Subject != "" && login.pending.Subject != user.Subject:
 			return errWrongPerson
 		case w.config.SamePerson == nil:
 			return nil

@@ -1,6 +1,7 @@
 package weblogin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,9 +29,9 @@ const defaultCookieName = "helseid-session"
 // Config says how an application's users log in. Client is enough to start with,
 // if its configuration names one redirect URI.
 type Config struct {
-	// Client logs the users in. Its SessionStore keeps the sessions and the logins
-	// that are under way: with one that several processes share, a login may
-	// start at one of them and end at another. Required.
+	// Client logs the users in. Its SessionStore keeps the sessions, and the keys
+	// that logins under way are sealed with: with one that several processes share,
+	// a login may start at one of them and end at another. Required.
 	Client *helseid.Client
 
 	// Login is what each login asks for. The path of its RedirectURI is the one
@@ -38,6 +39,13 @@ type Config struct {
 	// on plain http, which is for loopback only, they are neither Secure nor
 	// named with the prefix __Host-.
 	Login helseid.LoginRequest
+
+	// Application tells this application's sessions and logins from those of others
+	// that share the client: one that was made for another is not accepted, and ends
+	// no login here. It must be the same in all processes and stay the same, or all
+	// users log in anew. Empty means Login.Application, or else the redirect URI and
+	// CookieName.
+	Application string
 
 	// LoginPath and LogoutPath are the paths that start a login and end a session,
 	// as browsers see them. Empty means "/login" and "/logout".
@@ -80,6 +88,12 @@ type Config struct {
 	// WriteHeader with problem.Status. Nil means a plain page in Norwegian.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, problem Problem)
 
+	// OnEvent, if set, is told of logins and what becomes of sessions, for the
+	// application's audit log. It is called before the answer is written, in the
+	// request's context: it must not block, and may be called from several
+	// goroutines.
+	OnEvent func(ctx context.Context, event Event)
+
 	// Logger, if set, gets a line for each login and logout that fails, each page
 	// that fails because the session store does, and each request that another
 	// site's page has sent. No line holds a secret or anything about a person.
@@ -121,6 +135,8 @@ func (c Config) checked() (Config, *url.URL, error) {
 		fail("field Login: %w", err)
 	} else if redirect, err = url.Parse(text); err != nil { // unreachable: the client has read it
 		fail("field Login: field RedirectURI cannot be read")
+	} else {
+		c.nameApplication(text, fail)
 	}
 	if c.Client != nil && redirect.Host != "" && !isMountable(redirect.EscapedPath()) {
 		fail("field Login: field RedirectURI must have a path, without escapes, that the callback can be mounted at")
@@ -150,6 +166,19 @@ func (c Config) checked() (Config, *url.URL, error) {
 		c.ErrorPage = writeProblem
 	}
 	return c, redirect, nil
+}
+
+// nameApplication fills Application in. The redirect URI is the same wherever the
+// application runs, and each has its own.
+func (c *Config) nameApplication(redirectURI string, fail func(string, ...any)) {
+	if c.Application != "" && c.Login.Application != "" && c.Application != c.Login.Application {
+		fail("field Application is %q, and field Login: field Application %q: set one of them", c.Application, c.Login.Application)
+	}
+	c.Application = cmp.Or(c.Application, c.Login.Application, redirectURI+" "+c.CookieName)
+	c.Login.Application = c.Application
+	if _, err := c.Client.ValidateLogin(c.Login); err != nil {
+		fail("field Application: %w", err)
+	}
 }
 
 // checkPaths wants paths that are well-formed and different.

@@ -12,28 +12,35 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
-	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// cookies names and writes the two kinds of cookies: the session's, which holds
-// its id, and one for each login under way, which binds it to the browser that
-// started it. A cookie for each login, so that tabs do not overwrite each
-// other's.
+// cookies names and writes the kinds of cookies: the session's, which holds its
+// id; one for each login under way, which holds it, sealed, so that tabs do not
+// overwrite each other's; and the one of a visit.
 type cookies struct {
 	secure  bool
 	session string // name
 	login   string // start of the names
+	visit   string // name
 }
 
 const (
 	loginCookieInfix = "-login-"
+	visitCookieEnd   = "-visit"
 
-	// maxLogins is how many logins one browser may have under way. Users who
-	// open many tabs, or give up often, would otherwise have more cookies than
-	// servers accept.
-	maxLogins = 8
+	// maxLogins is how many logins one browser may have under way, and
+	// maxLoginBytes how many bytes their cookies may have together. Users who open
+	// many tabs, or give up often, would otherwise have more cookies than servers
+	// accept: many take 8 KiB in one header, and the application has some of its
+	// own.
+	maxLogins     = 8
+	maxLoginBytes = 4 << 10
 
-	// maxCookieValue bounds what is looked at, in bytes.
+	// maxSealedLogin bounds a login's cookie, in bytes: browsers take 4096 with
+	// the name and all.
+	maxSealedLogin = 3500
+
+	// maxCookieValue bounds what is looked at of the other cookies, in bytes.
 	maxCookieValue = 128
 )
 
@@ -48,7 +55,7 @@ func newCookies(redirect *url.URL, name string) cookies {
 	} else if port := redirect.Port(); port != "" {
 		name += "-" + port
 	}
-	return cookies{secure: secure, session: name, login: name + loginCookieInfix}
+	return cookies{secure: secure, session: name, login: name + loginCookieInfix, visit: name + visitCookieEnd}
 }
 
 func (c cookies) set(rw http.ResponseWriter, name, value string, maxAge time.Duration) {
@@ -63,11 +70,15 @@ func (c cookies) clear(rw http.ResponseWriter, name string) { c.set(rw, name, ""
 // value returns a cookie's value. One that comes twice was not set by this
 // application alone, and is worth nothing.
 func (c cookies) value(r *http.Request, name string) (value string, present bool) {
+	limit := maxCookieValue
+	if strings.HasPrefix(name, c.login) {
+		limit = 2 * maxSealedLogin
+	}
 	found := r.CookiesNamed(name)
 	switch {
 	case len(found) == 0:
 		return "", false
-	case len(found) > 1 || len(found[0].Value) > maxCookieValue:
+	case len(found) > 1 || len(found[0].Value) > limit:
 		return "", true
 	}
 	return found[0].Value, true
@@ -79,26 +90,53 @@ func (c cookies) loginName(state string) string {
 	return c.login + hex.EncodeToString(sum[:8])
 }
 
-// startLogin gives the browser a cookie for a login, and takes back the oldest if
-// it has too many.
-func (c cookies) startLogin(rw http.ResponseWriter, r *http.Request, state string) (value string) {
-	type started struct {
-		name string
-		at   int64
-	}
-	var others []started
+// logins are the cookies of the logins that a browser has under way, the oldest
+// first.
+func (c cookies) logins(r *http.Request) (found []*http.Cookie) {
 	for _, cookie := range r.Cookies() {
 		if strings.HasPrefix(cookie.Name, c.login) {
-			at, _, _ := strings.Cut(cookie.Value, ".")
-			seconds, _ := strconv.ParseInt(at, 10, 64)
-			others = append(others, started{cookie.Name, seconds})
+			found = append(found, cookie)
 		}
 	}
-	slices.SortStableFunc(others, func(a, b started) int { return cmp.Compare(a.at, b.at) })
-	for i := range max(0, len(others)-maxLogins+1) {
-		c.clear(rw, others[i].name)
+	started := func(cookie *http.Cookie) int64 {
+		text, _, _ := strings.Cut(cookie.Value, ".")
+		seconds, _ := strconv.ParseInt(text, 10, 64)
+		return seconds
 	}
-	value = strconv.FormatInt(time.Now().Unix(), 10) + "." + jose.NewID()
-	c.set(rw, c.loginName(state), value, helseid.LoginLifetime)
-	return value
+	slices.SortStableFunc(found, func(a, b *http.Cookie) int { return cmp.Compare(started(a), started(b)) })
+	return found
+}
+
+// setLogin gives the browser the cookie of a login.
+func (c cookies) setLogin(rw http.ResponseWriter, name, sealed string, maxAge time.Duration) {
+	c.set(rw, name, strconv.FormatInt(time.Now().Unix(), 10)+"."+sealed, maxAge)
+}
+
+// sealedLogin is what is sealed in such a cookie. When the login was started is
+// beside it, to tell which gives way; nothing else hangs on that.
+func (c cookies) sealedLogin(r *http.Request, name string) string {
+	value, _ := c.value(r, name)
+	_, sealed, _ := strings.Cut(value, ".")
+	return sealed
+}
+
+// startLogin gives the browser a cookie for a login, and takes back the oldest if
+// it has too many.
+func (c cookies) startLogin(rw http.ResponseWriter, r *http.Request, name, sealed string) {
+	size := len(name) + len(sealed)
+	others := c.logins(r)
+	slices.Reverse(others)
+	c.setLogin(rw, name, sealed, helseid.LoginLifetime)
+	for i, other := range others {
+		if size += len(other.Name) + len(other.Value); i+1 >= maxLogins || size > maxLoginBytes {
+			c.clear(rw, other.Name)
+		}
+	}
+}
+
+// clearLogins takes the cookies of all logins back.
+func (c cookies) clearLogins(rw http.ResponseWriter, r *http.Request) {
+	for _, cookie := range c.logins(r) {
+		c.clear(rw, cookie.Name)
+	}
 }

@@ -46,7 +46,8 @@ func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 	returnTo := w.returnTo(query.Get(parameterReturnTo))
 	request := w.config.Login
 	request.SecurityLevel = max(request.SecurityLevel, parseLevel(query.Get(parameterLevel)))
-	if helseid.Prompt(query.Get(parameterPrompt)) == helseid.PromptLogin {
+	anew := helseid.Prompt(query.Get(parameterPrompt)) == helseid.PromptLogin
+	if anew {
 		request.Prompt = helseid.PromptLogin
 	}
 	pending := pendingLogin{ReturnTo: returnTo, Level: int(request.SecurityLevel)}
@@ -55,27 +56,57 @@ func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 		w.fail(rw, r, Problem{Kind: KindFailed, Status: http.StatusBadRequest, LoginURL: w.loginURL(returnTo, 0, "")}, nil)
 		return
 	}
-	// Who steps up must be the person whose session it is.
-	if query.Has(parameterLevel) {
-		session, err := w.lookUp(rw, r)
-		if err != nil {
-			w.fail(rw, r, Problem{Kind: KindUnavailable, Status: http.StatusServiceUnavailable, LoginURL: w.loginURL(returnTo, request.SecurityLevel, "")}, err)
-			return
+	visit := w.visitOf(r)
+	session, why, err := w.lookUp(rw, r)
+	if err != nil {
+		w.fail(rw, r, Problem{Kind: KindUnavailable, Status: http.StatusServiceUnavailable, LoginURL: w.loginURL(returnTo, request.SecurityLevel, "")}, err)
+		return
+	}
+	if visit.isLoop() {
+		if session != nil {
+			why = LoopPage
 		}
-		if session != nil && session.User().SecurityLevel < request.SecurityLevel {
-			pending.Subject = session.User().Subject
+		w.endLoop(rw, r, visit, returnTo, why)
+		return
+	}
+	if session != nil {
+		user := session.User()
+		pending.Previous = user.Subject
+		enough := user.SecurityLevel >= request.SecurityLevel && !anew
+		switch elsewhere := r.Header.Get("Sec-Fetch-Site") != "same-origin"; {
+		case elsewhere && enough && !visit.stayed:
+			// Another site does not change who is logged in. If that page demands a
+			// login all the same, it is the same user's.
+			visit.stayed = true
+			w.setVisit(rw, visit)
+			redirect(rw, returnTo)
+			return
+		case elsewhere, anew, query.Has(parameterLevel):
+			pending.Subject = user.Subject // who steps up must be the person whose session it is
 		}
 	}
+	w.startLogin(rw, r, request, pending, visit)
+}
+
+// startLogin sends the browser to HelseID, with the login in a cookie.
+func (w *Web) startLogin(rw http.ResponseWriter, r *http.Request, request helseid.LoginRequest, pending pendingLogin, visit visit) {
 	login, err := w.config.Client.StartLogin(r.Context(), request)
 	if err != nil {
 		w.loginFailed(rw, r, &pending, err)
 		return
 	}
-	pending.Browser = hash(w.cookies.startLogin(rw, r, login.State.ID()))
-	if err := w.keep(r.Context(), login.State, pending); err != nil {
+	if pending.State, err = login.State.Encode(); err != nil {
 		w.loginFailed(rw, r, &pending, err)
 		return
 	}
+	name := w.cookies.loginName(login.State.ID())
+	sealed, err := w.sealLogin(r.Context(), name, pending)
+	if err != nil {
+		w.loginFailed(rw, r, &pending, err)
+		return
+	}
+	w.cookies.startLogin(rw, r, name, sealed)
+	w.setVisit(rw, visit)
 	redirect(rw, login.URL)
 }
 

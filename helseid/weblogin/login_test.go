@@ -376,10 +376,12 @@ func TestStoreDown(t *testing.T) {
 	for _, path := range []string{"/", "/me", "/login", callback} {
 		requireProblem(t, b.get(path), http.StatusServiceUnavailable, "Tjenesten er ikke tilgjengelig akkurat nå")
 	}
-	requireProblem(t, b.send("POST", "/logout"), http.StatusServiceUnavailable, "Du er logget ut her")
-	require.Empty(t, b.cookie(sessionCookie))
 	broken.broken.Store(false)
 	require.Equal(t, "/", b.get(callback).location(t), "the login was still good")
+	broken.broken.Store(true)
+	requireProblem(t, b.send("POST", "/logout"), http.StatusServiceUnavailable, "Du er logget ut her")
+	require.Empty(t, b.cookie(sessionCookie))
+	require.Equal(t, http.StatusSeeOther, w.newBrowser().get("/login").StatusCode, "a login can be started")
 	require.NotContains(t, w.logged.String(), "secret of the store")
 }
 

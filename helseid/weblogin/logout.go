@@ -24,6 +24,7 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 	}
 	id, present := w.cookies.value(r, w.cookies.session)
 	w.cookies.clear(rw, w.cookies.session)
+	w.cookies.clearLogins(rw, r) // nobody else ends them
 	session, err := w.config.Client.Session(r.Context(), id)
 	switch {
 	case errors.Is(err, helseid.ErrLoginRequired) && present:
@@ -39,7 +40,11 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 		w.end(r.Context(), id) // goes on trying
 		w.logoutIncomplete(rw, r, err)
 		return
+	case session.Application() != w.config.Application:
+		w.endElsewhere(rw, r) // it is not ours to end, and HelseID ends them all
+		return
 	}
+	w.emit(r.Context(), about(EventLogout, session))
 	target, err := session.Logout(r.Context(), helseid.LogoutRequest{PostLogoutRedirectURI: w.config.PostLogoutRedirectURI})
 	if err != nil {
 		w.config.Logger.WarnContext(r.Context(), "a logout was incomplete", slog.String("cause", redact.Cause(err)))

@@ -33,13 +33,24 @@ type pageText struct{ title, text, action string }
 var pageTexts = map[Kind]pageText{
 	KindCancelled:        {"Innloggingen ble avbrutt", "Du er ikke logget inn. Du kan prøve igjen når du vil.", "Logg inn"},
 	KindExpired:          {"Innloggingen er ikke lenger gyldig", "Den tok for lang tid, er brukt før, eller ble startet i en annen nettleser. Start en ny innlogging.", "Logg inn på nytt"},
-	KindWrongPerson:      {"Feil bruker", "Den som logget inn, er en annen enn brukeren dette gjelder. Logg inn på nytt som riktig person.", "Logg inn på nytt"},
+	KindWrongPerson:      {"Feil bruker", "Den som logget inn, er en annen enn brukeren dette gjelder. Logg inn på nytt som riktig person. Skal en annen bruke maskinen, må den forrige logge ut først.", "Logg inn på nytt"},
 	KindLevelTooLow:      {"Innloggingen er ikke sterk nok", "Siden krever innlogging på et høyere sikkerhetsnivå, for eksempel med BankID, Buypass eller Commfides.", "Logg inn på høyere nivå"},
 	KindUnavailable:      {"Tjenesten er ikke tilgjengelig akkurat nå", "Det er ikke noe galt med innloggingen din. Vent litt, og prøv igjen.", "Prøv igjen"},
 	KindLoginRequired:    {"Du er ikke logget inn", "Innloggingen har utløpt eller er avsluttet. Det du sendte, er ikke tatt imot.", "Logg inn"},
 	KindCrossOrigin:      {"Forespørselen ble avvist", "Den kom fra et annet nettsted. Ingenting er endret.", ""},
 	KindLogoutIncomplete: {"Du er logget ut her", "Utloggingen hos HelseID kunne ikke bekreftes. Lukk alle nettleservinduer, særlig på en delt maskin.", ""},
+	KindLoop:             {"Innloggingen går i ring", "Du har logget inn flere ganger, men kommer ikke videre.", "Prøv igjen"},
 	KindFailed:           {"Innloggingen mislyktes", "Noe gikk galt. Prøv igjen. Kontroller også at klokken på maskinen går riktig.", "Prøv igjen"},
+}
+
+// loopTexts are what the page says of what is wrong.
+var loopTexts = map[Loop]string{
+	LoopNoCookie:         "Nettleseren tar ikke vare på informasjonskapselen som holder deg innlogget. Tillat informasjonskapsler for dette nettstedet, og bruk adressen som begynner med https.",
+	LoopEnded:            "Innloggingen blir avsluttet med en gang, eller tjenesten finner den ikke igjen. Gi beskjed til dem som drifter tjenesten.",
+	LoopTooOld:           "Innloggingen regnes som for gammel. Gi beskjed til dem som drifter tjenesten: klokken kan gå feil.",
+	LoopOtherApplication: "Nettleseren er logget inn i en annen tjeneste på samme adresse. Gi beskjed til dem som drifter tjenesten.",
+	LoopLevel:            "Siden krever en sterkere innlogging enn den du får. Gi beskjed til dem som drifter tjenesten.",
+	LoopPage:             "Du er logget inn, men siden ber likevel om en ny innlogging. Gi beskjed til dem som drifter tjenesten.",
 }
 
 // writeProblem is the error page of applications that have none of their own: a
@@ -54,10 +65,16 @@ func writeProblem(rw http.ResponseWriter, r *http.Request, problem Problem) {
 		if problem.LogoutURL != "" {
 			document["logout"] = problem.LogoutURL
 		}
+		if problem.Loop != "" {
+			document["loop"] = problem.Loop
+		}
 		_ = json.NewEncoder(rw).Encode(document)
 		return
 	}
 	text := pageTexts[problem.Kind]
+	if problem.Kind == KindLoop {
+		text.text += " " + loopTexts[problem.Loop]
+	}
 	rw.Header().Set("Content-Type", "text/html; charset=UTF-8")
 	rw.Header().Set("Content-Security-Policy", pagePolicy)
 	rw.WriteHeader(problem.Status)

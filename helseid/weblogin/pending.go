@@ -3,89 +3,127 @@ package weblogin
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"time"
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// pendingLogin is a login under way, as it is stored.
+// pendingLogin is a login under way. It lies in a cookie of the browser that
+// started it, sealed, and nowhere else: who starts logins by the thousand takes up
+// no room on the server.
 type pendingLogin struct {
 	Version  int             `json:"version"`
-	State    json.RawMessage `json:"state"`             // helseid.LoginState
-	Browser  string          `json:"browser"`           // hash of the login's cookie
-	ReturnTo string          `json:"return_to"`         // local path
-	Level    int             `json:"level,omitempty"`   // that was asked for
-	Subject  string          `json:"subject,omitempty"` // whose session is to be stepped up
+	State    json.RawMessage `json:"state"`              // helseid.LoginState
+	ReturnTo string          `json:"return_to"`          // local path
+	Level    int             `json:"level,omitempty"`    // that was asked for
+	Subject  string          `json:"subject,omitempty"`  // whose session is to be stepped up
+	Previous string          `json:"previous,omitempty"` // whose session there was
+
+	// After an answer of 503 the login can be tried again: see again.
+	Tries   int    `json:"tries,omitempty"`
+	Until   int64  `json:"until,omitempty"`   // Unix seconds
+	Session string `json:"session,omitempty"` // hash of the session's cookie
 }
 
-const pendingVersion = 1
+const (
+	pendingVersion = 1
+
+	// maxTries is how often a callback may be answered 503 and the login go on.
+	maxTries = 3
+
+	// triesLifetime is how long it may, from the first time.
+	triesLifetime = time.Minute
+)
 
 // errNoPending means that the answer is to no login that this browser has under
 // way: it is too old, has been used, or was started in another browser.
 var errNoPending = redact.Words("no such login is under way in this browser")
-
-// pendingKey is a hash, so that whoever reads the store cannot end the login.
-func pendingKey(state string) string { return "weblogin-" + hash(state) }
 
 func hash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }
 
-// keep stores a login that has been started.
-func (w *Web) keep(ctx context.Context, state *helseid.LoginState, pending pendingLogin) error {
-	encoded, err := state.Encode()
-	if err != nil {
-		return err
-	}
-	pending.Version, pending.State = pendingVersion, encoded
+// sealLogin returns a value for the cookie with this name.
+func (w *Web) sealLogin(ctx context.Context, cookie string, pending pendingLogin) (string, error) {
+	pending.Version = pendingVersion
 	data, err := json.Marshal(pending)
 	if err != nil {
-		return fmt.Errorf("weblogin: store a login: %w", err)
+		return "", fmt.Errorf("weblogin: seal a login: %w", err)
 	}
-	saved, err := w.config.Client.SessionStore().Save(ctx, pendingKey(state.ID()), helseid.StoredSession{Data: data, Expiry: state.Expiry()})
-	if err == nil && !saved {
-		err = errors.New("it holds a login under a new key")
+	text, err := w.seal(ctx, purpose{"login", cookie}, data)
+	if err == nil && len(text) > maxSealedLogin { // unreachable: see fitsCookie
+		err = fmt.Errorf("weblogin: a login of %d bytes does not fit a cookie", len(text))
 	}
-	if err != nil {
-		return &storeError{redact.Hide(err)}
-	}
-	return nil
+	return text, err
 }
 
-// take finds a login by its state and the browser's cookie, and removes it. Only
-// one of several that try gets it, and who has not the cookie changes nothing.
-func (w *Web) take(ctx context.Context, state, cookie string) (*pendingLogin, error) {
-	store := w.config.Client.SessionStore()
-	key := pendingKey(state)
-	row, err := store.Load(ctx, key)
-	if errors.Is(err, helseid.ErrUnreadableSession) {
-		return nil, errNoPending
+// loginRoom is for what a login has beside what the configuration names, in bytes:
+// the page to go back to is the most of it.
+const loginRoom = maxReturnTo + 512
+
+// fitsCookie reports that there is room in a cookie for any login.
+func (w *Web) fitsCookie(redirectURI string) bool {
+	names := append([]string{redirectURI}, w.config.Login.Scopes...)
+	names = append(names, w.config.Login.Resources...)
+	names = append(names, detailsOf(w.config.Login.CodeExchange)...)
+	return base64.RawURLEncoding.EncodedLen(len(w.deflate([]byte(strings.Join(names, `","`))))+loginRoom) <= maxSealedLogin
+}
+
+// detailsOf are the details that a login carries to its end, as JSON.
+func detailsOf(exchange helseid.CodeExchange) []string {
+	var texts []string
+	if exchange.Attest != nil {
+		if detail, err := exchange.Attest.Detail(); err == nil {
+			texts = append(texts, detail.String())
+		}
 	}
+	for _, detail := range exchange.Details {
+		texts = append(texts, detail.String())
+	}
+	return texts
+}
+
+// openLogin returns the login that was sealed into a cookie, with its state, if it
+// can be finished yet.
+func (w *Web) openLogin(ctx context.Context, cookie, text string) (*pendingLogin, *helseid.LoginState, error) {
+	data, err := w.open(ctx, purpose{"login", cookie}, text)
 	if err != nil {
-		return nil, &storeError{redact.Hide(err)}
+		return nil, nil, err
 	}
 	var pending pendingLogin
-	if row.Version == 0 || json.Unmarshal(row.Data, &pending) != nil || pending.Version != pendingVersion ||
-		subtle.ConstantTimeCompare([]byte(pending.Browser), []byte(hash(cookie))) != 1 {
-		return nil, errNoPending
+	if data == nil || json.Unmarshal(data, &pending) != nil || pending.Version != pendingVersion {
+		return nil, nil, errNoPending
 	}
-	// The row is overwritten first: to delete does not tell who was first.
-	saved, err := store.Save(ctx, key, helseid.StoredSession{Version: row.Version, Data: []byte("{}"), Expiry: row.Expiry})
-	switch {
-	case err != nil:
-		return nil, &storeError{redact.Hide(err)}
-	case !saved:
-		return nil, errNoPending
+	state, err := helseid.DecodeLoginState(pending.State)
+	if err != nil || !younger(state.Expiry().Add(-helseid.LoginLifetime), time.Now(), helseid.LoginLifetime) {
+		return nil, nil, errNoPending
 	}
-	_ = store.Delete(ctx, key) // used up in any case
-	return &pending, nil
+	return &pending, state, nil
+}
+
+// again is a login whose callback could not be answered, to be tried again: by
+// loading the page once more within a minute, a few times, and while nobody has
+// logged in or out in this browser. Whoever comes to the machine later must log in
+// themselves.
+func (p pendingLogin) again(session string, now time.Time) (next pendingLogin, ok bool) {
+	if p.Tries == 0 {
+		p.Until, p.Session = now.Add(triesLifetime).Unix(), hash(session)
+	}
+	p.Tries++
+	return p, p.Tries <= maxTries && now.Unix() < p.Until
+}
+
+// isLate reports that a login that is tried again may not be any more.
+func (p *pendingLogin) isLate(session string, now time.Time) bool {
+	return p.Tries > 0 && (!younger(time.Unix(p.Until, 0).Add(-triesLifetime), now, triesLifetime) || p.Session != hash(session))
 }
 
 // storeError is a helseid.ErrSessionStore that does not say what the store said:

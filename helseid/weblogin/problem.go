@@ -33,6 +33,9 @@ type Problem struct {
 
 	// SecurityLevel is the level that was asked for, or zero.
 	SecurityLevel tokenvalidation.SecurityLevel
+
+	// Loop says why the last session was not accepted, for KindLoop.
+	Loop Loop
 }
 
 // Kind says what went wrong. The strings are stable.
@@ -71,6 +74,11 @@ const (
 	// HelseID or the session store does not answer: the session there may live.
 	KindLogoutIncomplete Kind = "logout_incomplete"
 
+	// KindLoop means that several logins in a row have ended well and led to no
+	// page, and that the browser would be sent round for ever: Problem.Loop says
+	// why.
+	KindLoop Kind = "loop"
+
 	// KindFailed means anything else: the log tells what.
 	KindFailed Kind = "failed"
 )
@@ -95,6 +103,13 @@ func (w *Web) loginFailed(rw http.ResponseWriter, r *http.Request, pending *pend
 	}
 	kind, status, prompt := classify(err)
 	level := tokenvalidation.SecurityLevel(pending.Level)
+	if !errors.Is(err, errNoPending) { // which anybody can be answered
+		event := Event{Kind: EventLoginFailed, Subject: pending.Subject, SecurityLevel: level, Problem: kind}
+		if kind == KindCancelled {
+			event.Kind = EventLoginCancelled
+		}
+		w.emit(r.Context(), event)
+	}
 	w.fail(rw, r, Problem{
 		Kind: kind, Status: status, SecurityLevel: level,
 		LoginURL: w.loginURL(w.returnTo(pending.ReturnTo), level, prompt),
@@ -110,7 +125,7 @@ func classify(err error) (kind Kind, status int, prompt helseid.Prompt) {
 		invalid *tokenvalidation.Error
 	)
 	switch {
-	case errors.Is(err, errNoPending):
+	case errors.Is(err, errNoPending), errors.Is(err, helseid.ErrLoginFinished):
 		return KindExpired, http.StatusBadRequest, ""
 	case errors.Is(err, errWrongPerson):
 		return KindWrongPerson, http.StatusForbidden, helseid.PromptLogin

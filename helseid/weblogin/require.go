@@ -32,12 +32,12 @@ func (w *Web) RequireLevel(level tokenvalidation.SecurityLevel, handler http.Han
 		panic(fmt.Sprintf("weblogin: RequireLevel: there is no security level %d", level))
 	}
 	level = max(level, w.config.Login.SecurityLevel) // a session may be of before that was raised
-	return w.guarded(handler, func(rw http.ResponseWriter, r *http.Request, session *helseid.Session) bool {
+	return w.guarded(handler, func(rw http.ResponseWriter, r *http.Request, session *helseid.Session, why Loop) bool {
 		switch {
 		case session == nil:
-			w.demand(rw, r, Problem{Kind: KindLoginRequired, Status: http.StatusUnauthorized, SecurityLevel: level}, "")
+			w.demand(rw, r, Problem{Kind: KindLoginRequired, Status: http.StatusUnauthorized, SecurityLevel: level}, "", why)
 		case session.User().SecurityLevel < level:
-			w.demand(rw, r, Problem{Kind: KindLevelTooLow, Status: http.StatusForbidden, SecurityLevel: level}, "")
+			w.demand(rw, r, Problem{Kind: KindLevelTooLow, Status: http.StatusForbidden, SecurityLevel: level}, "", LoopLevel)
 		default:
 			return true
 		}
@@ -45,32 +45,55 @@ func (w *Web) RequireLevel(level tokenvalidation.SecurityLevel, handler http.Han
 	})
 }
 
-// Optional puts the session into the context if there is one, and lets everybody
-// through.
+// Optional puts the session into the context if there is one of the level of
+// Config.Login, and lets everybody through.
 func (w *Web) Optional(handler http.HandlerFunc) http.Handler {
-	return w.guarded(handler, func(http.ResponseWriter, *http.Request, *helseid.Session) bool { return true })
+	return w.guarded(handler, func(http.ResponseWriter, *http.Request, *helseid.Session, Loop) bool { return true })
 }
 
-func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *http.Request, *helseid.Session) bool) http.Handler {
+// guarded asks pass, which answers itself if the request is not to reach the
+// handler: because of the session, or because there is none, and why.
+func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *http.Request, *helseid.Session, Loop) bool) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		private(rw)
 		if err := w.origins.Check(withEffect(r)); err != nil {
 			w.fail(rw, r, Problem{Kind: KindCrossOrigin, Status: http.StatusForbidden}, err)
 			return
 		}
-		session, err := w.lookUp(rw, r)
+		session, why, err := w.lookUp(rw, r)
 		if err != nil {
 			w.fail(rw, r, Problem{Kind: KindUnavailable, Status: http.StatusServiceUnavailable, LoginURL: w.here(r)}, err)
 			return
 		}
-		if !pass(rw, r, session) {
+		if !pass(rw, r, session, why) {
 			return
 		}
-		if session != nil {
-			r = r.WithContext(context.WithValue(r.Context(), contextKey{}, session))
+		if session == nil || session.User().SecurityLevel < w.config.Login.SecurityLevel {
+			handler(rw, r)
+			return
 		}
-		handler(rw, r)
+		r = r.WithContext(context.WithValue(r.Context(), contextKey{}, session))
+		w.show(rw, r, handler)
 	})
+}
+
+// show calls a handler for a user, and ends the count of logins that have led to no
+// page when it shows one.
+func (w *Web) show(rw http.ResponseWriter, r *http.Request, handler http.HandlerFunc) {
+	visit := w.visitOf(r)
+	if !visit.isUnderWay() {
+		handler(rw, r)
+		return
+	}
+	shown := func() { w.setVisit(rw, visit.ended()) }
+	if !isNavigation(r) {
+		shown()
+		handler(rw, r)
+		return
+	}
+	page := &pageWriter{ResponseWriter: rw, shown: shown}
+	handler(page, r)
+	page.end()
 }
 
 // withEffect makes a request that opens a WebSocket look like one that changes
@@ -84,36 +107,52 @@ func withEffect(r *http.Request) *http.Request {
 	return changing
 }
 
-// demand sends a browser to log in, and tells everybody else to.
-func (w *Web) demand(rw http.ResponseWriter, r *http.Request, problem Problem, prompt helseid.Prompt) {
+// demand sends a browser to log in, and tells everybody else to. It remembers why
+// the session will not do, if the login before has only just ended.
+func (w *Web) demand(rw http.ResponseWriter, r *http.Request, problem Problem, prompt helseid.Prompt, why Loop) {
 	problem.LoginURL = w.loginURL(w.here(r), problem.SecurityLevel, prompt)
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && isNavigation(r) {
+		if visit := w.visitOf(r); visit.rounds > 0 {
+			visit.why = why
+			w.setVisit(rw, visit)
+		}
 		redirect(rw, problem.LoginURL)
 		return
 	}
 	w.fail(rw, r, problem, nil)
 }
 
-// lookUp finds the session by the cookie. A cookie that leads to none is taken
-// back. An error means that it could not be found out.
-func (w *Web) lookUp(rw http.ResponseWriter, r *http.Request) (*helseid.Session, error) {
+// lookUp finds the session by the cookie, or says why there is none. A cookie that
+// leads to none is taken back. An error means that it could not be found out.
+func (w *Web) lookUp(rw http.ResponseWriter, r *http.Request) (session *helseid.Session, why Loop, err error) {
 	id, present := w.cookies.value(r, w.cookies.session)
 	if !present {
-		return nil, nil
+		return nil, LoopNoCookie, nil
 	}
-	session, err := w.config.Client.Session(r.Context(), id)
+	session, why, err = w.session(r.Context(), id)
+	if err == nil && session == nil {
+		w.cookies.clear(rw, w.cookies.session)
+	}
+	return session, why, err
+}
+
+// session finds a session of this application by its id, and ends it if it is too
+// old.
+func (w *Web) session(ctx context.Context, id string) (*helseid.Session, Loop, error) {
+	session, err := w.config.Client.Session(ctx, id)
 	switch {
 	case errors.Is(err, helseid.ErrLoginRequired):
-		w.cookies.clear(rw, w.cookies.session)
-		return nil, nil
+		return nil, LoopEnded, nil
 	case err != nil:
-		return nil, err
+		return nil, "", err
+	case session.Application() != w.config.Application:
+		return nil, LoopOtherApplication, nil // which may use it yet
 	case !time.Now().Before(w.endOf(session)):
-		w.cookies.clear(rw, w.cookies.session)
-		w.end(r.Context(), id)
-		return nil, nil
+		w.end(ctx, id)
+		w.emit(ctx, about(EventSessionExpired, session))
+		return nil, LoopTooOld, nil
 	}
-	return session, nil
+	return session, "", nil
 }
 
 // endOf is when a session ends however much it is used.

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// maxReturnTo bounds the path to go back to, in bytes.
-const maxReturnTo = 2048
+// maxReturnTo bounds the path to go back to, in bytes: it lies in a cookie.
+const maxReturnTo = 1024
 
 // localPath accepts what can lead nowhere but to a path on this host, whoever
 // reads it: an absolute path, perhaps with a query. Browsers take backslashes for

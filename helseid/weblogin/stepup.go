@@ -14,8 +14,8 @@ const freshLogin = time.Minute
 // StepUp is for a handler below Require whose call to an API has been answered
 // with a demand for another login (helseid.StepUpOf): a higher security level, or
 // a user who has authenticated more recently. It sends the browser to that login
-// and back to the page, as RequireLevel does, and reports true: the handler
-// writes nothing more.
+// and back to the page, as RequireLevel does and with nobody else in the user's
+// place, and reports true: the handler writes nothing more.
 //
 // It reports false, and has written nothing, if the answer is another one or if
 // no login would help, because the user has that level and has just
@@ -29,9 +29,9 @@ func (w *Web) StepUp(rw http.ResponseWriter, r *http.Request, response *http.Res
 	}
 	switch age := time.Since(authenticatedAt(session)); {
 	case session.User().SecurityLevel < wanted.SecurityLevel:
-		w.demand(rw, r, Problem{Kind: KindLevelTooLow, Status: http.StatusForbidden, SecurityLevel: wanted.SecurityLevel}, "")
+		w.demand(rw, r, Problem{Kind: KindLevelTooLow, Status: http.StatusForbidden, SecurityLevel: wanted.SecurityLevel}, "", LoopLevel)
 	case wanted.MaxAge > 0 && age > max(wanted.MaxAge, freshLogin):
-		w.demand(rw, r, Problem{Kind: KindLoginRequired, Status: http.StatusUnauthorized}, helseid.PromptLogin)
+		w.demand(rw, r, Problem{Kind: KindLoginRequired, Status: http.StatusUnauthorized}, helseid.PromptLogin, LoopPage)
 	default:
 		return false
 	}

@@ -6,12 +6,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// Web is the login of one application. It is safe for concurrent use and keeps
-// nothing in memory: all is in the client's session store and in cookies.
+// Web is the login of one application. It is safe for concurrent use, and what is
+// to be remembered is in the client's session store and in cookies.
 type Web struct {
 	*parts // so that no print verb reaches what Config.Login holds
 }
@@ -21,6 +22,8 @@ type parts struct {
 	callbackPath string
 	cookies      cookies
 	origins      *http.CrossOriginProtection
+	keys         *keyring
+	deflaters    sync.Pool // of *flate.Writer
 }
 
 // New checks the configuration and reports all its mistakes at once (they wrap
@@ -35,12 +38,17 @@ func New(config Config) (*Web, error) {
 	if err := origins.AddTrustedOrigin(origin(redirect)); err != nil {
 		return nil, fmt.Errorf("%w: field Login: field RedirectURI: %w", ErrConfig, err)
 	}
-	return &Web{&parts{
+	w := &Web{&parts{
 		config:       config,
 		callbackPath: redirect.Path,
 		cookies:      newCookies(redirect, config.CookieName),
 		origins:      origins,
-	}}, nil
+		keys:         newKeyring(config.Client),
+	}}
+	if !w.fitsCookie(redirect.String()) {
+		return nil, fmt.Errorf("%w: field Login: the scopes and resources do not fit a cookie: name fewer", ErrConfig)
+	}
+	return w, nil
 }
 
 // origin is a URL's origin as browsers write it: in lower case, without the

@@ -1,0 +1,293 @@
+package weblogin
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/redact"
+)
+
+// keyring has the keys that seal what browsers keep for this application. All its
+// processes share them: they lie in the client's session store, in one row, and
+// whoever finds none that is young writes a new one. A store that loses them loses
+// logins that are under way, and no more.
+//
+// The keys stay in memory, so that neither a flood of logins nor a store that is
+// down is felt.
+type keyring struct {
+	store helseid.SessionStore
+	row   string        // key in the store
+	turn  chan struct{} // holds one token: whoever has it may use the store
+
+	mu     sync.Mutex
+	keys   []sealingKey // the one to seal with first
+	readAt time.Time    // when they were last read
+	tried  time.Time    // when that was last tried
+	err    error        // what came of it
+}
+
+// sealingKey is one of them.
+type sealingKey struct {
+	id     string // says which, beside what it has sealed
+	made   time.Time
+	secret redact.Hidden[string]
+}
+
+const (
+	keyringVersion = 1
+	keySize        = 32
+	maxKeys        = 4
+
+	// keyRotation is how long a key seals. It opens for as long again.
+	keyRotation = 24 * time.Hour
+	keyLife     = 2 * keyRotation
+
+	// keyReread is how often a process looks for what others have written.
+	keyReread = 5 * time.Minute
+
+	// minReread is how often at most it looks because of a key that it does not
+	// know: anybody can make one up.
+	minReread = time.Second
+
+	// rereadTimeout bounds a look for which nobody needs to wait.
+	rereadTimeout = time.Second
+
+	keyringTries = 10
+
+	// maxClockGap is how far the clocks of processes may be apart. What was made
+	// later than that from now counts as old.
+	maxClockGap = time.Minute
+)
+
+// newKeyring makes no use of the store.
+func newKeyring(client *helseid.Client) *keyring {
+	sum := sha256.Sum256(join(client.Issuer(), client.ID()))
+	return &keyring{store: client.SessionStore(), row: "weblogin-keys-" + hex.EncodeToString(sum[:]), turn: make(chan struct{}, 1)}
+}
+
+// younger reports that a time is less than an age ago, and not in the future.
+func younger(at, now time.Time, age time.Duration) bool {
+	passed := now.Sub(at)
+	return passed < age && passed > -maxClockGap
+}
+
+// current is the key to seal with. Any that is known will do while the store does
+// not answer.
+func (k *keyring) current(ctx context.Context) (sealingKey, error) {
+	key, known, due := k.newest(time.Now())
+	switch {
+	case !due:
+		return key, nil
+	case known:
+		select {
+		case k.turn <- struct{}{}:
+		default:
+			return key, nil // somebody is looking
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rereadTimeout)
+		defer cancel()
+		err := k.renew(ctx)
+		<-k.turn
+		if err == nil {
+			key, _, _ = k.newest(time.Now())
+		}
+		return key, nil
+	}
+	if err := k.lock(ctx); err != nil {
+		return sealingKey{}, err
+	}
+	defer func() { <-k.turn }()
+	if key, known, _ := k.newest(time.Now()); known {
+		return key, nil
+	}
+	if err := k.renew(ctx); err != nil {
+		return sealingKey{}, err
+	}
+	key, _, _ = k.newest(time.Now())
+	return key, nil
+}
+
+// find returns the key with an id, if there is one.
+func (k *keyring) find(ctx context.Context, id string) (key sealingKey, found bool, err error) {
+	if key, found := k.known(id); found {
+		return key, true, nil
+	}
+	if err := k.lock(ctx); err != nil {
+		return sealingKey{}, false, err
+	}
+	defer func() { <-k.turn }()
+	if key, found := k.known(id); found {
+		return key, true, nil
+	}
+	k.mu.Lock()
+	recent, err := younger(k.tried, time.Now(), minReread), k.err
+	k.mu.Unlock()
+	if recent {
+		return sealingKey{}, false, err // of a moment ago
+	}
+	row, err := k.load(ctx)
+	if err != nil {
+		return sealingKey{}, false, err
+	}
+	if keys := decodeKeys(row.Data); len(keys) > 0 {
+		k.adopt(keys)
+	}
+	key, found = k.known(id)
+	return key, found, nil
+}
+
+func (k *keyring) lock(ctx context.Context) error {
+	select {
+	case k.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return &storeError{redact.Hide(ctx.Err())}
+	}
+}
+
+// newest is the key to seal with, if one is known. It is due to look into the
+// store if that was long ago, or the key is no longer young.
+func (k *keyring) newest(now time.Time) (key sealingKey, known, due bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.keys) == 0 {
+		return sealingKey{}, false, true
+	}
+	key = k.keys[0]
+	old := !younger(key.made, now, keyRotation) || !younger(k.readAt, now, keyReread)
+	return key, true, old && !younger(k.tried, now, minReread)
+}
+
+func (k *keyring) known(id string) (sealingKey, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	at := slices.IndexFunc(k.keys, func(key sealingKey) bool { return key.id == id && younger(key.made, now, keyLife) })
+	if at < 0 {
+		return sealingKey{}, false
+	}
+	return k.keys[at], true
+}
+
+// adopt takes over what the store has. What only this process knows still opens.
+func (k *keyring) adopt(keys []sealingKey) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	for _, own := range k.keys {
+		if younger(own.made, now, keyLife) && !slices.ContainsFunc(keys, func(key sealingKey) bool { return key.id == own.id }) {
+			keys = append(keys, own)
+		}
+	}
+	k.keys, k.readAt = keys[:min(len(keys), maxKeys)], now
+}
+
+func (k *keyring) load(ctx context.Context) (helseid.StoredSession, error) {
+	row, err := k.store.Load(ctx, k.row)
+	if errors.Is(err, helseid.ErrUnreadableSession) {
+		row.Data, err = nil, nil // it is written anew
+	}
+	if err != nil {
+		err = &storeError{redact.Hide(err)}
+	}
+	k.mu.Lock()
+	k.tried, k.err = time.Now(), err
+	k.mu.Unlock()
+	return row, err
+}
+
+// renew reads the keys, and writes a new one if none is young. A store that has
+// lost them gets those that are known here.
+func (k *keyring) renew(ctx context.Context) error {
+	for range keyringTries {
+		row, err := k.load(ctx)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		keys := decodeKeys(row.Data)
+		stored := len(keys) > 0
+		if !stored {
+			k.mu.Lock()
+			keys = slices.Clone(k.keys)
+			k.mu.Unlock()
+		}
+		keys = slices.DeleteFunc(keys, func(key sealingKey) bool { return !younger(key.made, now, keyLife) })
+		young := len(keys) > 0 && younger(keys[0].made, now, keyRotation)
+		if !young {
+			keys = slices.Insert(keys, 0, newSealingKey(now))
+		}
+		keys = keys[:min(len(keys), maxKeys)]
+		saved := stored && young
+		if !saved {
+			saved, err = k.store.Save(ctx, k.row, helseid.StoredSession{Version: row.Version, Data: encodeKeys(keys), Expiry: now.Add(keyLife)})
+		}
+		switch {
+		case err != nil:
+			return &storeError{redact.Hide(err)}
+		case saved:
+			k.adopt(keys)
+			return nil
+		} // else another process was faster
+	}
+	return &storeError{redact.Hide(errors.New("the keys of logins change all the time"))}
+}
+
+func newSealingKey(now time.Time) sealingKey {
+	secret := make([]byte, keySize)
+	_, _ = rand.Read(secret) // never fails
+	return sealingKey{id: keyID(secret), made: now, secret: redact.Hide(string(secret))}
+}
+
+// keyID names a key without telling anything of it.
+func keyID(secret []byte) string {
+	sum := sha256.Sum256(append([]byte("weblogin sealing key "), secret...))
+	return base64.RawURLEncoding.EncodeToString(sum[:6])
+}
+
+// storedKeys is the row.
+type storedKeys struct {
+	Version int         `json:"version"`
+	Keys    []storedKey `json:"keys"`
+}
+
+type storedKey struct {
+	Secret []byte `json:"secret"`
+	Made   int64  `json:"made"` // Unix seconds
+}
+
+func encodeKeys(keys []sealingKey) []byte {
+	row := storedKeys{Version: keyringVersion}
+	for _, key := range keys {
+		row.Keys = append(row.Keys, storedKey{[]byte(key.secret.Reveal()), key.made.Unix()})
+	}
+	data, err := json.Marshal(row)
+	if err != nil { // unreachable: these are bytes and numbers
+		panic(fmt.Sprint("weblogin: ", err))
+	}
+	return data
+}
+
+// decodeKeys returns none if the row cannot be read.
+func decodeKeys(data []byte) (keys []sealingKey) {
+	var row storedKeys
+	if json.Unmarshal(data, &row) != nil || row.Version != keyringVersion {
+		return nil
+	}
+	for _, key := range row.Keys {
+		if len(key.Secret) == keySize {
+			keys = append(keys, sealingKey{keyID(key.Secret), time.Unix(key.Made, 0), redact.Hide(string(key.Secret))})
+		}
+	}
+	return keys
+}

@@ -1,0 +1,171 @@
+package weblogin
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// visit is what is remembered of a browser beside its session: a name that the
+// browser has while it is open, and how many logins in a row have led to no page. It
+// lies in a cookie that ends with the browser, and is as secret as the session's.
+// Who writes one themselves harms nobody else.
+type visit struct {
+	id     string
+	rounds int       // logins that have ended since a page was last shown
+	at     time.Time // of the last of them
+	why    Loop      // why its session was not accepted
+	stayed bool      // a link of another site was led back to the session
+}
+
+// Loop says why the sessions of one login after the other were not accepted. The
+// strings are stable.
+type Loop string
+
+// The reasons.
+const (
+	// LoopNoCookie means that the browser sends no cookie of a session: it does
+	// not keep it, or a proxy takes it away. Browsers keep no Secure cookie that
+	// comes over plain http.
+	LoopNoCookie Loop = "no_cookie"
+
+	// LoopEnded means that the session has ended at once, or is not in the session
+	// store: the store loses what is written or is not shared between processes,
+	// their clocks or DPoP keys differ, or HelseID ends it.
+	LoopEnded Loop = "ended"
+
+	// LoopTooOld means that the session is older than Config.MaxSessionAge.
+	LoopTooOld Loop = "too_old"
+
+	// LoopOtherApplication means that the cookie is of another application's
+	// session (Config.Application).
+	LoopOtherApplication Loop = "other_application"
+
+	// LoopLevel means that the session has not the security level that the page
+	// demands.
+	LoopLevel Loop = "level"
+
+	// LoopPage means that there is a session, and that a page of the application
+	// demands a login all the same.
+	LoopPage Loop = "page"
+)
+
+const (
+	// maxRounds is how many logins may end one after the other without a page
+	// between them, and roundTime how far apart two of them may be.
+	maxRounds = 5
+	roundTime = 2 * time.Minute
+
+	visitIDSize = 32
+)
+
+// visitOf reads the browser's cookie.
+func (w *Web) visitOf(r *http.Request) (v visit) {
+	value, _ := w.cookies.value(r, w.cookies.visit)
+	parts := strings.Split(value, ".")
+	if len(parts) != 5 || len(parts[0]) != visitIDSize {
+		return visit{}
+	}
+	v.id, v.stayed = parts[0], parts[4] == "stayed"
+	rounds, err := strconv.ParseUint(parts[1], 10, 8)
+	at, errAt := strconv.ParseInt(parts[2], 10, 64)
+	if v.at = time.Unix(at, 0); err == nil && errAt == nil && younger(v.at, time.Now(), roundTime) {
+		v.rounds = int(rounds)
+		if why := Loop(parts[3]); loopCauses[why] != nil {
+			v.why = why
+		}
+	}
+	return v
+}
+
+// setVisit writes the cookie.
+func (w *Web) setVisit(rw http.ResponseWriter, v visit) {
+	if v.id == "" {
+		v.id = jose.NewID()
+	}
+	stayed := ""
+	if v.stayed {
+		stayed = "stayed"
+	}
+	w.cookies.set(rw, w.cookies.visit, fmt.Sprintf("%s.%d.%d.%s.%s", v.id, v.rounds, v.at.Unix(), v.why, stayed), 0)
+}
+
+// nextRound counts a login that has ended.
+func (v visit) nextRound() visit {
+	v.rounds, v.at, v.why, v.stayed = min(v.rounds+1, maxRounds), time.Now(), "", false
+	return v
+}
+
+// ended forgets what led to a page.
+func (v visit) ended() visit { return visit{id: v.id} }
+
+// isLoop reports that another login would lead to no page either.
+func (v visit) isLoop() bool { return v.rounds >= maxRounds }
+
+// isUnderWay reports that there is something to forget when a page is shown.
+func (v visit) isUnderWay() bool { return v.rounds > 0 || v.stayed }
+
+// loopCauses are for the log.
+var loopCauses = map[Loop]error{
+	LoopNoCookie:         errors.New("the browser has sent no cookie of the last session: is it Secure and the page plain http, or does a proxy take it away?"),
+	LoopEnded:            errors.New("the last session has ended at once or is not in the session store: does the store keep what is written, is it shared, and do clocks and DPoP keys agree?"),
+	LoopTooOld:           errors.New("the last session was older than MaxSessionAge: are the clocks right?"),
+	LoopOtherApplication: errors.New("the last session was another application's: do two have the same CookieName on one host, or one two values of Application?"),
+	LoopLevel:            errors.New("the last session had not the security level that the page demands"),
+	LoopPage:             errors.New("the last session was good, and a page of the application demands a login all the same"),
+}
+
+// endLoop answers a browser that is sent round in circles, and lets it start anew.
+func (w *Web) endLoop(rw http.ResponseWriter, r *http.Request, v visit, returnTo string, why Loop) {
+	if v.why != "" {
+		why = v.why
+	}
+	w.setVisit(rw, v.ended())
+	w.fail(rw, r, Problem{Kind: KindLoop, Status: http.StatusBadRequest, LoginURL: w.loginURL(returnTo, 0, ""), Loop: why}, loopCauses[why])
+}
+
+// pageWriter notices when a page is shown, which is any answer but a redirect.
+type pageWriter struct {
+	http.ResponseWriter
+	shown func()
+	wrote bool
+}
+
+// Unwrap is for http.ResponseController.
+func (p *pageWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (p *pageWriter) WriteHeader(status int) {
+	if status >= http.StatusOK && !p.wrote {
+		p.wrote = true
+		if status < http.StatusMultipleChoices || status >= http.StatusBadRequest {
+			p.shown()
+		}
+	}
+	p.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (p *pageWriter) Write(data []byte) (int, error) {
+	p.end()
+	return p.ResponseWriter.Write(data)
+}
+
+// Flush implements http.Flusher.
+func (p *pageWriter) Flush() {
+	p.end()
+	_ = http.NewResponseController(p.ResponseWriter).Flush()
+}
+
+// end is for an answer without a status of its own.
+func (p *pageWriter) end() {
+	if !p.wrote {
+		p.wrote = true
+		p.shown()
+	}
+}
