@@ -382,6 +382,7 @@ func TestCallbackThatIsTriedAgain(t *testing.T) {
 				if strings.Contains(name, "minute") {
 					b.setCookie(cookie, kept) // also a browser that has kept it gets nowhere
 				}
+				sent := len(w.server.Requests(helseidtest.EndpointToken))
 				answer := b.get(callback)
 				if test.good {
 					requireLeads(t, answer, "/me")
@@ -392,6 +393,7 @@ func TestCallbackThatIsTriedAgain(t *testing.T) {
 					requireLeads(t, answer, "/")
 				}
 				require.NotEqual(t, grevling, b.who())
+				require.Len(t, w.server.Requests(helseidtest.EndpointToken), sent, "nothing is sent")
 			})
 		})
 	}

@@ -166,7 +166,7 @@ func TestManyLoginsAreNoLoop(t *testing.T) {
 			w := newWorld(t, nil)
 			w.handler = func(rw http.ResponseWriter, _ *http.Request) {
 				_, _ = io.WriteString(rw, "a")
-				rw.(http.Flusher).Flush()
+				_ = http.NewResponseController(rw).Flush()
 				_, _ = io.WriteString(rw, "b")
 			}
 			b := w.newBrowser()
