@@ -46,14 +46,29 @@
 // The cookie holds the session's id and nothing else; tokens stay on the server.
 // It is HttpOnly, SameSite=Lax and, with an https redirect URI, Secure and named
 // with the prefix __Host-. A login belongs to the browser that started it and can
-// be ended once; several may be under way in as many tabs. Each login makes a new
-// session and ends the one that the browser came with. A session ends at the
-// latest Config.MaxSessionAge after the user has authenticated.
+// be ended once; several may be under way in as many tabs. It lies in a cookie of
+// its own, sealed, so that logins that nobody ends take up no room. Each login makes
+// a new session and ends the one that the browser came with; if several end at once,
+// one session is left. A session ends at the latest Config.MaxSessionAge after the
+// user has authenticated.
 //
 // Users come back to the page that they wanted to go to, which is a path on this
 // host whatever a link says. RequireLevel sends those at a lower security level
 // to a new login, and refuses anybody else than the one who was there before.
-// StepUp does so when an API that a page calls wants more.
+// StepUp does so when an API that a page calls wants more. If several logins in a row
+// lead to no page, because the browser keeps no cookie for instance, it is told what
+// is wrong (KindLoop).
+//
+// # Who is logged in
+//
+// A session and a login under way belong to the application that they were made in
+// (Config.Application), also where several share a client. Who is logged in does not
+// change behind the user's back: a login that demands more is the same person's, and
+// a link on another site to the login path goes on with the session there is. To let
+// another user in, log out first, or link to LoginURL without a level from a page of
+// the application's own: whoever logs in there ends the session before
+// (EventUserChanged). HelseID may know the one before yet: with helseid.PromptLogin in
+// Config.Login it asks each time. Config.OnEvent tells of all this.
 //
 // All pages behind Require and Optional are kept out of caches (no-store).
 //
@@ -72,10 +87,10 @@
 //
 // # Several processes
 //
-// What is to be remembered lies in the client's session store. With one that is
-// shared (helseid.Config.SessionStore, and the same DPoPKey everywhere) it does
-// not matter which process a request reaches, or that one of them ends: a login
-// that was under way may have to be started again, and that is all.
+// Sessions, and the keys that seal logins under way, lie in the client's session
+// store. With one that is shared (helseid.Config.SessionStore, and the same DPoPKey
+// everywhere) it does not matter which process a request reaches, or that one of them
+// ends: a login that was under way may have to be started again, and that is all.
 //
 // # What is yours
 //

@@ -109,6 +109,26 @@ func TestStepUp(t *testing.T) {
 	b.shoot("strong")
 }
 
+// A page of another site, and a callback that is opened again, lead a user who is
+// logged in to the application, as the one they are.
+func TestSessionStays(t *testing.T) {
+	w, b := newWorld(t), newBrowser(t)
+	b.open(w.app + "/me")
+	b.user("STILLE BLÅ ELG")
+	b.click("Logg inn")
+	b.see("Min side")
+	b.open(w.issuer + "/")
+	b.see("Testbrukere")
+	b.run(chromedp.Evaluate(`location.href = "`+w.app+`/login?return_to=/me"`, nil))
+	b.see("Min side")
+	require.Contains(t, b.body(), "STILLE BLÅ ELG")
+	b.open(w.app + "/callback?state=x&code=x")
+	b.see("Velkommen, STILLE")
+	require.Equal(t, w.app+"/", b.where())
+	b.open(w.app + "/me")
+	require.Contains(t, b.body(), "STILLE BLÅ ELG")
+}
+
 func TestKeyboardOnly(t *testing.T) {
 	w, b := newWorld(t), newBrowser(t)
 	b.open(w.app + "/")
