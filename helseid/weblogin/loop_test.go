@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -84,6 +86,18 @@ func TestLoop(t *testing.T) {
 			mux.Handle("/me", inner.Require(nil))
 			b.server.Mount(host, mux)
 		}, weblogin.LoopOtherApplication, "annen tjeneste"},
+		"processes that do not agree on the age": {"/me", func(b *browser) {
+			b.logIn("/login")
+			b.get("/me")
+			inner := b.web
+			time.Sleep(2 * time.Minute) //nolint:forbidigo // inside of a synctest bubble
+			b.change = func(c *weblogin.Config) { c.MaxSessionAge = time.Minute }
+			b.start()
+			mux := http.NewServeMux()
+			inner.Mount(mux)
+			mux.Handle("/me", b.web.Require(nil))
+			b.server.Mount(host, mux)
+		}, weblogin.LoopTooOld, "klokken kan gå feil"},
 		"a page that always demands a login": {"/call", func(b *browser) {
 			b.handler = func(rw http.ResponseWriter, r *http.Request) {
 				http.Redirect(rw, r, b.web.LoginURL(r.URL.Path, 0), http.StatusSeeOther)
@@ -92,26 +106,28 @@ func TestLoop(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, nil)
-			b := w.newBrowser()
-			test.change(b)
-			shown, logins := b.follow(test.page)
-			requireProblem(t, shown, http.StatusBadRequest, circles)
-			require.Contains(t, shown.body, test.says)
-			require.LessOrEqual(t, logins, 6)
-			require.Contains(t, w.logged.String(), "kind=loop")
-			require.Contains(t, w.logged.String(), "the last session")
-
-			// Whoever tries again does, and what has been mended works.
-			if test.why == weblogin.LoopEnded {
-				w.process(w.store)
-				shown, _ = b.follow(test.page)
-				require.Equal(t, grevling, shown.body)
-			} else {
-				shown, again := b.follow(test.page)
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, nil)
+				b := w.newBrowser()
+				test.change(b)
+				shown, logins := b.follow(test.page)
 				requireProblem(t, shown, http.StatusBadRequest, circles)
-				require.Positive(t, again)
-			}
+				require.Contains(t, shown.body, test.says)
+				require.LessOrEqual(t, logins, 6)
+				require.Contains(t, w.logged.String(), "kind=loop")
+				require.Contains(t, w.logged.String(), "the last session")
+
+				// Whoever tries again does, and what has been mended works.
+				if test.why == weblogin.LoopEnded {
+					w.process(w.store)
+					shown, _ = b.follow(test.page)
+					require.Equal(t, grevling, shown.body)
+				} else {
+					shown, again := b.follow(test.page)
+					requireProblem(t, shown, http.StatusBadRequest, circles)
+					require.Positive(t, again)
+				}
+			})
 		})
 	}
 }
