@@ -71,7 +71,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[helseid.Event](all),
 		leaktest.Of[helseid.EventKind](all),
 		leaktest.Of[helseid.Login]("URL"), // for a browser: a reference to the request
-		leaktest.Of[helseid.LoginRequest]("RedirectURI", "Scopes", "Resources", "IdentityProvider", "EID", "ACRValues", "OnBehalfOf", "Prompt", "JournalID"),
+		leaktest.Of[helseid.LoginRequest]("Application", "RedirectURI", "Scopes", "Resources", "IdentityProvider", "EID", "ACRValues", "OnBehalfOf", "Prompt", "JournalID"),
 		leaktest.Made[helseid.LoginState](w.loginState),
 		leaktest.Of[helseid.LogoutRequest](all),
 		leaktest.Made[helseid.MemorySessionStore](w.sessionStore),
@@ -103,8 +103,11 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[helseidtest.Server](w.helseidServer),
 		leaktest.Of[helseidtest.User]("HPRNumber", "HPRApprovals", "AssuranceLevel", "IdentityProvider", "Network").Raw("the caller fills it in: a synthetic person"),
 
-		leaktest.Of[weblogin.Config]("LoginPath", "LogoutPath", "HomePath", "PostLogoutRedirectURI", "BackChannelLogoutPath", "FrontChannelLogoutPath", "CookieName"),
+		leaktest.Of[weblogin.Config]("LoginPath", "LogoutPath", "HomePath", "PostLogoutRedirectURI", "BackChannelLogoutPath", "FrontChannelLogoutPath", "CookieName", "Application"),
+		leaktest.Of[weblogin.Event](all), // for the audit log: pseudonyms are what it is for
+		leaktest.Of[weblogin.EventKind](all),
 		leaktest.Of[weblogin.Kind](all),
+		leaktest.Of[weblogin.Loop](all),
 		leaktest.Of[weblogin.Problem](all), // for an error page
 		leaktest.Made[weblogin.Web](w.web),
 

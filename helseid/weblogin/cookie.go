@@ -109,8 +109,10 @@ func (c cookies) logins(r *http.Request) (found []*http.Cookie) {
 
 // setLogin gives the browser the cookie of a login.
 func (c cookies) setLogin(rw http.ResponseWriter, name, sealed string, maxAge time.Duration) {
-	c.set(rw, name, strconv.FormatInt(time.Now().Unix(), 10)+"."+sealed, maxAge)
+	c.set(rw, name, loginValue(sealed), maxAge)
 }
+
+func loginValue(sealed string) string { return strconv.FormatInt(time.Now().Unix(), 10) + "." + sealed }
 
 // sealedLogin is what is sealed in such a cookie. When the login was started is
 // beside it, to tell which gives way; nothing else hangs on that.
@@ -123,7 +125,7 @@ func (c cookies) sealedLogin(r *http.Request, name string) string {
 // startLogin gives the browser a cookie for a login, and takes back the oldest if
 // it has too many.
 func (c cookies) startLogin(rw http.ResponseWriter, r *http.Request, name, sealed string) {
-	size := len(name) + len(sealed)
+	size := len(name) + len(loginValue(sealed))
 	others := c.logins(r)
 	slices.Reverse(others)
 	c.setLogin(rw, name, sealed, helseid.LoginLifetime)

@@ -1,7 +1,6 @@
 package weblogin
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -9,6 +8,8 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/internal/jose"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // visit is what is remembered of a browser beside its session: a name that the
@@ -112,12 +113,12 @@ func (v visit) isUnderWay() bool { return v.rounds > 0 || v.stayed }
 
 // loopCauses are for the log.
 var loopCauses = map[Loop]error{
-	LoopNoCookie:         errors.New("the browser has sent no cookie of the last session: is it Secure and the page plain http, or does a proxy take it away?"),
-	LoopEnded:            errors.New("the last session has ended at once or is not in the session store: does the store keep what is written, is it shared, and do clocks and DPoP keys agree?"),
-	LoopTooOld:           errors.New("the last session was older than MaxSessionAge: are the clocks right?"),
-	LoopOtherApplication: errors.New("the last session was another application's: do two have the same CookieName on one host, or one two values of Application?"),
-	LoopLevel:            errors.New("the last session had not the security level that the page demands"),
-	LoopPage:             errors.New("the last session was good, and a page of the application demands a login all the same"),
+	LoopNoCookie:         redact.Words("the browser has sent no cookie of the last session: is it Secure and the page plain http, or does a proxy take it away?"),
+	LoopEnded:            redact.Words("the last session has ended at once or is not in the session store: does the store keep what is written, is it shared, and do clocks and DPoP keys agree?"),
+	LoopTooOld:           redact.Words("the last session was older than MaxSessionAge: are the clocks right?"),
+	LoopOtherApplication: redact.Words("the last session was another application's: do two have the same CookieName on one host, or one two values of Application?"),
+	LoopLevel:            redact.Words("the last session had not the security level that the page demands"),
+	LoopPage:             redact.Words("the last session was good, and a page of the application demands a login all the same"),
 }
 
 // endLoop answers a browser that is sent round in circles, and lets it start anew.
