@@ -43,13 +43,29 @@ const (
 func (c *Client) sidKey(sid string) string { return c.storeKey("sid", sid) }
 func (c *Client) subKey(sub string) string { return c.storeKey("sub", sub) }
 
+// subOnlyKey is the row of those of a user's sessions whose ID token has no sid.
+func (c *Client) subOnlyKey(sub string) string { return c.storeKey("subonly", sub) }
+
 // indexKeys are the rows that a session stands in.
 func (c *Client) indexKeys(identity *tokenvalidation.IDClaims) []string {
-	keys := []string{c.subKey(identity.User.Subject)}
-	if sid := identity.User.SessionID; sid != "" {
-		keys = append(keys, c.sidKey(sid))
+	user := identity.User
+	if user.SessionID == "" {
+		return []string{c.subKey(user.Subject), c.subOnlyKey(user.Subject)}
 	}
-	return keys
+	return []string{c.subKey(user.Subject), c.sidKey(user.SessionID)}
+}
+
+// logoutKeys are the rows of the sessions that a logout token is about: those of its
+// sid, or of its subject if it has none. A sid says nothing about sessions that have
+// none of their own, so those of the subject end too.
+func (c *Client) logoutKeys(claims *tokenvalidation.LogoutClaims) []string {
+	switch {
+	case claims.SessionID == "":
+		return []string{c.subKey(claims.Subject)}
+	case claims.Subject == "":
+		return []string{c.sidKey(claims.SessionID)}
+	}
+	return []string{c.sidKey(claims.SessionID), c.subOnlyKey(claims.Subject)}
 }
 
 // indexSession makes a session be found until a time, in Unix seconds. The error

@@ -42,11 +42,11 @@ func (c *Client) BackChannelLogout() http.Handler {
 			answerLogout(w, err)
 			return
 		}
-		indexKey := c.sidKey(claims.SessionID)
-		if claims.SessionID == "" {
-			indexKey = c.subKey(claims.Subject)
+		var errs []error
+		for _, indexKey := range c.logoutKeys(claims) {
+			errs = append(errs, c.endIndexed(r.Context(), indexKey, claims))
 		}
-		answerLogout(w, c.endIndexed(r.Context(), indexKey, claims))
+		answerLogout(w, errors.Join(errs...))
 	})
 }
 
