@@ -44,7 +44,7 @@ func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, er
 	refreshToken, err := s.client.endSession(storing, s.key)
 	errs := []error{err}
 	for _, indexKey := range s.client.indexKeys(s.identity()) {
-		errs = append(errs, s.client.unindexSession(storing, indexKey, s.key))
+		errs = append(errs, s.client.unindexSession(storing, indexRows(indexKey)[0], s.key))
 	}
 	if refreshToken == "" && err != nil && s.record().Refreshing == 0 {
 		refreshToken = s.record().RefreshToken // as far as is known
@@ -200,9 +200,11 @@ func (c *Client) entomb(ctx context.Context, key string) (version uint64, record
 		if err != nil && !unreadable {
 			return 0, sessionRecord{}, storeError(err)
 		}
-		record, err := c.decodeAnyKey(row.Data)
-		if row.Version == 0 || err != nil && !unreadable {
-			return 0, sessionRecord{}, nil //nolint:nilerr // there is no session of this client's
+		// What this process cannot understand, such as a record of another version of
+		// this library's, may be a session elsewhere: the key is this client's.
+		record, _ := c.decodeAnyKey(row.Data)
+		if row.Version == 0 || record.Ended {
+			return 0, sessionRecord{}, nil
 		}
 		tomb := sessionRecord{Version: sessionVersion, Issuer: c.config.Issuer, ClientID: c.config.ClientID, Ended: true}
 		data, err := tomb.encode()

@@ -73,7 +73,7 @@ func (c *Client) logoutKeys(claims *tokenvalidation.LogoutClaims) []string {
 func (c *Client) indexSession(ctx context.Context, key string, identity *tokenvalidation.IDClaims, until int64) error {
 	for _, indexKey := range c.indexKeys(identity) {
 		var tooMany []string
-		index, err := c.changeIndex(ctx, indexKey, time.Unix(until, 0), func(index *sessionIndex) {
+		index, err := c.addToIndex(ctx, indexKey, time.Unix(until, 0), func(index *sessionIndex) {
 			keys := append(without(index.Sessions, key), key)
 			if len(keys) > maxIndexed {
 				keys = c.existing(ctx, keys)
@@ -95,16 +95,20 @@ func (c *Client) indexSession(ctx context.Context, key string, identity *tokenva
 	return nil
 }
 
-// unindexSession takes sessions that have ended out of a row.
-func (c *Client) unindexSession(ctx context.Context, indexKey string, ended ...string) error {
-	_, err := c.changeIndex(ctx, indexKey, time.Time{}, func(index *sessionIndex) { index.Sessions = without(index.Sessions, ended...) })
+// unindexSession takes sessions that have ended out of a row, if that can be read:
+// there they do no harm.
+func (c *Client) unindexSession(ctx context.Context, rowKey string, ended ...string) error {
+	_, err := c.changeIndex(ctx, rowKey, time.Time{}, func(index *sessionIndex) { index.Sessions = without(index.Sessions, ended...) })
+	if errors.Is(err, ErrUnreadableSession) {
+		return nil
+	}
 	return err
 }
 
-// logOutIndex notes that HelseID has said that the user has logged out, for logins
-// that are under way, and returns the sessions that there are.
-func (c *Client) logOutIndex(ctx context.Context, indexKey string, at time.Time) ([]string, error) {
-	index, err := c.changeIndex(ctx, indexKey, time.Now().Add(LoginLifetime+loginTimeout), func(index *sessionIndex) {
+// logOutIndex notes in a row that HelseID has said that the user has logged out, for
+// logins that are under way, and returns the sessions that there are.
+func (c *Client) logOutIndex(ctx context.Context, rowKey string, at time.Time) ([]string, error) {
+	index, err := c.changeIndex(ctx, rowKey, time.Now().Add(LoginLifetime+loginTimeout), func(index *sessionIndex) {
 		index.LoggedOut = max(index.LoggedOut, at.Unix())
 	})
 	return index.Sessions, err
@@ -122,11 +126,40 @@ func (c *Client) existing(ctx context.Context, keys []string) []string {
 	})
 }
 
+// indexRows are the rows of one index. A process that cannot read the first, since
+// it lacks the key, puts new sessions into the second: what others can still read,
+// and must find at a logout, stays there. The second is empty as a rule.
+func indexRows(indexKey string) [2]string { return [2]string{indexKey, indexKey + "-more"} }
+
+// addToIndex changes the first row of an index that can be read.
+func (c *Client) addToIndex(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex)) (sessionIndex, error) {
+	rows := indexRows(indexKey)
+	index, err := c.changeIndex(ctx, rows[0], expiry, change)
+	if !errors.Is(err, ErrUnreadableSession) {
+		return index, err
+	}
+	return c.writeIndex(ctx, rows[1], expiry, change, func(ctx context.Context, key string) (StoredSession, sessionIndex, error) {
+		row, index, err := c.loadIndex(ctx, key)
+		if errors.Is(err, ErrUnreadableSession) {
+			c.config.Logger.WarnContext(ctx, "sessions of before may not be found when HelseID logs their user out: the index cannot be read")
+			return row, sessionIndex{Version: indexVersion}, nil
+		}
+		return row, index, err
+	})
+}
+
 // changeIndex changes a row, which lives until the given time at least, and returns
-// it as it is then.
+// it as it is then. The error wraps ErrUnreadableSession if the row cannot be read: it
+// is left as it is.
 func (c *Client) changeIndex(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex)) (sessionIndex, error) {
+	return c.writeIndex(ctx, indexKey, expiry, change, c.loadIndex)
+}
+
+func (c *Client) writeIndex(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex),
+	load func(context.Context, string) (StoredSession, sessionIndex, error),
+) (sessionIndex, error) {
 	for try := range indexTries {
-		row, index, err := c.loadIndex(ctx, indexKey)
+		row, index, err := load(ctx, indexKey)
 		if err != nil {
 			return sessionIndex{}, err
 		}
@@ -157,19 +190,21 @@ func (c *Client) changeIndex(ctx context.Context, indexKey string, expiry time.T
 	return sessionIndex{}, fmt.Errorf("%w: the same user's sessions change too fast", ErrSessionStore)
 }
 
+// loadIndex reads a row. The error wraps ErrSessionStore, and ErrUnreadableSession
+// for a row that is there and cannot be read: nobody knows then which sessions there
+// are.
 func (c *Client) loadIndex(ctx context.Context, indexKey string) (StoredSession, sessionIndex, error) {
 	index := sessionIndex{Version: indexVersion}
 	row, err := c.store.Load(ctx, indexKey)
-	if errors.Is(err, ErrUnreadableSession) {
-		c.config.Logger.WarnContext(ctx, "sessions of before will not be found when HelseID logs their user out: the index cannot be read")
-		return row, index, nil
-	}
 	if err != nil {
 		return row, index, storeError(err)
 	}
-	var stored sessionIndex
-	if row.Version != 0 && json.Unmarshal(row.Data, &stored) == nil && stored.Version == indexVersion {
-		index = stored
+	if row.Version == 0 {
+		return row, index, nil
 	}
-	return row, index, nil
+	var stored sessionIndex
+	if err := json.Unmarshal(row.Data, &stored); err != nil || stored.Version != indexVersion {
+		return row, index, storeError(ErrUnreadableSession) // one of another version of this library's
+	}
+	return row, stored, nil
 }

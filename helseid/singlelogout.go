@@ -21,7 +21,9 @@ const maxLogoutForm = 32 << 10
 //
 // It answers 200 when the sessions have ended, also if there were none, 400 to
 // what is not a logout token of HelseID's for this client, 405 to another method
-// than POST, and 503 if that could not be found out.
+// than POST, and 503 if that could not be found out, or if the session store does not
+// answer or holds sessions that this process cannot read. In the latter cases it goes
+// on with the logout, whether HelseID asks again or not.
 func (c *Client) BackChannelLogout() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -42,11 +44,7 @@ func (c *Client) BackChannelLogout() http.Handler {
 			answerLogout(w, err)
 			return
 		}
-		var errs []error
-		for _, indexKey := range c.logoutKeys(claims) {
-			errs = append(errs, c.endIndexed(r.Context(), indexKey, claims))
-		}
-		answerLogout(w, errors.Join(errs...))
+		answerLogout(w, c.carryOut(r.Context(), c.logoutsOf(claims)...))
 	})
 }
 
@@ -69,29 +67,105 @@ func (c *Client) FrontChannelLogout() http.Handler {
 			answerLogout(w, errLogoutRequest)
 			return
 		}
-		answerLogout(w, c.endIndexed(r.Context(), c.sidKey(query.Get("sid")), nil))
+		answerLogout(w, c.carryOut(r.Context(), indexedLogout{Index: c.sidKey(query.Get("sid"))}))
 	})
 }
 
 var errLogoutRequest = redact.Words("the request is not one of a logout")
 
-// endIndexed ends the sessions that an index row leads to. With a logout token
-// they must be of its subject, if it names one, and must have begun before it.
-func (c *Client) endIndexed(ctx context.Context, indexKey string, claims *tokenvalidation.LogoutClaims) error {
+// indexedLogout is a logout that is to be carried out: of the sessions that an index
+// leads to.
+type indexedLogout struct {
+	Index   string `json:"index"`
+	Subject string `json:"subject,omitempty"` // whose they must be, if a logout token names somebody
+
+	// Before is when the logout token was made, in Unix seconds: sessions that have
+	// begun since are not meant. Zero: there is none, and all are.
+	Before int64 `json:"before,omitempty"`
+}
+
+// logoutsOf are the logouts that a token asks for.
+func (c *Client) logoutsOf(claims *tokenvalidation.LogoutClaims) (logouts []indexedLogout) {
+	for _, indexKey := range c.logoutKeys(claims) {
+		logouts = append(logouts, indexedLogout{Index: indexKey, Subject: claims.Subject, Before: claims.IssuedAt.Unix()})
+	}
+	return logouts
+}
+
+// carryOut carries logouts out. With an error, of which HelseID is to hear, this
+// process goes on trying: HelseID may not say it again.
+func (c *Client) carryOut(ctx context.Context, logouts ...indexedLogout) error {
+	var errs []error
+	for _, logout := range logouts {
+		err := c.endIndexed(ctx, logout)
+		if err != nil {
+			c.carryOutLater(logout)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// carryOutLater goes on with a logout in the background, for a day. How many there
+// are is bounded: anybody can ask for one of the front channel.
+func (c *Client) carryOutLater(logout indexedLogout) {
+	if c.entombs.Load() >= maxStrangers || c.begin() != nil {
+		return
+	}
+	if _, going := c.entombing.LoadOrStore(logout, nil); going {
+		c.running.Done()
+		return
+	}
+	c.entombs.Add(1)
+	go func() {
+		defer c.running.Done()
+		defer c.entombs.Add(-1)
+		defer c.entombing.Delete(logout)
+		c.keepTrying(func(ctx context.Context) bool { return c.endIndexed(ctx, logout) == nil })
+	}()
+}
+
+// endIndexed ends the sessions that an index leads to. Without an error all have
+// ended that are meant: a row that cannot be read is one.
+func (c *Client) endIndexed(ctx context.Context, logout indexedLogout) error {
 	storing, stop := context.WithTimeout(ctx, settleTimeout)
 	defer stop()
-	keys, err := c.indexed(storing, indexKey, claims)
-	if err != nil || len(keys) == 0 {
-		return err
+	rows := indexRows(logout.Index)
+	first, firstErr := c.endRow(storing, logout, rows[0], true)
+	second, secondErr := c.endRow(storing, logout, rows[1], errors.Is(firstErr, ErrUnreadableSession))
+	// All have ended before the first of HelseID's answers is waited for.
+	c.revokeQuietly(ctx, append(first, second...)...)
+	return errors.Join(firstErr, secondErr)
+}
+
+// endRow ends the sessions of one row and returns their refresh tokens. The logout is
+// noted in it for logins that are under way, also if it is not there if always is set.
+func (c *Client) endRow(ctx context.Context, logout indexedLogout, rowKey string, always bool) (refreshTokens []string, err error) {
+	note := logout.Before != 0 // a request that anybody can make is not noted
+	var keys []string
+	if !note || !always {
+		row, index, err := c.loadIndex(ctx, rowKey)
+		if err != nil || row.Version == 0 {
+			return nil, err
+		}
+		keys = index.Sessions
 	}
-	var ended, refreshTokens []string
+	if note {
+		if keys, err = c.logOutIndex(ctx, rowKey, time.Unix(logout.Before, 0)); err != nil {
+			return nil, err
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	var ended []string
 	var errs []error
 	for _, key := range keys {
-		if meant, err := c.meant(storing, key, claims); !meant {
+		if meant, err := c.meant(ctx, key, logout); !meant {
 			errs = append(errs, err)
 			continue
 		}
-		refreshToken, err := c.endSession(storing, key)
+		refreshToken, err := c.endSession(ctx, key)
 		refreshTokens = append(refreshTokens, refreshToken)
 		if err != nil {
 			errs = append(errs, err)
@@ -99,26 +173,14 @@ func (c *Client) endIndexed(ctx context.Context, indexKey string, claims *tokenv
 		}
 		ended = append(ended, key)
 	}
-	errs = append(errs, c.unindexSession(storing, indexKey, ended...))
-	// All have ended before the first of HelseID's answers is waited for.
-	c.revokeQuietly(ctx, refreshTokens...)
-	return errors.Join(errs...)
+	errs = append(errs, c.unindexSession(ctx, rowKey, ended...))
+	return refreshTokens, errors.Join(errs...)
 }
 
-// indexed are the sessions that a row leads to. A logout token is noted in it, for
-// logins that are under way; a request that anybody can make is not.
-func (c *Client) indexed(ctx context.Context, indexKey string, claims *tokenvalidation.LogoutClaims) ([]string, error) {
-	if claims != nil {
-		return c.logOutIndex(ctx, indexKey, claims.IssuedAt)
-	}
-	_, index, err := c.loadIndex(ctx, indexKey)
-	return index.Sessions, err
-}
-
-// meant reports whether a logout token, or a request without one, is about a
-// session. If the store cannot tell, HelseID is to ask again.
-func (c *Client) meant(ctx context.Context, key string, claims *tokenvalidation.LogoutClaims) (bool, error) {
-	if claims == nil {
+// meant reports whether a logout is about a session. If the store cannot tell,
+// HelseID is to ask again.
+func (c *Client) meant(ctx context.Context, key string, logout indexedLogout) (bool, error) {
+	if logout.Before == 0 {
 		return true, nil
 	}
 	_, record, err := c.loadSession(ctx, key)
@@ -127,11 +189,11 @@ func (c *Client) meant(ctx context.Context, key string, claims *tokenvalidation.
 		return false, err
 	case err != nil:
 		return true, nil //nolint:nilerr // it has ended, but perhaps not here
-	case record.Created > claims.IssuedAt.Unix()+int64(tokenvalidation.DefaultLeeway/time.Second):
+	case record.Created > logout.Before+int64(tokenvalidation.DefaultLeeway/time.Second):
 		return false, nil
 	}
 	identity, err := c.idTokens.Restore(record.IDToken)
-	return err != nil || claims.Subject == "" || identity.User.Subject == claims.Subject, nil
+	return err != nil || logout.Subject == "" || identity.User.Subject == logout.Subject, nil
 }
 
 func answerLogout(w http.ResponseWriter, err error) {
