@@ -33,7 +33,8 @@ type LogoutRequest struct {
 // It goes on when the context is cancelled. The session has ended in this process
 // even if there is an error, and the URL is good unless it is empty. The error
 // wraps ErrSessionStore if the session may live on in other processes, ErrUnavailable
-// if HelseID did not answer, and ErrConfig if the redirect URI cannot be used; it is a
+// if HelseID did not answer (it is asked again later, also by other processes if they
+// share the session store), and ErrConfig if the redirect URI cannot be used; it is a
 // *TokenError if HelseID refused the revocation. Elsewhere, a Session that is held
 // without being looked up again has its access tokens until they expire.
 func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, error) {
@@ -49,9 +50,7 @@ func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, er
 	if refreshToken == "" && err != nil && s.record().Refreshing == 0 {
 		refreshToken = s.record().RefreshToken // as far as is known
 	}
-	if refreshToken != "" {
-		errs = append(errs, s.client.revoke(ctx, refreshToken))
-	}
+	errs = append(errs, s.client.revokeEnded(ctx, s.record().expiry(), refreshToken))
 	target, err := s.client.logoutURL(ctx, request, s.record().IDToken)
 	return target, errors.Join(append(errs, err)...)
 }
@@ -73,7 +72,7 @@ func (c *Client) EndSession(ctx context.Context, id string) error {
 	if refreshToken != "" && c.begin() == nil {
 		go func() {
 			defer c.running.Done()
-			c.revokeQuietly(ctx, refreshToken)
+			c.revokeEndedQuietly(ctx, refreshToken)
 		}()
 	}
 	return err
@@ -160,19 +159,12 @@ func (c *Client) tryEndSession(ctx context.Context, key string) (refreshToken st
 	for _, tokenKey := range c.tokens.forgetOwner(key) {
 		c.unshareToken(ctx, tokenKey)
 	}
-	version, record, err := c.entomb(ctx, key)
+	refreshToken, settled, err := c.entomb(ctx, key, unsettled)
 	if err == nil && place != nil { // nobody finds the session any more
 		place.expiry.Store(time.Now().Add(placeMargin).Unix())
 	}
-	if unsettled != nil && (version == 0 || unsettled.isOver(version, &record)) {
-		if err == nil {
-			place.unsettled = nil
-		}
-		return unsettled.record.RefreshToken, err
-	}
-	refreshToken = record.unused(time.Now())
-	if refreshToken == "" && record.RefreshToken != "" {
-		c.revokeLater(record.RefreshToken)
+	if err == nil && settled {
+		place.unsettled = nil
 	}
 	return refreshToken, err
 }
@@ -191,37 +183,75 @@ func (c *Client) revokeLater(refreshToken string) {
 }
 
 // entomb writes over a session that it has ended, which a refresh that is under
-// way cannot miss, and then deletes it. It returns what was there, also with an
-// error.
-func (c *Client) entomb(ctx context.Context, key string) (version uint64, record sessionRecord, err error) {
+// way cannot miss, and then deletes it. It returns the refresh token that is to be
+// revoked now, if there is one, also with an error; before that it puts it into the
+// outbox. An outcome of this process's that the store has not taken yet, if it is the
+// newest, holds the token, and is settled with that.
+func (c *Client) entomb(ctx context.Context, key string, unsettled *refreshOutcome) (refreshToken string, settled bool, err error) {
+	posted := ""
 	for {
 		row, err := c.store.Load(ctx, key)
 		unreadable := errors.Is(err, ErrUnreadableSession)
 		if err != nil && !unreadable {
-			return 0, sessionRecord{}, storeError(err)
+			return refreshToken, settled, storeError(err)
 		}
 		// What this process cannot understand, such as a record of another version of
 		// this library's, may be a session elsewhere: the key is this client's.
 		record, _ := c.decodeAnyKey(row.Data)
+		settled = unsettled != nil && (row.Version == 0 || unsettled.isOver(row.Version, &record))
+		used := record.RefreshToken != "" && record.unused(time.Now()) == ""
+		refreshToken = record.unused(time.Now())
+		if settled {
+			record, refreshToken, used = unsettled.record, unsettled.record.RefreshToken, false
+		}
 		if row.Version == 0 || record.Ended {
-			return 0, sessionRecord{}, nil
+			return refreshToken, settled, nil
+		}
+		if record.RefreshToken != "" && record.RefreshToken != posted {
+			if posted != "" {
+				c.unpost(ctx, outboxEntry{RefreshToken: posted})
+			}
+			posted = c.postToken(ctx, &record, used)
 		}
 		tomb := sessionRecord{Version: sessionVersion, Issuer: c.config.Issuer, ClientID: c.config.ClientID, Ended: true}
 		data, err := tomb.encode()
 		if err != nil {
-			return 0, sessionRecord{}, err
+			return refreshToken, settled, err
 		}
 		saved, err := c.store.Save(ctx, key, StoredSession{Version: row.Version, Data: data, Expiry: time.Now().Add(2 * refreshTimeout)})
+		if saved && err == nil {
+			_ = c.store.Delete(ctx, key) // or it expires
+		}
+		if (saved || err != nil) && used {
+			if posted == "" {
+				c.revokeLater(record.RefreshToken)
+			} else {
+				c.deliverLater()
+			}
+		}
 		switch {
 		case err != nil:
-			return row.Version, record, storeError(err)
+			return refreshToken, settled, storeError(err)
 		case saved:
-			_ = c.store.Delete(ctx, key) // or it expires
-			return row.Version, record, nil
+			return refreshToken, settled, nil
 		case !sleep(ctx, firstIdleWait):
-			return row.Version, record, storeError(ctx.Err())
+			return refreshToken, settled, storeError(ctx.Err())
 		}
 	}
+}
+
+// postToken puts the refresh token of a session that is about to end into the outbox,
+// and returns it if the store has taken it. This process revokes it itself, at once, or
+// when whoever uses it must have done so.
+func (c *Client) postToken(ctx context.Context, record *sessionRecord, used bool) string {
+	next := time.Now().Add(outboxLease)
+	if used {
+		next = time.Now().Add(refreshTimeout)
+	}
+	if c.post(ctx, revocation(record.RefreshToken, next, record.expiry())) != nil {
+		return ""
+	}
+	return record.RefreshToken
 }
 
 // entombLater ends a session that the store has not let end, and revokes its
@@ -231,11 +261,16 @@ func (c *Client) entombLater(key, revoked string) {
 	defer c.entombs.Add(-1)
 	defer c.entombing.Delete(key)
 	c.keepTrying(func(ctx context.Context) bool {
-		_, record, err := c.entomb(ctx, key)
-		if refreshToken := record.unused(time.Now()); err == nil && refreshToken != revoked {
-			c.revokeQuietly(ctx, refreshToken)
+		refreshToken, _, err := c.entomb(ctx, key, nil)
+		switch {
+		case err != nil:
+			return false
+		case refreshToken != revoked:
+			c.revokeEndedQuietly(ctx, refreshToken)
+		case revoked != "":
+			c.unpost(ctx, outboxEntry{RefreshToken: revoked})
 		}
-		return err == nil
+		return true
 	})
 }
 
@@ -276,20 +311,81 @@ func (c *Client) revoke(ctx context.Context, refreshToken string) error {
 	return nil
 }
 
+// revokeEnded revokes the refresh token of a session that has ended, which lies in the
+// outbox if the store has taken it. If HelseID does not do it now it is asked later.
+func (c *Client) revokeEnded(ctx context.Context, until time.Time, refreshToken string) error {
+	if refreshToken == "" {
+		return nil
+	}
+	err := c.revoke(ctx, refreshToken)
+	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
+	defer cancel()
+	if err == nil {
+		c.unpost(storing, outboxEntry{RefreshToken: refreshToken})
+		return nil
+	}
+	c.keepRevocation(storing, refreshToken, until)
+	return err
+}
+
+// keepRevocation sees to it that a token is revoked later.
+func (c *Client) keepRevocation(ctx context.Context, refreshToken string, until time.Time) {
+	entry := revocation(refreshToken, time.Now().Add(outboxWait(1)), until)
+	if c.post(ctx, entry) == nil {
+		c.deliverLater()
+		return
+	}
+	if c.entombs.Load() >= maxStrangers || c.begin() != nil {
+		return
+	}
+	c.entombs.Add(1)
+	go func() {
+		defer c.running.Done()
+		defer c.entombs.Add(-1)
+		c.keepTrying(func(ctx context.Context) bool {
+			if c.post(ctx, entry) != nil {
+				return c.revoke(ctx, refreshToken) == nil
+			}
+			c.deliverLater()
+			return true
+		})
+	}()
+}
+
 const quietTimeout = 5 * time.Second
 
-// revokeQuietly revokes tokens that nobody has use for, as well as it can in a
-// short time. Empty ones are left out.
+// revokeEndedQuietly is revokeEnded for several tokens, of which empty ones are left
+// out, in a short time.
+func (c *Client) revokeEndedQuietly(ctx context.Context, refreshTokens ...string) {
+	c.quietly(ctx, refreshTokens, func(ctx context.Context, refreshToken string) error {
+		return c.revokeEnded(ctx, time.Now().Add(sessionLifetime), refreshToken)
+	})
+}
+
+// revokeQuietly revokes tokens that nobody has use for and that are not in the
+// outbox. Empty ones are left out.
 func (c *Client) revokeQuietly(ctx context.Context, refreshTokens ...string) {
+	c.quietly(ctx, refreshTokens, func(ctx context.Context, refreshToken string) error {
+		err := c.revoke(ctx, refreshToken)
+		if err != nil && !isHopeless(err) {
+			storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
+			defer cancel()
+			c.keepRevocation(storing, refreshToken, time.Now().Add(sessionLifetime))
+		}
+		return err
+	})
+}
+
+func (c *Client) quietly(ctx context.Context, refreshTokens []string, revoke func(context.Context, string) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quietTimeout)
 	defer cancel()
 	failed := 0
 	for _, refreshToken := range refreshTokens {
-		if refreshToken != "" && c.revoke(ctx, refreshToken) != nil {
+		if refreshToken != "" && revoke(ctx, refreshToken) != nil {
 			failed++
 		}
 	}
 	if failed > 0 {
-		c.config.Logger.WarnContext(ctx, "refresh tokens of sessions that have ended were not revoked", slog.Int("tokens", failed))
+		c.config.Logger.WarnContext(ctx, "refresh tokens of sessions that have ended were not revoked yet", slog.Int("tokens", failed))
 	}
 }

@@ -166,6 +166,7 @@ func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 	if id == "" {
 		return nil, errSessionEnded
 	}
+	c.lookIntoOutbox()
 	key := c.storeKey("session", id)
 	if place := c.sessions.find(key); place != nil && place.ended.Load() {
 		return nil, errSessionEnded
@@ -202,6 +203,7 @@ func (c *Client) loadSession(ctx context.Context, key string) (version uint64, r
 
 // newSession stores a session and puts its first token in memory.
 func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *userTokens, identity *tokenvalidation.IDClaims) (*Session, error) {
+	c.lookIntoOutbox()
 	id := jose.NewID()
 	record := newSessionRecord(state, tokens)
 	key := c.storeKey("session", id)

@@ -86,7 +86,7 @@ func (c *Client) indexSession(ctx context.Context, key string, identity *tokenva
 		}
 		for _, oldest := range tooMany { // nobody would find it to end it
 			refreshToken, _ := c.endSession(ctx, oldest) // goes on trying
-			c.revokeQuietly(ctx, refreshToken)
+			c.revokeEndedQuietly(ctx, refreshToken)
 		}
 		if index.LoggedOut >= identity.IssuedAt.Unix() {
 			return fmt.Errorf("%w: HelseID has said that the user has logged out", ErrLoginRequired)

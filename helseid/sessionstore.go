@@ -88,7 +88,7 @@ var ErrUnreadableSession = redact.Words("the stored session cannot be read")
 // SessionStore returns Config.SessionStore, or the client's own memory. What
 // belongs to sessions can be kept there under keys of its own, as package
 // weblogin does: those of this package start with "session-", "login-", "sid-",
-// "sub-" and "subonly-".
+// "sub-", "subonly-" and "outbox-".
 func (c *Client) SessionStore() SessionStore { return c.store }
 
 // MemorySessionStore is a SessionStore in this process's memory, which ends with

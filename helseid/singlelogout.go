@@ -93,13 +93,21 @@ func (c *Client) logoutsOf(claims *tokenvalidation.LogoutClaims) (logouts []inde
 }
 
 // carryOut carries logouts out. With an error, of which HelseID is to hear, this
-// process goes on trying: HelseID may not say it again.
+// process goes on trying, as HelseID may not say it again, and leaves to others what
+// it cannot read.
 func (c *Client) carryOut(ctx context.Context, logouts ...indexedLogout) error {
 	var errs []error
 	for _, logout := range logouts {
 		err := c.endIndexed(ctx, logout)
 		if err != nil {
 			c.carryOutLater(logout)
+		}
+		if errors.Is(err, ErrUnreadableSession) {
+			storing, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
+			_ = c.post(storing, outboxEntry{
+				Logout: &logout, Next: time.Now().Add(firstOutboxWait).UnixMilli(), Until: time.Now().Add(maxTrying).Unix(),
+			})
+			stop()
 		}
 		errs = append(errs, err)
 	}
@@ -134,7 +142,7 @@ func (c *Client) endIndexed(ctx context.Context, logout indexedLogout) error {
 	first, firstErr := c.endRow(storing, logout, rows[0], true)
 	second, secondErr := c.endRow(storing, logout, rows[1], errors.Is(firstErr, ErrUnreadableSession))
 	// All have ended before the first of HelseID's answers is waited for.
-	c.revokeQuietly(ctx, append(first, second...)...)
+	c.revokeEndedQuietly(ctx, append(first, second...)...)
 	return errors.Join(firstErr, secondErr)
 }
 

@@ -59,7 +59,8 @@
 //
 //	helseid:token:<hash>           a token, encrypted, until shortly before it expires
 //	helseid:session:<kind>-<hash>  a hash with version and data, the data encrypted: a session, a
-//	                               login under way, or the index of a user's sessions
+//	                               login under way, the index of a user's sessions, or the refresh
+//	                               tokens of ended ones that HelseID has not revoked yet
 //	helseid:proof:<hash>           a used proof: nothing of it, for 30 seconds at most
 //	helseid:proof:origin           since when used proofs are remembered
 //
