@@ -171,34 +171,51 @@ func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 	if place := c.sessions.find(key); place != nil && place.ended.Load() {
 		return nil, errSessionEnded
 	}
-	_, record, err := c.loadSession(ctx, key)
+	row, err := c.loadSession(ctx, key)
 	if err != nil {
+		if place := c.sessions.find(key); place != nil {
+			place.known.Store(nil)
+		}
 		return nil, err
 	}
+	record := row.record
 	identity, err := c.idTokens.Restore(record.IDToken)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the stored ID token cannot be read", ErrLoginRequired)
 	}
-	return c.sessionOf(id, key, record, identity), nil
+	session := c.sessionOf(id, key, record, identity)
+	c.know(session.place, row)
+	return session, nil
+}
+
+// sessionRow is a session as it has been read from the store or written to it.
+type sessionRow struct {
+	version uint64
+	record  sessionRecord
 }
 
 // loadSession reads a session that has not ended.
-func (c *Client) loadSession(ctx context.Context, key string) (version uint64, record sessionRecord, err error) {
-	row, err := c.store.Load(ctx, key)
+func (c *Client) loadSession(ctx context.Context, key string) (sessionRow, error) {
+	stored, err := c.store.Load(ctx, key)
 	switch {
 	case errors.Is(err, ErrUnreadableSession):
 		c.config.Logger.WarnContext(ctx, "a stored session cannot be read and counts as ended: has an encryption key been dropped?")
-		return 0, sessionRecord{}, errSessionEnded
+		return sessionRow{}, errSessionEnded
 	case err != nil:
-		return 0, sessionRecord{}, storeError(err)
-	case row.Version == 0:
-		return 0, sessionRecord{}, errSessionEnded
+		return sessionRow{}, storeError(err)
+	case stored.Version == 0:
+		return sessionRow{}, errSessionEnded
 	}
-	record, err = c.decodeSession(row.Data)
+	record, err := c.decodeSession(stored.Data)
 	if err == nil && record.hasEnded(time.Now()) {
 		err = errSessionEnded
 	}
-	return row.Version, record, err
+	return sessionRow{version: stored.Version, record: record}, err
+}
+
+// know notes what this process has just read or written.
+func (c *Client) know(place *sessionPlace, row sessionRow) {
+	place.known.Store(&knownRow{sessionRow: row, at: time.Now()})
 }
 
 // newSession stores a session and puts its first token in memory.
@@ -223,6 +240,7 @@ func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *user
 		_ = c.store.Delete(ctx, key)
 		return nil, err
 	}
+	c.know(session.place, sessionRow{version: 1, record: record})
 	session.keepFirst(ctx, tokens.token, state)
 	if session.place.ended.Load() {
 		return nil, errSessionEnded // HelseID has said so meanwhile

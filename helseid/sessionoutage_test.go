@@ -33,7 +33,7 @@ func TestLogoutRevokesTheNewest(t *testing.T) {
 		w, store := newHookedWorld(t)
 		session := w.logIn(t)
 		other := w.elsewhere(t, session)
-		store.failWith(failAt("", errStoreTimeout, 1, -1)) // from the mark on
+		store.failWith(failAt("", errStoreTimeout, 0, -1)) // from the mark on
 		_, err := userToken(t, session, journalResource)
 		requireError(t, err, helseid.ErrSessionStore)
 		store.failWith(nil)

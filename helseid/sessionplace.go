@@ -16,9 +16,18 @@ type sessionPlace struct {
 	indexed atomic.Int64  // until when its index entries are kept, in Unix seconds, if this process has written them
 	turn    chan struct{} // holds one token: whoever has it may refresh
 
+	// known is the row as this process last read or wrote it, or nil.
+	known atomic.Pointer[knownRow]
+
 	// unsettled is the outcome of a refresh that the store did not take. Whoever
 	// has the turn may read and write it.
 	unsettled *refreshOutcome
+}
+
+// knownRow is a row and when it was so.
+type knownRow struct {
+	sessionRow
+	at time.Time
 }
 
 // lock waits for the turn to refresh the session in this process.

@@ -25,12 +25,14 @@ func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token
 		return nil, fmt.Errorf("%w: wait for another refresh of the session: %w", ErrUnavailable, err)
 	}
 	defer unlock()
-	for {
-		version, record, err := s.awaitIdle(ctx, request)
-		if err != nil {
-			return nil, err
+	row, ok := s.known(request)
+	for ; ; ok = false {
+		if !ok {
+			if row, err = s.awaitIdle(ctx, request); err != nil {
+				return nil, err
+			}
 		}
-		attempt := &refreshAttempt{version: version, record: record, refresher: jose.NewID()}
+		attempt := &refreshAttempt{sessionRow: row, refresher: jose.NewID()}
 		err = s.client.inTurn(ctx, s.client.budgets.tokens, func(turn *turn) error { return s.send(ctx, turn, attempt, request) })
 		token, err := s.conclude(ctx, attempt, err)
 		switch {
@@ -51,55 +53,70 @@ const (
 	maxIdleWait   = 250 * time.Millisecond
 )
 
+// maxKnown is how old what is known of a row may be to be relied upon without another
+// look: as long as a look-up and the call for which it was made are apart. The mark
+// fails if it has changed, and then it is read.
+const maxKnown = 5 * time.Second
+
+// known is the session's row as this process has just read or written it, if it can be
+// refreshed. The caller has the turn.
+func (s *Session) known(request *preparedRequest) (row sessionRow, ok bool) {
+	known, now := s.place.known.Load(), time.Now()
+	if known == nil || s.place.unsettled != nil || s.place.ended.Load() || now.Sub(known.at) > maxKnown {
+		return row, false
+	}
+	row = known.sessionRow
+	return row, row.record.Refreshing == 0 && row.record.refreshable(request) == nil && now.Before(row.record.expiry())
+}
+
 // awaitIdle waits until no refresh of the session is under way anywhere, and
 // returns its record if it can be refreshed.
-func (s *Session) awaitIdle(ctx context.Context, request *preparedRequest) (version uint64, record sessionRecord, err error) {
+func (s *Session) awaitIdle(ctx context.Context, request *preparedRequest) (row sessionRow, err error) {
 	if err := s.settleOld(ctx); err != nil {
-		return 0, record, err
+		return row, err
 	}
 	for wait := firstIdleWait; ; wait = min(2*wait, maxIdleWait) {
 		if s.place.ended.Load() {
-			return 0, record, errSessionEnded
+			return row, errSessionEnded
 		}
-		version, record, err = s.client.loadSession(ctx, s.key)
-		if err != nil {
-			return 0, record, err
+		if row, err = s.client.loadSession(ctx, s.key); err != nil {
+			return row, err
 		}
+		record := row.record
 		switch now := time.Now(); {
 		case record.Refreshing == 0:
-			return version, record, record.refreshable(request)
+			return row, record.refreshable(request)
 		case record.redate(now):
-			if _, err := s.save(ctx, version, record); err != nil {
-				return 0, record, err
+			if _, err := s.save(ctx, row.version, record); err != nil {
+				return row, err
 			}
 		case record.lost(now) && s.client.config.ResendUnansweredRefreshTokens:
-			return version, record, record.refreshable(request)
+			return row, record.refreshable(request)
 		case record.lost(now):
 			// It is not revoked: its process may only have been cut off from the
 			// store, and bring the outcome later.
 			record.unmark()
 			record.RefreshToken = ""
-			saved, err := s.save(ctx, version, record)
+			saved, err := s.save(ctx, row.version, record)
 			if err != nil {
-				return 0, record, err
+				return row, err
 			}
 			if saved {
-				return 0, record, fmt.Errorf("%w: a process ended while it refreshed the session: %w", ErrLoginRequired, errOutcomeUnknown)
+				return row, fmt.Errorf("%w: a process ended while it refreshed the session: %w", ErrLoginRequired, errOutcomeUnknown)
 			}
 			// It has not ended after all.
 		}
 		if !sleep(ctx, wait) {
-			return 0, record, fmt.Errorf("%w: another process is refreshing the session: %w", ErrUnavailable, ctx.Err())
+			return row, fmt.Errorf("%w: another process is refreshing the session: %w", ErrUnavailable, ctx.Err())
 		}
 	}
 }
 
 // refreshAttempt is one use of a session's refresh token.
 type refreshAttempt struct {
-	version   uint64 // of the row before the mark
-	record    sessionRecord
-	refresher string
-	tokens    *userTokens // what HelseID answered, or nil
+	sessionRow // as it was before the mark
+	refresher  string
+	tokens     *userTokens // what HelseID answered, or nil
 
 	unmarked bool // the store said that it did not take the mark
 	sent     bool
@@ -115,11 +132,13 @@ func (s *Session) send(ctx context.Context, turn *turn, attempt *refreshAttempt,
 	switch {
 	case err != nil:
 		attempt.unmarked = true
+		s.place.known.Store(nil)
 		return err
 	case !saved:
 		return errSessionChanged
 	}
 	attempt.sent = true
+	s.place.known.Store(nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenRequestTimeout)
 	defer cancel()
 	grant := request.tokenGrant()
@@ -141,6 +160,9 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 	record := attempt.record
 	record.unmark()
 	outcome := &refreshOutcome{refresher: attempt.refresher}
+	if attempt.sent {
+		outcome.marked = attempt.version + 1
+	}
 	spent, dropped := false, ""
 	switch {
 	case attempt.unmarked:
@@ -257,6 +279,10 @@ type refreshOutcome struct {
 	// late then finds another version.
 	before uint64
 
+	// marked is the version of the mark, if this process has written it and nothing
+	// since. A row that still has it need not be read.
+	marked uint64
+
 	// used is the refresh token that HelseID has replaced, if it has. A row that
 	// still holds it, because the store has lost the mark, holds nothing of use.
 	used string
@@ -280,6 +306,12 @@ func (s *Session) settle(ctx context.Context, outcome *refreshOutcome) (gone boo
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	s.place.unsettled = nil
+	if outcome.marked != 0 {
+		if saved, err := s.save(ctx, outcome.marked, outcome.record); saved && err == nil {
+			s.client.know(s.place, sessionRow{version: outcome.marked + 1, record: outcome.record})
+			return false
+		}
+	}
 	for try := range settleTries {
 		if gone, err := s.trySettle(ctx, outcome); err == nil {
 			return gone

@@ -191,7 +191,8 @@ func (c *Client) meant(ctx context.Context, key string, logout indexedLogout) (b
 	if logout.Before == 0 {
 		return true, nil
 	}
-	_, record, err := c.loadSession(ctx, key)
+	row, err := c.loadSession(ctx, key)
+	record := row.record
 	switch {
 	case errors.Is(err, ErrSessionStore):
 		return false, err
