@@ -76,6 +76,17 @@ type LoginRequest struct {
 	// login in any case use PromptLogin.
 	MaxAge time.Duration
 
+	// MaxSessionAge is how long after the user has authenticated (auth_time) the
+	// session ends, however much it is used, in whole seconds. HelseID is asked to use
+	// no older login. Zero means that it ends with its refresh token.
+	MaxSessionAge time.Duration
+
+	// IdleTimeout is how long the session may go unused before it ends, in whole
+	// seconds: to look it up, or to ask it for a token, is a use. Uses are noted in the
+	// session store every tenth of that time at most, so after a crash a session may
+	// end earlier by so much. Zero means any time.
+	IdleTimeout time.Duration
+
 	// TestUser logs a synthetic person in without any page. It works in HelseID's
 	// test environment only, and is refused for its production.
 	TestUser *TestUser
@@ -295,8 +306,13 @@ func (r *LoginRequest) mistakes() []error {
 	default:
 		fail("field Prompt: %q is none of login, none and select_account", r.Prompt)
 	}
-	if r.MaxAge < 0 || r.MaxAge%time.Second != 0 {
-		fail("field MaxAge is %v: it must be whole seconds", r.MaxAge)
+	for _, field := range []struct {
+		name  string
+		value time.Duration
+	}{{"MaxAge", r.MaxAge}, {"MaxSessionAge", r.MaxSessionAge}, {"IdleTimeout", r.IdleTimeout}} {
+		if field.value < 0 || field.value%time.Second != 0 {
+			fail("field %s is %v: it must be whole seconds", field.name, field.value)
+		}
 	}
 	return errs
 }
@@ -333,8 +349,10 @@ func (r *LoginRequest) parameters() url.Values {
 	switch {
 	case r.Prompt == PromptLogin:
 		parameters.Set("max_age", "0") // which makes HelseID tell the time of the login
-	case r.MaxAge > 0:
+	case r.MaxAge > 0 && (r.MaxSessionAge == 0 || r.MaxAge < r.MaxSessionAge):
 		parameters.Set("max_age", strconv.FormatInt(int64(r.MaxAge/time.Second), 10))
+	case r.MaxSessionAge > 0:
+		parameters.Set("max_age", strconv.FormatInt(int64(r.MaxSessionAge/time.Second), 10))
 	}
 	if user := r.TestUser; user != nil {
 		level := user.SecurityLevel

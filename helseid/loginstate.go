@@ -61,6 +61,9 @@ type loginStateWire struct {
 
 	CodeDetails []json.RawMessage `json:"code_details,omitempty"`
 
+	MaxSessionAge int64 `json:"max_session_age,omitempty"` // seconds
+	IdleTimeout   int64 `json:"idle_timeout,omitempty"`    // seconds
+
 	Started int64 `json:"started"` // Unix seconds
 }
 

@@ -50,7 +50,7 @@ func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, er
 	if refreshToken == "" && err != nil && s.record().Refreshing == 0 {
 		refreshToken = s.record().RefreshToken // as far as is known
 	}
-	errs = append(errs, s.client.revokeEnded(ctx, s.record().expiry(), refreshToken))
+	errs = append(errs, s.client.revokeEnded(ctx, s.record().keptUntil(), refreshToken))
 	target, err := s.client.logoutURL(ctx, request, s.record().IDToken)
 	return target, errors.Join(append(errs, err)...)
 }
@@ -65,9 +65,13 @@ func (c *Client) EndSession(ctx context.Context, id string) error {
 	if id == "" {
 		return nil
 	}
+	return c.endByKey(ctx, c.storeKey("session", id))
+}
+
+// endByKey ends a session, and revokes its refresh token in the background.
+func (c *Client) endByKey(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	key := c.storeKey("session", id)
 	refreshToken, err := c.endSession(ctx, key)
 	if refreshToken != "" && c.begin() == nil {
 		go func() {
@@ -248,7 +252,7 @@ func (c *Client) postToken(ctx context.Context, record *sessionRecord, used bool
 	if used {
 		next = time.Now().Add(refreshTimeout)
 	}
-	if c.post(ctx, revocation(record.RefreshToken, next, record.expiry())) != nil {
+	if c.post(ctx, revocation(record.RefreshToken, next, record.keptUntil())) != nil {
 		return ""
 	}
 	return record.RefreshToken

@@ -55,7 +55,7 @@ type sessionContent struct {
 
 func (c *Client) sessionOf(id, key string, record sessionRecord, identity *tokenvalidation.IDClaims) *Session {
 	return &Session{
-		client: c, id: NewSecret(id), key: key, place: c.sessions.place(key, record.expiry()),
+		client: c, id: NewSecret(id), key: key, place: c.sessions.place(key, record.keptUntil()),
 		hidden: redact.Hide(&sessionContent{*identity, record}),
 	}
 }
@@ -98,8 +98,12 @@ func (s *Session) Application() string { return s.record().Application }
 
 // Expiry is when the session ends unless it is used: HelseID's rt_expires_in, as
 // last told, or twelve hours after the login if it never said, and no later than its
-// attest, if the login had one.
-func (s *Session) Expiry() time.Time { return s.record().expiry() }
+// attest, LoginRequest.MaxSessionAge and LoginRequest.IdleTimeout say.
+func (s *Session) Expiry() time.Time {
+	record := *s.record()
+	record.usedAt(s.place.used.Load())
+	return record.expiry()
+}
 
 // HTTPClient returns a client whose requests carry the user's token for the
 // request and a fresh proof each. It works like Client.HTTPClient: the context
@@ -159,8 +163,9 @@ func (s *Session) origin(request TokenRequest, forIssuer bool) (tokenOrigin, err
 	return tokenOrigin{grant: grantRefreshToken, owner: s.key, forIssuer: forIssuer, organized: s.record().Organized}, nil
 }
 
-// Session looks a session up by its ID. The error wraps ErrLoginRequired if there
-// is none or it was made with another DPoP key, and ErrSessionStore if the store
+// Session looks a session up by its ID, which is a use of it. The error wraps
+// ErrLoginRequired if there is none, it has been used too little or for too long, or
+// it was made with another DPoP key, and ErrSessionStore if the store
 // failed.
 func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 	if id == "" {
@@ -176,6 +181,9 @@ func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 		if place := c.sessions.find(key); place != nil {
 			place.known.Store(nil)
 		}
+		if errors.Is(err, errSessionOver) {
+			c.endOver(ctx, key)
+		}
 		return nil, err
 	}
 	record := row.record
@@ -185,6 +193,9 @@ func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 	}
 	session := c.sessionOf(id, key, record, identity)
 	c.know(session.place, row)
+	if err := session.use(ctx, time.Now()); err != nil {
+		return nil, err
+	}
 	return session, nil
 }
 
@@ -192,6 +203,7 @@ func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 type sessionRow struct {
 	version uint64
 	record  sessionRecord
+	noted   int64 // the last use that is written down
 }
 
 // loadSession reads a session that has not ended.
@@ -207,10 +219,20 @@ func (c *Client) loadSession(ctx context.Context, key string) (sessionRow, error
 		return sessionRow{}, errSessionEnded
 	}
 	record, err := c.decodeSession(stored.Data)
-	if err == nil && record.hasEnded(time.Now()) {
-		err = errSessionEnded
+	if err != nil {
+		return sessionRow{version: stored.Version, record: record}, err
 	}
-	return sessionRow{version: stored.Version, record: record}, err
+	noted := record.LastUsed
+	if place := c.sessions.find(key); place != nil {
+		record.usedAt(place.used.Load())
+	}
+	switch now := time.Now(); {
+	case record.hasEnded(now):
+		err = errSessionEnded
+	case !now.Before(record.expiry()):
+		err = errSessionOver
+	}
+	return sessionRow{version: stored.Version, record: record, noted: noted}, err
 }
 
 // know notes what this process has just read or written.
@@ -222,14 +244,17 @@ func (c *Client) know(place *sessionPlace, row sessionRow) {
 func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *userTokens, identity *tokenvalidation.IDClaims) (*Session, error) {
 	c.lookIntoOutbox()
 	id := jose.NewID()
-	record := newSessionRecord(state, tokens)
+	record := newSessionRecord(state, tokens, identity)
+	if !time.Now().Before(record.expiry()) {
+		return nil, errSessionOver
+	}
 	key := c.storeKey("session", id)
 	session := c.sessionOf(id, key, record, identity)
 	data, err := record.encode()
 	if err != nil {
 		return nil, err
 	}
-	saved, err := c.store.Save(ctx, key, StoredSession{Data: data, Expiry: record.expiry()})
+	saved, err := c.store.Save(ctx, key, StoredSession{Data: data, Expiry: record.keptUntil()})
 	switch {
 	case err != nil:
 		return nil, storeError(err)

@@ -16,6 +16,10 @@ type sessionPlace struct {
 	indexed atomic.Int64  // until when its index entries are kept, in Unix seconds, if this process has written them
 	turn    chan struct{} // holds one token: whoever has it may refresh
 
+	used   atomic.Int64 // when the session was last used here, in Unix milliseconds
+	noted  atomic.Int64 // when this process last wrote a use down, or knows another to have done so
+	noting atomic.Bool  // somebody is about to write the last use down
+
 	// known is the row as this process last read or wrote it, or nil.
 	known atomic.Pointer[knownRow]
 

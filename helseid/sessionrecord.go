@@ -11,6 +11,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/internal/redact"
+	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // sessionRecord is a session as it is stored.
@@ -50,6 +51,15 @@ type sessionRecord struct {
 	// seconds; zero if there is none.
 	AttestUntil int64 `json:"attest_until,omitempty"`
 
+	// EndsAt is when the session ends however much it is used, in Unix seconds; zero if
+	// the login set no such bound.
+	EndsAt int64 `json:"ends_at,omitempty"`
+
+	// IdleTimeout is how long the session may go unused, in seconds, and LastUsed when
+	// it was last used as far as is written down, in Unix milliseconds. Zero: any time.
+	IdleTimeout int64 `json:"idle_timeout,omitempty"`
+	LastUsed    int64 `json:"last_used,omitempty"`
+
 	// IndexedUntil is how long a logout at HelseID finds the session, in Unix
 	// seconds.
 	IndexedUntil int64 `json:"indexed_until"`
@@ -83,7 +93,7 @@ func isFuture(stored int64, now time.Time, forgiven time.Duration) bool {
 	return stored > now.Add(forgiven).Unix()
 }
 
-func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
+func newSessionRecord(state *LoginState, tokens *userTokens, identity *tokenvalidation.IDClaims) sessionRecord {
 	record := sessionRecord{
 		Version:     sessionVersion,
 		Issuer:      state.wire().Issuer,
@@ -102,9 +112,28 @@ func newSessionRecord(state *LoginState, tokens *userTokens) sessionRecord {
 	}
 	record.Offline = tokens.refreshToken != ""
 	record.Several, record.Audience = tokens.token.audiences > 1, tokens.token.audience
+	if age := state.wire().MaxSessionAge; age > 0 {
+		record.EndsAt = authenticatedAt(identity).Unix() + age
+	}
+	if record.IdleTimeout = state.wire().IdleTimeout; record.IdleTimeout > 0 {
+		record.LastUsed = time.Now().UnixMilli()
+	}
 	record.renew(tokens)
 	record.reindex()
 	return record
+}
+
+// authenticatedAt is when a login's user has authenticated, as far as HelseID says so,
+// and not later than now.
+func authenticatedAt(identity *tokenvalidation.IDClaims) time.Time {
+	at := identity.User.AuthenticatedAt
+	if at.IsZero() {
+		at = identity.IssuedAt
+	}
+	if now := time.Now(); at.After(now) {
+		return now
+	}
+	return at
 }
 
 // indexMargin is how much longer than a session its index entries are kept, so
@@ -114,10 +143,10 @@ const indexMargin = 12 * time.Hour
 // reindex reports whether the session's index entries end before the session
 // does, and if so says until when they are to be kept.
 func (r *sessionRecord) reindex() bool {
-	if r.expiry().Unix() <= r.IndexedUntil {
+	if r.keptUntil().Unix() <= r.IndexedUntil {
 		return false
 	}
-	r.IndexedUntil = r.expiry().Add(indexMargin).Unix()
+	r.IndexedUntil = r.keptUntil().Add(indexMargin).Unix()
 	return true
 }
 
@@ -143,8 +172,35 @@ func (r *sessionRecord) renew(tokens *userTokens) {
 	}
 }
 
-// expiry is when the session ends unless it is renewed before.
+// expiry is when the session ends unless it is renewed or used before.
 func (r *sessionRecord) expiry() time.Time {
+	expiry := r.keptUntil()
+	if end := time.Unix(r.EndsAt, 0); r.EndsAt != 0 && end.Before(expiry) {
+		expiry = end
+	}
+	if end := r.idleAt(); !end.IsZero() && end.Before(expiry) {
+		expiry = end
+	}
+	return expiry
+}
+
+// idleAt is when the session ends if it is not used any more, or zero.
+func (r *sessionRecord) idleAt() time.Time {
+	if r.IdleTimeout == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(r.LastUsed).Add(time.Duration(r.IdleTimeout) * time.Second)
+}
+
+// usedAt notes a use that is not written down yet, in Unix milliseconds.
+func (r *sessionRecord) usedAt(at int64) {
+	if r.IdleTimeout != 0 {
+		r.LastUsed = max(r.LastUsed, at)
+	}
+}
+
+// keptUntil is how long the record is of use, if only to revoke its refresh token.
+func (r *sessionRecord) keptUntil() time.Time {
 	expiry := time.Unix(r.Created, 0).Add(sessionLifetime)
 	if r.RefreshUntil != 0 {
 		expiry = time.Unix(r.RefreshUntil, 0)
@@ -155,15 +211,18 @@ func (r *sessionRecord) expiry() time.Time {
 	return expiry
 }
 
-// hasEnded reports that the session is over, or that there is no telling, because it
-// claims to have been made or renewed in the future.
+// hasEnded reports that nothing is left of the session, or that there is no telling,
+// because it claims to have been made, renewed or used in the future.
 func (r *sessionRecord) hasEnded(now time.Time) bool {
 	attested := r.AttestUntil - int64(clientassertion.AttestLifetime/time.Second)
-	return !now.Before(r.expiry()) || isFuture(max(r.Created, r.Renewed, attested), now, maxClockStep)
+	return !now.Before(r.keptUntil()) || isFuture(max(r.Created, r.Renewed, r.LastUsed/1000, attested), now, maxClockStep)
 }
 
-// limit ends a token's use with the attest that it carries.
+// limit ends a token's use with the attest that it carries, and with the session.
 func (r *sessionRecord) limit(token *Token) {
+	if r.EndsAt != 0 {
+		token.limit(time.Unix(r.EndsAt, 0).Sub(token.fetched))
+	}
 	if r.AttestUntil != 0 {
 		token.limit(min(time.Unix(r.AttestUntil, 0).Sub(token.fetched), clientassertion.AttestLifetime))
 	}

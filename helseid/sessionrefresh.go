@@ -19,12 +19,17 @@ import (
 // does not know whether the token has been used up.
 
 // refresh gets a token for a request with the session's refresh token.
-func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token, error) {
+func (s *Session) refresh(ctx context.Context, request *preparedRequest) (token *Token, err error) {
 	unlock, err := s.place.lock(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: wait for another refresh of the session: %w", ErrUnavailable, err)
 	}
 	defer unlock()
+	defer func() {
+		if errors.Is(err, errSessionOver) {
+			s.client.endOver(ctx, s.key)
+		}
+	}()
 	row, ok := s.known(request)
 	for ; ; ok = false {
 		if !ok {
@@ -34,7 +39,7 @@ func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token
 		}
 		attempt := &refreshAttempt{sessionRow: row, refresher: jose.NewID()}
 		err = s.client.inTurn(ctx, s.client.budgets.tokens, func(turn *turn) error { return s.send(ctx, turn, attempt, request) })
-		token, err := s.conclude(ctx, attempt, err)
+		token, err = s.conclude(ctx, attempt, err)
 		switch {
 		case err == nil && s.place.ended.Load():
 			return nil, errSessionEnded // a logout came in between
@@ -200,7 +205,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 	case gone:
 		return nil, errSessionEnded
 	}
-	s.client.sessions.extend(s.place, record.expiry())
+	s.client.sessions.extend(s.place, record.keptUntil())
 	if reindex {
 		indexing, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
@@ -254,17 +259,21 @@ func (s *Session) checkRefreshed(ctx context.Context, refresher string, record s
 
 // save writes a record if the stored version is the given one.
 func (s *Session) save(ctx context.Context, version uint64, record sessionRecord) (bool, error) {
+	record.usedAt(s.place.used.Load())
 	data, err := record.encode()
 	if err != nil {
 		return false, err
 	}
-	expiry := record.expiry()
+	expiry := record.keptUntil()
 	if end := time.Now().Add(refreshTimeout); record.Refreshing != 0 && expiry.Before(end) {
 		expiry = end // the row must be there when the refresh ends
 	}
 	saved, err := s.client.store.Save(ctx, s.key, StoredSession{Version: version, Data: data, Expiry: expiry})
 	if err != nil {
 		return false, storeError(err)
+	}
+	if saved {
+		s.place.noted.Store(time.Now().UnixMilli())
 	}
 	return saved, nil
 }
@@ -383,6 +392,7 @@ func (s *Session) trySettle(ctx context.Context, outcome *refreshOutcome) (gone 
 		case !outcome.isOver(row.Version, &stored), bytes.Equal(row.Data, data):
 			return false, nil
 		}
+		outcome.record.usedAt(stored.LastUsed)
 		saved, err := s.save(ctx, row.Version, outcome.record)
 		if err != nil || saved {
 			return false, err

@@ -131,6 +131,9 @@ func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *L
 
 		CodeDetails: encodeDetails(prepared.codeDetails),
 
+		MaxSessionAge: int64(request.MaxSessionAge / time.Second),
+		IdleTimeout:   int64(request.IdleTimeout / time.Second),
+
 		Started: time.Now().Unix(),
 	})
 }

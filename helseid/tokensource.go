@@ -98,10 +98,12 @@ func (s *TokenSource) token(ctx context.Context) (*Token, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	if s.session != nil && s.session.place.ended.Load() {
-		return nil, errSessionEnded
-	}
 	now, entry := time.Now(), s.entry()
+	if s.session != nil {
+		if err := s.session.use(ctx, now); err != nil {
+			return nil, err
+		}
+	}
 	entry.touch(now)
 	token := entry.token.Load()
 	switch token.state(now) {
