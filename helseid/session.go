@@ -167,6 +167,11 @@ func (s *Session) origin(request TokenRequest, forIssuer bool) (tokenOrigin, err
 // ErrLoginRequired if there is none, it has been used too little or for too long, or
 // it was made with another DPoP key, and ErrSessionStore if the store
 // failed.
+//
+// If the store may have forgotten that the session has ended
+// (StoredSession.Unconfirmed), HelseID is asked with a refresh, once. A session
+// without a refresh token ends then, and so does one that HelseID refuses. The error
+// is one of the refresh, such as ErrUnavailable, if HelseID has not decided.
 func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 	if id == "" {
 		return nil, errSessionEnded
@@ -193,6 +198,12 @@ func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 	}
 	session := c.sessionOf(id, key, record, identity)
 	c.know(session.place, row)
+	if row.unconfirmed {
+		if row, err = session.confirm(ctx); err != nil {
+			return nil, err
+		}
+		session = c.sessionOf(id, key, row.record, identity)
+	}
 	if err := session.use(ctx, time.Now()); err != nil {
 		return nil, err
 	}
@@ -204,6 +215,9 @@ type sessionRow struct {
 	version uint64
 	record  sessionRecord
 	noted   int64 // the last use that is written down
+
+	// unconfirmed says that the session may have ended: see StoredSession.
+	unconfirmed bool
 }
 
 // loadSession reads a session that has not ended.
@@ -232,7 +246,7 @@ func (c *Client) loadSession(ctx context.Context, key string) (sessionRow, error
 	case !now.Before(record.expiry()):
 		err = errSessionOver
 	}
-	return sessionRow{version: stored.Version, record: record, noted: noted}, err
+	return sessionRow{version: stored.Version, record: record, noted: noted, unconfirmed: stored.Unconfirmed}, err
 }
 
 // know notes what this process has just read or written.

@@ -19,7 +19,13 @@ import (
 // does not know whether the token has been used up.
 
 // refresh gets a token for a request with the session's refresh token.
-func (s *Session) refresh(ctx context.Context, request *preparedRequest) (token *Token, err error) {
+func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token, error) {
+	return s.refreshIf(ctx, request, func(sessionRow) bool { return true })
+}
+
+// refreshIf does the same unless it turns out not to be needed any more. Then there is
+// no token.
+func (s *Session) refreshIf(ctx context.Context, request *preparedRequest, needed func(sessionRow) bool) (token *Token, err error) {
 	unlock, err := s.place.lock(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: wait for another refresh of the session: %w", ErrUnavailable, err)
@@ -36,6 +42,9 @@ func (s *Session) refresh(ctx context.Context, request *preparedRequest) (token 
 			if row, err = s.awaitIdle(ctx, request); err != nil {
 				return nil, err
 			}
+		}
+		if !needed(row) {
+			return nil, nil
 		}
 		attempt := &refreshAttempt{sessionRow: row, refresher: jose.NewID()}
 		err = s.client.inTurn(ctx, s.client.budgets.tokens, func(turn *turn) error { return s.send(ctx, turn, attempt, request) })
@@ -164,7 +173,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 	ctx = context.WithoutCancel(ctx)
 	record := attempt.record
 	record.unmark()
-	outcome := &refreshOutcome{refresher: attempt.refresher}
+	outcome := &refreshOutcome{refresher: attempt.refresher, unconfirmed: attempt.unconfirmed}
 	if attempt.sent {
 		outcome.marked = attempt.version + 1
 	}
@@ -177,6 +186,9 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 			outcome.used = record.RefreshToken
 		}
 		record.renew(attempt.tokens)
+		outcome.confirms = attempt.unconfirmed
+	case attempt.unconfirmed && errors.Is(err, errOutcomeUnknown):
+		// Nobody knows whether the session is alive: HelseID is to be asked again.
 	case s.spends(err):
 		spent = true
 		if errors.Is(err, errOutcomeUnknown) {
@@ -187,7 +199,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 	// The record says that the index is written only when it has been.
 	indexed := max(record.plausible(record.IndexedUntil), record.plausible(s.place.indexed.Load()))
 	record.IndexedUntil = indexed
-	reindex := err == nil && record.reindex()
+	reindex := err == nil && (record.reindex() || attempt.unconfirmed) // the index may have been lost
 	until := record.IndexedUntil
 	record.IndexedUntil = indexed
 	outcome.record = record
@@ -257,8 +269,14 @@ func (s *Session) checkRefreshed(ctx context.Context, refresher string, record s
 	return tokens.token, nil
 }
 
-// save writes a record if the stored version is the given one.
+// save writes a record if the stored version is the given one, and leaves a doubt
+// about the session as it is.
 func (s *Session) save(ctx context.Context, version uint64, record sessionRecord) (bool, error) {
+	return s.saveAs(ctx, version, record, false)
+}
+
+// saveAs does the same, or ends the doubt.
+func (s *Session) saveAs(ctx context.Context, version uint64, record sessionRecord, confirmed bool) (bool, error) {
 	record.usedAt(s.place.used.Load())
 	data, err := record.encode()
 	if err != nil {
@@ -268,7 +286,7 @@ func (s *Session) save(ctx context.Context, version uint64, record sessionRecord
 	if end := time.Now().Add(refreshTimeout); record.Refreshing != 0 && expiry.Before(end) {
 		expiry = end // the row must be there when the refresh ends
 	}
-	saved, err := s.client.store.Save(ctx, s.key, StoredSession{Version: version, Data: data, Expiry: expiry})
+	saved, err := s.client.store.Save(ctx, s.key, StoredSession{Version: version, Data: data, Expiry: expiry, Confirmed: confirmed})
 	if err != nil {
 		return false, storeError(err)
 	}
@@ -291,6 +309,10 @@ type refreshOutcome struct {
 	// marked is the version of the mark, if this process has written it and nothing
 	// since. A row that still has it need not be read.
 	marked uint64
+
+	// confirms says that HelseID has accepted the session, of which there was doubt.
+	confirms    bool
+	unconfirmed bool // there was
 
 	// used is the refresh token that HelseID has replaced, if it has. A row that
 	// still holds it, because the store has lost the mark, holds nothing of use.
@@ -316,8 +338,8 @@ func (s *Session) settle(ctx context.Context, outcome *refreshOutcome) (gone boo
 	defer cancel()
 	s.place.unsettled = nil
 	if outcome.marked != 0 {
-		if saved, err := s.save(ctx, outcome.marked, outcome.record); saved && err == nil {
-			s.client.know(s.place, sessionRow{version: outcome.marked + 1, record: outcome.record})
+		if saved, err := s.saveAs(ctx, outcome.marked, outcome.record, outcome.confirms); saved && err == nil {
+			s.client.know(s.place, sessionRow{version: outcome.marked + 1, record: outcome.record, unconfirmed: outcome.unconfirmed && !outcome.confirms})
 			return false
 		}
 	}
@@ -330,6 +352,7 @@ func (s *Session) settle(ctx context.Context, outcome *refreshOutcome) (gone boo
 		}
 	}
 	s.client.config.Logger.WarnContext(ctx, "the session store did not take a renewed session")
+	outcome.confirms = false // it may be another loss
 	s.place.unsettled = outcome
 	if s.client.begin() == nil {
 		go s.settleLater(outcome)
@@ -393,7 +416,7 @@ func (s *Session) trySettle(ctx context.Context, outcome *refreshOutcome) (gone 
 			return false, nil
 		}
 		outcome.record.usedAt(stored.LastUsed)
-		saved, err := s.save(ctx, row.Version, outcome.record)
+		saved, err := s.saveAs(ctx, row.Version, outcome.record, outcome.confirms)
 		if err != nil || saved {
 			return false, err
 		}

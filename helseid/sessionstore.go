@@ -62,6 +62,19 @@ type StoredSession struct {
 
 	// Expiry is when the row can be removed.
 	Expiry time.Time
+
+	// Unconfirmed is for Load to say that the store may have gone back to an earlier
+	// state since the row was written, as one that is restored from a snapshot or
+	// taken over by a replica that lagged behind: what was written after the row, such
+	// as the end of the session, may be lost. Such a session is believed only after a
+	// refresh that HelseID accepts. A store that never forgets what it has confirmed
+	// leaves it false. Save does not look at it.
+	Unconfirmed bool
+
+	// Confirmed is for Save to know that HelseID has accepted the session since the
+	// doubt arose: the row is not unconfirmed any more. Any other Save over a row leaves
+	// it as it was, and a row under a new key is not unconfirmed. Load does not set it.
+	Confirmed bool
 }
 
 // Format prints the version alone, for every verb.
@@ -169,6 +182,7 @@ func (m *MemorySessionStore) Save(_ context.Context, key string, session StoredS
 		m.sweep.done(len(m.rows), now)
 	}
 	session.Version++
+	session.Unconfirmed, session.Confirmed = false, false
 	m.rows[key] = redact.Hide(memoryRow{session, now.Add(session.Expiry.Round(0).Sub(now.Round(0)))})
 	return true, nil
 }

@@ -92,7 +92,8 @@ type Config struct {
 
 	// TrustPersistence says that Redis remembers, over each restart and takeover,
 	// all that it has confirmed (appendonly yes, appendfsync always, and no
-	// replica that lags behind). Without it, a proof that may have been used
+	// replica that lags behind). Without it, a session of before a restart is believed
+	// only after a refresh that HelseID accepts, a proof that may have been used
 	// before a restart is refused, and so are all of them for some 18 seconds: see
 	// the package documentation. With it and without such persistence, each proof
 	// of the last seconds before a restart can be used once more.

@@ -112,25 +112,34 @@
 // all of them for VerifierConfig.MaxFuture + ReplicaSkew + 10 seconds, so 18 seconds
 // by default, and for clients whose clocks are behind by so much longer. What
 // FLUSHALL drops is noticed in the same way, and so is a first replica that is
-// attached, though nothing is lost then. Tokens are fetched anew, and users log in
-// again.
+// attached, though nothing is lost then. Tokens are fetched anew.
+//
+// Sessions that have ended since the state that Redis went back to would be there
+// again. So each session carries the replication id, and one with another than the
+// present is unconfirmed (helseid.StoredSession): when it is next used it is refreshed,
+// and believed only if HelseID accepts that. One without a refresh token ends. After a
+// restart that lost nothing this costs a refresh for each session; after one from an
+// older snapshot most users log in again, since the refresh tokens in it have been used.
+// A cluster that moves a session to another node asks in the same way.
 //
 // Two things are not noticed. A Redis that has forgotten that key as well, because it
 // keeps nothing, is taken for a new one by a process that has not asked it before,
-// if that asks first; processes that have are not misled. And DEBUG RELOAD, a
-// restored disk or machine, and a clock that jumps ahead leave no trace.
+// if that asks first, and used proofs are not missed; processes that have asked are not
+// misled. And DEBUG RELOAD, a restored disk or machine that goes on running, RESTORE of
+// single keys, and a clock that jumps ahead leave no trace.
 //
-// If nothing is ever forgotten there is no need for that pause. It is for you to
-// say so, with Config.TrustPersistence:
+// If nothing is ever forgotten there is no need for that pause and those refreshes. It
+// is for you to say so, with Config.TrustPersistence:
 //
 //	appendonly yes
 //	appendfsync always
 //
 // A cluster or Sentinel setup that is cut in two may answer on both sides for a
 // while, and let a proof through on each; set min-replicas-to-write to bound it.
-// After a takeover a session may go back to its version before. WAIT does not change
-// that for certain, so this package does not use it. A proxy that spreads keys over
-// several servers behind one address cannot be used for proofs.
+// After a takeover a session may go back to its version before, and HelseID is asked
+// about it. WAIT does not change that for certain, so this package does not use it. A
+// proxy that spreads keys over several servers behind one address cannot be used for
+// proofs.
 //
 // # Clocks
 //

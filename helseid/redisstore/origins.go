@@ -3,6 +3,7 @@ package redisstore
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -20,6 +21,16 @@ import (
 // An origin that is missing because there never was one cannot be told from one
 // that has been forgotten with the rest. So "from the first" is only for a process
 // that has not asked before; one that has knows the stamp that was there.
+
+// replicationLua defines a function that tells the replication id, or ”.
+const replicationLua = `
+local function replication()
+	return string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or ''
+end
+`
+
+// errNoReplication means that a restart would not be noticed.
+var errNoReplication = fmt.Errorf("%w: INFO does not tell its master_replid, by which a restart is noticed: see Config.TrustPersistence", ErrUnavailable)
 
 // originLua finds or makes the origin. It leaves the stamp, and for how many
 // milliseconds all has been remembered, which is -1 for "from the first". Without

@@ -141,7 +141,7 @@ func (r *Replays) checkMemory(ctx context.Context, group int, use dpop.Use, foun
 // or zero.
 func (r *Replays) learn(ctx context.Context, group int, found origin) (since time.Time, err error) {
 	if found.stamp == "" {
-		return time.Time{}, fmt.Errorf("%w: INFO does not tell its master_replid, by which a restart is noticed: see Config.TrustPersistence", ErrUnavailable)
+		return time.Time{}, errNoReplication
 	}
 	since, changed, first := r.origins.observe(group, found, r.connection.now())
 	if changed {

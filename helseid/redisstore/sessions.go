@@ -12,25 +12,39 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// A session is a hash with a version and its sealed data.
+// A session is a hash with a version, its sealed data and an origin: the replication
+// id under which it was believed, which is new after each restart and each takeover.
+// A row of another origin than the present may be one of a snapshot, and what was
+// written after it lost.
 var (
-	loadScript = redis.NewScript(`
-local row = redis.call('HMGET', KEYS[1], 'version', 'data')
-return {row[1], row[2], redis.call('PTTL', KEYS[1])}`)
+	// loadScript takes whether origins matter. Nobody need look at them if there is no
+	// row.
+	loadScript = redis.NewScript(replicationLua + `
+local row = redis.call('HMGET', KEYS[1], 'version', 'data', 'origin')
+local present = ''
+if row[1] and ARGV[1] == '1' then
+	present = replication()
+end
+return {row[1], row[2], redis.call('PTTL', KEYS[1]), row[3] or '', present}`)
 
 	// saveScript takes the version that must be there, the one to write, the
-	// data and the milliseconds to keep it, of which none or fewer remove it.
+	// data, the milliseconds to keep it, of which none or fewer remove it, whether
+	// origins matter, and whether a row that is there is believed from now on.
 	// Sealed data never comes twice, so a row that has it already was written by
 	// this very call, whose answer got lost on the way.
-	saveScript = redis.NewScript(`
-local row = redis.call('HMGET', KEYS[1], 'version', 'data')
+	saveScript = redis.NewScript(replicationLua + `
+local row = redis.call('HMGET', KEYS[1], 'version', 'data', 'origin')
 if row[1] == ARGV[2] and row[2] == ARGV[3] then
 	return 1
 end
 if (row[1] or '0') ~= ARGV[1] then
 	return 0
 end
-redis.call('HSET', KEYS[1], 'version', ARGV[2], 'data', ARGV[3])
+local origin = row[3] or ''
+if ARGV[5] == '1' and (not row[1] or ARGV[6] == '1') then
+	origin = replication()
+end
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'data', ARGV[3], 'origin', origin)
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1`)
 )
@@ -42,16 +56,19 @@ type sessions struct {
 }
 
 // Load implements helseid.SessionStore. The expiry is that of Redis, by this
-// process's clock.
+// process's clock. A session of before the last restart or takeover is unconfirmed.
 func (s sessions) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
 	place := s.place(key)
 	var row []any
 	err := s.connection.use(ctx, func(ctx context.Context) (err error) {
-		row, err = loadScript.Run(ctx, s.connection.client, []string{place}).Slice()
+		row, err = loadScript.Run(ctx, s.connection.client, []string{place}, flag(s.doubts())).Slice()
 		return err
 	})
 	if err != nil {
 		return helseid.StoredSession{}, sessionError(err)
+	}
+	if len(row) == 5 && row[0] != nil && row[4] == "" && s.doubts() {
+		return helseid.StoredSession{}, sessionError(errNoReplication)
 	}
 	session, err := s.read(place, row)
 	if err != nil {
@@ -63,7 +80,7 @@ func (s sessions) Load(ctx context.Context, key string) (helseid.StoredSession, 
 // read understands the answer of loadScript. Of a row whose data cannot be read it
 // returns the version.
 func (s sessions) read(place string, row []any) (helseid.StoredSession, error) {
-	if len(row) != 3 {
+	if len(row) != 5 {
 		return helseid.StoredSession{}, ErrDecrypt
 	}
 	if row[0] == nil && row[1] == nil {
@@ -80,12 +97,18 @@ func (s sessions) read(place string, row []any) (helseid.StoredSession, error) {
 	if err != nil {
 		return helseid.StoredSession{Version: version}, err
 	}
+	origin, _ := row[3].(string)
+	present, _ := row[4].(string)
 	return helseid.StoredSession{
-		Version: version,
-		Data:    data,
-		Expiry:  s.connection.now().Add(time.Duration(left) * time.Millisecond),
+		Version:     version,
+		Data:        data,
+		Expiry:      s.connection.now().Add(time.Duration(left) * time.Millisecond),
+		Unconfirmed: s.doubts() && (origin == "" || origin != present),
 	}, nil
 }
+
+// doubts reports whether Redis may forget what it has confirmed.
+func (s sessions) doubts() bool { return !s.connection.config.TrustPersistence }
 
 // Save implements helseid.SessionStore.
 func (s sessions) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
@@ -98,7 +121,7 @@ func (s sessions) Save(ctx context.Context, key string, session helseid.StoredSe
 	err = s.connection.use(ctx, func(ctx context.Context) (err error) {
 		saved, err = saveScript.Run(ctx, s.connection.client, []string{place},
 			strconv.FormatUint(session.Version, 10), strconv.FormatUint(next, 10), sealed,
-			session.Expiry.Sub(s.connection.now()).Milliseconds()).Bool()
+			session.Expiry.Sub(s.connection.now()).Milliseconds(), flag(s.doubts()), flag(session.Confirmed)).Bool()
 		return err
 	})
 	if err != nil {

@@ -1,0 +1,91 @@
+package redisstore
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid"
+)
+
+// A row of before a restart or a takeover is unconfirmed until it is confirmed; one
+// written since is not.
+func TestSessionsOfBeforeALoss(t *testing.T) {
+	t.Parallel()
+	losses := map[string]func(t *testing.T, server *server) *server{
+		"restart from a snapshot": func(t *testing.T, server *server) *server {
+			server.do(t, "SAVE")
+			server.kill()
+			server.start(t)
+			return server
+		},
+		"takeover by a replica": func(t *testing.T, server *server) *server {
+			replica := startServerOn(t, freePort(t), "--replicaof", "127.0.0.1 "+strconv.Itoa(server.port))
+			require.Eventually(t, func() bool { return len(replica.keys(t)) == len(server.keys(t)) }, 20*time.Second, 20*time.Millisecond)
+			replica.do(t, "REPLICAOF", "NO", "ONE")
+			server.kill()
+			return replica
+		},
+	}
+	for name, lose := range losses {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := startServerOn(t, freePort(t))
+			table := newStore(t, server.url()).Sessions()
+			expiry := time.Now().Add(time.Hour)
+			save := func(table helseid.SessionStore, session helseid.StoredSession) {
+				t.Helper()
+				session.Data, session.Expiry = []byte("x"), expiry
+				saved, err := table.Save(t.Context(), "a", session)
+				require.NoError(t, err)
+				require.True(t, saved)
+			}
+			unconfirmed := func(table helseid.SessionStore) bool {
+				t.Helper()
+				row, err := table.Load(t.Context(), "a")
+				require.NoError(t, err)
+				require.NotZero(t, row.Version)
+				require.False(t, row.Confirmed)
+				return row.Unconfirmed
+			}
+			save(table, helseid.StoredSession{})
+			require.False(t, unconfirmed(table))
+			save(table, helseid.StoredSession{Version: 1})
+			require.False(t, unconfirmed(table))
+
+			server = lose(t, server)
+			table = newStore(t, server.url()).Sessions()
+			require.True(t, unconfirmed(table))
+			trusting := newStore(t, server.url(), func(c *Config) { c.TrustPersistence = true }).Sessions()
+			require.False(t, unconfirmed(trusting))
+			save(table, helseid.StoredSession{Version: 2})
+			require.True(t, unconfirmed(table), "a mark of a refresh is no confirmation")
+			save(trusting, helseid.StoredSession{Version: 3})
+			require.True(t, unconfirmed(table))
+			save(table, helseid.StoredSession{Version: 4, Confirmed: true})
+			require.False(t, unconfirmed(table))
+			save(table, helseid.StoredSession{Version: 5})
+			require.False(t, unconfirmed(table))
+			require.NoError(t, table.Delete(t.Context(), "a"))
+			save(table, helseid.StoredSession{})
+			require.False(t, unconfirmed(table), "a new row")
+		})
+	}
+}
+
+// A row that a version of before this had written, or that was written while
+// persistence was trusted, is unconfirmed.
+func TestSessionsWithoutAnOrigin(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	table := newStore(t, server.url()).Sessions()
+	trusting := newStore(t, server.url(), func(c *Config) { c.TrustPersistence = true }).Sessions()
+	saved, err := trusting.Save(t.Context(), "a", helseid.StoredSession{Data: []byte("x"), Expiry: time.Now().Add(time.Hour)})
+	require.NoError(t, err)
+	require.True(t, saved)
+	row, err := table.Load(t.Context(), "a")
+	require.NoError(t, err)
+	require.True(t, row.Unconfirmed)
+}
