@@ -87,6 +87,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[helseid.TokenError](all),
 		leaktest.Of[helseid.TokenRequest]("Scopes", "Resource", "JournalID", "AllowedOrigins"),
 		leaktest.Made[helseid.TokenSource](w.tokenSource),
+		leaktest.Made[helseid.UserSession](w.userSession),
 
 		leaktest.Of[helseidtest.API](all),
 		leaktest.Of[helseidtest.Actor](all),
@@ -438,6 +439,14 @@ func (w *leakWorld) middleware(s *leaktest.Secrets) any {
 func (w *leakWorld) validator(s *leaktest.Secrets) any {
 	w.secrets(s)
 	return w.checker
+}
+
+func (w *leakWorld) userSession(s *leaktest.Secrets) any {
+	w.secrets(s)
+	sessions, err := w.made.SessionsOf(w.t.Context(), w.loggedIn.User().Subject)
+	require.NoError(w.t, err)
+	require.NotEmpty(w.t, sessions)
+	return sessions[0]
 }
 
 func (w *leakWorld) keySet(s *leaktest.Secrets) any {

@@ -1,0 +1,120 @@
+package helseid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// UserSession is one of a user's sessions, of whichever application and process of
+// this client's. It tells nothing about the person, and its session cannot be used with
+// it.
+type UserSession struct {
+	// Created is when the user logged in, and AuthenticatedAt when the user had
+	// authenticated at HelseID. They are zero if this process cannot read the session,
+	// for want of a key.
+	Created, AuthenticatedAt time.Time
+
+	// LastUsed is when the session was last used as far as is written down: see
+	// LoginRequest.IdleTimeout. Zero without one.
+	LastUsed time.Time
+
+	// Expiry is when it ends unless it is used: see Session.Expiry.
+	Expiry time.Time
+
+	client *Client
+	key    string
+}
+
+// Is reports whether it is this session, such as the one of the user who looks at the
+// list.
+func (u UserSession) Is(session *Session) bool { return session != nil && session.key == u.key }
+
+// End ends the session, and has its refresh token revoked in the background. The error
+// is that of EndSession.
+func (u UserSession) End(ctx context.Context) error {
+	if u.client == nil {
+		return nil
+	}
+	return u.client.endByKey(ctx, u.key)
+}
+
+// Format prints what it is, for every verb.
+func (u UserSession) Format(state fmt.State, _ rune) {
+	_, _ = io.WriteString(state, "a user's session")
+}
+
+// LogValue returns what it is.
+func (u UserSession) LogValue() slog.Value { return slog.StringValue("a user's session") }
+
+// SessionsOf lists the living sessions of a user, the newest first: at most a hundred.
+// The subject is that of tokenvalidation.User, which is no identity number. To list
+// sessions does not use them. The error wraps ErrSessionStore, and
+// ErrUnreadableSession if this process cannot tell which sessions there are.
+func (c *Client) SessionsOf(ctx context.Context, subject string) ([]UserSession, error) {
+	var sessions []UserSession
+	for _, rowKey := range indexRows(c.subKey(subject)) {
+		_, index, err := c.loadIndex(ctx, rowKey)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range index.Sessions {
+			session, ok, err := c.userSession(ctx, key)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				sessions = append(sessions, session)
+			}
+		}
+	}
+	slices.SortStableFunc(sessions, func(a, b UserSession) int { return b.Created.Compare(a.Created) })
+	return sessions, nil
+}
+
+// userSession reports whether a session lives, and what can be told of it.
+func (c *Client) userSession(ctx context.Context, key string) (session UserSession, ok bool, err error) {
+	session = UserSession{client: c, key: key}
+	row, err := c.store.Load(ctx, key)
+	if errors.Is(err, ErrUnreadableSession) {
+		return session, row.Version != 0, nil
+	}
+	if err != nil {
+		return session, false, storeError(err)
+	}
+	if place := c.sessions.find(key); row.Version == 0 || place != nil && place.ended.Load() {
+		return session, false, nil
+	}
+	record, err := c.decodeAnyKey(row.Data)
+	if record.Ended {
+		return session, false, nil
+	}
+	if err != nil { // of another version of this library's
+		return session, true, nil //nolint:nilerr // it can be ended
+	}
+	if place := c.sessions.find(key); place != nil {
+		record.usedAt(place.used.Load())
+	}
+	session.Created, session.Expiry = time.Unix(record.Created, 0), record.expiry()
+	if identity, err := c.idTokens.Restore(record.IDToken); err == nil {
+		session.AuthenticatedAt = authenticatedAt(identity)
+	}
+	if record.LastUsed != 0 {
+		session.LastUsed = time.UnixMilli(record.LastUsed)
+	}
+	return session, time.Now().Before(session.Expiry), nil
+}
+
+// EndSessionsOf ends all sessions of a user, of whichever application and process of
+// this client's, and revokes their refresh tokens. A login of the user's that is under
+// way comes to nothing. It does not end the session at HelseID.
+//
+// The error wraps ErrSessionStore if sessions may live on. This process goes on trying
+// for a day then.
+func (c *Client) EndSessionsOf(ctx context.Context, subject string) error {
+	return c.carryOut(context.WithoutCancel(ctx), indexedLogout{Index: c.subKey(subject), Subject: subject, Before: time.Now().Unix()})
+}
