@@ -174,3 +174,29 @@ func TestUnreadableLogoutIsLeftToOthers(t *testing.T) {
 		w.requireEnded(t, session)
 	})
 }
+
+// So it is in a process without a store of its own choice, and if the store does not
+// take what is to be revoked.
+func TestRevocationIsTriedAgainWithoutAStore(t *testing.T) {
+	t.Parallel()
+	for _, own := range []bool{true, false} {
+		bubble(t, func(t *testing.T) {
+			store := &hookedStore{}
+			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) {
+				if c.SessionStore = store; own {
+					c.SessionStore = nil
+				}
+			}})
+			session := w.logIn(t)
+			w.server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointRevocation, Status: http.StatusServiceUnavailable, Times: -1})
+			store.failWith(func(string) error { return errStoreTimeout })
+			_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
+			requireError(t, err, helseid.ErrUnavailable)
+			pause(time.Minute)
+			w.server.ClearFaults()
+			before := w.revocations()
+			pause(11 * time.Minute)
+			require.Equal(t, before+1, w.revocations())
+		})
+	}
+}
