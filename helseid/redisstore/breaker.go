@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// breakerLimit is how many uses in a row may go without an answer before
-	// Redis is left alone.
+	// breakerLimit is how many uses, one after the other, may go without an answer
+	// before Redis is left alone.
 	breakerLimit = 5
 
 	// breakerPause is for how long.
@@ -29,7 +29,8 @@ type breaker struct {
 	onChange func(alive bool)
 
 	mu       sync.Mutex
-	failures int // in a row
+	failures int       // in a row
+	failedAt time.Time // the last of them
 	retryAt  time.Time
 	probing  bool // somebody is finding out whether Redis is back
 }
@@ -39,17 +40,18 @@ type breaker struct {
 func (b *breaker) begin() (end func(outcome), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	began := time.Now()
 	if b.failures < breakerLimit {
-		return func(result outcome) { b.end(result, false) }, true
+		return func(result outcome) { b.end(result, began, false) }, true
 	}
-	if b.probing || time.Now().Before(b.retryAt) {
+	if b.probing || began.Before(b.retryAt) {
 		return nil, false
 	}
 	b.probing = true
-	return func(result outcome) { b.end(result, true) }, true
+	return func(result outcome) { b.end(result, began, true) }, true
 }
 
-func (b *breaker) end(result outcome, probe bool) {
+func (b *breaker) end(result outcome, began time.Time, probe bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if probe {
@@ -62,10 +64,14 @@ func (b *breaker) end(result outcome, probe bool) {
 		}
 		b.failures = 0
 	case unanswered:
+		if began.Before(b.failedAt) {
+			return // of those that waited at the same time one counts: it was one silence
+		}
 		b.failures++
 		if b.failures == breakerLimit {
 			b.onChange(false)
 		}
-		b.retryAt = time.Now().Add(breakerPause)
+		b.failedAt = time.Now()
+		b.retryAt = b.failedAt.Add(breakerPause)
 	}
 }

@@ -61,3 +61,32 @@ func TestBreaker(t *testing.T) {
 		try(answered)
 	})
 }
+
+// Of uses that wait for an answer at the same time one counts: it is one silence.
+func TestBreakerAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var changes []bool
+		b := breaker{onChange: func(alive bool) { changes = append(changes, alive) }}
+		silence := func() {
+			t.Helper()
+			for range 10 * breakerLimit {
+				end, ok := b.begin()
+				require.True(t, ok)
+				time.AfterFunc(time.Second, func() { end(unanswered) })
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		for range breakerLimit - 1 {
+			silence()
+			require.Empty(t, changes)
+		}
+		silence()
+		require.Equal(t, []bool{false}, changes)
+		_, ok := b.begin()
+		require.True(t, ok, "to find out")
+		_, ok = b.begin()
+		require.False(t, ok)
+	})
+}

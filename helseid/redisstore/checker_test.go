@@ -75,7 +75,7 @@ func runWorker(text string) error {
 	if err := json.Unmarshal([]byte(text), &config); err != nil {
 		return err
 	}
-	store, err := New(Config{URL: config.Redis, EncryptionKeys: [][]byte{testKey}, Timeout: time.Second})
+	store, err := New(Config{URL: helseid.NewSecret(config.Redis), EncryptionKeys: inBase64(testKey), Timeout: time.Second})
 	if err != nil {
 		return err
 	}

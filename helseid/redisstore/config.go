@@ -25,8 +25,13 @@ const (
 	// it.
 	DefaultKeyPrefix = "helseid:"
 
-	// DefaultTimeout bounds each use of Redis unless Config.Timeout does.
+	// DefaultTimeout bounds each use of Redis for a proof or a token unless
+	// Config.Timeout does.
 	DefaultTimeout = 250 * time.Millisecond
+
+	// DefaultSessionTimeout bounds each use of Redis for a session unless
+	// Config.SessionTimeout does.
+	DefaultSessionTimeout = 2 * time.Second
 
 	// EncryptionKeySize is the length of an encryption key, in bytes.
 	EncryptionKeySize = 32
@@ -86,9 +91,14 @@ type Config struct {
 	// the users' tokens. Required for New, and not used by NewReplays.
 	EncryptionKeys []helseid.Secret
 
-	// Timeout bounds each use of Redis, 10 ms to 10 s. Zero means 250 ms.
-	// helseid.Client waits 500 ms at most for a token.
+	// Timeout bounds each use of Redis for a proof or a token, 10 ms to 10 s. Zero
+	// means 250 ms. helseid.Client waits 500 ms at most for a token.
 	Timeout time.Duration
+
+	// SessionTimeout bounds each use of Redis for a session, 10 ms to 10 s. Zero
+	// means 2 s: a proof or a token that is not to be had costs little, but a session
+	// costs the user an error page.
+	SessionTimeout time.Duration
 
 	// TrustPersistence says that Redis remembers, over each restart and takeover,
 	// all that it has confirmed (appendonly yes, appendfsync always, and no
@@ -125,12 +135,7 @@ func (c Config) checked(needKeys bool) (Config, error) {
 	if needKeys {
 		errs = append(errs, c.checkKeys()...)
 	}
-	switch {
-	case c.Timeout == 0:
-		c.Timeout = DefaultTimeout
-	case c.Timeout < minTimeout || c.Timeout > maxTimeout:
-		errs = append(errs, fmt.Errorf("field Timeout is %v: it must be %v to %v", c.Timeout, minTimeout, maxTimeout))
-	}
+	errs = append(errs, checkTimeout("Timeout", &c.Timeout, DefaultTimeout), checkTimeout("SessionTimeout", &c.SessionTimeout, DefaultSessionTimeout))
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -138,6 +143,16 @@ func (c Config) checked(needKeys bool) (Config, error) {
 		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return c, nil
+}
+
+func checkTimeout(field string, timeout *time.Duration, standard time.Duration) error {
+	switch {
+	case *timeout == 0:
+		*timeout = standard
+	case *timeout < minTimeout || *timeout > maxTimeout:
+		return fmt.Errorf("field %s is %v: it must be %v to %v", field, *timeout, minTimeout, maxTimeout)
+	}
+	return nil
 }
 
 func (c Config) checkKeys() []error {
@@ -248,7 +263,7 @@ func (c Config) options() (*redis.Options, error) {
 			options.TLSConfig.ServerName = name
 		}
 	}
-	timeout := c.Timeout
+	timeout := max(c.Timeout, c.SessionTimeout) // each use has its own, which is shorter
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = timeout, timeout, timeout, timeout
 	options.ContextTimeoutEnabled = true
 	options.DialerRetries = 1

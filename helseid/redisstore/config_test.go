@@ -53,6 +53,8 @@ func TestConfigMistakes(t *testing.T) {
 		"timeout too short": {Config{URL: helseid.NewSecret(url), Timeout: time.Millisecond, EncryptionKeys: keys}, []string{"Timeout"}},
 		"timeout too long":  {Config{URL: helseid.NewSecret(url), Timeout: time.Minute, EncryptionKeys: keys}, []string{"Timeout"}},
 		"timeout negative":  {Config{URL: helseid.NewSecret(url), Timeout: -1, EncryptionKeys: keys}, []string{"Timeout"}},
+		"session timeout":   {Config{URL: helseid.NewSecret(url), SessionTimeout: time.Minute, EncryptionKeys: keys}, []string{"SessionTimeout"}},
+		"session too short": {Config{URL: helseid.NewSecret(url), SessionTimeout: time.Millisecond, EncryptionKeys: keys}, []string{"SessionTimeout"}},
 		"key too short":     {Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(testKey, testKey[:16])}, []string{"EncryptionKeys[1] has 16 bytes"}},
 		"key not Base64":    {Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{helseid.NewSecret(string(testKey))}}, []string{"EncryptionKeys[0] is not Base64", "openssl"}},
 		"key in hex":        {Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{helseid.NewSecret(hex.EncodeToString(testKey))}}, []string{"EncryptionKeys[0] has 48 bytes"}},
@@ -60,7 +62,7 @@ func TestConfigMistakes(t *testing.T) {
 		"key twice":         {Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(testKey, otherKey, testKey)}, []string{"EncryptionKeys[2] is the same as EncryptionKeys[0]"}},
 		"key of zeros":      {Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(make([]byte, 32))}, []string{"EncryptionKeys[0]", "random"}},
 		"too many keys":     {Config{URL: helseid.NewSecret(url), EncryptionKeys: manyKeys(9)}, []string{"9 keys"}},
-		"all at once":       {Config{KeyPrefix: " ", Timeout: -1}, []string{"URL", "EncryptionKeys", "KeyPrefix", "Timeout"}},
+		"all at once":       {Config{KeyPrefix: " ", Timeout: -1, SessionTimeout: -1}, []string{"URL", "EncryptionKeys", "KeyPrefix", "field Timeout", "SessionTimeout"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

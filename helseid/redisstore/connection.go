@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -17,12 +18,16 @@ type connection struct {
 	client  redis.UniversalClient
 	own     bool
 	now     func() time.Time
-	breaker breaker
+	timeout time.Duration // of a use
+	breaker *breaker
+	closed  *atomic.Bool
 }
 
 // newConnection takes a configuration that has been checked.
 func newConnection(config Config) (*connection, error) {
-	c := &connection{config: config, client: config.Client, now: time.Now}
+	c := &connection{
+		config: config, client: config.Client, now: time.Now, timeout: config.Timeout, breaker: &breaker{}, closed: &atomic.Bool{},
+	}
 	c.breaker.onChange = func(alive bool) {
 		if alive {
 			config.Logger.Info("Redis answers again")
@@ -40,19 +45,35 @@ func newConnection(config Config) (*connection, error) {
 	return c, nil
 }
 
+// within is the same connection, with another time limit.
+func (c *connection) within(timeout time.Duration) *connection {
+	limited := *c
+	limited.timeout = timeout
+	return &limited
+}
+
+// maxLag is how late a use notices that its time is up, at most. A process that
+// notices later gets too little time of the processor: an answer may have been there
+// and not been looked at.
+const maxLag = 10 * time.Millisecond
+
 // use asks Redis once, within the time limit, unless it is known to be dead.
 // The error is redis.Nil or wraps ErrUnavailable.
 func (c *connection) use(ctx context.Context, ask func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	if c.closed.Load() {
+		return unavailable(redis.ErrClosed)
+	}
 	end, ok := c.breaker.begin()
 	if !ok {
 		return fmt.Errorf("%w: it did not answer a moment ago", ErrUnavailable)
 	}
+	limit := time.Now().Add(c.timeout)
 	deadline, limited := ctx.Deadline()
-	impatient := limited && time.Until(deadline) < c.config.Timeout
-	bounded, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	impatient := limited && deadline.Before(limit)
+	bounded, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
 	err := ask(bounded)
 	switch {
@@ -65,31 +86,44 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 		// Callers who go away, or have no time, must not be able to close the way
 		// for others.
 		end(unknown)
+	case time.Since(limit) > maxLag:
+		end(unknown)
 	default:
 		end(unanswered)
 	}
 	return unavailable(err)
 }
 
-// checkEviction finds out whether Redis may drop what is stored.
+// checkEviction finds out whether Redis may drop what is stored: each of the nodes
+// that proofs are recorded at, if there are several.
 func (c *connection) checkEviction(ctx context.Context) error {
-	var info string
-	err := c.use(ctx, func(ctx context.Context) (err error) {
-		info, err = c.client.Info(ctx, "memory").Result()
-		return err
-	})
-	if err != nil {
+	var evicts atomic.Bool
+	check := func(ctx context.Context, client redis.Cmdable) error {
+		info, err := client.Info(ctx, "memory").Result()
+		for line := range strings.Lines(info) {
+			if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok && policy != "noeviction" {
+				evicts.Store(true)
+			}
+		}
 		return err
 	}
-	for line := range strings.Lines(info) {
-		if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok && policy != "noeviction" {
-			return ErrEviction
+	err := c.use(ctx, func(ctx context.Context) error {
+		if cluster, ok := c.client.(*redis.ClusterClient); ok {
+			return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return check(ctx, node) })
 		}
+		return check(ctx, c.client)
+	})
+	switch {
+	case err != nil:
+		return err
+	case evicts.Load():
+		return ErrEviction
 	}
 	return nil
 }
 
 func (c *connection) close() error {
+	c.closed.Store(true)
 	if !c.own {
 		return nil
 	}

@@ -109,6 +109,14 @@ func parseOrigin(reply []any) (found origin) {
 	return found
 }
 
+// count is how many groups there are.
+func (o *origins) count() int {
+	if !o.clustered {
+		return 1
+	}
+	return proofGroups
+}
+
 // group is that of a hash.
 func (o *origins) group(hash [sha256.Size]byte) int {
 	if !o.clustered {

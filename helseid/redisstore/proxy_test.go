@@ -4,11 +4,13 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// proxy is the line to a server, which can fall silent without breaking.
+// proxy is the line to a server, which can fall silent without breaking, be slow or
+// be cut.
 type proxy struct {
 	listener net.Listener
 	socket   string
@@ -16,6 +18,8 @@ type proxy struct {
 	mu      sync.Mutex
 	changed sync.Cond
 	silent  bool
+	cut     bool
+	delay   time.Duration // of each answer
 	conns   map[net.Conn]struct{}
 	closed  bool
 }
@@ -60,6 +64,34 @@ func (p *proxy) setSilent(silent bool) {
 	p.changed.Broadcast()
 }
 
+// setDelay makes answers take so much longer.
+func (p *proxy) setDelay(delay time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = delay
+}
+
+// setCut breaks all connections and takes no new ones, or takes them again.
+func (p *proxy) setCut(cut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = cut
+	if cut {
+		for conn := range p.conns {
+			_ = conn.Close()
+		}
+		clear(p.conns)
+	}
+}
+
+// wait is the delay of an answer.
+func (p *proxy) wait() {
+	p.mu.Lock()
+	delay := p.delay
+	p.mu.Unlock()
+	time.Sleep(delay)
+}
+
 // pass waits while the line is silent.
 func (p *proxy) pass() bool {
 	p.mu.Lock()
@@ -73,7 +105,7 @@ func (p *proxy) pass() bool {
 func (p *proxy) hold(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed || p.cut {
 		_ = conn.Close()
 		return false
 	}
@@ -91,15 +123,16 @@ func (p *proxy) serve(client net.Conn) {
 		return
 	}
 	if !p.hold(server) {
+		_ = client.Close()
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { p.carry(server, client) })
-	both.Go(func() { p.carry(client, server) })
+	both.Go(func() { p.carry(server, client, func() {}) })
+	both.Go(func() { p.carry(client, server, p.wait) })
 	both.Wait()
 }
 
-func (p *proxy) carry(to, from net.Conn) {
+func (p *proxy) carry(to, from net.Conn, wait func()) {
 	defer to.Close()
 	buffer := make([]byte, 32<<10)
 	for {
@@ -107,6 +140,7 @@ func (p *proxy) carry(to, from net.Conn) {
 		if err != nil || !p.pass() {
 			return
 		}
+		wait()
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}

@@ -19,16 +19,22 @@ import (
 // kept, and another one, whose clock is behind, may accept it for longer.
 const replicaSkew = 10 * time.Second
 
-// recordScript records a proof unless it is there, and returns what is there, after
-// the group's origin.
+// recordScript records each proof that is not there, and returns the group's origin
+// and what was there. What one of them fails with stands in its place, and stops
+// none of the others. All of it is one step for Redis, so that no proof is recorded
+// after another origin than the one that is returned.
 var recordScript = redis.NewScript(originLua + `
-local held = redis.call('SET', KEYS[2], ARGV[3], 'NX', 'GET', 'PX', ARGV[4])
+local held = {}
+for i = 2, #KEYS do
+	held[i - 1] = redis.pcall('SET', KEYS[i], ARGV[2 * i - 1], 'NX', 'GET', 'PX', ARGV[2 * i])
+end
 return {stamp, age, held}`)
 
 // Replays is a dpop.ReplayStore. It is safe for concurrent use.
 type Replays struct {
 	connection *connection
 	origins    origins
+	batchers   []*batcher[*recording] // by group
 	unchecked  atomic.Uint64
 }
 
@@ -48,10 +54,16 @@ func NewReplays(config Config) (*Replays, error) {
 
 func newReplays(connection *connection) *Replays {
 	_, clustered := connection.client.(*redis.ClusterClient)
-	return &Replays{connection: connection, origins: origins{clustered: clustered}}
+	r := &Replays{connection: connection, origins: origins{clustered: clustered}}
+	for group := range r.origins.count() {
+		send := func(ctx context.Context, uses []*recording) { r.send(ctx, group, uses) }
+		r.batchers = append(r.batchers, &batcher[*recording]{timeout: connection.timeout, send: send})
+	}
+	return r
 }
 
-// Record implements dpop.ReplayStore, with one atomic command.
+// Record implements dpop.ReplayStore, with one atomic command. Records that are
+// asked for at the same time share it.
 //
 // The error wraps ErrUnavailable, and dpop.ErrReplayFull if Redis is out of
 // memory. With Config.AcceptUncheckedProofs there is one only if the caller's
@@ -59,15 +71,13 @@ func newReplays(connection *connection) *Replays {
 func (r *Replays) Record(ctx context.Context, use dpop.Use) (first bool, err error) {
 	lifetime := max(use.Forget.Sub(r.connection.now()), 0) + replicaSkew
 	group := r.origins.group(use.Proof)
-	// The command may be sent twice if an answer gets lost. The id tells the
-	// call's own record from another's.
-	id := rand.Text()
-	held, found, reply, err := r.record(ctx, group, base64.RawURLEncoding.EncodeToString(use.Proof[:]), id, lifetime)
+	made := &recording{name: base64.RawURLEncoding.EncodeToString(use.Proof[:]), id: rand.Text(), lifetime: lifetime}
+	held, found, reply, err := r.record(ctx, group, made)
 	if err == nil {
 		err = r.checkMemory(ctx, group, use, found)
 	}
 	switch {
-	case held != "" && held != id:
+	case held != "" && held != made.id:
 		return false, nil
 	case err == nil:
 		return true, nil
@@ -80,37 +90,120 @@ func (r *Replays) Record(ctx context.Context, use dpop.Use) (first bool, err err
 	return false, err
 }
 
+// recording is the record of one proof, and what Redis says to it.
+type recording struct {
+	name     string
+	id       string // tells it from another's: it may be sent twice if an answer gets lost
+	lifetime time.Duration
+
+	answered bool
+	held     string // the id that was there, or ""
+	found    origin // if it matters
+	reply    string // the code of Redis's error
+	err      error
+}
+
+func (r *recording) fail(cause, err error) {
+	r.answered, r.reply, r.err = true, replyCode(cause), err
+}
+
 // record writes an id to a place where there is none, and returns the one that is
 // there, or "", and the group's origin, if it matters.
-func (r *Replays) record(ctx context.Context, group int, name, id string, lifetime time.Duration) (held string, found origin, reply string, err error) {
-	c := r.connection
-	place := c.config.KeyPrefix + "proof:" + r.origins.tag(group) + name
-	ask := func(ctx context.Context) error {
-		answer, err := recordScript.Run(ctx, c.client, []string{r.originPlace(group), place},
-			id, flag(r.origins.isFirst()), id, lifetime.Milliseconds()).Slice()
-		if err == nil {
-			found = parseOrigin(answer)
-			if len(answer) > 2 {
-				held, _ = answer[2].(string)
-			}
-		}
-		return err
+func (r *Replays) record(ctx context.Context, group int, made *recording) (held string, found origin, reply string, err error) {
+	if err := r.batchers[group].do(ctx, made); err != nil {
+		return "", origin{}, "", unavailable(err)
 	}
-	if c.config.TrustPersistence {
-		ask = func(ctx context.Context) (err error) {
-			held, err = c.client.SetArgs(ctx, place, id, recordArgs(lifetime)).Result()
-			return err
-		}
+	return made.held, made.found, made.reply, made.err
+}
+
+// send asks Redis for the records of one group, and writes its answers into them.
+func (r *Replays) send(ctx context.Context, group int, batch []*recording) {
+	ask := r.run
+	if r.connection.config.TrustPersistence {
+		ask = r.set
 	}
-	err = c.use(ctx, func(ctx context.Context) error {
-		err := ask(ctx)
-		reply = replyCode(err)
-		return err
+	var cause error
+	err := r.connection.use(ctx, func(ctx context.Context) error {
+		cause = ask(ctx, group, batch)
+		return cause
 	})
-	if errors.Is(err, redis.Nil) {
-		err = nil
+	if err == nil {
+		err = fmt.Errorf("%w: its answer is none", ErrUnavailable)
 	}
-	return held, found, reply, err
+	for _, made := range batch {
+		if !made.answered {
+			made.fail(cause, err)
+		}
+	}
+}
+
+// run records proofs beside their origin.
+func (r *Replays) run(ctx context.Context, group int, batch []*recording) error {
+	keys := append(make([]string, 0, 1+len(batch)), r.originPlace(group))
+	args := append(make([]any, 0, 2+2*len(batch)), batch[0].id, flag(r.origins.isFirst()))
+	for _, made := range batch {
+		keys = append(keys, r.place(group, made))
+		args = append(args, made.id, made.lifetime.Milliseconds())
+	}
+	answer, err := recordScript.Run(ctx, r.connection.client, keys, args...).Slice()
+	if err != nil {
+		return err
+	}
+	readRecords(answer, batch)
+	return nil
+}
+
+// readRecords understands the answer of recordScript. What it does not tell stays
+// unanswered.
+func readRecords(answer []any, batch []*recording) {
+	if len(answer) != 3 {
+		return
+	}
+	held, _ := answer[2].([]any)
+	if len(held) != len(batch) {
+		return
+	}
+	found := parseOrigin(answer)
+	for i, made := range batch {
+		made.found = found
+		switch held := held[i].(type) {
+		case nil:
+			made.answered = true
+		case string:
+			made.answered, made.held = true, held
+		case error:
+			made.fail(held, unavailable(held))
+		}
+	}
+}
+
+// set records proofs where nothing is ever forgotten.
+func (r *Replays) set(ctx context.Context, group int, batch []*recording) (broken error) {
+	answers := make([]*redis.StatusCmd, len(batch))
+	_, _ = r.connection.client.Pipelined(ctx, func(pipeline redis.Pipeliner) error {
+		for i, made := range batch {
+			answers[i] = pipeline.SetArgs(ctx, r.place(group, made), made.id, recordArgs(made.lifetime))
+		}
+		return nil
+	}) // its error is the first of theirs
+	for i, made := range batch {
+		held, err := answers[i].Result()
+		switch {
+		case err == nil:
+			made.answered, made.held = true, held
+		case errors.Is(err, redis.Nil):
+			made.answered = true
+		case replyCode(err) != "":
+			made.fail(err, unavailable(err))
+		default:
+			broken = err
+		}
+	}
+	return broken
+}
+
+func (r *Replays) place(group int, made *recording) string {
+	return r.connection.config.KeyPrefix + "proof:" + r.origins.tag(group) + made.name
 }
 
 func (r *Replays) originPlace(group int) string {
@@ -190,7 +283,7 @@ func (r *Replays) Unchecked() uint64 { return r.unchecked.Load() }
 
 // Check is as Store.Check.
 func (r *Replays) Check(ctx context.Context) error {
-	_, found, _, err := r.record(ctx, 0, "check", "check", replicaSkew)
+	_, found, _, err := r.record(ctx, 0, &recording{name: "check", id: "check", lifetime: replicaSkew})
 	if err == nil && !r.connection.config.TrustPersistence {
 		_, err = r.learn(ctx, 0, found)
 	}
@@ -202,4 +295,13 @@ func (r *Replays) Check(ctx context.Context) error {
 
 // Close is as Store.Close. One that comes from Store.Replays ends with its
 // store, and Close does the same.
-func (r *Replays) Close() error { return r.connection.close() }
+func (r *Replays) Close() error {
+	for _, batcher := range r.batchers {
+		batcher.close()
+	}
+	err := r.connection.close()
+	for _, batcher := range r.batchers {
+		batcher.wait()
+	}
+	return err
+}

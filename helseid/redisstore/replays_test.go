@@ -81,6 +81,110 @@ func TestReplaysAtOnce(t *testing.T) {
 	}
 }
 
+// persistence is both ways to record.
+var persistence = map[string]func(*Config){"default": func(*Config) {}, "TrustPersistence": func(c *Config) { c.TrustPersistence = true }}
+
+func newRecording(name string) *recording {
+	return &recording{name: name, id: rand.Text(), lifetime: time.Minute}
+}
+
+// Of records that travel together each is answered for itself: one proof twice is
+// the first once, and what one of them fails with is not the others' failure.
+func TestReplaysTogether(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	for name, change := range persistence {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			prefix := func(c *Config) { c.KeyPrefix = name + ":" }
+			store := newStore(t, server.url(), change, prefix).Replays()
+			server.do(t, "LPUSH", name+":proof:wrong", "x")
+			server.do(t, "SCRIPT", "FLUSH")
+			used, again := newRecording("used"), newRecording("used")
+			wrong, other := newRecording("wrong"), newRecording("other")
+			store.send(t.Context(), 0, []*recording{used, wrong, again, other})
+			require.NoError(t, used.err)
+			require.Empty(t, used.held)
+			require.NoError(t, again.err)
+			require.Equal(t, used.id, again.held)
+			require.ErrorIs(t, wrong.err, ErrUnavailable)
+			require.Equal(t, "WRONGTYPE", wrong.reply)
+			require.NoError(t, other.err)
+			require.Empty(t, other.held)
+			store.send(t.Context(), 0, []*recording{used})
+			require.Equal(t, used.id, used.held, "sent twice, it finds its own")
+
+			full := []*recording{newRecording("a"), newRecording("b")}
+			require.NoError(t, store.Close())
+			store.send(t.Context(), 0, full)
+			for _, refused := range full {
+				require.ErrorContains(t, refused.err, "closed")
+			}
+		})
+	}
+}
+
+// Whatever else Redis answers than whether a proof was there, is no record of it.
+func TestReadRecords(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer   []any
+		answered int
+	}{
+		"all":       {[]any{"stamp", int64(-1), []any{nil, "held", reply("OOM secret")}}, 3},
+		"a number":  {[]any{"stamp", int64(-1), []any{nil, int64(1), nil}}, 2},
+		"too few":   {[]any{"stamp", int64(-1), []any{nil, nil}}, 0},
+		"too many":  {[]any{"stamp", int64(-1), []any{nil, nil, nil, nil}}, 0},
+		"no list":   {[]any{"stamp", int64(-1), "held"}, 0},
+		"no origin": {[]any{[]any{nil, nil, nil}}, 0},
+		"short":     {[]any{"stamp", int64(-1)}, 0},
+		"empty":     {nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			batch := []*recording{newRecording("a"), newRecording("b"), newRecording("c")}
+			readRecords(test.answer, batch)
+			answered := 0
+			for _, made := range batch {
+				if made.answered {
+					answered++
+				}
+			}
+			require.Equal(t, test.answered, answered)
+			if name == "all" {
+				require.NoError(t, batch[0].err)
+				require.Equal(t, "held", batch[1].held)
+				require.Equal(t, codeOutOfMemory, batch[2].reply)
+				require.NotContains(t, batch[2].err.Error(), "secret")
+			}
+		})
+	}
+}
+
+// emptyAnswers answers each script with an empty list.
+type emptyAnswers struct{ twice }
+
+func (emptyAnswers) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(_ context.Context, cmd redis.Cmder) error {
+		if cmd, ok := cmd.(*redis.Cmd); ok {
+			cmd.SetVal([]any{})
+		}
+		return nil
+	}
+}
+
+// A proof is refused that Redis has said nothing of.
+func TestReplaysWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, redis.Options{ContextTimeoutEnabled: true})
+	client.AddHook(emptyAnswers{})
+	store, err := NewReplays(Config{Client: client})
+	require.NoError(t, err)
+	first, err := store.Record(t.Context(), newUse())
+	require.ErrorIs(t, err, ErrUnavailable)
+	require.False(t, first)
+}
+
 // A proof is remembered for as long as any process accepts it, if their clocks
 // differ by no more than ten seconds: by the recorder's clock ten seconds beyond
 // Forget, whatever Redis takes the time to be.

@@ -40,7 +40,9 @@ func (s *Store) TokenCache() helseid.TokenCache { return tokenCache{s.connection
 // Sessions keeps the sessions of logged-in users. Its errors wrap
 // helseid.ErrSessionStore, and ErrUnavailable or ErrDecrypt; what cannot be decrypted
 // is a helseid.ErrUnreadableSession too.
-func (s *Store) Sessions() helseid.SessionStore { return sessions{s.connection, s.sealer} }
+func (s *Store) Sessions() helseid.SessionStore {
+	return sessions{s.connection.within(s.connection.config.SessionTimeout), s.sealer}
+}
 
 // Replays remembers used proofs, for an API that shares more than those. It ends
 // with the store.
@@ -54,4 +56,4 @@ func (s *Store) Check(ctx context.Context) error { return s.replays.Check(ctx) }
 
 // Close ends the connections to Redis. Whatever is asked later fails. A
 // Config.Client stays open.
-func (s *Store) Close() error { return s.connection.close() }
+func (s *Store) Close() error { return s.replays.Close() }

@@ -1,0 +1,190 @@
+package redisstore
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+// slowRedis answers after a while, and notes what travelled together.
+type slowRedis struct {
+	takes time.Duration
+
+	mu        sync.Mutex
+	batches   []int
+	under, at int // requests under way: now, and at most
+}
+
+// question is a use that wants an answer.
+type question struct{ answered bool }
+
+func (s *slowRedis) send(_ context.Context, questions []*question) {
+	s.mu.Lock()
+	s.batches = append(s.batches, len(questions))
+	s.under++
+	s.at = max(s.at, s.under)
+	s.mu.Unlock()
+	time.Sleep(s.takes)
+	for _, q := range questions {
+		q.answered = true
+	}
+	s.mu.Lock()
+	s.under--
+	s.mu.Unlock()
+}
+
+func newBatcher(takes time.Duration) (*slowRedis, *batcher[*question]) {
+	s := &slowRedis{takes: takes}
+	return s, &batcher[*question]{timeout: time.Second, send: s.send}
+}
+
+// ask asks so many questions at once.
+func ask(t *testing.T, all *sync.WaitGroup, b *batcher[*question], n int) {
+	for range n {
+		all.Go(func() {
+			var q question
+			if err := b.do(t.Context(), &q); err != nil || !q.answered {
+				t.Error("not answered:", err)
+			}
+		})
+	}
+	synctest.Wait()
+}
+
+// A use that finds nothing under way waits for nobody, one after the other.
+func TestBatchOfOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, b := newBatcher(time.Millisecond)
+		start := time.Now()
+		for range 3 {
+			var q question
+			require.NoError(t, b.do(t.Context(), &q))
+			require.True(t, q.answered)
+		}
+		require.Equal(t, 3*time.Millisecond, time.Since(start))
+		require.Equal(t, []int{1, 1, 1}, s.batches)
+	})
+}
+
+// Those that come while a request is under way travel together with the next, so
+// many at most.
+func TestBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, b := newBatcher(time.Millisecond)
+		start := time.Now()
+		var all sync.WaitGroup
+		ask(t, &all, b, 1)
+		ask(t, &all, b, 20)
+		all.Wait()
+		require.Equal(t, []int{1, 20}, s.batches)
+		require.Equal(t, 2*time.Millisecond, time.Since(start))
+
+		ask(t, &all, b, 2*maxBatch+2)
+		all.Wait()
+		require.Equal(t, []int{1, 20, 1, maxBatch, maxBatch, 1}, s.batches)
+		require.Equal(t, 1, s.at, "one after the other")
+	})
+}
+
+// A request that takes long holds nobody up for longer than patience. There are not
+// more than a few of them at once, however many wait.
+func TestBatchBesideASlowOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, b := newBatcher(500 * time.Millisecond)
+		start := time.Now()
+		var all sync.WaitGroup
+		ask(t, &all, b, 1)
+		ask(t, &all, b, 5)
+		all.Wait()
+		require.Equal(t, []int{1, 5}, s.batches)
+		require.Equal(t, 500*time.Millisecond+patience, time.Since(start))
+
+		for range 3 * maxFlights {
+			ask(t, &all, b, 2)
+			time.Sleep(2 * patience)
+		}
+		all.Wait()
+		require.Equal(t, maxFlights, s.at)
+	})
+}
+
+// Whoever gives up does so at once, is not sent later, and disturbs nobody.
+func TestBatchWithoutOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, b := newBatcher(patience / 2)
+		var all sync.WaitGroup
+		ask(t, &all, b, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		start := time.Now()
+		gone := make(chan error)
+		go func() { gone <- b.do(ctx, &question{}) }()
+		ask(t, &all, b, 3)
+		cancel()
+		require.ErrorIs(t, <-gone, context.Canceled)
+		require.Equal(t, start, time.Now())
+		all.Wait()
+		require.Equal(t, []int{1, 3}, s.batches)
+	})
+}
+
+// Nobody waits for longer than the limit, also if all requests that may be under way
+// hang.
+func TestBatchLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, b := newBatcher(time.Hour)
+		start := time.Now()
+		go func() { _ = b.do(t.Context(), &question{}) }()
+		for range maxFlights + 2 {
+			synctest.Wait()
+			go func() {
+				if err := b.do(t.Context(), &question{}); err != context.DeadlineExceeded {
+					t.Error(err)
+				}
+			}()
+			time.Sleep(2 * patience)
+		}
+		require.ErrorIs(t, b.do(t.Context(), &question{}), context.DeadlineExceeded)
+		require.Equal(t, b.timeout+time.Duration(maxFlights+2)*2*patience, time.Since(start))
+		require.Empty(t, b.waiting)
+		time.Sleep(time.Hour)
+	})
+}
+
+// After close nobody waits, nobody gets in, and no goroutine is left.
+func TestBatcherCloses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, b := newBatcher(patience / 2)
+		var all, late sync.WaitGroup
+		ask(t, &all, b, 1)
+		ask(t, &all, b, 2)
+		time.Sleep(patience / 2) // those two are under way
+		synctest.Wait()
+		for range 3 {
+			late.Go(func() {
+				if err := b.do(t.Context(), &question{}); err != redis.ErrClosed {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		b.close()
+		late.Wait()
+		require.ErrorIs(t, b.do(t.Context(), &question{}), redis.ErrClosed)
+		require.Equal(t, 1, s.under)
+		b.wait()
+		require.Zero(t, s.under)
+		all.Wait()
+		require.Equal(t, []int{1, 2}, s.batches)
+	})
+}
