@@ -82,6 +82,7 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 		return err
 	case replyCode(err) != "":
 		end(answered)
+		return unavailable(err)
 	case errors.Is(err, redis.ErrClosed), impatient, errors.Is(ctx.Err(), context.Canceled):
 		// Callers who go away, or have no time, must not be able to close the way
 		// for others.
@@ -90,6 +91,11 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 		end(unknown)
 	default:
 		end(unanswered)
+	}
+	if cluster, ok := c.client.(*redis.ClusterClient); ok {
+		// Its node may be dead and replaced. By itself the client looks once in a
+		// minute, unless another node tells it.
+		cluster.ReloadState(ctx)
 	}
 	return unavailable(err)
 }

@@ -64,8 +64,9 @@
 //	helseid:proof:<hash>           a used proof: nothing of it, for 30 seconds at most
 //	helseid:proof:origin           since when used proofs are remembered
 //
-// In a cluster a tag comes before the last part of a proof's keys, and there are 64
-// origins. Tokens and what belongs to sessions are encrypted with AES-256-GCM under a key that is derived from the
+// In a cluster a hash tag comes before the last part of a proof's keys, so that each
+// proof lies beside the origin that it depends on, and there are 64 groups of them,
+// spread over the nodes. All other uses concern one key. Tokens and what belongs to sessions are encrypted with AES-256-GCM under a key that is derived from the
 // first of Config.EncryptionKeys for this one place (HKDF, RFC 5869), with a
 // random nonce and the place as additional data: a value that somebody moves to
 // another place is refused. Who can write to Redis can still put back an older
@@ -76,19 +77,31 @@
 //
 // # When Redis does not answer
 //
-// Each use of Redis is bounded by Config.Timeout. After five uses without an
-// answer Redis is left alone for a second, then tried by one use at a time, and
-// all others fail at once.
+// Each use of Redis for a proof or a token is bounded by Config.Timeout, 250 ms
+// unless you set it, and each for a session by Config.SessionTimeout, 2 s. After
+// five uses, one after the other, without an answer Redis is left alone for a
+// second, then tried by one use at a time, and all others fail at once. Those that
+// were under way at the same time count once, so a single late answer has no such
+// consequence, and neither have those that this process, short of processor time,
+// was late to look at.
 //
-// A client gets its tokens from HelseID then, as if there were no cache. A
-// session cannot be read or written: the error wraps helseid.ErrSessionStore.
+// A token that is in a client's memory needs no Redis. Others a client gets from
+// HelseID then, as if there were no cache. A session cannot be read or written: the error wraps helseid.ErrSessionStore.
 // A proof is refused, because nobody can tell whether it has been used: the
 // middleware answers 503. Config.AcceptUncheckedProofs turns that round.
 //
 // # How to run Redis
 //
-// Redis 7.0 or newer, or Valkey, alone, with Sentinel or as a cluster: each use
-// concerns one key. A user of its own needs no more than
+// Redis 7.0 or newer, or Valkey: alone, named by Config.URL, or with Sentinel or as
+// a cluster, with a Config.Client:
+//
+//	Client: redis.NewClusterClient(&redis.ClusterOptions{
+//		Addrs:                 []string{"redis-1.example.no:6379", "redis-2.example.no:6379"},
+//		TLSConfig:             &tls.Config{},
+//		ContextTimeoutEnabled: true,
+//	}),
+//
+// A user of its own needs no more than
 //
 //	ACL SETUSER helseid on >password ~helseid:* +get +set +del +hmget +hset +pexpire +pttl +eval +evalsha +info +time
 //
@@ -112,7 +125,10 @@
 // all of them for VerifierConfig.MaxFuture + ReplicaSkew + 10 seconds, so 18 seconds
 // by default, and for clients whose clocks are behind by so much longer. What
 // FLUSHALL drops is noticed in the same way, and so is a first replica that is
-// attached, though nothing is lost then. Tokens are fetched anew.
+// attached, though nothing is lost then. In a cluster this concerns the proofs of the
+// node that restarts or is replaced, and those of a slot that moves to another node;
+// while it moves, new proofs in it are refused. With cluster-require-full-coverage
+// no, those of the other nodes are let in all the time. Tokens are fetched anew.
 //
 // Sessions that have ended since the state that Redis went back to would be there
 // again. So each session carries the replication id, and one with another than the

@@ -243,21 +243,7 @@ func TestClusterNodeRestarts(t *testing.T) {
 	nodes[0].kill()
 	nodes[0].start(t)
 	waitForCluster(t, nodes...)
-	on := func(use dpop.Use) int {
-		slot, err := client.ClusterKeySlot(t.Context(), groupTags[store.origins.group(use.Proof)]).Result()
-		require.NoError(t, err)
-		if slot <= 8191 {
-			return 0
-		}
-		return 1
-	}
-	useOn := func(node int) dpop.Use {
-		for {
-			if use := newUse(); on(use) == node {
-				return use
-			}
-		}
-	}
+	useOn := clusterUses(t, nodes[1])
 	require.Eventually(t, func() bool {
 		_, err := store.Record(t.Context(), useOn(0))
 		return isDoubt(err)
@@ -270,6 +256,23 @@ func TestClusterNodeRestarts(t *testing.T) {
 		later := useOn(0)
 		later.NotBefore = time.Now().Add(replicaSkew - time.Second)
 		require.True(t, record(t, store, later), "the doubt began with the restart, in all groups")
+	}
+}
+
+// clusterUses makes uses of proofs whose group is on a node.
+func clusterUses(t *testing.T, any *server) func(node int) dpop.Use {
+	t.Helper()
+	var nodes [proofGroups]int
+	for group, tag := range groupTags {
+		nodes[group] = nodeOf(slotOf(t, any, tag))
+	}
+	clustered := origins{clustered: true}
+	return func(node int) dpop.Use {
+		for {
+			if use := newUse(); nodes[clustered.group(use.Proof)] == node {
+				return use
+			}
+		}
 	}
 }
 
@@ -297,22 +300,56 @@ func TestGroupTags(t *testing.T) {
 	}
 }
 
+// clusterNodes is how many masters a cluster of the tests has: as many as it needs
+// to agree that one of them is dead.
+const clusterNodes = 3
+
+// startCluster starts a cluster of masters without replicas, which share the slots.
 func startCluster(t *testing.T) ([]*server, *redis.ClusterClient) {
 	t.Helper()
-	nodes := make([]*server, 2)
+	nodes := make([]*server, clusterNodes)
 	for i := range nodes {
-		nodes[i] = startServerOn(t, freePort(t), "--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
+		nodes[i] = startClusterNode(t)
+		first, last := slotsOf(i)
+		nodes[i].do(t, "CLUSTER", "ADDSLOTSRANGE", first, last)
+		nodes[i].do(t, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
+		nodes[i].do(t, "CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
 	}
-	nodes[0].do(t, "CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-	nodes[1].do(t, "CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-	nodes[1].do(t, "CLUSTER", "SET-CONFIG-EPOCH", 2)
-	nodes[0].do(t, "CLUSTER", "MEET", "127.0.0.1", nodes[1].port)
 	waitForCluster(t, nodes...)
 	client := redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: []string{"127.0.0.1:" + strconv.Itoa(nodes[0].port)}, ContextTimeoutEnabled: true,
 	})
 	t.Cleanup(func() { _ = client.Close() })
 	return nodes, client
+}
+
+func startClusterNode(t *testing.T) *server {
+	t.Helper()
+	return startServerOn(t, freePort(t), "--cluster-enabled", "yes", "--cluster-node-timeout", "5000",
+		"--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0")
+}
+
+const slots = 16384
+
+func slotsOf(node int) (first, last int) {
+	return node * slots / clusterNodes, (node+1)*slots/clusterNodes - 1
+}
+
+// nodeOf is the node that has the slot.
+func nodeOf(slot int) int {
+	for node := range clusterNodes {
+		if _, last := slotsOf(node); slot <= last {
+			return node
+		}
+	}
+	return clusterNodes
+}
+
+func slotOf(t *testing.T, node *server, key string) int {
+	t.Helper()
+	slot, ok := node.do(t, "CLUSTER", "KEYSLOT", key).(int64)
+	require.True(t, ok)
+	return int(slot)
 }
 
 func waitForCluster(t *testing.T, nodes ...*server) {
