@@ -13,6 +13,8 @@ type task struct {
 	// batch prepares n runs, which is not measured, and returns what does them.
 	batch func(n int) (run func() error, err error)
 
+	atLeast int // runs in a batch
+
 	n       int       // runs in a batch
 	nanos   []float64 // of one run, by round
 	mallocs float64   // of one run
@@ -75,7 +77,7 @@ func (t *task) once() (elapsed time.Duration, mallocs uint64, err error) {
 // calibrate finds how many runs take about this long. The first does not count:
 // it fetches keys.
 func (t *task) calibrate(aim time.Duration) error {
-	t.n = 1
+	t.n = max(1, t.atLeast)
 	if _, _, err := t.once(); err != nil {
 		return err
 	}
@@ -85,7 +87,7 @@ func (t *task) calibrate(aim time.Duration) error {
 			return err
 		}
 		if elapsed >= aim/2 || t.n >= maxBatch {
-			t.n = max(1, min(maxBatch, int(float64(t.n)*float64(aim)/float64(max(1, elapsed)))))
+			t.n = max(1, t.atLeast, min(maxBatch, int(float64(t.n)*float64(aim)/float64(max(1, elapsed)))))
 			return nil
 		}
 		t.n = min(maxBatch, t.n*max(2, min(50, int(aim/max(1, elapsed)))))

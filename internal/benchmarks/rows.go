@@ -31,6 +31,8 @@ const (
 	rowRemembered     = "an access token seen before, RSA-3072"
 	rowRequestSeen    = "whole protected request, token seen before"
 	rowRequestNew     = "whole protected request, new token"
+	rowSharedOne      = "guarded request, 1 connection, used proofs in Redis (bare: in memory)"
+	rowShared         = "guarded request, 64 connections, used proofs in Redis (bare: in memory)"
 	rowCached         = "cached token"
 	rowCachedParallel = "cached token, 64 goroutines"
 	rowComposed       = "cached token, request composed per call"
@@ -131,8 +133,12 @@ func serverRows(world *peers.World, bits int) (rows []*row, end func(), err erro
 	if err != nil {
 		return nil, end, err
 	}
-	end = func() { validator.Close(); remembering.Close(); closeGuards() }
-	return append(append(made, validate, remembered), requests...), end, nil
+	stores, closeStores, err := storeRows(world, token)
+	if err != nil {
+		return nil, end, err
+	}
+	end = func() { validator.Close(); remembering.Close(); closeGuards(); closeStores() }
+	return slices.Concat(made, []*row{validate, remembered}, requests, stores), end, nil
 }
 
 func newValidator(world *peers.World, memory int) (*tokenvalidation.Validator, error) {
