@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/dpop"
@@ -198,4 +199,30 @@ func TestClusterNodeEvicts(t *testing.T) {
 		node.do(t, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 	}
 	require.NoError(t, store.Check(t.Context()))
+}
+
+// A user of a cluster needs the commands that the documentation names, and no more.
+func TestClusterLeastPrivilege(t *testing.T) {
+	t.Parallel()
+	nodes, _ := startCluster(t)
+	for _, node := range nodes {
+		node.do(t, "ACL", "SETUSER", "app", "on", ">"+password, "~helseid:*",
+			"+get", "+set", "+del", "+hmget", "+hset", "+pexpire", "+pttl", "+eval", "+evalsha", "+info", "+time", "+cluster|slots", "+command", "+asking")
+	}
+	client := newCluster(t, redis.ClusterOptions{Username: "app", Password: password, ContextTimeoutEnabled: true},
+		"127.0.0.1:"+strconv.Itoa(nodes[0].port))
+	store, err := New(Config{Client: client, EncryptionKeys: inBase64(testKey), Timeout: 5 * time.Second})
+	require.NoError(t, err)
+	require.NoError(t, store.Check(t.Context()))
+	requireTable(t, store.Sessions())
+	for range 50 {
+		require.True(t, record(t, store.Replays(), newUse()))
+	}
+	require.NoError(t, store.TokenCache().Set(t.Context(), "a", []byte("x"), time.Minute))
+	_, err = store.TokenCache().Get(t.Context(), "a")
+	require.NoError(t, err)
+	for _, node := range nodes {
+		log, _ := node.do(t, "ACL", "LOG").([]any)
+		require.Empty(t, log, "refused")
+	}
 }

@@ -267,6 +267,7 @@ func (c Config) options() (*redis.Options, error) {
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = timeout, timeout, timeout, timeout
 	options.ContextTimeoutEnabled = true
 	options.DialerRetries = 1
+	options.Dialer = quiet(options)
 	options.MaxRetries = 1 // each use may be sent twice without harm
 	options.PipelinePoolSize = -1
 	options.DisableIdentity = true

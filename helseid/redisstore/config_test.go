@@ -173,10 +173,10 @@ func newClient(t *testing.T, options redis.Options) *redis.Client {
 	return client
 }
 
-func newCluster(t *testing.T, options redis.ClusterOptions) *redis.ClusterClient {
+func newCluster(t *testing.T, options redis.ClusterOptions, addresses ...string) *redis.ClusterClient {
 	t.Helper()
 	if options.Addrs == nil {
-		options.Addrs = []string{"127.0.0.1:1"}
+		options.Addrs = append(addresses, "127.0.0.1:1")
 	}
 	client := redis.NewClusterClient(&options)
 	t.Cleanup(func() { _ = client.Close() })

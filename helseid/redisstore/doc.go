@@ -66,12 +66,14 @@
 //
 // In a cluster a hash tag comes before the last part of a proof's keys, so that each
 // proof lies beside the origin that it depends on, and there are 64 groups of them,
-// spread over the nodes. All other uses concern one key. Tokens and what belongs to sessions are encrypted with AES-256-GCM under a key that is derived from the
-// first of Config.EncryptionKeys for this one place (HKDF, RFC 5869), with a
-// random nonce and the place as additional data: a value that somebody moves to
-// another place is refused. Who can write to Redis can still put back an older
-// value of the same place, or delete values. To rotate, put a new key first and
-// keep the old one behind it until what it encrypted has expired. Processes that
+// spread over the nodes. All other uses concern one key.
+//
+// Tokens and what belongs to sessions are encrypted with AES-256-GCM under a key that
+// is derived from the first of Config.EncryptionKeys for this one place (HKDF,
+// RFC 5869), with a random nonce and the place as additional data: a value that
+// somebody moves to another place is refused. Who can write to Redis can still put
+// back an older value of the same place, or delete values. To rotate, put a new key
+// first and keep the old one behind it until what it encrypted has expired. Processes that
 // do not know the new key yet cannot read what it encrypts, so first add it
 // behind the old one everywhere.
 //
@@ -86,9 +88,9 @@
 // was late to look at.
 //
 // A token that is in a client's memory needs no Redis. Others a client gets from
-// HelseID then, as if there were no cache. A session cannot be read or written: the error wraps helseid.ErrSessionStore.
-// A proof is refused, because nobody can tell whether it has been used: the
-// middleware answers 503. Config.AcceptUncheckedProofs turns that round.
+// HelseID then, as if there were no cache. A session cannot be read or written: the
+// error wraps helseid.ErrSessionStore. A proof is refused, because nobody can tell
+// whether it has been used: the middleware answers 503. Config.AcceptUncheckedProofs turns that round.
 //
 // # How to run Redis
 //
@@ -105,7 +107,8 @@
 //
 //	ACL SETUSER helseid on >password ~helseid:* +get +set +del +hmget +hset +pexpire +pttl +eval +evalsha +info +time
 //
-// For a replay store get, set, eval, evalsha, info and time are enough. A used proof
+// For a replay store get, set, eval, evalsha, info and time are enough. In a cluster
+// both need +cluster|slots, +command and +asking too. A used proof
 // takes some 200 bytes of memory for 30 seconds at most: 1000 calls a second take
 // 6 MB. There is no quota for each client, as MemoryReplay has one.
 //
@@ -168,8 +171,8 @@
 //
 // # Logs and errors
 //
-// No error holds a key, a value or a password. The Redis client's own log, which
-// goes to standard error, is switched off by importing this package: who wants it
-// calls logging.Enable of github.com/redis/go-redis/v9/logging, or
-// redis.SetLogger, in main.
+// No error holds a key, a value or a password. The Redis client has a log of its
+// own, which the process shares and this package does not touch. It writes failed
+// connections of a Config.Client to standard error unless you give it another logger
+// with redis.SetLogger; those of a Config.URL come as errors alone.
 package redisstore

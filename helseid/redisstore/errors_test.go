@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/dpop"
@@ -138,16 +139,24 @@ func TestClosedStore(t *testing.T) {
 func TestNoServer(t *testing.T) {
 	t.Parallel()
 	store := newStore(t, "unix:///nowhere/redis.sock")
+	_, err := newStore(t, "unix:///nowhere/redis.sock").TokenCache().Get(t.Context(), "key")
+	require.ErrorContains(t, err, "dial: connect: no such file or directory")
 	requireUnavailable(t, store, "")
 	require.ErrorIs(t, store.Check(t.Context()), ErrUnavailable)
 }
 
-// go-redis writes failed connections to standard error unless it is told not to.
+// go-redis writes failed connections to standard error, and its logger is left as it
+// is.
 func TestNothingOnStandardError(t *testing.T) {
 	if os.Getenv("REDISSTORE_TEST_CHILD") != "" {
-		store := newStore(t, "redis://127.0.0.1:1", within(time.Second))
-		_, err := store.TokenCache().Get(t.Context(), "key")
-		require.ErrorIs(t, err, ErrUnavailable)
+		logging.Enable()
+		for _, url := range []string{"redis://127.0.0.1:1", "rediss://127.0.0.1:1", "unix:///nowhere/redis.sock"} {
+			store := newStore(t, url, within(time.Second))
+			for range 3 * breakerLimit {
+				_, err := store.TokenCache().Get(t.Context(), "key")
+				require.ErrorIs(t, err, ErrUnavailable)
+			}
+		}
 		return
 	}
 	t.Parallel()

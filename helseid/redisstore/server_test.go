@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid"
@@ -158,6 +159,10 @@ func freePort(t testing.TB) int {
 	t.Fatal("no free port")
 	return 0
 }
+
+// admin's clients ask for servers that have not started yet, and clients that a
+// test makes say so on standard error.
+func init() { logging.Disable() }
 
 var (
 	testKey  = bytes.Repeat([]byte("a key of tests. "), 2)
