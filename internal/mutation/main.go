@@ -114,11 +114,11 @@ func (m *mutation) try(scratch string, verbose bool) (noticed bool, err error) {
 	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
 		return false, err
 	}
-	if output, err := goCommand("build", overlayFile, "-o", os.DevNull, "./"+filepath.Dir(m.File)); err != nil {
+	if output, err := goCommand("build", overlayFile, "./"+filepath.Dir(m.File), "-o", os.DevNull); err != nil {
 		return false, fmt.Errorf("it does not compile: %s", output)
 	}
 	for _, pkg := range m.Test {
-		output, err := goCommand("test", overlayFile, "-vet=off", "-failfast", "-run", m.Run, pkg)
+		output, err := goCommand("test", overlayFile, pkg, "-vet=off", "-failfast", "-run", m.Run)
 		if verbose {
 			fmt.Println(cmp.Or(strings.TrimSpace(output), "(no output)"))
 		}
@@ -129,7 +129,10 @@ func (m *mutation) try(scratch string, verbose bool) (noticed bool, err error) {
 	return false, nil
 }
 
-func goCommand(verb, overlay string, args ...string) (string, error) {
-	output, err := exec.Command("go", append([]string{verb, "-overlay", overlay}, args...)...).CombinedOutput()
+// goCommand runs the go command for one package, in the package's own folder: it may
+// belong to a module below this one.
+func goCommand(verb, overlay, pkg string, args ...string) (string, error) {
+	command := exec.Command("go", append([]string{"-C", pkg, verb, "-overlay", overlay}, args...)...)
+	output, err := command.CombinedOutput()
 	return string(output), err
 }
