@@ -155,7 +155,9 @@ func TestBatchLimit(t *testing.T) {
 		}
 		require.ErrorIs(t, b.do(t.Context(), &question{}), context.DeadlineExceeded)
 		require.Equal(t, b.timeout+time.Duration(maxFlights+2)*2*patience, time.Since(start))
+		b.mu.Lock()
 		require.Empty(t, b.waiting)
+		b.mu.Unlock()
 		time.Sleep(time.Hour)
 	})
 }

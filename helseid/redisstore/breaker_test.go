@@ -77,6 +77,7 @@ func TestBreakerAtOnce(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			time.Sleep(2 * time.Second)
+			synctest.Wait()
 		}
 		for range breakerLimit - 1 {
 			silence()
