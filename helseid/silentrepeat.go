@@ -1,13 +1,14 @@
 package helseid
 
 import (
-	"github.com/helseid-go/sdk/internal/redact"
 	"net"
 	"net/http/httptrace"
 	"net/textproto"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // net/http sends some requests again by itself: over HTTP/1 if a connection that

@@ -267,7 +267,7 @@ func tokenHeaderAttacks() []attack {
 			payload := strings.ReplaceAll(w.tokenClaims(), ".", " ")
 			return header + "." + payload + "." + b64(pkcs1(theForge().rsa, crypto.SHA256)([]byte(header+"."+payload)))
 		}),
-		badToken("b64 false: signed unencoded", "token_signature", func(w *world) string {
+		badToken("b64 false: signed unencoded", "token_malformed", func(w *world) string {
 			header := b64([]byte(also(`"b64":false`)(w.tokenHeader())))
 			payload := w.tokenClaims()
 			return header + "." + b64([]byte(payload)) + "." + b64(pkcs1(theForge().rsa, crypto.SHA256)([]byte(header+"."+payload)))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/redisstore"
 	"github.com/helseid-go/sdk/internal/benchmarks/lab"
 	"github.com/helseid-go/sdk/internal/benchmarks/peers"
