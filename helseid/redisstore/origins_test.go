@@ -1,7 +1,9 @@
 package redisstore
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -352,12 +354,19 @@ func slotOf(t *testing.T, node *server, key string) int {
 	return int(slot)
 }
 
+// waitForCluster waits until each node sees all slots served and knows all the others
+// by their own names: before the end of the handshake it has made some up.
 func waitForCluster(t *testing.T, nodes ...*server) {
 	t.Helper()
 	for _, node := range nodes {
 		require.Eventually(t, func() bool {
 			info, _ := node.do(t, "CLUSTER", "INFO").(string)
-			return len(info) > 16 && info[:16] == "cluster_state:ok"
+			known, _ := node.do(t, "CLUSTER", "NODES").(string)
+			return strings.HasPrefix(info, "cluster_state:ok") && !strings.Contains(known, "handshake") &&
+				!slices.ContainsFunc(nodes, func(other *server) bool {
+					id, _ := other.do(t, "CLUSTER", "MYID").(string)
+					return !strings.Contains(known, id)
+				})
 		}, 30*time.Second, 20*time.Millisecond)
 	}
 }

@@ -18,15 +18,32 @@ type storeService struct {
 	url    string
 }
 
+// storedRow is a helseid.StoredSession on its way, which does not marshal itself.
+type storedRow struct {
+	Version     uint64
+	Data        []byte
+	Expiry      time.Time
+	Unconfirmed bool
+	Confirmed   bool
+}
+
+func rowOf(session helseid.StoredSession) storedRow {
+	return storedRow{session.Version, session.Data, session.Expiry, session.Unconfirmed, session.Confirmed}
+}
+
+func (r storedRow) session() helseid.StoredSession {
+	return helseid.StoredSession{Version: r.Version, Data: r.Data, Expiry: r.Expiry, Unconfirmed: r.Unconfirmed, Confirmed: r.Confirmed}
+}
+
 // storeRequest is what a process wants of the store, and storeAnswer what came of it.
 type storeRequest struct {
-	Key     string
-	Session helseid.StoredSession
+	Key string
+	Row storedRow
 }
 
 type storeAnswer struct {
-	Session helseid.StoredSession
-	Saved   bool
+	Row   storedRow
+	Saved bool
 }
 
 func serveStore(store helseid.SessionStore) (*storeService, error) {
@@ -50,12 +67,12 @@ func serveStore(store helseid.SessionStore) (*storeService, error) {
 			_ = json.NewEncoder(w).Encode(answer)
 		})
 	}
-	handle("/load", func(ctx context.Context, asked storeRequest) (answer storeAnswer, err error) {
-		answer.Session, err = store.Load(ctx, asked.Key)
-		return answer, err
+	handle("/load", func(ctx context.Context, asked storeRequest) (storeAnswer, error) {
+		session, err := store.Load(ctx, asked.Key)
+		return storeAnswer{Row: rowOf(session)}, err
 	})
 	handle("/save", func(ctx context.Context, asked storeRequest) (answer storeAnswer, err error) {
-		answer.Saved, err = store.Save(ctx, asked.Key, asked.Session)
+		answer.Saved, err = store.Save(ctx, asked.Key, asked.Row.session())
 		return answer, err
 	})
 	handle("/delete", func(ctx context.Context, asked storeRequest) (answer storeAnswer, err error) {
@@ -77,12 +94,12 @@ type remoteStore struct{ url string }
 // Load implements helseid.SessionStore.
 func (r remoteStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
 	answer, err := r.ask(ctx, "/load", storeRequest{Key: key})
-	return answer.Session, err
+	return answer.Row.session(), err
 }
 
 // Save implements helseid.SessionStore.
 func (r remoteStore) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
-	answer, err := r.ask(ctx, "/save", storeRequest{key, session})
+	answer, err := r.ask(ctx, "/save", storeRequest{key, rowOf(session)})
 	return answer.Saved, err
 }
 
