@@ -171,7 +171,11 @@ func TestClusterMovesASlot(t *testing.T) {
 	require.True(t, ok)
 	require.GreaterOrEqual(t, len(keys), 4)
 	for _, key := range keys {
-		from.do(t, "MIGRATE", "127.0.0.1", strconv.Itoa(to.port), key, 0, 5000)
+		require.Eventually(t, func() bool { // the other node may be learning of the slot yet
+			admin := from.admin()
+			defer admin.Close()
+			return admin.Do(t.Context(), "MIGRATE", "127.0.0.1", to.port, key, 0, 5000).Err() == nil
+		}, 30*time.Second, 20*time.Millisecond)
 		there()
 	}
 	for _, node := range []*server{to, from, nodes[0], nodes[1], nodes[2]} {

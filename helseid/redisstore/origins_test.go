@@ -362,7 +362,7 @@ func waitForCluster(t *testing.T, nodes ...*server) {
 		require.Eventually(t, func() bool {
 			info, _ := node.do(t, "CLUSTER", "INFO").(string)
 			known, _ := node.do(t, "CLUSTER", "NODES").(string)
-			return strings.HasPrefix(info, "cluster_state:ok") && !strings.Contains(known, "handshake") &&
+			return strings.HasPrefix(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") && !strings.Contains(known, "handshake") &&
 				!slices.ContainsFunc(nodes, func(other *server) bool {
 					id, _ := other.do(t, "CLUSTER", "MYID").(string)
 					return !strings.Contains(known, id)
