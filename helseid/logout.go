@@ -136,19 +136,28 @@ func (c *Client) endSession(ctx context.Context, key string) (refreshToken strin
 	}
 	defer c.running.Done() // a Close that comes now waits
 	refreshToken, err = c.tryEndSession(ctx, key)
-	if err != nil && (c.sessions.find(key) != nil || c.entombs.Load() < maxStrangers) {
+	if stranger := c.sessions.find(key) == nil; err != nil && (!stranger || c.strangers.Load() < maxStrangers) {
 		if _, going := c.entombing.LoadOrStore(key, nil); !going {
 			c.running.Add(1)
-			c.entombs.Add(1)
-			go c.entombLater(key, refreshToken)
+			if stranger {
+				c.strangers.Add(1)
+			}
+			go c.entombLater(key, refreshToken, stranger)
 		}
 	}
 	return refreshToken, err
 }
 
-// maxStrangers bounds how many sessions that this process does not know it tries to
-// end: anybody can make up an id.
-const maxStrangers = 1000
+const (
+	// maxStrangers bounds how many sessions that this process does not know it tries to
+	// end: anybody can make up an id. What HelseID and the application ask for does not
+	// count.
+	maxStrangers = 1000
+
+	// maxRevoking bounds how many tokens of logins and sessions that have ended wait in
+	// this process's memory for the store.
+	maxRevoking = 10_000
+)
 
 func (c *Client) tryEndSession(ctx context.Context, key string) (refreshToken string, err error) {
 	var unsettled *refreshOutcome
@@ -260,9 +269,11 @@ func (c *Client) postToken(ctx context.Context, record *sessionRecord, used bool
 
 // entombLater ends a session that the store has not let end, and revokes its
 // refresh token unless that has been done.
-func (c *Client) entombLater(key, revoked string) {
+func (c *Client) entombLater(key, revoked string, stranger bool) {
 	defer c.running.Done()
-	defer c.entombs.Add(-1)
+	if stranger {
+		defer c.strangers.Add(-1)
+	}
 	defer c.entombing.Delete(key)
 	c.keepTrying(func(ctx context.Context) bool {
 		refreshToken, _, err := c.entomb(ctx, key, nil)
@@ -339,13 +350,13 @@ func (c *Client) keepRevocation(ctx context.Context, refreshToken string, until 
 		c.deliverLater()
 		return
 	}
-	if c.entombs.Load() >= maxStrangers || c.begin() != nil {
+	if c.revoking.Load() >= maxRevoking || c.begin() != nil {
 		return
 	}
-	c.entombs.Add(1)
+	c.revoking.Add(1)
 	go func() {
 		defer c.running.Done()
-		defer c.entombs.Add(-1)
+		defer c.revoking.Add(-1)
 		c.keepTrying(func(ctx context.Context) bool {
 			if c.post(ctx, entry) != nil {
 				return c.revoke(ctx, refreshToken) == nil

@@ -114,20 +114,25 @@ func (c *Client) carryOut(ctx context.Context, logouts ...indexedLogout) error {
 	return errors.Join(errs...)
 }
 
-// carryOutLater goes on with a logout in the background, for a day. How many there
-// are is bounded: anybody can ask for one of the front channel.
+// carryOutLater goes on with a logout in the background, for a day. Anybody can ask
+// for one of the front channel: how many there are of those is bounded.
 func (c *Client) carryOutLater(logout indexedLogout) {
-	if c.entombs.Load() >= maxStrangers || c.begin() != nil {
+	stranger := logout.Before == 0
+	if stranger && c.strangers.Load() >= maxStrangers || c.begin() != nil {
 		return
 	}
 	if _, going := c.entombing.LoadOrStore(logout, nil); going {
 		c.running.Done()
 		return
 	}
-	c.entombs.Add(1)
+	if stranger {
+		c.strangers.Add(1)
+	}
 	go func() {
 		defer c.running.Done()
-		defer c.entombs.Add(-1)
+		if stranger {
+			defer c.strangers.Add(-1)
+		}
 		defer c.entombing.Delete(logout)
 		c.keepTrying(func(ctx context.Context) bool { return c.endIndexed(ctx, logout) == nil })
 	}()

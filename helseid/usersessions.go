@@ -40,6 +40,7 @@ func (u UserSession) End(ctx context.Context) error {
 	if u.client == nil {
 		return nil
 	}
+	u.client.sessions.place(u.key, time.Now().Add(sessionLifetime)) // no stranger's: it goes on trying
 	return u.client.endByKey(ctx, u.key)
 }
 
