@@ -84,7 +84,8 @@ func (w *Web) tellLogin(ctx context.Context, pending *pendingLogin, previous str
 }
 
 // readCallback finds the login that the answer is to, by its state and the cookie
-// of the browser that started it. It takes back a cookie that leads to none.
+// of the browser that started it. It takes back a cookie that leads to none. One that
+// cannot be opened for want of the store stays for a while, to be tried again.
 func (w *Web) readCallback(rw http.ResponseWriter, r *http.Request) (*callback, error) {
 	answer, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(answer["state"]) != 1 {
@@ -99,8 +100,12 @@ func (w *Web) readCallback(rw http.ResponseWriter, r *http.Request) (*callback, 
 	if err == nil && pending.isLate(before, time.Now()) {
 		err = errNoPending
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoPending):
 		w.cookies.clear(rw, name)
+		return nil, err
+	case err != nil:
+		w.cookies.setLogin(rw, name, w.cookies.sealedLogin(r, name), triesLifetime)
 		return nil, err
 	}
 	return &callback{name, pending, state, answer, before}, nil

@@ -59,8 +59,11 @@ const (
 	// know: anybody can make one up.
 	minReread = time.Second
 
-	// rereadTimeout bounds a look for which nobody needs to wait.
+	// rereadTimeout bounds a look for which nobody needs to wait, and lookTimeout one
+	// for which all wait who have no keys yet: whoever makes it may be a stranger, who
+	// leaves or whose connection to the store hangs.
 	rereadTimeout = time.Second
+	lookTimeout   = 2 * time.Second
 
 	keyringTries = 10
 
@@ -110,6 +113,8 @@ func (k *keyring) current(ctx context.Context) (sealingKey, error) {
 	if key, known, _ := k.newest(time.Now()); known {
 		return key, nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
 	if err := k.renew(ctx); err != nil {
 		return sealingKey{}, err
 	}
@@ -135,6 +140,8 @@ func (k *keyring) find(ctx context.Context, id string) (key sealingKey, found bo
 	if recent {
 		return sealingKey{}, false, err // of a moment ago
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
 	row, err := k.load(ctx)
 	if err != nil {
 		return sealingKey{}, false, err

@@ -3,11 +3,14 @@ package weblogin_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -294,5 +297,104 @@ func TestUnknownKeys(t *testing.T) {
 		for i := range 3 {
 			requireProblem(t, bring(i), http.StatusServiceUnavailable, "Tjenesten er ikke tilgjengelig akkurat nå")
 		}
+	})
+}
+
+// keyStore is a store whose keys come late, or not at all.
+type keyStore struct {
+	helseid.SessionStore
+	broken, hanging atomic.Bool
+	come            atomic.Pointer[func()]
+}
+
+func (s *keyStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+	if strings.HasPrefix(key, "weblogin-keys-") {
+		if come := s.come.Swap(nil); come != nil {
+			(*come)()
+		}
+		if s.hanging.Load() {
+			<-ctx.Done()
+		}
+		if err := ctx.Err(); err != nil {
+			return helseid.StoredSession{}, err
+		}
+		if s.broken.Load() {
+			return helseid.StoredSession{}, errors.New("down")
+		}
+	}
+	return s.SessionStore.Load(ctx, key)
+}
+
+// A stranger who leaves, or whose connection to the store hangs, keeps nobody else
+// from the keys, and a login is not lost because they could not be read once.
+func TestStrangersAndKeys(t *testing.T) {
+	t.Parallel()
+	stranger := func(ctx context.Context, w *world, path string) {
+		request := httptest.NewRequestWithContext(ctx, http.MethodGet, origin+path, nil)
+		request.Header.Set("Accept", "text/html")
+		request.AddCookie(&http.Cookie{Name: loginCookieName("x"), Value: "1.madeup00.AAAA"})
+		mux := http.NewServeMux()
+		w.web.Mount(mux)
+		mux.ServeHTTP(httptest.NewRecorder(), request)
+	}
+	prepare := func(t *testing.T) (*world, *keyStore, *browser, string) {
+		w := newWorld(t, nil)
+		b := w.newBrowser()
+		callback := b.authenticate(b.begin("/login"))
+		store := &keyStore{SessionStore: w.store}
+		w.process(store) // which has no keys yet
+		return w, store, b, callback
+	}
+	t.Run("who leave", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			w, store, b, callback := prepare(t)
+			gone, leave := context.WithCancel(t.Context())
+			store.come.Store((*func())(&leave))
+			stranger(gone, w, "/callback?code=x&state=x")
+			require.Error(t, gone.Err())
+			require.Equal(t, "/", b.get(callback).location(t))
+		})
+	})
+	for _, path := range []string{"/callback?code=x&state=x", "/login"} {
+		t.Run("who hang at "+path, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w, store, b, callback := prepare(t)
+				held, end := context.WithCancel(t.Context())
+				defer end()
+				store.hanging.Store(true)
+				go stranger(held, w, path)
+				synctest.Wait()
+				store.hanging.Store(false)
+				time.Sleep(5 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+				waiting, stop := context.WithTimeout(t.Context(), 5*time.Second)
+				defer stop()
+				answer := b.get(callback, func(r *http.Request) { *r = *r.WithContext(waiting) })
+				require.Equal(t, "/", answer.location(t))
+			})
+		})
+	}
+	t.Run("when they cannot be read once", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			_, store, b, callback := prepare(t)
+			store.broken.Store(true)
+			requireProblem(t, b.get(callback), http.StatusServiceUnavailable, "Tjenesten er ikke tilgjengelig akkurat nå")
+			store.broken.Store(false)
+			time.Sleep(2 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+			require.Equal(t, "/", b.get(callback).location(t))
+		})
+	})
+	t.Run("when they cannot be read for longer", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			_, store, b, callback := prepare(t)
+			store.broken.Store(true)
+			requireProblem(t, b.get(callback), http.StatusServiceUnavailable, "Tjenesten er ikke tilgjengelig akkurat nå")
+			store.broken.Store(false)
+			time.Sleep(time.Minute + time.Second) //nolint:forbidigo // inside of a synctest bubble
+			requireProblem(t, b.get(callback), http.StatusBadRequest, expired)
+		})
 	})
 }
