@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -339,7 +340,9 @@ func storeError(err error) error {
 	return &hiddenCause{ErrSessionStore, redact.Hide(err)}
 }
 
-// hiddenCause is an error whose cause can be tested for and is not printed.
+// hiddenCause is an error whose cause can be tested for and is not printed. What this
+// library says itself is not tested for in a cause: a store that is reached with a
+// client of its own would else speak of the user, the login or HelseID.
 type hiddenCause struct {
 	error
 	cause redact.Hidden[error]
@@ -348,5 +351,26 @@ type hiddenCause struct {
 // LogValue gives the category.
 func (e *hiddenCause) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
-// Unwrap gives the category and the cause.
-func (e *hiddenCause) Unwrap() []error { return []error{e.error, e.cause.Reveal()} }
+// Unwrap gives the category.
+func (e *hiddenCause) Unwrap() error { return e.error }
+
+// Is looks for an error of others in the cause.
+func (e *hiddenCause) Is(target error) bool {
+	return !slices.Contains(ownErrors, target) && errors.Is(e.cause.Reveal(), target)
+}
+
+// As looks for an error of others in the cause.
+func (e *hiddenCause) As(target any) bool {
+	switch target.(type) {
+	case **TokenError, **AuthorizationError, **tokenvalidation.Error, **attemptError:
+		return false
+	}
+	return errors.As(e.cause.Reveal(), target) //nolint:govet // errors.As has looked at the target
+}
+
+// ownErrors are those that decide what becomes of a session or a login.
+var ownErrors = []error{
+	ErrUnavailable, ErrBusy, ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted, ErrInsecureURL, ErrOriginRefused, ErrClosed,
+	ErrConfig, ErrLogin, ErrLoginFinished, ErrLoginRequired, ErrNoRefreshToken, ErrSeveralAudiences, tokenvalidation.ErrInvalidToken,
+	errOutcomeUnknown, errSessionEnded, errSessionOver, errSessionChanged, errNoLoginState,
+}
