@@ -146,19 +146,24 @@ func TestRestoredStoreBringsNobodyBack(t *testing.T) {
 			requireError(t, w.lookUp(t, newClient(t, w.config), session), helseid.ErrLoginRequired)
 		})
 	})
-	t.Run("without a refresh token", func(t *testing.T) {
-		t.Parallel()
-		bubble(t, func(t *testing.T) {
-			w, store := newRestorableWorld(t)
-			session := w.logInWith(t, helseid.LoginRequest{Scopes: []string{testScope}})
-			store.keep()
-			require.NoError(t, w.lookUp(t, newClient(t, w.config), session))
-			store.restore()
-			requireError(t, w.lookUp(t, newClient(t, w.config), session), helseid.ErrLoginRequired)
-			requireError(t, w.lookUp(t, w.client, session), helseid.ErrLoginRequired)
-			require.Empty(t, w.refreshes())
+	for name, scopes := range map[string][]string{
+		"without a refresh token":                  {testScope},
+		"without a refresh token, of several APIs": {testScope, journalScope},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				w, store := newRestorableWorld(t)
+				session := w.logInWith(t, helseid.LoginRequest{Scopes: scopes})
+				store.keep()
+				require.NoError(t, w.lookUp(t, newClient(t, w.config), session))
+				store.restore()
+				requireError(t, w.lookUp(t, newClient(t, w.config), session), helseid.ErrLoginRequired)
+				requireError(t, w.lookUp(t, w.client, session), helseid.ErrLoginRequired)
+				require.Empty(t, w.refreshes())
+			})
 		})
-	})
+	}
 }
 
 // A session that lives is confirmed by one refresh, in whichever process it is used
