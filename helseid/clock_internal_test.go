@@ -1,12 +1,16 @@
 package helseid
 
 import (
+	"context"
+	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // tokenAt is a token for an hour that was fetched so long ago by the wall clock, and
@@ -131,5 +135,45 @@ func TestSessionAndClocks(t *testing.T) {
 		require.True(t, record.reindex())
 		require.Equal(t, record.IndexedUntil, record.plausible(record.IndexedUntil))
 		require.Zero(t, record.plausible(record.IndexedUntil+int64(6*time.Hour/time.Second)), "they end sooner than they say")
+	})
+}
+
+// A clock that was ahead and has been set back keeps nobody from looking into the
+// outbox, and makes no unused session young.
+func TestUsesAndClocks(t *testing.T) {
+	t.Parallel()
+	ctx, end := context.WithCancel(t.Context())
+	client := &Client{config: Config{Logger: slog.New(slog.DiscardHandler), SessionStore: &MemorySessionStore{}}, lifetime: ctx}
+	client.store = client.config.SessionStore
+	now := time.Now()
+	record := sessionRecord{Version: sessionVersion, Created: now.Unix(), IdleTimeout: 600}
+	use := func(key string, ahead time.Duration) error {
+		record.LastUsed = now.Add(ahead).UnixMilli()
+		session := client.sessionOf("id", key, record, &tokenvalidation.IDClaims{})
+		session.place.noting.Store(true) // nothing is written here
+		return session.use(t.Context(), now)
+	}
+	require.NoError(t, use("a", 0))
+	require.NoError(t, use("b", time.Minute), "clocks differ a little")
+	require.ErrorIs(t, use("c", 6*time.Hour), ErrLoginRequired, "the store is asked, which has none")
+	end()
+	client.looked.Store(now.Add(6 * time.Hour).Unix())
+	client.lookIntoOutbox()
+	require.LessOrEqual(t, client.looked.Load(), time.Now().Unix())
+}
+
+// The last use is written down in time, whatever time claims to have been written.
+func TestNotedUseFromTheFuture(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := &Client{config: Config{Logger: slog.New(slog.DiscardHandler)}, store: &MemorySessionStore{}, lifetime: t.Context()}
+		record := sessionRecord{Version: sessionVersion, Created: time.Now().Unix(), IdleTimeout: 60}
+		session := client.sessionOf("id", "a", record, &tokenvalidation.IDClaims{})
+		session.noteUse(time.Now().Add(4*time.Minute).UnixMilli(), time.Now(), 6*time.Second)
+		require.True(t, session.place.noting.Load())
+		time.Sleep(7 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+		synctest.Wait()
+		require.False(t, session.place.noting.Load())
+		client.running.Wait()
 	})
 }

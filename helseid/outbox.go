@@ -27,6 +27,13 @@ type outboxEntry struct {
 	Until int64 `json:"until"` // when there is no use in it any more, in Unix seconds
 }
 
+// due reports that somebody should be at it. One that claims to be so for later than
+// anybody puts it off was written by a clock that was ahead.
+func (e *outboxEntry) due(now time.Time) bool {
+	ahead := time.UnixMilli(e.Next).Sub(now)
+	return ahead <= 0 || ahead > maxOutboxWait+maxClockStep
+}
+
 func (e *outboxEntry) same(other *outboxEntry) bool {
 	if e.RefreshToken != other.RefreshToken || (e.Logout == nil) != (other.Logout == nil) {
 		return false
@@ -235,7 +242,7 @@ func (c *Client) deliverRow(ctx context.Context, rowKey string, now time.Time) (
 		entries = slices.DeleteFunc(entries, func(e outboxEntry) bool { return e.Until <= time.Now().Unix() })
 		for i := range entries {
 			entry := &entries[i]
-			if entry.Next <= now.UnixMilli() && len(claimed) < outboxBatch && !c.isAt(entry) {
+			if entry.due(now) && len(claimed) < outboxBatch && !c.isAt(entry) {
 				entry.Tries++
 				entry.Next = time.Now().Add(outboxLease).UnixMilli()
 				claimed = append(claimed, *entry)
@@ -323,7 +330,8 @@ func isHopeless(err error) bool {
 // and then.
 func (c *Client) lookIntoOutbox() {
 	now, last := time.Now().Unix(), c.looked.Load()
-	if c.config.SessionStore == nil || now-last < int64(outboxInterval/time.Second) || !c.looked.CompareAndSwap(last, now) || c.begin() != nil {
+	recent := last <= now && now-last < int64(outboxInterval/time.Second)
+	if c.config.SessionStore == nil || recent || !c.looked.CompareAndSwap(last, now) || c.begin() != nil {
 		return
 	}
 	go func() {

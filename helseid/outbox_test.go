@@ -3,7 +3,9 @@ package helseid_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +116,38 @@ func TestRevocationOutlivesTheProcess(t *testing.T) {
 		require.Empty(t, store.outbox(t))
 		require.Greater(t, w.revocations(), before)
 		require.Equal(t, refreshToken, w.revoked()[w.revocations()-1])
+	})
+}
+
+// So does one whose clock was ahead when it took what is to be revoked upon itself.
+func TestOutboxOfAProcessThatIsAhead(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		session := w.logIn(t)
+		w.server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointRevocation, Status: http.StatusServiceUnavailable, Times: -1})
+		_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
+		requireError(t, err, helseid.ErrUnavailable)
+		w.client.Close()
+		require.Len(t, store.outbox(t), 1)
+		for key := range store.rows {
+			if strings.HasPrefix(key, "outbox-") {
+				row, err := store.Load(t.Context(), key)
+				require.NoError(t, err)
+				due := regexp.MustCompile(`"next":[0-9]+`)
+				row.Data = due.ReplaceAll(row.Data, fmt.Appendf(nil, `"next":%d`, time.Now().Add(6*time.Hour).UnixMilli()))
+				saved, err := store.Save(t.Context(), key, row)
+				require.NoError(t, err)
+				require.True(t, saved)
+			}
+		}
+		w.server.ClearFaults()
+		before := w.revocations()
+		_, err = newClient(t, w.config).Session(t.Context(), "any")
+		requireError(t, err, helseid.ErrLoginRequired)
+		pause(15 * time.Minute)
+		require.Empty(t, store.outbox(t))
+		require.Equal(t, before+1, w.revocations())
 	})
 }
 

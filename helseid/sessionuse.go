@@ -27,7 +27,8 @@ func (s *Session) use(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	idle := time.Duration(record.IdleTimeout) * time.Second
-	if last := max(record.LastUsed, s.place.used.Load()); now.Sub(time.UnixMilli(last)) >= idle {
+	last := max(record.LastUsed, s.place.used.Load())
+	if now.Sub(time.UnixMilli(last)) >= idle || isFuture(last/1000, now, maxClockStep) {
 		// Another process may know better.
 		row, err := s.client.loadSession(ctx, s.key)
 		if err != nil {
@@ -65,7 +66,7 @@ func (s *Session) noteUse(noted int64, now time.Time, interval time.Duration) {
 	}
 	go func() {
 		defer s.client.running.Done()
-		if wait := time.UnixMilli(noted).Add(interval).Sub(now); wait > 0 {
+		if wait := min(time.UnixMilli(noted).Add(interval).Sub(now), interval); wait > 0 { // it may claim to be of the future
 			sleep(s.client.lifetime, wait) // or the client is being closed: then at once
 		}
 		s.place.noting.Store(false)
