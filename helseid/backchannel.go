@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -172,10 +173,18 @@ func outcomeOf(ctx context.Context, result answer, err error) outcome {
 	case ctx.Err() != nil || !errors.As(err, &failure):
 		return outcome{}
 	}
-	// Without the error itself: others must not take its timeout for their own.
-	told := fmt.Errorf("%s: %w: another request has just failed: %v", result.endpoint, ErrUnavailable, failure.cause) //nolint:errorlint // see above
+	told := fmt.Errorf("%s: %w: another request has just failed: %w", result.endpoint, ErrUnavailable, &othersError{redact.Foreign(failure.cause)})
 	return outcome{verdict: verdictUnavailable, told: func(time.Duration) error { return told }}
 }
+
+// othersError is what another request has failed with. It is not unwrapped: nobody
+// must take its timeout for their own.
+type othersError struct{ cause error }
+
+func (e *othersError) Error() string { return e.cause.Error() }
+
+// LogValue gives what kind of error it is.
+func (e *othersError) LogValue() slog.Value { return slog.StringValue(redact.Kinds(e.cause)) }
 
 // shared makes the errors of those who share a refusal: each has one of its own,
 // with the time that is left.
