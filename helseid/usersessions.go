@@ -30,6 +30,8 @@ type UserSession struct {
 	key    string
 }
 
+var errNoSubject = fmt.Errorf("%w: the subject is empty: it is that of tokenvalidation.User", ErrConfig)
+
 // Is reports whether it is this session, such as the one of the user who looks at the
 // list.
 func (u UserSession) Is(session *Session) bool { return session != nil && session.key == u.key }
@@ -115,7 +117,10 @@ func (c *Client) userSession(ctx context.Context, key string) (session UserSessi
 // way comes to nothing. It does not end the session at HelseID.
 //
 // The error wraps ErrSessionStore if sessions may live on. This process goes on trying
-// for a day then.
+// for a day then. The error wraps ErrConfig if there is no subject: nothing has ended.
 func (c *Client) EndSessionsOf(ctx context.Context, subject string) error {
+	if subject == "" {
+		return errNoSubject
+	}
 	return c.carryOut(context.WithoutCancel(ctx), indexedLogout{Index: c.subKey(subject), Subject: subject, Before: time.Now().Unix()})
 }

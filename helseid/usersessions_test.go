@@ -104,3 +104,12 @@ func TestEndSessionsOfInAnOutage(t *testing.T) {
 		})
 	}
 }
+
+// No subject is a mistake, and not a user whose sessions have ended.
+func TestEndSessionsOfNobody(t *testing.T) {
+	t.Parallel()
+	w, store := newHookedWorld(t)
+	before := store.saves.Load()
+	requireError(t, w.client.EndSessionsOf(t.Context(), ""), helseid.ErrConfig)
+	require.Equal(t, before, store.saves.Load())
+}
