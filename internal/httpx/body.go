@@ -20,7 +20,7 @@ func ReadBody(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
 	if err != nil {
-		return nil, err
+		return nil, redact.Foreign(err) // in the words of a transport that may be the application's
 	}
 	if len(body) > MaxBody {
 		return nil, ErrTooLarge
