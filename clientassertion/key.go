@@ -8,12 +8,15 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// ErrKey is wrapped by every error about a signing key that cannot be used.
+// ErrKey is wrapped by every error about a signing key that cannot be used, also by
+// those of a signer that fails or does not answer in time.
 var ErrKey = jose.ErrKey
 
 // ContextSigner is a crypto.Signer that can be told to give up: implement it
 // for a key that lives in a KMS or HSM. If a signer has SignContext it is used
-// in place of Sign, with the context of the request that needs the signature.
+// in place of Sign, with the context of the request that needs the signature. Whoever waits for a
+// signer of either kind leaves when his context ends; a call that does not come back
+// then stays behind, at most 128 of them for a key.
 //
 // The signature has crypto.Signer's form, so ASN.1 DER for ECDSA.
 type ContextSigner interface {

@@ -7,7 +7,8 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// ErrKey is wrapped by every error about a key that cannot be used.
+// ErrKey is wrapped by every error about a key that cannot be used, also by those of
+// a signer that fails or does not answer in time.
 var ErrKey = jose.ErrKey
 
 // Key is the private key that proofs are signed with. It is safe for

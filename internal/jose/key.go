@@ -9,7 +9,6 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/helseid-go/sdk/internal/redact"
 )
@@ -36,6 +35,7 @@ type Key struct {
 	signer redact.Hidden[crypto.Signer] // a private key, or what leads to one
 	public *PublicKey
 	id     string
+	calls  *signerCalls
 }
 
 // NewKey makes a key of any crypto.Signer.
@@ -51,7 +51,7 @@ func NewKey(signer crypto.Signer, options KeyOptions) (*Key, error) {
 	if id == "" {
 		id = public.Thumbprint()
 	}
-	return &Key{signer: redact.Hide(signer), public: public, id: id}, nil
+	return &Key{signer: redact.Hide(signer), public: public, id: id, calls: newSignerCalls()}, nil
 }
 
 // GenerateKey makes an in-memory P-256 key for ES256.
@@ -107,22 +107,37 @@ func (k *Key) sign(ctx context.Context, signingInput []byte) ([]byte, error) {
 	}
 	signature, err := k.signDigest(ctx, digest, opts)
 	if err != nil {
-		return nil, fmt.Errorf("sign with %s: %w", spec.name, redact.Foreign(err))
+		return nil, err
 	}
 	if spec.scheme == ecdsaScheme {
-		return rawECDSA(signature, (spec.curve.Params().BitSize+7)/8)
+		if signature, err = rawECDSA(signature, (spec.curve.Params().BitSize+7)/8); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrKey, err)
+		}
 	}
 	return signature, nil
 }
 
+// signDigest returns the signer's signature. A context that ends before the signer
+// is asked, and a caller who goes, say nothing about the key; every other error is
+// an ErrKey.
 func (k *Key) signDigest(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	private := k.signer.Reveal()
-	if signer, ok := private.(ContextSigner); ok {
-		return signer.SignContext(ctx, digest, opts)
+	var signature []byte
+	var err error
+	switch private.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey:
+		signature, err = private.Sign(rand.Reader, digest, opts)
+	default:
+		signature, err = k.calls.sign(ctx, private, digest, opts)
 	}
-	var random io.Reader = rand.Reader
-	return private.Sign(random, digest, opts)
+	if err == nil {
+		return signature, nil
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil, ctx.Err()
+	}
+	return nil, fmt.Errorf("%w: it did not sign with %s: %w", ErrKey, k.public.spec.name, err)
 }

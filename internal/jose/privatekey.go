@@ -13,10 +13,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// ErrKey is wrapped by every error about a key that cannot be read.
-var ErrKey = errors.New("unusable signing key")
+// ErrKey is wrapped by every error about a key that cannot be read or does not sign.
+var ErrKey = redact.Words("unusable signing key")
 
 const (
 	// maxKeyText bounds what is read as a key, in bytes. A PEM file with an

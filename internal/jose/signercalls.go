@@ -1,0 +1,71 @@
+package jose
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/helseid-go/sdk/internal/redact"
+)
+
+// maxSignerCalls bounds how many calls of one signer are under way at once, those
+// that nobody waits for any more included.
+const maxSignerCalls = 128
+
+// signerCalls calls a signer that is not in memory, such as a KMS or an HSM. It may
+// hang: whoever waits for it leaves when his context ends. The call then stays
+// behind with its goroutine and its place, so that a signer that never comes back
+// holds a bounded number of both.
+type signerCalls struct {
+	places chan struct{}
+}
+
+func newSignerCalls() *signerCalls { return &signerCalls{make(chan struct{}, maxSignerCalls)} }
+
+// signed is what a signer has given.
+type signed struct {
+	signature []byte
+	err       error
+	panicked  any
+}
+
+func (s *signerCalls) sign(ctx context.Context, signer crypto.Signer, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	select {
+	case s.places <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%d calls of the signer have not come back: %w", maxSignerCalls, ctx.Err())
+	}
+	done := make(chan signed, 1)
+	go func() {
+		result := signed{err: errSignerLeft}
+		defer func() {
+			result.panicked = recover()
+			<-s.places
+			done <- result
+		}()
+		result.signature, result.err = callSigner(ctx, signer, digest, opts)
+	}()
+	select {
+	case result := <-done:
+		if result.panicked != nil {
+			panic(result.panicked) // where it can be recovered from
+		}
+		if result.err != nil {
+			return nil, redact.Foreign(result.err)
+		}
+		return result.signature, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("no answer of the signer: %w", ctx.Err())
+	}
+}
+
+// errSignerLeft is the outcome of a signer that ends its goroutine.
+var errSignerLeft = redact.Words("the signer has ended without an answer")
+
+func callSigner(ctx context.Context, signer crypto.Signer, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if remote, ok := signer.(ContextSigner); ok {
+		return remote.SignContext(ctx, digest, opts)
+	}
+	return signer.Sign(rand.Reader, digest, opts)
+}
