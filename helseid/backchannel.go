@@ -75,10 +75,11 @@ func (c *Client) exchange(ctx context.Context, turn *turn, request backChannelRe
 		failed := time.Now()
 		var failure *attemptError
 		if !errors.As(err, &failure) || !failure.retry || c.lifetime.Err() != nil || turn.await(ctx) != nil || c.lifetime.Err() != nil {
+			c.logRefusal(ctx, request.endpoint, err)
 			return answer{}, err
 		}
 		c.logRetry(ctx, err, time.Since(failed))
-		c.emit(Event{Kind: EventRetry})
+		c.emit(ctx, Event{Kind: EventRetry, Endpoint: request.endpoint})
 	}
 }
 
@@ -106,7 +107,7 @@ func (c *Client) roundTrips(ctx context.Context, turn *turn, request backChannel
 				retry: temporaryStatus(result.status) && (!request.once || result.status == http.StatusTooManyRequests),
 			}
 		}
-		c.emit(Event{Kind: EventNonceChallenge})
+		c.emit(ctx, Event{Kind: EventNonceChallenge, Endpoint: request.endpoint})
 		fresh := c.nonces.Observe(endpoint, result.header)
 		switch {
 		case challenged:
@@ -206,17 +207,22 @@ func shared(err error) func(wait time.Duration) error {
 // Nothing of it is ever sent twice.
 func (c *Client) roundTrip(ctx context.Context, endpoint *url.URL, nonce string, request backChannelRequest) (answer, error) {
 	var progress sendProgress
-	httpRequest, err := c.httpRequest(progress.watch(ctx), endpoint, nonce, request)
+	var httpRequest *http.Request
+	err := c.sign(ctx, Event{Endpoint: request.endpoint}, func(signing context.Context) (err error) {
+		httpRequest, err = c.httpRequest(signing, endpoint, nonce, request)
+		return err
+	})
 	if err != nil {
 		return answer{}, err
 	}
+	httpRequest = httpRequest.WithContext(progress.watch(ctx))
 	if err := ctx.Err(); err != nil {
 		return answer{}, fmt.Errorf("%s: %w: %w", request.endpoint, ErrUnavailable, err)
 	}
 	start := time.Now()
 	result, err := c.send(httpRequest)
 	result.endpoint = request.endpoint
-	c.emit(Event{Kind: EventRoundTrip, Status: result.status, Duration: time.Since(start), Err: err})
+	c.emit(ctx, Event{Kind: EventRoundTrip, Endpoint: request.endpoint, Status: result.status, Duration: time.Since(start), Err: err})
 	if err != nil {
 		tooLarge := errors.Is(err, httpx.ErrTooLarge)
 		category := ErrUnavailable
@@ -265,6 +271,7 @@ func unprocessed(status int) bool {
 	return status >= http.StatusMultipleChoices && status < http.StatusInternalServerError || status == http.StatusServiceUnavailable
 }
 
+// httpRequest makes a request, whose context is that of the signatures in it.
 func (c *Client) httpRequest(ctx context.Context, endpoint *url.URL, nonce string, request backChannelRequest) (*http.Request, error) {
 	assertion, err := c.assertions.Sign(ctx, request.details...)
 	if err != nil {

@@ -25,6 +25,7 @@ type cacheEntry struct {
 	evicted atomic.Bool  // no longer in the cache: look the key up again
 	owner   string       // the session that the token belongs to, or ""
 	refused holdOff
+	flight  atomic.Pointer[flight] // the last one
 
 	mu        sync.Mutex
 	forgotten uint64    // how often Forget has emptied it

@@ -38,6 +38,7 @@ type Client struct {
 	looked      atomic.Int64  // when this process last looked into the outbox, in Unix seconds
 	tokens      tokenCache
 	refused     holdOff
+	logged      logLimit
 	budgets     budgets
 	fetches     singleflight.Group // of the metadata
 	unverified  bool               // the transport takes any certificate, so loopback hosts alone are spoken to

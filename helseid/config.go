@@ -1,6 +1,7 @@
 package helseid
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -106,7 +107,8 @@ type Config struct {
 	HTTPClient *http.Client
 
 	// RequestTimeout bounds each request to HelseID that the client authenticates
-	// in, and UserInfo. Zero means 10 seconds. Metadata and keys have a limit of
+	// in, and UserInfo. As long may the signatures for a request to HelseID or to an
+	// API take, should their signer hang. Zero means 10 seconds. Metadata and keys have a limit of
 	// their own, 5 seconds and two retries for metadata.
 	RequestTimeout time.Duration
 
@@ -120,20 +122,27 @@ type Config struct {
 
 	// TokenRetries is how often a token request, a pushed authorization request or
 	// a revocation is made anew after a broken connection or an answer of 429 or
-	// 5xx, with a growing and random wait in between. In an outage one request of a
+	// 5xx, with a growing and random wait in between, and a signature after its signer
+	// has failed. In an outage one request of a
 	// kind goes out at a time, and its failure counts for all that wait. Zero means
 	// 2, a negative number none.
 	TokenRetries int
 
 	// Logger, if set, gets a line for what an operator may want to know: tokens
-	// fetched (level Debug), retries, scopes that were rejected, and what goes wrong
-	// with sessions and with stores that processes share (Warn). No line holds a
-	// token, an organisation or anything about a person.
+	// fetched (level Debug), retries, scopes that were rejected, tokens that were not
+	// renewed in the background, and what goes wrong with sessions and with stores that
+	// processes share (Warn). A refusal of HelseID's is an Error if it goes for the
+	// client as a whole, Info if a code or a refresh token is spent, else Warn, and so
+	// is an API's; a key that does not sign is an Error. Of these, and of renewals,
+	// the first of a kind is told at once and then one a minute, with the number that
+	// was left out (omitted), the client_id and the kid. No line holds a token, an
+	// organisation or anything about a person.
 	Logger *slog.Logger
 
 	// OnEvent, if set, is told what the client does, for metrics and traces. It
 	// is called from many goroutines and must return quickly.
-	OnEvent func(Event)
+	// The context is the caller's, with its trace, unless the event says Shared.
+	OnEvent func(ctx context.Context, event Event)
 
 	// Registered is what the configuration file says of the client beyond the
 	// fields above. A login uses its redirect URIs where it is told no others; the

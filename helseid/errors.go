@@ -3,6 +3,7 @@ package helseid
 import (
 	"fmt"
 
+	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
 	"github.com/helseid-go/sdk/internal/redact"
@@ -18,6 +19,16 @@ var (
 	// HelseID already: logins that are started, codes that are redeemed, tokens or
 	// revocations. Each kind has a line of its own. It wraps ErrUnavailable.
 	ErrBusy = fmt.Errorf("%w: too many requests of this kind are under way", ErrUnavailable)
+
+	// ErrKey means that Config.Key or Config.DPoPKey cannot be used: it cannot be read,
+	// or its signer (a KMS or an HSM) failed or gave no signature in time. HelseID has
+	// no part in it, and nothing was sent that needed the signature. It is
+	// clientassertion.ErrKey and dpop.ErrKey.
+	ErrKey = clientassertion.ErrKey
+
+	// ErrNoToken means that a call of an API was not made, since there was no token or
+	// no proof for it: nothing of it has reached the API. It wraps the cause.
+	ErrNoToken = redact.Words("the API was not called: no token for it")
 
 	// ErrInvalidResponse means that what was answered is not what HelseID
 	// answers: another server, a proxy or a login page may stand in the way.

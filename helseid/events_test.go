@@ -2,6 +2,7 @@ package helseid_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,10 @@ func TestEventHasNoRoomForPersons(t *testing.T) {
 	event := reflect.TypeFor[helseid.Event]()
 	allowed := map[string]reflect.Type{
 		"Kind":     reflect.TypeFor[helseid.EventKind](),
+		"ClientID": reflect.TypeFor[string](),
 		"API":      reflect.TypeFor[bool](),
+		"Endpoint": reflect.TypeFor[string](),
+		"Shared":   reflect.TypeFor[bool](),
 		"Status":   reflect.TypeFor[int](),
 		"Duration": reflect.TypeFor[time.Duration](),
 		"Err":      reflect.TypeFor[error](),
@@ -203,9 +207,9 @@ func TestLogsAndEventsNameNobody(t *testing.T) {
 				return attribute
 			},
 		}))
-		c.OnEvent = func(event helseid.Event) {
-			events.add(event)
-			fmt.Fprintf(&printed, "%s %v %d %v\n", event.Kind, event.API, event.Status, event.Err)
+		c.OnEvent = func(ctx context.Context, event helseid.Event) {
+			events.add(ctx, event)
+			fmt.Fprintf(&printed, "%s %v %s %d %v\n", event.Kind, event.API, event.Endpoint, event.Status, event.Err)
 		}
 		c.TokenRetries = 1
 	})

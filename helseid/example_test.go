@@ -213,20 +213,21 @@ func ExampleClient_Check() {
 }
 
 // A request that is sent with something else than HTTPClient.
-func ExampleClient_Authorize() {
+func ExampleTokenSource_Authorize() {
 	_, client, cleanup := exampleClient()
 	defer cleanup()
 	things := exampleAPI()
 	defer things.Close()
 
-	ctx := helseid.WithTokenRequest(context.Background(), helseid.TokenRequest{Scopes: []string{"nhn:kjernejournal/api"}})
+	ctx := context.Background()
+	source := client.TokenSource(helseid.TokenRequest{Scopes: []string{"nhn:kjernejournal/api"}})
 	for again := true; again; {
 		request, err := http.NewRequestWithContext(ctx, http.MethodDelete, things.URL+"/v1/things/7", nil)
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
-		if err := client.Authorize(ctx, request); err != nil { // for each attempt
+		if err := source.Authorize(ctx, request); err != nil { // for each attempt
 			fmt.Println(err)
 			return
 		}

@@ -45,7 +45,7 @@ func TestEmptyOrganization(t *testing.T) {
 		ctx := helseid.ForOrganization(t.Context(), "", "")
 		_, err := session.Token(ctx, helseid.TokenRequest{Resource: testResource})
 		requireError(t, err, helseid.ErrConfig)
-		requireError(t, session.Authorize(ctx, newRequest(t, http.MethodGet, apiURL, nil)), helseid.ErrConfig)
+		requireError(t, session.TokenSource(helseid.TokenRequest{}).Authorize(ctx, newRequest(t, http.MethodGet, apiURL, nil)), helseid.ErrConfig)
 		_, err = session.HTTPClient(helseid.TokenRequest{}).Do(newRequest(t, http.MethodGet, apiURL, nil).WithContext(ctx))
 		requireError(t, err, helseid.ErrConfig)
 		require.Len(t, w.server.Requests(), before)
@@ -168,7 +168,7 @@ func TestAllowedOriginsOfTheClient(t *testing.T) {
 				outgoing := newRequest(t, http.MethodGet, target, nil)
 				api := w.api(outgoing.URL.Host, good)
 				_, err := get(t, w.client.HTTPClient(request), target)
-				authorized := w.client.Authorize(helseid.WithTokenRequest(t.Context(), request), outgoing)
+				authorized := w.client.TokenSource(request).Authorize(t.Context(), outgoing)
 				if allowed {
 					require.NoError(t, err)
 					require.NoError(t, authorized)

@@ -192,7 +192,7 @@ func (c *Client) redeem(ctx context.Context, turn *turn, state *LoginState, code
 	}
 	start := time.Now()
 	tokens, err := c.askUserTokens(ctx, turn, tokenGrant{parameters: parameters, details: details, scopes: state.wire().Scopes, tokenType: tokenTypeDPoP, once: true})
-	c.emit(Event{Kind: EventTokenRequest, Duration: time.Since(start), Err: err})
+	c.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: tokenEndpoint, Duration: time.Since(start), Err: err})
 	if err != nil {
 		return nil, fmt.Errorf("redeem the code: %w", err)
 	}

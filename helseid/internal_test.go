@@ -1,6 +1,7 @@
 package helseid
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"testing"
@@ -174,7 +175,7 @@ func TestNoLockIsHeldDuringAnEvent(t *testing.T) {
 	require.NoError(t, err)
 	var source *TokenSource
 	free := false
-	client, err := New(Config{Issuer: "https://a.example.no", ClientID: "b", Key: key, OnEvent: func(event Event) {
+	client, err := New(Config{Issuer: "https://a.example.no", ClientID: "b", Key: key, OnEvent: func(_ context.Context, event Event) {
 		if event.Kind == EventTokenDropped {
 			if free = source.entry().mu.TryLock(); free {
 				source.entry().mu.Unlock()
@@ -187,7 +188,7 @@ func TestNoLockIsHeldDuringAnEvent(t *testing.T) {
 	token := &Token{}
 	token.setLifetime(time.Now().Add(-time.Minute), 10*time.Minute)
 	source.entry().token.Store(token)
-	require.True(t, source.drop(token))
+	require.True(t, source.drop(t.Context(), "api.example.no", token))
 	require.True(t, free, "the entry is locked while the handler runs")
 }
 

@@ -191,7 +191,7 @@ func (c *Client) revokeLater(refreshToken string) {
 	go func() {
 		defer c.running.Done()
 		sleep(c.lifetime, refreshTimeout)
-		c.revokeQuietly(context.Background(), refreshToken)
+		c.revokeQuietly(unattended(), refreshToken)
 	}()
 }
 
@@ -302,7 +302,7 @@ func (c *Client) keepTrying(try func(context.Context) (done bool)) {
 	until := time.Now().Add(maxTrying)
 	for wait := firstTryWait; time.Now().Before(until); wait = min(2*wait, maxTryWait) {
 		closing := !sleep(c.lifetime, wait/2+rand.N(wait/2))
-		ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
+		ctx, cancel := context.WithTimeout(unattended(), tryTimeout)
 		done := try(ctx)
 		cancel()
 		if done || closing {

@@ -197,7 +197,7 @@ func (c *Client) deliver() (seen uint64) {
 	until := time.Now().Add(maxTrying)
 	for wait := firstTryWait; time.Now().Before(until); {
 		seen = c.posts.Load()
-		next, err := c.deliverDue(context.Background(), time.Now())
+		next, err := c.deliverDue(unattended(), time.Now())
 		switch {
 		case err != nil && seen == 0:
 			return seen // nothing is known to be there
@@ -210,7 +210,7 @@ func (c *Client) deliver() (seen uint64) {
 		}
 		if !sleep(c.lifetime, wait) {
 			if c.config.SessionStore == nil {
-				_, _ = c.deliverDue(context.Background(), time.Now().Add(maxOutboxWait))
+				_, _ = c.deliverDue(unattended(), time.Now().Add(maxOutboxWait))
 			}
 			return c.posts.Load()
 		}
@@ -312,7 +312,7 @@ func (c *Client) do(ctx context.Context, entries []outboxEntry) (done []outboxEn
 			done = append(done, entry)
 			continue
 		}
-		if errors.Is(err, ErrUnavailable) {
+		if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrKey) {
 			break
 		}
 	}

@@ -15,8 +15,7 @@ type (
 )
 
 // WithTokenRequest returns a context whose API calls use this token request in
-// place of the one that was given to HTTPClient. It is the only request for
-// Client.Authorize. What that one demands stays demanded: its RequireSubjectToken
+// place of the one that was given to HTTPClient. What that one demands stays demanded: its RequireSubjectToken
 // and RequireOrganization, and its AllowedOrigins unless this one has its own. An
 // organisation that ForOrganization has set stays too.
 func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context {

@@ -143,13 +143,6 @@ func (s *Session) Token(ctx context.Context, request TokenRequest) (*Token, erro
 	return s.TokenSource(request).Token(ctx)
 }
 
-// Authorize sets the headers Authorization and DPoP on a request that will be
-// sent with something else than HTTPClient: see Client.Authorize.
-func (s *Session) Authorize(ctx context.Context, request *http.Request) error {
-	source := s.client.sourceFor(ctx, s.TokenSource(TokenRequest{Resource: s.firstResource()}))
-	return s.client.authorizeFrom(ctx, source, request)
-}
-
 // Forget drops the token of this request from memory: see Client.Forget.
 func (s *Session) Forget(ctx context.Context, request TokenRequest) {
 	s.client.forget(ctx, s.client.sourceFor(ctx, s.TokenSource(request)))

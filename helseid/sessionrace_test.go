@@ -640,7 +640,7 @@ func TestSessionAuthorize(t *testing.T) {
 	session := w.logIn(t)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, apiURL, nil)
 	require.NoError(t, err)
-	require.NoError(t, session.Authorize(t.Context(), request))
+	require.NoError(t, session.TokenSource(helseid.TokenRequest{Resource: testResource}).Authorize(t.Context(), request))
 	proofClaims(t, w, request, apiURL)
 	_, claims := jws(t, strings.TrimPrefix(request.Header.Get("Authorization"), "DPoP "))
 	require.Equal(t, session.User().Subject, claims["sub"])

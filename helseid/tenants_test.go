@@ -403,9 +403,9 @@ func tokenWays() map[string]tokenWay {
 			}
 			return token.AccessToken, nil
 		},
-		"Authorize": func(t testing.TB, w *world, ctx context.Context, _ helseid.TokenRequest) (string, error) {
+		"Authorize": func(t testing.TB, w *world, ctx context.Context, base helseid.TokenRequest) (string, error) {
 			request := newRequest(t, http.MethodGet, apiURL, nil)
-			if err := w.client.Authorize(ctx, request); err != nil {
+			if err := w.client.TokenSource(base).Authorize(ctx, request); err != nil {
 				return "", err
 			}
 			_, token, _ := strings.Cut(request.Header.Get("Authorization"), " ")
@@ -440,26 +440,22 @@ func TestRequestOfTheContext(t *testing.T) {
 		changes       []change
 		scopes        []any
 		parent, child any
-		authorize     bool // the context says all, so that Authorize gives the same
 	}{
-		"nothing":                    {nil, list(testScope), parentOrg, nil, false},
-		"organisation":               {[]change{forOrganization(otherOrg, childOrg)}, list(testScope), otherOrg, childOrg, false},
-		"organisation without child": {[]change{forOrganization(otherOrg, "")}, list(testScope), otherOrg, nil, false},
-		"request":                    {[]change{withRequest(other)}, list(otherScope), otherOrg, childOrg, true},
-		"request, organisation":      {[]change{withRequest(other), forOrganization(childOrg, "")}, list(otherScope), childOrg, nil, true},
-		"organisation, request":      {[]change{forOrganization(childOrg, ""), withRequest(other)}, list(otherScope), childOrg, nil, true},
-		"organisations, nested":      {[]change{forOrganization(otherOrg, childOrg), forOrganization(childOrg, "")}, list(testScope), childOrg, nil, false},
-		"requests, nested":           {[]change{withRequest(other), withRequest(base)}, list(testScope), parentOrg, nil, true},
+		"nothing":                    {nil, list(testScope), parentOrg, nil},
+		"organisation":               {[]change{forOrganization(otherOrg, childOrg)}, list(testScope), otherOrg, childOrg},
+		"organisation without child": {[]change{forOrganization(otherOrg, "")}, list(testScope), otherOrg, nil},
+		"request":                    {[]change{withRequest(other)}, list(otherScope), otherOrg, childOrg},
+		"request, organisation":      {[]change{withRequest(other), forOrganization(childOrg, "")}, list(otherScope), childOrg, nil},
+		"organisation, request":      {[]change{forOrganization(childOrg, ""), withRequest(other)}, list(otherScope), childOrg, nil},
+		"organisations, nested":      {[]change{forOrganization(otherOrg, childOrg), forOrganization(childOrg, "")}, list(testScope), childOrg, nil},
+		"requests, nested":           {[]change{withRequest(other), withRequest(base)}, list(testScope), parentOrg, nil},
 		"all, nested": {
 			[]change{forOrganization(parentOrg, ""), withRequest(base), forOrganization(otherOrg, parentOrg), withRequest(other)},
-			list(otherScope), otherOrg, parentOrg, true,
+			list(otherScope), otherOrg, parentOrg,
 		},
 	}
 	for name, test := range tests {
 		for way, ask := range tokenWays() {
-			if way == "Authorize" && !test.authorize {
-				continue
-			}
 			t.Run(name+" "+way, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, worldOptions{})

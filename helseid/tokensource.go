@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -87,11 +88,30 @@ func (s *TokenSource) entry() *cacheEntry {
 // replace those of the source.
 //
 // The error is a *TokenError if HelseID refuses, and wraps ErrUnavailable,
-// ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted, ErrClosed, ErrConfig
-// or the context's error otherwise. That of a session's source can also wrap
+// ErrKey, ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted, ErrClosed,
+// ErrConfig or the context's error otherwise. That of a session's source can also wrap
 // ErrLoginRequired, ErrNoRefreshToken, ErrSeveralAudiences and ErrSessionStore.
 func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 	return s.client.sourceFor(ctx, s).token(ctx)
+}
+
+// Authorize sets the headers Authorization and DPoP on a request that will be sent
+// with something else than HTTPClient. Call it for each attempt, just before sending,
+// and hand the response to Client.ObserveResponse. As with Token, the organisation
+// and the token request of ctx count, and not those of the request's own context.
+//
+// The error is one of Token's, or ErrInsecureURL or ErrOriginRefused for the
+// request's URL.
+func (s *TokenSource) Authorize(ctx context.Context, request *http.Request) error {
+	source := s.client.sourceFor(ctx, s)
+	if err := source.checkDestination(request); err != nil {
+		return err
+	}
+	token, err := source.token(ctx)
+	if err != nil {
+		return err
+	}
+	return s.client.authorize(ctx, request, token, s.client.nonces.Get(request.URL))
 }
 
 func (s *TokenSource) token(ctx context.Context) (*Token, error) {
@@ -108,12 +128,12 @@ func (s *TokenSource) token(ctx context.Context) (*Token, error) {
 	token := entry.token.Load()
 	switch token.state(now) {
 	case tokenFresh:
-		s.client.emit(Event{Kind: EventCacheHit})
+		s.client.emit(ctx, Event{Kind: EventCacheHit})
 	case tokenStale:
-		s.client.emit(Event{Kind: EventCacheStale})
+		s.client.emit(ctx, Event{Kind: EventCacheStale})
 		s.renew()
 	case tokenDead:
-		s.client.emit(Event{Kind: EventCacheMiss})
+		s.client.emit(ctx, Event{Kind: EventCacheMiss})
 		var err error
 		if token, err = s.wait(ctx); err != nil {
 			return nil, err
@@ -144,7 +164,7 @@ func (s *TokenSource) freshToken(ctx context.Context) (*Token, error) {
 			case <-flight:
 			case <-timer.C:
 			case <-ctx.Done():
-				return nil, gaveUp(ctx)
+				return nil, s.gaveUp(ctx)
 			}
 		}
 	}
@@ -170,14 +190,18 @@ func (s *TokenSource) wait(ctx context.Context) (*Token, error) {
 		}
 		return result.Val.(*Token), nil
 	case <-ctx.Done():
-		return nil, gaveUp(ctx)
+		return nil, s.gaveUp(ctx)
 	}
 }
 
 // gaveUp is the error of a caller who waits for a token no longer. One whose
-// deadline has passed has found that HelseID does not answer in time.
-func gaveUp(ctx context.Context) error {
+// deadline has passed has found that HelseID does not answer in time, or that the
+// client's key does not.
+func (s *TokenSource) gaveUp(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if s.entry().flight.Load().isSigning() {
+			return fmt.Errorf("%w: no signature before the caller's deadline: %w", ErrKey, ctx.Err())
+		}
 		return fmt.Errorf("%w: no token before the caller's deadline: %w", ErrUnavailable, ctx.Err())
 	}
 	return fmt.Errorf("wait for a token: %w", ctx.Err())
@@ -208,27 +232,42 @@ func (s *TokenSource) fly() (any, error) {
 	// Whoever missed just before the last flight landed finds its token here.
 	entry := s.entry()
 	forgets := entry.forgets()
-	if token := entry.token.Load(); token.state(time.Now()) == tokenFresh {
-		return token, nil
+	old := entry.token.Load()
+	state := old.state(time.Now())
+	if state == tokenFresh {
+		return old, nil
 	}
+	work := &flight{}
+	entry.flight.Store(work)
+	ctx, cancel := context.WithTimeout(withFlight(s.client.lifetime, work), tokenRequestTimeout)
+	defer cancel()
+	token, err := s.obtain(ctx, entry, forgets)
+	switch {
+	case err == nil:
+		return token, nil
+	case s.client.lifetime.Err() != nil:
+		return nil, ErrClosed
+	case state == tokenStale: // nobody may be waiting who would see the error
+		s.client.logRenewal(ctx, err)
+	}
+	return nil, err
+}
+
+// obtain gets a token from the shared cache or from HelseID, unless that has
+// refused it just now, and keeps it.
+func (s *TokenSource) obtain(ctx context.Context, entry *cacheEntry, forgets uint64) (*Token, error) {
 	if err := errors.Join(s.client.refusal(time.Now(), s.isSystem()), entry.refused.check(time.Now())); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(s.client.lifetime, tokenRequestTimeout)
-	defer cancel()
 	if token := s.client.sharedToken(ctx, s.request); token != nil {
 		entry.keep(token, forgets)
 		return token, nil
 	}
-
 	start := time.Now()
 	token, err := s.fetch(ctx)
-	s.client.emit(Event{Kind: EventTokenRequest, Duration: time.Since(start), Err: err})
+	s.client.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: tokenEndpoint, Duration: time.Since(start), Err: err})
 	s.observe(entry, start, err)
 	if err != nil {
-		if s.client.lifetime.Err() != nil {
-			return nil, ErrClosed
-		}
 		return nil, err
 	}
 	s.keep(ctx, entry, token, forgets)
@@ -305,21 +344,21 @@ func (r *preparedRequest) tokenGrant() tokenGrant {
 
 // replaceable reports whether a token that an API refused should be replaced by
 // another: somebody else has done so already, or it may be dropped now.
-func (s *TokenSource) replaceable(sent *Token) bool {
+func (s *TokenSource) replaceable(ctx context.Context, host string, sent *Token) bool {
 	if current := s.entry().token.Load(); current != sent && current.state(time.Now()) != tokenDead {
 		return true
 	}
-	return s.drop(sent)
+	return s.drop(ctx, host, sent)
 }
 
 // drop forgets a token that an API refused, and reports whether it did: only
 // the token that was sent, only if it is not brand new, and only so often. An
 // API that refuses everything must not turn into a load on HelseID.
-func (s *TokenSource) drop(sent *Token) bool {
+func (s *TokenSource) drop(ctx context.Context, host string, sent *Token) bool {
 	if !s.entry().drop(sent, time.Now()) {
 		return false
 	}
 	s.client.unshareToken(s.client.lifetime, s.request.key)
-	s.client.emit(Event{Kind: EventTokenDropped, API: true})
+	s.client.emit(ctx, Event{Kind: EventTokenDropped, API: true, Endpoint: host})
 	return true
 }

@@ -30,7 +30,8 @@ const maxSends = 3
 // (http.Request.GetBody). So is a 401 with invalid_token under any scheme, with a
 // new token, if the old one has been in use for 30 seconds; a younger one is not
 // replaced, and the 401 is the answer. An API that is silent for
-// Config.APIHeaderTimeout is an error that is os.ErrDeadlineExceeded.
+// Config.APIHeaderTimeout is an error that is os.ErrDeadlineExceeded. One that wraps
+// ErrNoToken means that nothing of the request has reached the API.
 func (c *Client) HTTPClient(request TokenRequest) *http.Client {
 	return &http.Client{Transport: c.Transport(request), Timeout: c.config.HTTPClient.Timeout}
 }
@@ -66,19 +67,32 @@ func (t *transport) roundTrip(request *http.Request) (*http.Response, error) {
 	if !t.fixed {
 		source = t.client.sourceFor(request.Context(), source)
 	}
-	if err := source.checkDestination(request); err != nil {
-		return nil, err
-	}
-	get := source.token
-	if !isRepeatable(request) {
-		get = source.freshToken
-	}
-	token, err := get(request.Context())
-	if err != nil {
-		return nil, err
-	}
 	call := &apiCall{transport: t, source: source, request: request}
+	token, err := call.token()
+	if err != nil {
+		return nil, call.uncalled(err)
+	}
 	return call.run(token)
+}
+
+// token gets the token for the first sending.
+func (a *apiCall) token() (*Token, error) {
+	if err := a.source.checkDestination(a.request); err != nil {
+		return nil, err
+	}
+	if !isRepeatable(a.request) {
+		return a.source.freshToken(a.request.Context())
+	}
+	return a.source.token(a.request.Context())
+}
+
+// uncalled is the error of a call of which nothing has been sent. One that an API
+// has redirected has reached that API.
+func (a *apiCall) uncalled(err error) error {
+	if a.sends > 0 || a.request.Response != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoToken, err)
 }
 
 // apiCall is one request to an API with its repetitions.
@@ -97,7 +111,7 @@ func (a *apiCall) run(token *Token) (*http.Response, error) {
 	for {
 		resp, repeat, err := a.send(token, nonce)
 		if repeat && a.again() {
-			a.client.emit(Event{Kind: EventRetry, API: true})
+			a.client.emit(a.request.Context(), Event{Kind: EventRetry, API: true, Endpoint: a.host()})
 			continue
 		}
 		if repeat && a.request.Context().Err() != nil {
@@ -112,9 +126,12 @@ func (a *apiCall) run(token *Token) (*http.Response, error) {
 		if bound && !a.nonced && fresh != "" && fresh != nonce && code != useDPoPNonce && a.again() && a.bodyDemandsNonce(resp) {
 			code = useDPoPNonce
 		}
+		if code == invalidToken || code == invalidDPoPProof {
+			a.client.logAPIRefusal(a.request.Context(), a.host(), code)
+		}
 		switch {
 		case code == useDPoPNonce && !a.nonced:
-			a.client.emit(Event{Kind: EventNonceChallenge, API: true})
+			a.client.emit(a.request.Context(), Event{Kind: EventNonceChallenge, API: true, Endpoint: a.host()})
 			if fresh == "" || fresh == nonce || !a.again() {
 				return resp, nil
 			}
@@ -122,7 +139,7 @@ func (a *apiCall) run(token *Token) (*http.Response, error) {
 			a.nonced, nonce = true, fresh
 		case code == invalidToken && !a.refused:
 			a.refused = true
-			if !a.source.replaceable(token) || !a.again() {
+			if !a.source.replaceable(a.request.Context(), a.host(), token) || !a.again() {
 				return resp, nil // a request that cannot be repeated leaves a new token to the next one
 			}
 			renewed, err := a.source.token(a.request.Context())
@@ -139,6 +156,11 @@ func (a *apiCall) run(token *Token) (*http.Response, error) {
 		httpx.Discard(resp.Body)
 	}
 }
+
+// host is the API's, for events and log lines.
+func (a *apiCall) host() string { return hostOf(a.request.URL) }
+
+func hostOf(url *url.URL) string { return strings.ToLower(url.Hostname()) }
 
 // again reports whether the request can and should be sent once more.
 func (a *apiCall) again() bool {
@@ -167,7 +189,7 @@ func (a *apiCall) send(token *Token, nonce string) (response *http.Response, rep
 		if a.begun && outgoing.Body != nil {
 			_ = outgoing.Body.Close()
 		}
-		return nil, false, err
+		return nil, false, a.uncalled(err)
 	}
 	httpx.SetUserAgent(outgoing.Header)
 	a.begun = true
@@ -200,49 +222,30 @@ func (c *Client) authorize(ctx context.Context, request *http.Request, token *To
 	if token.Type == tokenTypeBearer {
 		return nil
 	}
+	event := Event{Kind: EventProof, API: true, Endpoint: hostOf(request.URL)}
 	start := time.Now()
-	proof, err := c.prover.Proof(ctx, dpop.Target{
-		Method:      request.Method,
-		URL:         request.URL,
-		Host:        request.Host,
-		AccessToken: token.Access.Reveal(),
-		Nonce:       nonce,
+	var proof string
+	err := c.sign(ctx, event, func(ctx context.Context) (err error) {
+		proof, err = c.prover.Proof(ctx, dpop.Target{
+			Method:      request.Method,
+			URL:         request.URL,
+			Host:        request.Host,
+			AccessToken: token.Access.Reveal(),
+			Nonce:       nonce,
+		})
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	c.emit(Event{Kind: EventProof, API: true, Duration: time.Since(start)})
+	event.Duration = time.Since(start)
+	c.emit(ctx, event)
 	request.Header.Set(dpop.HeaderName, proof)
 	return nil
 }
 
-// Authorize sets the headers Authorization and DPoP on a request that will be
-// sent with something else than HTTPClient. Call it for each attempt, just
-// before sending, and hand the response to ObserveResponse. The token request
-// and the organisation are those of ctx (WithTokenRequest, ForOrganization), not
-// of the request's own context; without one it is the zero token request, which
-// asks for every scope that the client has.
-//
-// It is the system's token, also where a user is being served: for that user's,
-// there is Session.Authorize. The error is one of TokenSource.Token's, or
-// ErrInsecureURL or ErrOriginRefused for the request's URL.
-func (c *Client) Authorize(ctx context.Context, request *http.Request) error {
-	return c.authorizeFrom(ctx, c.sourceOf(ctx, TokenRequest{}), request)
-}
-
-func (c *Client) authorizeFrom(ctx context.Context, source *TokenSource, request *http.Request) error {
-	if err := source.checkDestination(request); err != nil {
-		return err
-	}
-	token, err := source.token(ctx)
-	if err != nil {
-		return err
-	}
-	return c.authorize(ctx, request, token, c.nonces.Get(request.URL))
-}
-
 // ObserveResponse keeps the DPoP nonce of an API's response for the next
-// Authorize. It reports whether the response is a demand for that nonce, so
+// TokenSource.Authorize. It reports whether the response is a demand for that nonce, so
 // that the request should be authorized and sent once more: status 401 or 400,
 // with the error use_dpop_nonce in a challenge or in a small JSON body. The
 // response's body can be read as before.

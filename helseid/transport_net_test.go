@@ -347,7 +347,7 @@ func TestTraceIsRefused(t *testing.T) {
 	request := newRequest(t, http.MethodTrace, apiURL, nil)
 	_, err := send(t, w.client.HTTPClient(apiRequest), request)
 	require.ErrorContains(t, err, "TRACE")
-	require.ErrorContains(t, w.client.Authorize(t.Context(), request), "TRACE")
+	require.ErrorContains(t, w.client.TokenSource(apiRequest).Authorize(t.Context(), request), "TRACE")
 	require.Empty(t, api.received())
 	require.Empty(t, w.server.Requests())
 }

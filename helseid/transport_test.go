@@ -735,7 +735,7 @@ func TestInsecureTargets(t *testing.T) {
 			w.net.inspect = func(r *http.Request) { assert.Fail(t, "something was sent to "+r.URL.Host) }
 			_, err := w.client.HTTPClient(apiRequest).Do(request)
 			require.ErrorIs(t, err, helseid.ErrInsecureURL)
-			require.ErrorIs(t, w.client.Authorize(t.Context(), request), helseid.ErrInsecureURL)
+			require.ErrorIs(t, w.client.TokenSource(apiRequest).Authorize(t.Context(), request), helseid.ErrInsecureURL)
 			require.Empty(t, request.Header)
 		})
 	}
@@ -770,7 +770,7 @@ func TestAllowedOrigins(t *testing.T) {
 			api := w.api(request.URL.Host, good)
 			tokenRequest := helseid.TokenRequest{Scopes: []string{testScope}, AllowedOrigins: test.origins}
 			_, err := get(t, w.client.HTTPClient(tokenRequest), test.target)
-			authorized := w.client.Authorize(helseid.WithTokenRequest(t.Context(), tokenRequest), request)
+			authorized := w.client.TokenSource(tokenRequest).Authorize(t.Context(), request)
 			if test.allowed {
 				require.NoError(t, err)
 				require.NoError(t, authorized)
@@ -932,7 +932,7 @@ func TestHostsAreASCII(t *testing.T) {
 
 				_, err = get(t, client.HTTPClient(tokenRequest), target)
 				require.ErrorContains(t, err, "ASCII")
-				require.ErrorContains(t, client.Authorize(helseid.WithTokenRequest(t.Context(), tokenRequest), request), "ASCII")
+				require.ErrorContains(t, client.TokenSource(tokenRequest).Authorize(t.Context(), request), "ASCII")
 				require.Empty(t, request.Header)
 
 				// The hosts that they would be in lower case, and their own.
@@ -995,27 +995,27 @@ func TestT072NoProofForStrangers(t *testing.T) {
 func TestAuthorize(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
-	ctx := helseid.WithTokenRequest(t.Context(), apiRequest)
+	ctx, source := t.Context(), w.client.TokenSource(apiRequest)
 	request := newRequest(t, "DELETE", apiURL+"?x=1", nil)
 	request.Header = nil
 	t.Run("T050 twice replaces", func(t *testing.T) {
-		require.NoError(t, w.client.Authorize(ctx, request))
+		require.NoError(t, source.Authorize(ctx, request))
 		first := request.Header.Clone()
 		require.Equal(t, "DELETE", proofClaims(t, w, request, apiURL)["htm"])
-		require.NoError(t, w.client.Authorize(ctx, request))
+		require.NoError(t, source.Authorize(ctx, request))
 		proofClaims(t, w, request, apiURL)
 		require.NotEqual(t, first.Get("DPoP"), request.Header.Get("DPoP"))
 	})
 	t.Run("T051 the scheme is always DPoP", func(t *testing.T) {
 		request.Header.Set("Authorization", "Bearer mine")
-		require.NoError(t, w.client.Authorize(ctx, request))
+		require.NoError(t, source.Authorize(ctx, request))
 		proofClaims(t, w, request, apiURL)
 	})
 	t.Run("nonces", func(t *testing.T) {
 		response := nonceDemand("one")
 		response.Request = request
 		require.True(t, w.client.ObserveResponse(response))
-		require.NoError(t, w.client.Authorize(ctx, request))
+		require.NoError(t, source.Authorize(ctx, request))
 		require.Equal(t, "one", proofClaims(t, w, request, apiURL)["nonce"])
 		for name, response := range map[string]*http.Response{
 			"good answer": answer(200, "DPoP-Nonce", "two"), "another error": answer(401, "DPoP-Nonce", "two", "WWW-Authenticate", `DPoP error="invalid_token"`),
@@ -1026,7 +1026,7 @@ func TestAuthorize(t *testing.T) {
 			response.Request = request
 			require.False(t, w.client.ObserveResponse(response), name)
 		}
-		require.NoError(t, w.client.Authorize(ctx, request))
+		require.NoError(t, source.Authorize(ctx, request))
 		require.Equal(t, "two", proofClaims(t, w, request, apiURL)["nonce"])
 	})
 	t.Run("nonces under another scheme, with 400 and in JSON", func(t *testing.T) {
@@ -1049,11 +1049,11 @@ func TestAuthorize(t *testing.T) {
 	})
 	t.Run("failures leave the request alone", func(t *testing.T) {
 		fresh := newRequest(t, "GET", apiURL, nil)
-		require.ErrorIs(t, w.client.Authorize(helseid.WithTokenRequest(ctx, helseid.TokenRequest{Scopes: []string{""}}), fresh), helseid.ErrConfig)
+		require.ErrorIs(t, source.Authorize(helseid.WithTokenRequest(ctx, helseid.TokenRequest{Scopes: []string{""}}), fresh), helseid.ErrConfig)
 		w.server.Inject(helseidtest.Fault{Status: 400, Body: `{"error":"invalid_scope"}`})
-		require.Error(t, w.client.Authorize(helseid.WithTokenRequest(ctx, helseid.TokenRequest{Resource: "other"}), fresh))
+		require.Error(t, source.Authorize(helseid.WithTokenRequest(ctx, helseid.TokenRequest{Resource: "other"}), fresh))
 		require.Empty(t, fresh.Header)
-		require.Error(t, w.client.Authorize(ctx, &http.Request{}))
+		require.Error(t, source.Authorize(ctx, &http.Request{}))
 	})
 }
 

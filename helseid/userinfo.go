@@ -76,7 +76,10 @@ func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http
 		client = httpx.NoRedirect(&http.Client{Transport: &transport{client: s.client, source: source, base: client.Transport, fixed: true}})
 	}
 	response, err := client.Do(request)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNoToken):
+		return nil, err
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return response, nil

@@ -292,7 +292,7 @@ type eventCount struct {
 	events []helseid.Event
 }
 
-func (c *eventCount) add(event helseid.Event) {
+func (c *eventCount) add(_ context.Context, event helseid.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.events = append(c.events, event)

@@ -74,7 +74,7 @@ func serveClient(ctx context.Context, settings settings, lines *json.Decoder, ou
 	}
 	config.TokenCache = store.TokenCache()
 	c := &caller{url: settings.CallURL}
-	config.OnEvent = func(event helseid.Event) {
+	config.OnEvent = func(_ context.Context, event helseid.Event) {
 		if event.Kind == helseid.EventTokenRequest {
 			c.tokenRequests.Add(1)
 		}

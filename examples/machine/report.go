@@ -75,7 +75,7 @@ func withoutQuery(err error) error {
 }
 
 // count is the client's OnEvent.
-func (r *report) count(event helseid.Event) {
+func (r *report) count(_ context.Context, event helseid.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch event.Kind {

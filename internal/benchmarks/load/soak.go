@@ -123,7 +123,7 @@ func newSoaking(issuer, file string) (*soaking, func(), error) {
 	return s, func() { client.Close(); _ = api.Close(); guard.Close() }, nil
 }
 
-func (s *soaking) count(event helseid.Event) {
+func (s *soaking) count(_ context.Context, event helseid.Event) {
 	switch {
 	case event.Kind == helseid.EventTokenRequest && event.Err == nil:
 		s.tokens.Add(1)
@@ -239,13 +239,12 @@ func (s *soaking) String() string {
 // bad sends what must be refused: a proof that was used before, a token that is
 // not one, a token that was changed.
 func (s *soaking) bad(ctx context.Context, i int) {
-	ctx = helseid.WithTokenRequest(ctx, helseid.TokenRequest{Scopes: []string{lab.Scope}, Resource: lab.Audience})
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.route, nil)
 	if err != nil {
 		s.note(err)
 		return
 	}
-	if err := s.client.Authorize(ctx, request); err != nil {
+	if err := s.client.TokenSource(helseid.TokenRequest{Scopes: []string{lab.Scope}, Resource: lab.Audience}).Authorize(ctx, request); err != nil {
 		if ctx.Err() == nil {
 			s.lost.Add(1)
 			s.note(fmt.Errorf("authorize: %w", err))

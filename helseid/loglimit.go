@@ -1,0 +1,71 @@
+package helseid
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	// logInterval is how often a line of one kind is written at most.
+	logInterval = time.Minute
+
+	// maxLogKinds bounds how many kinds are told apart: error codes are HelseID's.
+	maxLogKinds = 64
+)
+
+// logLimit keeps what goes wrong again and again from filling the log: the first
+// line of a kind is written at once, and then one a minute at most, which says how
+// many were left out. The zero value is ready to use.
+type logLimit struct {
+	mu    sync.Mutex
+	kinds map[string]*loggedKind
+}
+
+type loggedKind struct {
+	at      time.Time
+	omitted int
+}
+
+// allow reports whether a line may be written, and how many of its kind have not
+// been since the last.
+func (l *logLimit) allow(kind string, now time.Time) (omitted int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := l.kinds[kind]
+	if last == nil && len(l.kinds) >= maxLogKinds {
+		kind = "" // all further ones together
+		last = l.kinds[kind]
+	}
+	if last == nil {
+		if l.kinds == nil {
+			l.kinds = make(map[string]*loggedKind)
+		}
+		l.kinds[kind] = &loggedKind{at: now}
+		return 0, true
+	}
+	if since := now.Sub(last.at); since >= 0 && since < logInterval {
+		last.omitted++
+		return 0, false
+	}
+	omitted, last.at, last.omitted = last.omitted, now, 0
+	return omitted, true
+}
+
+// logLimited writes a line about one of the client's keys, unless one of the same
+// kind has been written within the last minute.
+func (c *Client) logLimited(ctx context.Context, level slog.Level, kind, message string, attributes ...slog.Attr) {
+	if !c.config.Logger.Enabled(ctx, level) {
+		return
+	}
+	omitted, ok := c.logged.allow(message+" "+kind, time.Now())
+	if !ok {
+		return
+	}
+	attributes = append(attributes, slog.String("client_id", c.config.ClientID), slog.String("kid", c.config.Key.ID()))
+	if omitted > 0 {
+		attributes = append(attributes, slog.Int("omitted", omitted))
+	}
+	c.config.Logger.LogAttrs(ctx, level, message, attributes...)
+}
