@@ -36,7 +36,7 @@ const maxRequestURI = 2048
 // long for a slot. What comes beyond that fails at once (ErrBusy).
 //
 // The error is a *TokenError if HelseID refuses, and wraps ErrConfig,
-// ErrUnavailable, ErrInvalidResponse, ErrIssuerMismatch or ErrClosed otherwise.
+// ErrUnavailable, ErrKey, ErrInvalidResponse, ErrIssuerMismatch or ErrClosed otherwise.
 func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, error) {
 	prepared, err := c.prepareLogin(request)
 	if err != nil {

@@ -59,7 +59,8 @@ const (
 	// level than is needed.
 	KindLevelTooLow Kind = "level_too_low"
 
-	// KindUnavailable means that HelseID or the session store does not answer.
+	// KindUnavailable means that HelseID, the session store or the KMS of a key does
+	// not answer.
 	KindUnavailable Kind = "unavailable"
 
 	// KindLoginRequired means that a request that cannot be redirected needs a
@@ -129,7 +130,7 @@ func classify(err error) (kind Kind, status int, prompt helseid.Prompt) {
 		return KindExpired, http.StatusBadRequest, ""
 	case errors.Is(err, errWrongPerson):
 		return KindWrongPerson, http.StatusForbidden, helseid.PromptLogin
-	case errors.Is(err, helseid.ErrUnavailable), errors.Is(err, helseid.ErrSessionStore), errors.Is(err, helseid.ErrClosed):
+	case errors.Is(err, helseid.ErrUnavailable), errors.Is(err, helseid.ErrKey), errors.Is(err, helseid.ErrSessionStore), errors.Is(err, helseid.ErrClosed):
 		return KindUnavailable, http.StatusServiceUnavailable, ""
 	case errors.As(err, &answer) && answer.Code == "access_denied":
 		return KindCancelled, http.StatusForbidden, ""
