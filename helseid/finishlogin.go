@@ -38,8 +38,9 @@ const maxCode = 4096
 //
 // Every error but ErrClosed wraps ErrLogin: the way on is a new login. It is an
 // *AuthorizationError if HelseID says that there is none, such as when the user
-// has cancelled, and wraps ErrUnavailable or ErrSessionStore too if something did
-// not answer.
+// has cancelled, and wraps ErrUnavailable, ErrKey or ErrSessionStore too if something
+// did not answer. A key that hangs is waited for as long as Config.RequestTimeout
+// says, whatever the context.
 func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.Values, checks ...LoginCheck) (*Session, error) {
 	now := time.Now()
 	if err := state.check(c, now); err != nil {
