@@ -67,6 +67,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[helseid.Client](w.helseidClient),
 		leaktest.Of[helseid.CodeExchange]("JournalID"),
 		leaktest.Of[helseid.Config]("Issuer", "ClientID", "Tenancy", "EndpointOrigins", "AllowedOrigins"),
+		leaktest.Of[helseid.EndCause](all),
 		leaktest.Of[helseid.Environment](all),
 		leaktest.Of[helseid.Event](all),
 		leaktest.Of[helseid.EventKind](all),
@@ -80,6 +81,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[helseid.ScopeError](all),
 		leaktest.Made[helseid.Secret](func(s *leaktest.Secrets) any { return helseid.NewSecret(s.Text()) }),
 		leaktest.Made[helseid.Session](w.session),
+		leaktest.Of[helseid.SessionEnd](all), // for the audit log: pseudonyms are what it is for
 		leaktest.Of[helseid.StepUp](all),
 		leaktest.Of[helseid.StoredSession]().Raw("stores take its fields"),
 		leaktest.Of[helseid.TestUser]().Raw("the caller fills it in: a synthetic number, refused in production"),

@@ -30,9 +30,10 @@ type Client struct {
 	idTokens    *tokenvalidation.IDTokenValidator
 	store       SessionStore
 	sessions    sessionPlaces
-	entombing   sync.Map      // keys of sessions that the store has not let end, and logouts
-	strangers   atomic.Int64  // how many of them anybody may have made up
-	revoking    atomic.Int64  // how many revocations the store has not taken
+	entombing   sync.Map     // keys of sessions that the store has not let end, and logouts
+	strangers   atomic.Int64 // how many of them anybody may have made up
+	revoking    atomic.Int64 // how many revocations the store has not taken
+	sessionEnds endObservers
 	posts       atomic.Uint64 // how many entries this process has put into the outbox
 	delivering  atomic.Bool   // this process is at the outbox
 	looked      atomic.Int64  // when this process last looked into the outbox, in Unix seconds

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/helseid-go/sdk/internal/endcause"
 	"github.com/helseid-go/sdk/internal/httpx"
 )
 
@@ -38,7 +39,7 @@ type LogoutRequest struct {
 // *TokenError if HelseID refused the revocation. Elsewhere, a Session that is held
 // without being looked up again has its access tokens until they expire.
 func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutTimeout)
+	ctx, cancel := context.WithTimeout(because(context.WithoutCancel(ctx), EndedByUser), logoutTimeout)
 	defer cancel()
 	storing, stop := context.WithTimeout(ctx, settleTimeout) // leaves time for HelseID
 	defer stop()
@@ -142,7 +143,7 @@ func (c *Client) endSession(ctx context.Context, key string) (refreshToken strin
 			if stranger {
 				c.strangers.Add(1)
 			}
-			go c.entombLater(key, refreshToken, stranger)
+			go c.entombLater(key, refreshToken, endcause.Of(ctx), stranger)
 		}
 	}
 	return refreshToken, err
@@ -233,6 +234,7 @@ func (c *Client) entomb(ctx context.Context, key string, unsettled *refreshOutco
 		}
 		saved, err := c.store.Save(ctx, key, StoredSession{Version: row.Version, Data: data, Expiry: time.Now().Add(2 * refreshTimeout)})
 		if saved && err == nil {
+			c.tellEnd(ctx, &record)
 			_ = c.store.Delete(ctx, key) // or it expires
 		}
 		if (saved || err != nil) && used {
@@ -269,14 +271,14 @@ func (c *Client) postToken(ctx context.Context, record *sessionRecord, used bool
 
 // entombLater ends a session that the store has not let end, and revokes its
 // refresh token unless that has been done.
-func (c *Client) entombLater(key, revoked string, stranger bool) {
+func (c *Client) entombLater(key, revoked, cause string, stranger bool) {
 	defer c.running.Done()
 	if stranger {
 		defer c.strangers.Add(-1)
 	}
 	defer c.entombing.Delete(key)
 	c.keepTrying(func(ctx context.Context) bool {
-		refreshToken, _, err := c.entomb(ctx, key, nil)
+		refreshToken, _, err := c.entomb(endcause.With(ctx, cause), key, nil)
 		switch {
 		case err != nil:
 			return false

@@ -179,7 +179,7 @@ func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
 		if place := c.sessions.find(key); place != nil {
 			place.known.Store(nil)
 		}
-		if errors.Is(err, errSessionOver) {
+		if errors.Is(err, ErrSessionExpired) {
 			c.endOver(ctx, key)
 		}
 		return nil, err
@@ -237,7 +237,7 @@ func (c *Client) loadSession(ctx context.Context, key string) (sessionRow, error
 	case record.hasEnded(now):
 		err = errSessionEnded
 	case !now.Before(record.expiry()):
-		err = errSessionOver
+		err = ErrSessionExpired
 	}
 	return sessionRow{version: stored.Version, record: record, noted: noted, unconfirmed: stored.Unconfirmed}, err
 }
@@ -253,7 +253,7 @@ func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *user
 	id := jose.NewID()
 	record := newSessionRecord(state, tokens, identity)
 	if !time.Now().Before(record.expiry()) {
-		return nil, errSessionOver
+		return nil, ErrSessionExpired
 	}
 	key := c.storeKey("session", id)
 	session := c.sessionOf(id, key, record, identity)

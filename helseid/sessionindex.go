@@ -85,7 +85,7 @@ func (c *Client) indexSession(ctx context.Context, key string, identity *tokenva
 			return err
 		}
 		for _, oldest := range tooMany { // nobody would find it to end it
-			refreshToken, _ := c.endSession(ctx, oldest) // goes on trying
+			refreshToken, _ := c.endSession(because(ctx, EndedByNumber), oldest) // goes on trying
 			c.revokeEndedQuietly(ctx, refreshToken)
 		}
 		if index.LoggedOut >= identity.IssuedAt.Unix() {

@@ -372,5 +372,5 @@ func (e *hiddenCause) As(target any) bool {
 var ownErrors = []error{
 	ErrUnavailable, ErrBusy, ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted, ErrInsecureURL, ErrOriginRefused, ErrClosed,
 	ErrConfig, ErrLogin, ErrLoginFinished, ErrLoginRequired, ErrNoRefreshToken, ErrSeveralAudiences, tokenvalidation.ErrInvalidToken,
-	errOutcomeUnknown, errSessionEnded, errSessionOver, errSessionChanged, errNoLoginState,
+	errOutcomeUnknown, errSessionEnded, ErrSessionExpired, errSessionChanged, errNoLoginState,
 }

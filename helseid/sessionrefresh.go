@@ -32,7 +32,7 @@ func (s *Session) refreshIf(ctx context.Context, request *preparedRequest, neede
 	}
 	defer unlock()
 	defer func() {
-		if errors.Is(err, errSessionOver) {
+		if errors.Is(err, ErrSessionExpired) {
 			s.client.endOver(ctx, s.key)
 		}
 	}()

@@ -3,15 +3,12 @@ package helseid
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
 // A session can be bounded in age and in the time that it goes unused. Each use is
 // noted in memory, and in the store by whoever comes first after a tenth of the idle
 // timeout: in the background, so that no call waits for it.
-
-var errSessionOver = fmt.Errorf("%w: the session has gone unused for too long, or has reached its greatest age", ErrLoginRequired)
 
 // use says that the session is being used, if it may be.
 func (s *Session) use(ctx context.Context, now time.Time) error {
@@ -21,7 +18,7 @@ func (s *Session) use(ctx context.Context, now time.Time) error {
 	record := s.record()
 	if record.EndsAt != 0 && now.Unix() >= record.EndsAt {
 		s.client.endOver(ctx, s.key)
-		return errSessionOver
+		return ErrSessionExpired
 	}
 	if record.IdleTimeout == 0 {
 		return nil
@@ -32,7 +29,7 @@ func (s *Session) use(ctx context.Context, now time.Time) error {
 		// Another process may know better.
 		row, err := s.client.loadSession(ctx, s.key)
 		if err != nil {
-			if errors.Is(err, errSessionOver) {
+			if errors.Is(err, ErrSessionExpired) {
 				s.client.endOver(ctx, s.key)
 			}
 			return err
@@ -102,5 +99,5 @@ func (s *Session) writeUse(ctx context.Context) {
 // endOver ends a session whose time is over. It goes on trying if the store does not
 // answer.
 func (c *Client) endOver(ctx context.Context, key string) {
-	_ = c.endByKey(ctx, key)
+	_ = c.endByKey(because(ctx, endedByTime), key)
 }

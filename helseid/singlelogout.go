@@ -67,7 +67,7 @@ func (c *Client) FrontChannelLogout() http.Handler {
 			answerLogout(w, errLogoutRequest)
 			return
 		}
-		answerLogout(w, c.carryOut(r.Context(), indexedLogout{Index: c.sidKey(query.Get("sid"))}))
+		answerLogout(w, c.carryOut(r.Context(), indexedLogout{Index: c.sidKey(query.Get("sid")), Cause: EndedByFrontChannel}))
 	})
 }
 
@@ -82,12 +82,14 @@ type indexedLogout struct {
 	// Before is when the logout token was made, in Unix seconds: sessions that have
 	// begun since are not meant. Zero: there is none, and all are.
 	Before int64 `json:"before,omitempty"`
+
+	Cause EndCause `json:"cause,omitempty"` // for those who are told
 }
 
 // logoutsOf are the logouts that a token asks for.
 func (c *Client) logoutsOf(claims *tokenvalidation.LogoutClaims) (logouts []indexedLogout) {
 	for _, indexKey := range c.logoutKeys(claims) {
-		logouts = append(logouts, indexedLogout{Index: indexKey, Subject: claims.Subject, Before: claims.IssuedAt.Unix()})
+		logouts = append(logouts, indexedLogout{Index: indexKey, Subject: claims.Subject, Before: claims.IssuedAt.Unix(), Cause: EndedByBackChannel})
 	}
 	return logouts
 }
@@ -141,7 +143,7 @@ func (c *Client) carryOutLater(logout indexedLogout) {
 // endIndexed ends the sessions that an index leads to. Without an error all have
 // ended that are meant: a row that cannot be read is one.
 func (c *Client) endIndexed(ctx context.Context, logout indexedLogout) error {
-	storing, stop := context.WithTimeout(ctx, settleTimeout)
+	storing, stop := context.WithTimeout(because(ctx, logout.Cause), settleTimeout)
 	defer stop()
 	rows := indexRows(logout.Index)
 	first, firstErr := c.endRow(storing, logout, rows[0], true)

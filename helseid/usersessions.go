@@ -43,7 +43,7 @@ func (u UserSession) End(ctx context.Context) error {
 		return nil
 	}
 	u.client.sessions.place(u.key, time.Now().Add(sessionLifetime)) // no stranger's: it goes on trying
-	return u.client.endByKey(ctx, u.key)
+	return u.client.endByKey(because(ctx, EndedByApplication), u.key)
 }
 
 // Format prints what it is, for every verb.
@@ -122,5 +122,5 @@ func (c *Client) EndSessionsOf(ctx context.Context, subject string) error {
 	if subject == "" {
 		return errNoSubject
 	}
-	return c.carryOut(context.WithoutCancel(ctx), indexedLogout{Index: c.subKey(subject), Subject: subject, Before: time.Now().Unix()})
+	return c.carryOut(context.WithoutCancel(ctx), indexedLogout{Index: c.subKey(subject), Subject: subject, Before: time.Now().Unix(), Cause: EndedByApplication})
 }

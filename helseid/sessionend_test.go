@@ -1,0 +1,125 @@
+package helseid_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid"
+)
+
+// ends are those that somebody has been told of.
+type ends struct {
+	mu   sync.Mutex
+	told []helseid.SessionEnd
+}
+
+func (e *ends) tell(_ context.Context, end helseid.SessionEnd) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.told = append(e.told, end)
+}
+
+func (e *ends) take() []helseid.SessionEnd {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	told := e.told
+	e.told = nil
+	return told
+}
+
+// Whoever ends a session, those whose session it is are told once, and why.
+func TestOnSessionEnd(t *testing.T) {
+	t.Parallel()
+	for cause, end := range map[helseid.EndCause]func(t *testing.T, w *world, session *helseid.Session){
+		helseid.EndedByUser: func(t *testing.T, _ *world, session *helseid.Session) {
+			_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
+			require.NoError(t, err)
+		},
+		helseid.EndedByApplication: func(t *testing.T, w *world, session *helseid.Session) {
+			require.NoError(t, w.client.EndSession(t.Context(), session.ID().Reveal()))
+		},
+		helseid.EndedByFrontChannel: func(t *testing.T, w *world, session *helseid.Session) {
+			query := url.Values{"iss": {w.server.Issuer()}, "sid": {session.User().SessionID}}
+			w.client.FrontChannelLogout().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/?"+query.Encode(), nil))
+		},
+		helseid.EndedByBackChannel: func(t *testing.T, w *world, session *helseid.Session) {
+			token := w.logoutToken(session)
+			require.Equal(t, http.StatusOK, postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {token}}).Code)
+		},
+		helseid.EndedByAge: func(t *testing.T, w *world, session *helseid.Session) {
+			for range 5 {
+				pause(9 * time.Minute)
+				_, err := w.client.Session(t.Context(), session.ID().Reveal())
+				require.NoError(t, err)
+			}
+			pause(5 * time.Minute)
+			_, err := w.client.Session(t.Context(), session.ID().Reveal())
+			requireError(t, err, helseid.ErrSessionExpired)
+			requireError(t, err, helseid.ErrLoginRequired)
+		},
+		helseid.EndedByIdleness: func(t *testing.T, _ *world, session *helseid.Session) {
+			pause(10 * time.Minute)
+			_, err := userToken(t, session, journalResource)
+			requireError(t, err, helseid.ErrSessionExpired)
+		},
+	} {
+		t.Run(string(cause), func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				w, _ := newHookedWorld(t)
+				own, others := &ends{}, &ends{}
+				w.client.OnSessionEnd("ehr", own.tell)
+				w.client.OnSessionEnd("another", others.tell)
+				request := boundedRequest(50*time.Minute, 10*time.Minute)
+				request.Application = "ehr"
+				session := w.logInWith(t, request)
+				end(t, w, session)
+				_, _ = session.Logout(t.Context(), helseid.LogoutRequest{})
+				_ = w.client.EndSession(t.Context(), session.ID().Reveal())
+				user := session.User()
+				want := helseid.SessionEnd{Cause: cause, Application: "ehr", Subject: user.Subject, SessionID: user.SessionID, SecurityLevel: user.SecurityLevel}
+				told := own.take()
+				require.Equal(t, []helseid.SessionEnd{want}, told)
+				require.Empty(t, secrets.find(fmt.Sprintf("%+v", told)))
+				require.Empty(t, others.take())
+			})
+		})
+	}
+}
+
+// An end that the store does not take is told of when it has, with the same cause, and
+// that of another application's session to those who are there.
+func TestOnSessionEndLater(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, store := newHookedWorld(t)
+		told := &ends{}
+		w.client.OnSessionEnd("gone", told.tell)
+		w.client.OnSessionEnd("gone", nil)
+		w.client.OnSessionEnd("ehr", told.tell)
+		session := w.logIn(t)
+		store.failWith(failAt("", errStoreTimeout, 0, -1))
+		_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
+		requireError(t, err, helseid.ErrSessionStore)
+		require.Empty(t, told.take())
+		store.failWith(nil)
+		pause(time.Minute)
+		ended := told.take()
+		require.Len(t, ended, 1)
+		require.Equal(t, helseid.EndedByUser, ended[0].Cause)
+
+		other := w.logIn(t)
+		require.NoError(t, w.client.EndSessionsOf(t.Context(), other.User().Subject))
+		listed := told.take()
+		require.Len(t, listed, 1)
+		require.Equal(t, helseid.EndedByApplication, listed[0].Cause)
+	})
+}
