@@ -124,8 +124,11 @@ func (s *watchedStore) Save(ctx context.Context, key string, session helseid.Sto
 	s.saves.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rows[key] = true
-	return s.SessionStore.Save(ctx, key, session)
+	saved, err := s.SessionStore.Save(ctx, key, session)
+	if saved {
+		s.rows[key] = true
+	}
+	return saved, err
 }
 
 func (s *watchedStore) Delete(ctx context.Context, key string) error {
