@@ -48,8 +48,12 @@ const (
 	// UserSession.End.
 	EndedByApplication EndCause = "application"
 
-	// EndedByLogin means that another login of the same browser has taken its place.
+	// EndedByLogin means that another user has logged in in the same browser.
 	EndedByLogin EndCause = "login"
+
+	// EndedByRenewal means that the same user has got another session in the same
+	// browser, or that the login was not completed. weblogin's events leave it out.
+	EndedByRenewal EndCause = "renewal"
 
 	// EndedByAge and EndedByIdleness mean LoginRequest.MaxSessionAge and
 	// LoginRequest.IdleTimeout.

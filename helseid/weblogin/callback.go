@@ -25,7 +25,11 @@ type callback struct {
 // serveCallback ends a login: HelseID has sent the browser back.
 func (w *Web) serveCallback(rw http.ResponseWriter, r *http.Request) {
 	private(rw)
+	unframed(rw)
 	if !allow(rw, r, http.MethodGet) {
+		return
+	}
+	if w.comeAgain(rw, r) {
 		return
 	}
 	login, err := w.readCallback(rw, r)
@@ -40,28 +44,31 @@ func (w *Web) serveCallback(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.cookies.clear(rw, login.cookie)
-	previous := login.pending.Previous
+	previous, cause := login.pending.Previous, helseid.EndedByLogin
 	if login.before != "" {
 		if old, _, err := w.session(r.Context(), login.before); err == nil {
 			previous = ""
 			if old != nil {
 				previous = old.User().Subject
 			}
+			if previous == session.User().Subject {
+				cause = helseid.EndedByRenewal
+			}
 		}
 	}
 	visit := w.visitOf(r)
 	only, err := w.onlySession(r.Context(), visit.id, login.before, session)
 	if err != nil {
-		w.end(r.Context(), session.ID().Reveal())
+		w.end(r.Context(), session.ID().Reveal(), helseid.EndedByRenewal)
 		w.loginFailed(rw, r, login.pending, err)
 		return
 	}
 	if only != session {
-		w.end(r.Context(), session.ID().Reveal())
+		w.end(r.Context(), session.ID().Reveal(), helseid.EndedByRenewal)
 	}
 	// Whatever session the browser came with, or was made to come with, ends here.
 	if login.before != "" {
-		w.end(r.Context(), login.before)
+		w.end(r.Context(), login.before, cause)
 	}
 	w.tellLogin(r.Context(), login.pending, previous, session)
 	w.cookies.set(rw, w.cookies.session, only.ID().Reveal(), 0)
@@ -91,6 +98,7 @@ func (w *Web) readCallback(rw http.ResponseWriter, r *http.Request) (*callback, 
 	if err != nil || len(answer["state"]) != 1 {
 		return nil, errNoAnswer
 	}
+	answer.Del(parameterAgain)
 	name := w.cookies.loginName(answer.Get("state"))
 	if _, present := w.cookies.value(r, name); !present {
 		return nil, errNoPending

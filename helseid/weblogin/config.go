@@ -59,8 +59,13 @@ type Config struct {
 	// session ends, however much it is used, in whole seconds and a minute at
 	// least. Of HelseID's own session no use is made when nine tenths of that time
 	// have passed: the user must authenticate anew (max_age). Zero means
-	// DefaultMaxSessionAge.
+	// Login.MaxSessionAge, or else DefaultMaxSessionAge.
 	MaxSessionAge time.Duration
+
+	// IdleTimeout is how long a session may go unused before it ends, in whole seconds:
+	// each request with its cookie is a use. Zero means Login.IdleTimeout, or else any
+	// time.
+	IdleTimeout time.Duration
 
 	// SamePerson looks at the person who has logged in before there is a session,
 	// with the request of the callback. An application with users of its own must
@@ -84,6 +89,27 @@ type Config struct {
 	// if several applications share a host. Empty means "helseid-session".
 	CookieName string
 
+	// SameSiteStrict makes the session's cookie SameSite=Strict in place of Lax. A link
+	// on another site, such as in an e-mail, then leads to a page behind Require by way
+	// of the login path, and to one behind Optional as nobody. The callback, and the
+	// login path where it is come to from another site, answer with a page that goes on
+	// by itself, since browsers send no such cookie along a redirect that another site
+	// has begun.
+	SameSiteStrict bool
+
+	// LogoutForm sends the browser to HelseID, for the logout, with a form that posts
+	// itself in place of a redirect: the ID token, in which the user's identity number
+	// may be, is in no URL and so in no history or log on the way. OpenID Connect
+	// demands that both are taken (RP-Initiated Logout 1.0 section 2), and HelseID
+	// documents the redirect only.
+	LogoutForm bool
+
+	// AllowFraming lets other pages show those behind Require and Optional in a frame,
+	// as far as their handlers do. Without it they are answered with
+	// "frame-ancestors 'none'" in a Content-Security-Policy, and X-Frame-Options, which
+	// stays where a handler writes a policy of its own that says nothing about frames.
+	AllowFraming bool
+
 	// ErrorPage answers with a page that says what went wrong. It must call
 	// WriteHeader with problem.Status. Nil means a plain page in Norwegian.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, problem Problem)
@@ -94,7 +120,8 @@ type Config struct {
 	// goroutines.
 	OnEvent func(ctx context.Context, event Event)
 
-	// Logger, if set, gets a line for each login and logout that fails, each page
+	// Logger, if set, gets a line for each login and logout that fails (a login that
+	// the user has cancelled is no warning), each page
 	// that fails because the session store does, and each request that another
 	// site's page has sent. No line holds a secret or anything about a person.
 	Logger *slog.Logger
@@ -116,8 +143,23 @@ func (c Config) checked() (Config, *url.URL, error) {
 			*field.value = field.fallback
 		}
 	}
-	if c.MaxSessionAge == 0 {
-		c.MaxSessionAge = DefaultMaxSessionAge
+	for _, field := range []struct {
+		name         string
+		value, login *time.Duration
+		fallback     time.Duration
+	}{
+		{"MaxSessionAge", &c.MaxSessionAge, &c.Login.MaxSessionAge, DefaultMaxSessionAge},
+		{"IdleTimeout", &c.IdleTimeout, &c.Login.IdleTimeout, 0},
+	} {
+		if *field.value != 0 && *field.login != 0 && *field.value != *field.login {
+			fail("field %s is %v, and that of field Login %v: set one of them", field.name, *field.value, *field.login)
+		}
+		*field.value = cmp.Or(*field.value, *field.login, field.fallback)
+		*field.login = *field.value // a session that is held ends too
+	}
+	if c.IdleTimeout < 0 || c.IdleTimeout%time.Second != 0 {
+		fail("field IdleTimeout is %v: it must be whole seconds", c.IdleTimeout)
+		c.Login.IdleTimeout = 0
 	}
 	// A session shall last for a while when it is new. A tenth is also more than
 	// the leeway with which the ID token's auth_time is checked, so that no browser
@@ -125,6 +167,7 @@ func (c Config) checked() (Config, *url.URL, error) {
 	useful := (c.MaxSessionAge - c.MaxSessionAge/10).Truncate(time.Second)
 	if c.MaxSessionAge < minSessionAge || c.MaxSessionAge%time.Second != 0 {
 		fail("field MaxSessionAge is %v: it must be whole seconds, and %v at least", c.MaxSessionAge, minSessionAge)
+		c.Login.MaxSessionAge = 0
 	} else if c.Login.MaxAge == 0 || c.Login.MaxAge > useful {
 		c.Login.MaxAge = useful
 	}

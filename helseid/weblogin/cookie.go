@@ -19,6 +19,7 @@ import (
 // overwrite each other's; and the one of a visit.
 type cookies struct {
 	secure  bool
+	strict  bool   // the session's
 	session string // name
 	login   string // start of the names
 	visit   string // name
@@ -48,20 +49,24 @@ const (
 // makes browsers keep them from other hosts of the same domain, and take none
 // from them. Over plain http that is not to be had, and cookies do not heed
 // ports: the port in the name keeps apart what runs on one machine.
-func newCookies(redirect *url.URL, name string) cookies {
+func newCookies(redirect *url.URL, name string, strict bool) cookies {
 	secure := strings.EqualFold(redirect.Scheme, "https")
 	if secure {
 		name = "__Host-" + name
 	} else if port := redirect.Port(); port != "" {
 		name += "-" + port
 	}
-	return cookies{secure: secure, session: name, login: name + loginCookieInfix, visit: name + visitCookieEnd}
+	return cookies{secure: secure, strict: strict, session: name, login: name + loginCookieInfix, visit: name + visitCookieEnd}
 }
 
 func (c cookies) set(rw http.ResponseWriter, name, value string, maxAge time.Duration) {
+	sameSite := http.SameSiteLaxMode // HelseID sends the browser back
+	if c.strict && name == c.session {
+		sameSite = http.SameSiteStrictMode
+	}
 	http.SetCookie(rw, &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: int(maxAge / time.Second),
-		Secure: c.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: c.secure, HttpOnly: true, SameSite: sameSite,
 	})
 }
 

@@ -29,6 +29,15 @@ type Event struct {
 	// failed. Zero means that it is not known, or any.
 	SecurityLevel tokenvalidation.SecurityLevel
 
+	// Cause says who or what has ended the session, of EventLogout and
+	// EventSessionExpired.
+	Cause helseid.EndCause
+
+	// Application is that of the session (Config.Application), of EventLogout and
+	// EventSessionExpired: where several share the client, HelseID's word ends those of
+	// all of them.
+	Application string
+
 	// Problem is what the user is shown, of EventLoginFailed and
 	// EventLoginCancelled.
 	Problem Kind
@@ -58,11 +67,15 @@ const (
 	// who had a session, which has ended. It comes before EventLogin.
 	EventUserChanged EventKind = "user_changed"
 
-	// EventLogout means that a user has logged out here.
+	// EventLogout means that a session has ended by what somebody did: Event.Cause says
+	// who. The user's own logout is helseid.EndedByUser. A session that the same user's
+	// next one takes the place of is not told of.
 	EventLogout EventKind = "logout"
 
 	// EventSessionExpired means that a session has been found to be older than
-	// Config.MaxSessionAge, and was ended.
+	// Config.MaxSessionAge (helseid.EndedByAge) or to have gone unused for longer than
+	// Config.IdleTimeout (helseid.EndedByIdleness), and was ended. One whose cookie
+	// nobody sends any more is not found.
 	EventSessionExpired EventKind = "session_expired"
 )
 
@@ -77,4 +90,20 @@ func (w *Web) emit(ctx context.Context, event Event) {
 func about(kind EventKind, session *helseid.Session) Event {
 	user := session.User()
 	return Event{Kind: kind, Subject: user.Subject, SessionID: user.SessionID, SecurityLevel: user.SecurityLevel}
+}
+
+// tellEnd tells the application of a session that has ended: here, or because HelseID or
+// the application has said so.
+func (w *Web) tellEnd(ctx context.Context, end helseid.SessionEnd) {
+	if end.Cause == helseid.EndedByRenewal {
+		return // EventLogin or EventStepUp tells of it
+	}
+	kind := EventLogout
+	if end.Cause == helseid.EndedByAge || end.Cause == helseid.EndedByIdleness {
+		kind = EventSessionExpired
+	}
+	w.emit(ctx, Event{
+		Kind: kind, Cause: end.Cause, Application: end.Application,
+		Subject: end.Subject, SessionID: end.SessionID, SecurityLevel: end.SecurityLevel,
+	})
 }

@@ -162,6 +162,7 @@ func TestStepUpIsTheSamePersons(t *testing.T) {
 		"a new login":            {"/login?prompt=login&return_to=/me", ""},
 		"a level that there is":  {"/login?level=3&return_to=/me", ""},
 		"an API's level":         {"/call", demand + `acr_values="Level4"`},
+		"an API's assurance":     {"/call", demand + `acr_values="High"`},
 		"an API's age":           {"/call", demand + `max_age=300`},
 		"an API's login at once": {"/call", demand + `max_age=0`},
 	} {
@@ -282,7 +283,11 @@ func TestUserChanges(t *testing.T) {
 	b.logIn("/login")
 	require.Equal(t, grevling, b.who())
 	second := told.take()
-	require.Len(t, second, 2)
+	require.Len(t, second, 3)
+	require.Equal(t, weblogin.EventLogout, second[0].Kind)
+	require.Equal(t, helseid.EndedByLogin, second[0].Cause)
+	require.Equal(t, first[0].Subject, second[0].Subject)
+	second = second[1:]
 	require.Equal(t, weblogin.EventUserChanged, second[0].Kind)
 	require.Equal(t, first[0].Subject, second[0].PreviousSubject)
 	require.NotEqual(t, first[0].Subject, second[0].Subject)

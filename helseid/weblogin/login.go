@@ -14,23 +14,37 @@ const (
 	parameterReturnTo = "return_to"
 	parameterLevel    = "level"
 	parameterPrompt   = "prompt"
+
+	parameterAssurance = "assurance" // assuranceHigh, the only level that HelseID can be asked for
+	assuranceHigh      = "high"
 )
+
+// demands are what a login must be, beside what Config.Login says. Zero values are
+// none.
+type demands struct {
+	level     tokenvalidation.SecurityLevel
+	assurance tokenvalidation.AssuranceLevel
+	prompt    helseid.Prompt
+}
 
 // LoginURL returns the path, with its query, that starts a login for a link or
 // button: at this security level (0 for any) or the one in Config.Login, whichever
 // is higher, and back to returnTo, a local path. What is no such path leads to
 // Config.HomePath.
 func (w *Web) LoginURL(returnTo string, level tokenvalidation.SecurityLevel) string {
-	return w.loginURL(w.returnTo(returnTo), level, "")
+	return w.loginURL(w.returnTo(returnTo), demands{level: level})
 }
 
-func (w *Web) loginURL(returnTo string, level tokenvalidation.SecurityLevel, prompt helseid.Prompt) string {
+func (w *Web) loginURL(returnTo string, wanted demands) string {
 	query := url.Values{parameterReturnTo: {returnTo}}
-	if level > 0 {
-		query.Set(parameterLevel, strconv.Itoa(int(level)))
+	if wanted.level > 0 {
+		query.Set(parameterLevel, strconv.Itoa(int(wanted.level)))
 	}
-	if prompt != "" {
-		query.Set(parameterPrompt, string(prompt))
+	if wanted.assurance >= tokenvalidation.AssuranceHigh {
+		query.Set(parameterAssurance, assuranceHigh)
+	}
+	if wanted.prompt != "" {
+		query.Set(parameterPrompt, string(wanted.prompt))
 	}
 	return w.config.LoginPath + "?" + query.Encode()
 }
@@ -39,6 +53,7 @@ func (w *Web) loginURL(returnTo string, level tokenvalidation.SecurityLevel, pro
 // never less than the configuration does.
 func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 	private(rw)
+	unframed(rw)
 	if !allow(rw, r, http.MethodGet) {
 		return
 	}
@@ -46,20 +61,26 @@ func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 	returnTo := w.returnTo(query.Get(parameterReturnTo))
 	request := w.config.Login
 	request.SecurityLevel = max(request.SecurityLevel, parseLevel(query.Get(parameterLevel)))
+	if query.Get(parameterAssurance) == assuranceHigh {
+		request.AssuranceLevel = tokenvalidation.AssuranceHigh
+	}
 	anew := helseid.Prompt(query.Get(parameterPrompt)) == helseid.PromptLogin
 	if anew {
 		request.Prompt = helseid.PromptLogin
 	}
-	pending := pendingLogin{ReturnTo: returnTo, Level: int(request.SecurityLevel)}
+	pending := pendingLogin{ReturnTo: returnTo, Level: int(request.SecurityLevel), Assurance: int(request.AssuranceLevel)}
 	if !isNavigation(r) {
 		// An image or script of another site would start logins by the thousand.
-		w.fail(rw, r, Problem{Kind: KindFailed, Status: http.StatusBadRequest, LoginURL: w.loginURL(returnTo, 0, "")}, nil)
+		w.fail(rw, r, Problem{Kind: KindFailed, Status: http.StatusBadRequest, LoginURL: w.loginURL(returnTo, demands{})}, nil)
+		return
+	}
+	if w.comeAgain(rw, r) {
 		return
 	}
 	visit := w.visitOf(r)
 	session, why, err := w.lookUp(rw, r)
 	if err != nil {
-		w.fail(rw, r, Problem{Kind: KindUnavailable, Status: http.StatusServiceUnavailable, LoginURL: w.loginURL(returnTo, request.SecurityLevel, "")}, err)
+		w.fail(rw, r, Problem{Kind: KindUnavailable, Status: http.StatusServiceUnavailable, LoginURL: w.loginURL(returnTo, demands{level: request.SecurityLevel, assurance: request.AssuranceLevel})}, err)
 		return
 	}
 	if visit.isLoop() {
@@ -72,8 +93,8 @@ func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 	if session != nil {
 		user := session.User()
 		pending.Previous = user.Subject
-		enough := user.SecurityLevel >= request.SecurityLevel && !anew
-		switch elsewhere := r.Header.Get("Sec-Fetch-Site") != "same-origin"; {
+		enough := user.SecurityLevel >= request.SecurityLevel && user.AssuranceLevel >= request.AssuranceLevel && !anew
+		switch elsewhere := r.Header.Get("Sec-Fetch-Site") != "same-origin" || query.Has(parameterAgain); {
 		case elsewhere && enough && !visit.stayed:
 			// Another site does not change who is logged in. If that page demands a
 			// login all the same, it is the same user's.
@@ -81,7 +102,7 @@ func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 			w.setVisit(rw, visit)
 			redirect(rw, returnTo)
 			return
-		case elsewhere, anew, query.Has(parameterLevel):
+		case elsewhere, anew, query.Has(parameterLevel), query.Has(parameterAssurance):
 			pending.Subject = user.Subject // who steps up must be the person whose session it is
 		}
 	}

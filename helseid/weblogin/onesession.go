@@ -61,7 +61,7 @@ func (w *Web) onlySession(ctx context.Context, browser, before string, session *
 		}
 		if saved {
 			if other != nil {
-				w.end(ctx, other.ID().Reveal())
+				w.end(ctx, other.ID().Reveal(), helseid.EndedByLogin)
 			}
 			return session, nil
 		}

@@ -19,12 +19,13 @@ import (
 // started it, sealed, and nowhere else: who starts logins by the thousand takes up
 // no room on the server.
 type pendingLogin struct {
-	Version  int             `json:"version"`
-	State    json.RawMessage `json:"state"`              // helseid.LoginState
-	ReturnTo string          `json:"return_to"`          // local path
-	Level    int             `json:"level,omitempty"`    // that was asked for
-	Subject  string          `json:"subject,omitempty"`  // whose session is to be stepped up
-	Previous string          `json:"previous,omitempty"` // whose session there was
+	Version   int             `json:"version"`
+	State     json.RawMessage `json:"state"`               // helseid.LoginState
+	ReturnTo  string          `json:"return_to"`           // local path
+	Level     int             `json:"level,omitempty"`     // that was asked for
+	Assurance int             `json:"assurance,omitempty"` // likewise
+	Subject   string          `json:"subject,omitempty"`   // whose session is to be stepped up
+	Previous  string          `json:"previous,omitempty"`  // whose session there was
 
 	// After an answer of 503 the login can be tried again: see again.
 	Tries   int    `json:"tries,omitempty"`

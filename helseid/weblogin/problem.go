@@ -4,6 +4,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/internal/redact"
@@ -34,6 +36,9 @@ type Problem struct {
 	// SecurityLevel is the level that was asked for, or zero.
 	SecurityLevel tokenvalidation.SecurityLevel
 
+	// AssuranceLevel is the assurance level that was asked for, or zero.
+	AssuranceLevel tokenvalidation.AssuranceLevel
+
 	// Loop says why the last session was not accepted, for KindLoop.
 	Loop Loop
 }
@@ -56,7 +61,7 @@ const (
 	KindWrongPerson Kind = "wrong_person"
 
 	// KindLevelTooLow means that the user is authenticated at a lower security
-	// level than is needed.
+	// level, or has an identity of a lower assurance level, than is needed.
 	KindLevelTooLow Kind = "level_too_low"
 
 	// KindUnavailable means that HelseID, the session store or the KMS of a key does
@@ -89,12 +94,29 @@ func (w *Web) fail(rw http.ResponseWriter, r *http.Request, problem Problem, cau
 	problem.HomeURL = w.config.HomePath
 	rw.Header().Set("Referrer-Policy", "no-referrer") // the URL of a callback holds a code
 	if cause != nil {
-		w.config.Logger.WarnContext(r.Context(), "a request was refused", slog.String("kind", string(problem.Kind)), slog.String("cause", redact.Cause(cause)))
+		level := slog.LevelWarn
+		if problem.Kind == KindCancelled { // nothing is wrong
+			level = slog.LevelInfo
+		}
+		w.config.Logger.Log(r.Context(), level, "a request was refused", slog.String("kind", string(problem.Kind)), slog.String("cause", redact.Cause(cause)))
 	}
 	if problem.Status == http.StatusServiceUnavailable {
-		rw.Header().Set("Retry-After", "5")
+		rw.Header().Set("Retry-After", retryAfter(cause))
 	}
 	w.config.ErrorPage(rw, r, problem)
+}
+
+// defaultRetry is how long to wait if HelseID has not said.
+const defaultRetry = 5 * time.Second
+
+// retryAfter is the value of the header: how long HelseID asks to be left alone.
+func retryAfter(cause error) string {
+	wait := defaultRetry
+	var refusal *helseid.TokenError
+	if errors.As(cause, &refusal) && refusal.RetryAfter > 0 {
+		wait = refusal.RetryAfter
+	}
+	return strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
 }
 
 // loginFailed says why there is no session, and what the way on is.
@@ -103,7 +125,7 @@ func (w *Web) loginFailed(rw http.ResponseWriter, r *http.Request, pending *pend
 		pending = &pendingLogin{ReturnTo: w.config.HomePath}
 	}
 	kind, status, prompt := classify(err)
-	level := tokenvalidation.SecurityLevel(pending.Level)
+	level, assurance := tokenvalidation.SecurityLevel(pending.Level), tokenvalidation.AssuranceLevel(pending.Assurance)
 	if !errors.Is(err, errNoPending) { // which anybody can be answered
 		event := Event{Kind: EventLoginFailed, Subject: pending.Subject, SecurityLevel: level, Problem: kind}
 		if kind == KindCancelled {
@@ -112,8 +134,8 @@ func (w *Web) loginFailed(rw http.ResponseWriter, r *http.Request, pending *pend
 		w.emit(r.Context(), event)
 	}
 	w.fail(rw, r, Problem{
-		Kind: kind, Status: status, SecurityLevel: level,
-		LoginURL: w.loginURL(w.returnTo(pending.ReturnTo), level, prompt),
+		Kind: kind, Status: status, SecurityLevel: level, AssuranceLevel: assurance,
+		LoginURL: w.loginURL(w.returnTo(pending.ReturnTo), demands{level, assurance, prompt}),
 	}, err)
 }
 
@@ -136,7 +158,7 @@ func classify(err error) (kind Kind, status int, prompt helseid.Prompt) {
 		return KindCancelled, http.StatusForbidden, ""
 	case errors.As(err, &answer):
 		return KindExpired, http.StatusBadRequest, ""
-	case errors.As(err, &invalid) && invalid.Reason == tokenvalidation.ReasonSecurityLevel:
+	case errors.As(err, &invalid) && (invalid.Reason == tokenvalidation.ReasonSecurityLevel || invalid.Reason == tokenvalidation.ReasonAssuranceLevel):
 		return KindLevelTooLow, http.StatusForbidden, helseid.PromptLogin
 	case errors.As(err, &invalid) && invalid.Reason == tokenvalidation.ReasonLoginAge:
 		return KindExpired, http.StatusForbidden, helseid.PromptLogin

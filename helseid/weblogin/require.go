@@ -32,12 +32,15 @@ func (w *Web) RequireLevel(level tokenvalidation.SecurityLevel, handler http.Han
 		panic(fmt.Sprintf("weblogin: RequireLevel: there is no security level %d", level))
 	}
 	level = max(level, w.config.Login.SecurityLevel) // a session may be of before that was raised
+	wanted := Problem{SecurityLevel: level, AssuranceLevel: w.config.Login.AssuranceLevel}
 	return w.guarded(handler, func(rw http.ResponseWriter, r *http.Request, session *helseid.Session, why Loop) bool {
 		switch {
 		case session == nil:
-			w.demand(rw, r, Problem{Kind: KindLoginRequired, Status: http.StatusUnauthorized, SecurityLevel: level}, "", why)
-		case session.User().SecurityLevel < level:
-			w.demand(rw, r, Problem{Kind: KindLevelTooLow, Status: http.StatusForbidden, SecurityLevel: level}, "", LoopLevel)
+			wanted.Kind, wanted.Status = KindLoginRequired, http.StatusUnauthorized
+			w.demand(rw, r, wanted, "", why)
+		case session.User().SecurityLevel < level, session.User().AssuranceLevel < w.config.Login.AssuranceLevel:
+			wanted.Kind, wanted.Status = KindLevelTooLow, http.StatusForbidden
+			w.demand(rw, r, wanted, "", LoopLevel)
 		default:
 			return true
 		}
@@ -56,6 +59,9 @@ func (w *Web) Optional(handler http.HandlerFunc) http.Handler {
 func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *http.Request, *helseid.Session, Loop) bool) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		private(rw)
+		if !w.config.AllowFraming {
+			unframed(rw)
+		}
 		if err := w.origins.Check(withEffect(r)); err != nil {
 			w.fail(rw, r, Problem{Kind: KindCrossOrigin, Status: http.StatusForbidden}, err)
 			return
@@ -68,7 +74,8 @@ func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *
 		if !pass(rw, r, session, why) {
 			return
 		}
-		if session == nil || session.User().SecurityLevel < w.config.Login.SecurityLevel {
+		if session == nil || session.User().SecurityLevel < w.config.Login.SecurityLevel ||
+			session.User().AssuranceLevel < w.config.Login.AssuranceLevel {
 			handler(rw, r)
 			return
 		}
@@ -110,7 +117,7 @@ func withEffect(r *http.Request) *http.Request {
 // demand sends a browser to log in, and tells everybody else to. It remembers why
 // the session will not do, if the login before has only just ended.
 func (w *Web) demand(rw http.ResponseWriter, r *http.Request, problem Problem, prompt helseid.Prompt, why Loop) {
-	problem.LoginURL = w.loginURL(w.here(r), problem.SecurityLevel, prompt)
+	problem.LoginURL = w.loginURL(w.here(r), demands{problem.SecurityLevel, problem.AssuranceLevel, prompt})
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && isNavigation(r) {
 		if visit := w.visitOf(r); visit.rounds > 0 {
 			visit.why = why
@@ -141,23 +148,30 @@ func (w *Web) lookUp(rw http.ResponseWriter, r *http.Request) (session *helseid.
 func (w *Web) session(ctx context.Context, id string) (*helseid.Session, Loop, error) {
 	session, err := w.config.Client.Session(ctx, id)
 	switch {
+	case errors.Is(err, helseid.ErrSessionExpired):
+		return nil, LoopTooOld, nil
 	case errors.Is(err, helseid.ErrLoginRequired):
 		return nil, LoopEnded, nil
 	case err != nil:
 		return nil, "", err
 	case session.Application() != w.config.Application:
 		return nil, LoopOtherApplication, nil // which may use it yet
-	case !time.Now().Before(w.endOf(session)):
-		w.end(ctx, id)
-		w.emit(ctx, about(EventSessionExpired, session))
+	case !isYoung(authenticatedAt(session), time.Now(), w.config.MaxSessionAge): // the session may be of before that was lowered
+		w.end(ctx, id, helseid.EndedByAge)
 		return nil, LoopTooOld, nil
 	}
 	return session, "", nil
 }
 
-// endOf is when a session ends however much it is used.
-func (w *Web) endOf(session *helseid.Session) time.Time {
-	return authenticatedAt(session).Add(w.config.MaxSessionAge)
+// maxClockStep is how far in the future an authentication may seem to lie: a small
+// correction of a clock must not end sessions.
+const maxClockStep = 5 * time.Minute
+
+// isYoung reports that a user has authenticated less than an age ago. From a time in
+// the future nothing follows about an age.
+func isYoung(authenticated, now time.Time, age time.Duration) bool {
+	passed := now.Sub(authenticated)
+	return passed < age && passed >= -maxClockStep
 }
 
 // authenticatedAt is when the user has, as far as HelseID says so.

@@ -13,7 +13,7 @@ const freshLogin = time.Minute
 
 // StepUp is for a handler below Require whose call to an API has been answered
 // with a demand for another login (helseid.StepUpOf): a higher security level, or
-// a user who has authenticated more recently. It sends the browser to that login
+// assurance level, or a user who has authenticated more recently. It sends the browser to that login
 // and back to the page, as RequireLevel does and with nobody else in the user's
 // place, and reports true: the handler writes nothing more.
 //
@@ -27,10 +27,13 @@ func (w *Web) StepUp(rw http.ResponseWriter, r *http.Request, response *http.Res
 	if !ok || session == nil {
 		return false
 	}
-	switch age := time.Since(authenticatedAt(session)); {
-	case session.User().SecurityLevel < wanted.SecurityLevel:
-		w.demand(rw, r, Problem{Kind: KindLevelTooLow, Status: http.StatusForbidden, SecurityLevel: wanted.SecurityLevel}, "", LoopLevel)
-	case wanted.MaxAge > 0 && age > max(wanted.MaxAge, freshLogin):
+	switch user := session.User(); {
+	case user.SecurityLevel < wanted.SecurityLevel, user.AssuranceLevel < wanted.AssuranceLevel:
+		w.demand(rw, r, Problem{
+			Kind: KindLevelTooLow, Status: http.StatusForbidden,
+			SecurityLevel: wanted.SecurityLevel, AssuranceLevel: wanted.AssuranceLevel,
+		}, "", LoopLevel)
+	case wanted.MaxAge > 0 && !younger(authenticatedAt(session), time.Now(), max(wanted.MaxAge, freshLogin)+1):
 		w.demand(rw, r, Problem{Kind: KindLoginRequired, Status: http.StatusUnauthorized}, helseid.PromptLogin, LoopPage)
 	default:
 		return false

@@ -127,7 +127,7 @@ func (w *Web) endLoop(rw http.ResponseWriter, r *http.Request, v visit, returnTo
 		why = v.why
 	}
 	w.setVisit(rw, v.ended())
-	w.fail(rw, r, Problem{Kind: KindLoop, Status: http.StatusBadRequest, LoginURL: w.loginURL(returnTo, 0, ""), Loop: why}, loopCauses[why])
+	w.fail(rw, r, Problem{Kind: KindLoop, Status: http.StatusBadRequest, LoginURL: w.loginURL(returnTo, demands{}), Loop: why}, loopCauses[why])
 }
 
 // pageWriter notices when a page is shown, which is any answer but a redirect.

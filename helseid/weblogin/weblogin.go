@@ -41,12 +41,15 @@ func New(config Config) (*Web, error) {
 	w := &Web{&parts{
 		config:       config,
 		callbackPath: redirect.Path,
-		cookies:      newCookies(redirect, config.CookieName),
+		cookies:      newCookies(redirect, config.CookieName, config.SameSiteStrict),
 		origins:      origins,
 		keys:         newKeyring(config.Client),
 	}}
 	if !w.fitsCookie(redirect.String()) {
 		return nil, fmt.Errorf("%w: field Login: the scopes and resources do not fit a cookie: name fewer", ErrConfig)
+	}
+	if config.OnEvent != nil {
+		config.Client.OnSessionEnd(config.Application, w.tellEnd)
 	}
 	return w, nil
 }
@@ -113,6 +116,14 @@ func allow(rw http.ResponseWriter, r *http.Request, method string) bool {
 func private(rw http.ResponseWriter) {
 	rw.Header().Set("Cache-Control", "no-store")
 	rw.Header().Add("Vary", "Cookie")
+}
+
+// unframed keeps an answer out of other pages' frames. A policy of the handler's own
+// takes the place of the header that it sets, and of X-Frame-Options if it names
+// frame-ancestors.
+func unframed(rw http.ResponseWriter) {
+	rw.Header().Add("Content-Security-Policy", "frame-ancestors 'none'")
+	rw.Header().Set("X-Frame-Options", "DENY")
 }
 
 // redirect sends the browser on without telling where it came from.

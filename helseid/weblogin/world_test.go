@@ -40,8 +40,9 @@ type world struct {
 	change func(*weblogin.Config)
 	logged *buffer
 
-	web     *weblogin.Web    // the newest process
-	handler http.HandlerFunc // of /call
+	web       *weblogin.Web    // the newest process
+	webClient *helseid.Client  // its
+	handler   http.HandlerFunc // of /call
 }
 
 type buffer struct {
@@ -91,6 +92,7 @@ func (w *world) start() {
 	client, err := helseid.New(w.client)
 	require.NoError(w, err)
 	w.Cleanup(client.Close)
+	w.webClient = client
 	config := weblogin.Config{
 		Client: client,
 		Login: helseid.LoginRequest{Scopes: []string{
