@@ -55,6 +55,8 @@ type options struct {
 	issuer     string
 	api        string
 	json       bool
+	strict     bool
+	logoutForm bool
 }
 
 func parseFlags(args []string, stderr io.Writer) (options, error) {
@@ -65,6 +67,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.listen, "listen", "", "loopback `address` to listen on; empty: that of the redirect URI")
 	flags.StringVar(&opts.issuer, "issuer", "", "issuer `URL` in place of the file's authority")
 	flags.StringVar(&opts.api, "api", "", "`URL` of an API to call for the user")
+	flags.BoolVar(&opts.strict, "samesite-strict", false, "give the session's cookie SameSite=Strict")
+	flags.BoolVar(&opts.logoutForm, "logout-form", false, "log out at HelseID by a form, so that no URL holds the ID token")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object per line")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -135,6 +139,9 @@ func serve(ctx context.Context, opts options, report *report) error {
 		Client:                client,
 		Login:                 login,
 		PostLogoutRedirectURI: place.afterLogout(),
+		IdleTimeout:           time.Hour,
+		SameSiteStrict:        opts.strict,
+		LogoutForm:            opts.logoutForm,
 		Logger:                slog.New(slog.NewTextHandler(report.stderr, nil)),
 	})
 	if err != nil {

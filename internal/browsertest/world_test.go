@@ -140,7 +140,7 @@ type world struct {
 	app, issuer string
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, flags ...string) *world {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "client.json")
 	helseid := start(t, "localhelseid", "-json", "-listen", "127.0.0.1:0", "-write", file)
@@ -148,7 +148,7 @@ func newWorld(t *testing.T) *world {
 	helseid("client")
 	api := start(t, "api", "-listen", "127.0.0.1:0", "-issuer", w.issuer)("")["line"].(string)
 	api = strings.TrimPrefix(api, "listening on ")
-	app := start(t, "weblogin", "-json", "-config", file, "-listen", "127.0.0.1:0", "-api", api+"/machine")
+	app := start(t, "weblogin", append([]string{"-json", "-config", file, "-listen", "127.0.0.1:0", "-api", api + "/machine"}, flags...)...)
 	w.app = app("listening")["url"].(string)
 	return w
 }
@@ -181,7 +181,8 @@ func newBrowser(t *testing.T) *browser {
 		case *runtime.EventConsoleAPICalled:
 			b.problem(fmt.Sprint("console: ", event.Type))
 		case *log.EventEntryAdded:
-			if event.Entry.Level != log.LevelVerbose {
+			// Chromium tells of what a logout clears.
+			if event.Entry.Level != log.LevelVerbose && !strings.HasPrefix(event.Entry.Text, "Clear-Site-Data header on") {
 				b.problem(fmt.Sprint(event.Entry.Source, ": ", event.Entry.Text))
 			}
 		}
