@@ -50,7 +50,8 @@
 // its own, sealed, so that logins that nobody ends take up no room. Each login makes
 // a new session and ends the one that the browser came with; if several end at once,
 // one session is left. A session ends at the latest Config.MaxSessionAge after the
-// user has authenticated.
+// user has authenticated, and when it has gone unused for Config.IdleTimeout, also for
+// a handler that holds it.
 //
 // Users come back to the page that they wanted to go to, which is a path on this
 // host whatever a link says. RequireLevel sends those at a lower security level
@@ -68,9 +69,14 @@
 // another user in, log out first, or link to LoginURL without a level from a page of
 // the application's own: whoever logs in there ends the session before
 // (EventUserChanged). HelseID may know the one before yet: with helseid.PromptLogin in
-// Config.Login it asks each time. Config.OnEvent tells of all this.
+// Config.Login it asks each time. Config.OnEvent tells of all this, and of the end of
+// each session: whether the user, HelseID, the application or the time has ended it
+// (Event.Cause).
 //
-// All pages behind Require and Optional are kept out of caches (no-store).
+// All pages behind Require and Optional are kept out of caches (no-store), and out of
+// other pages' frames (Config.AllowFraming). These headers are set before the handler
+// is called, which can replace them: a Content-Security-Policy of its own should name
+// frame-ancestors.
 //
 // # Logging out
 //
@@ -81,9 +87,13 @@
 // It, and each request behind Require and Optional that changes something, must
 // come from the application's own pages. That is seen by the headers
 // Sec-Fetch-Site and Origin (http.CrossOriginProtection), which a page cannot
-// forge, so no form needs a token. The answer redirects the browser to HelseID,
+// forge, so no form needs a token. The answer clears the application's cookies, and
+// with Clear-Site-Data what the browser has cached and scripts have stored of this
+// origin. It redirects the browser to HelseID,
 // and Chromium holds redirects of a form against the policy of the page: name
-// HelseID's origin in form-action of your Content-Security-Policy.
+// HelseID's origin in form-action of your Content-Security-Policy. With
+// Config.LogoutForm a page of its own posts the ID token to HelseID, and none stands in
+// a URL.
 //
 // # Several processes
 //
