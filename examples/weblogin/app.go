@@ -32,6 +32,7 @@ var (
 // application is the web application.
 type application struct {
 	web           *weblogin.Web
+	client        *helseid.Client
 	report        *report
 	issuer        string
 	callback      string // path
@@ -47,6 +48,7 @@ func (a *application) routes() http.Handler {
 	mux.Handle("GET /{$}", a.web.Optional(a.home))
 	mux.Handle("GET /me", a.web.Require(a.me))
 	mux.Handle("GET /call", a.web.Require(a.call))
+	mux.Handle("POST /sessions", a.web.Require(a.endSessions))
 	mux.Handle("GET /strong", a.web.RequireLevel(tokenvalidation.SecurityLevel4, a.strong))
 	return a.tell(mux)
 }
@@ -131,6 +133,7 @@ type meView struct {
 	view
 	HasNumber     bool
 	Until         string
+	Sessions      []string
 	Organizations []organization
 	Chosen        organization
 	API           string
@@ -259,6 +262,7 @@ func (a *application) show(w http.ResponseWriter, r *http.Request, chosen organi
 		HasNumber: !session.User().PersonalIdentityNumber.IsZero(),
 		Until:     session.Expiry().Local().Format(time.TimeOnly),
 		IDToken:   shownIdentity(session.Identity()),
+		Sessions:  a.sessions(r.Context(), session),
 	}
 	token, err := session.Token(chosen.context(r.Context()), a.tokenRequest())
 	switch {
@@ -278,6 +282,32 @@ func (a *application) show(w http.ResponseWriter, r *http.Request, chosen organi
 		}
 	}
 	a.write(w, status, "me", data)
+}
+
+// sessions says when the user has logged in: here, and wherever else.
+func (a *application) sessions(ctx context.Context, session *helseid.Session) (shown []string) {
+	listed, err := a.client.SessionsOf(ctx, session.User().Subject)
+	if err != nil {
+		a.report.warn("the sessions could not be listed: " + err.Error())
+	}
+	for _, other := range listed {
+		text := other.Created.Local().Format(time.TimeOnly)
+		if other.Is(session) {
+			text += " (denne)"
+		}
+		shown = append(shown, text)
+	}
+	return shown
+}
+
+// endSessions ends all the user's sessions: this one, and those in other browsers.
+func (a *application) endSessions(w http.ResponseWriter, r *http.Request) {
+	if err := a.client.EndSessionsOf(r.Context(), weblogin.Session(r.Context()).User().Subject); err != nil {
+		a.report.warn("sessions may live on: " + err.Error())
+		http.Error(w, "Øktene kunne ikke avsluttes nå. Prøv igjen.", http.StatusServiceUnavailable)
+		return
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 // explain tells the user what went wrong.

@@ -16,6 +16,7 @@
 //	/logout   ends the session, by POST
 //	/me       who is logged in, and for which organisation
 //	/call     a call to the API for both
+//	/sessions ends all the user's sessions, by POST
 //	/strong   for users at security level 4, others log in anew
 //
 // It prints where it listens, and a line for each login, logout and call to the
@@ -148,7 +149,7 @@ func serve(ctx context.Context, opts options, report *report) error {
 		return err
 	}
 	app := &application{
-		web: web, report: report, issuer: setup.config.Issuer, callback: place.redirect.Path, api: opts.api,
+		web: web, client: client, report: report, issuer: setup.config.Issuer, callback: place.redirect.Path, api: opts.api,
 		scopes: login.Scopes, resources: login.Resources, organizations: setup.organizations,
 	}
 	address := (&url.URL{Scheme: "http", Host: place.redirect.Host}).String()

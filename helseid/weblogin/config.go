@@ -116,8 +116,9 @@ type Config struct {
 
 	// OnEvent, if set, is told of logins and what becomes of sessions, for the
 	// application's audit log. It is called before the answer is written, in the
-	// request's context: it must not block, and may be called from several
-	// goroutines.
+	// request's context; of a session that HelseID or the application ends, in that of
+	// the call that ends it, or in another if that has met an outage. It must not
+	// block, and may be called from several goroutines.
 	OnEvent func(ctx context.Context, event Event)
 
 	// Logger, if set, gets a line for each login and logout that fails (a login that

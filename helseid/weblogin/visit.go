@@ -40,7 +40,8 @@ const (
 	// their clocks or DPoP keys differ, or HelseID ends it.
 	LoopEnded Loop = "ended"
 
-	// LoopTooOld means that the session is older than Config.MaxSessionAge.
+	// LoopTooOld means that the session is older than Config.MaxSessionAge, or has gone
+	// unused for longer than Config.IdleTimeout.
 	LoopTooOld Loop = "too_old"
 
 	// LoopOtherApplication means that the cookie is of another application's

@@ -101,3 +101,20 @@ func (b *browser) sameSite(prefix string) (found network.CookieSameSite) {
 	}))
 	return found
 }
+
+// A user who has logged in twice ends both sessions at once.
+func TestEndAllSessions(t *testing.T) {
+	w := newWorld(t)
+	first, second := newBrowser(t), newBrowser(t)
+	for _, b := range []*browser{first, second} {
+		b.open(w.app + "/me")
+		b.user("KVART GREVLING")
+		b.click("Logg inn")
+		b.see("Min side")
+	}
+	second.see("(denne)")
+	second.click("Avslutt alle øktene")
+	second.see("Velkommen til Demojournal")
+	first.open(w.app + "/")
+	first.see("Velkommen til Demojournal")
+}
