@@ -146,7 +146,7 @@ func TestIdleTimeout(t *testing.T) {
 					pause(10 * time.Second)
 					require.NoError(t, use(t, w, session))
 				}
-				require.LessOrEqual(t, store.saves.Load()-before, int64(61+2*len(w.refreshes())), "written every tenth at most, beside refreshes")
+				require.LessOrEqual(t, store.saves.Load()-before, int64(66+2*len(w.refreshes())), "written every tenth at most, beside refreshes")
 				require.NoError(t, use(t, w, session))
 				pause(9 * time.Minute)
 				_, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,8 +27,10 @@ func tokenOf(t testing.TB, i, length int) (hash tokenHash, size int, claims *Cla
 
 func (m *memory) held() (tokens, bytes int) {
 	for i := range m.shards {
+		m.shards[i].mu.Lock()
 		tokens += len(m.shards[i].tokens)
 		bytes += m.shards[i].bytes
+		m.shards[i].mu.Unlock()
 	}
 	return tokens, bytes
 }
@@ -141,9 +144,10 @@ func TestMemoryForgetsWhatIsDead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				at := present{1, 1, 5}
-				m := newMemory(1<<20, func() present { return at })
-				defer m.close()
+				var at atomic.Pointer[present]
+				at.Store(&present{1, 1, 5})
+				m := newMemory(1<<20, func() present { return *at.Load() })
+				t.Cleanup(m.close)
 				hash, size, claims := tokenOf(t, 1, 1000)
 				put(m, hash, size, claims, 1, 1)
 				for range 3 {
@@ -152,12 +156,14 @@ func TestMemoryForgetsWhatIsDead(t *testing.T) {
 					tokens, _ := m.held()
 					require.Equal(t, 1, tokens)
 				}
-				at = test.later
+				at.Store(&test.later)
 				time.Sleep(sweepInterval)
 				synctest.Wait()
 				tokens, bytes := m.held()
 				require.Equal(t, test.left, tokens)
 				require.Equal(t, test.left > 0, bytes > 0)
+				m.mu.Lock()
+				defer m.mu.Unlock()
 				require.Equal(t, test.left > 0, m.sweep != nil, "a sweep is to come while something is left")
 			})
 		})

@@ -467,11 +467,19 @@ func FuzzReturnTo(f *testing.F) {
 	})
 }
 
-// breakable is a store that can fail.
+// breakable is a store that can fail, and be replaced by another.
 type breakable struct {
-	helseid.SessionStore
+	store  atomic.Pointer[helseid.MemorySessionStore]
 	broken atomic.Bool
 }
+
+func newBreakable(store *helseid.MemorySessionStore) *breakable {
+	b := &breakable{}
+	b.replace(store)
+	return b
+}
+
+func (b *breakable) replace(store *helseid.MemorySessionStore) { b.store.Store(store) }
 
 var errBroken = errors.New("secret of the store")
 
@@ -479,19 +487,19 @@ func (b *breakable) Load(ctx context.Context, key string) (helseid.StoredSession
 	if b.broken.Load() {
 		return helseid.StoredSession{}, errBroken
 	}
-	return b.SessionStore.Load(ctx, key)
+	return b.store.Load().Load(ctx, key)
 }
 
 func (b *breakable) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
 	if b.broken.Load() {
 		return false, errBroken
 	}
-	return b.SessionStore.Save(ctx, key, session)
+	return b.store.Load().Save(ctx, key, session)
 }
 
 func (b *breakable) Delete(ctx context.Context, key string) error {
 	if b.broken.Load() {
 		return errBroken
 	}
-	return b.SessionStore.Delete(ctx, key)
+	return b.store.Load().Delete(ctx, key)
 }

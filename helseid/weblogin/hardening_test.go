@@ -25,7 +25,8 @@ func TestLogoutOfALostSession(t *testing.T) {
 	w := newWorld(t, nil)
 	b := w.newBrowser()
 	b.logIn("/login")
-	*w.store = helseid.MemorySessionStore{}
+	w.store = &helseid.MemorySessionStore{}
+	w.client.SessionStore = w.store
 	w.start()
 	target, err := url.Parse(b.send("POST", "/logout").location(t))
 	require.NoError(t, err)

@@ -365,7 +365,7 @@ func TestLoopback(t *testing.T) {
 func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	broken := &breakable{SessionStore: w.store}
+	broken := newBreakable(w.store)
 	w.client.SessionStore = broken
 	w.start()
 	b := w.newBrowser()

@@ -243,7 +243,7 @@ func TestKeysAreLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
-		broken := &breakable{SessionStore: w.store}
+		broken := newBreakable(w.store)
 		w.process(broken)
 		old := w.web
 		w.newBrowser().begin("/login")
@@ -254,7 +254,8 @@ func TestKeysAreLost(t *testing.T) {
 		broken.broken.Store(false)
 		require.Equal(t, "/", b.get(callback).location(t))
 
-		*w.store = helseid.MemorySessionStore{}
+		w.store = &helseid.MemorySessionStore{}
+		broken.replace(w.store)
 		w.start() // writes a key of its own
 		w.newBrowser().begin("/login")
 		time.Sleep(5 * time.Minute) //nolint:forbidigo // inside of a synctest bubble
@@ -276,7 +277,7 @@ func TestUnknownKeys(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
-		broken := &breakable{SessionStore: w.store}
+		broken := newBreakable(w.store)
 		w.process(broken)
 		watched := w.watch()
 		b := w.newBrowser()
