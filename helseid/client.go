@@ -3,6 +3,8 @@ package helseid
 import (
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -51,6 +53,13 @@ type Client struct {
 	running  sync.WaitGroup
 	closing  sync.Mutex
 }
+
+// Format prints what it is, for every verb. Package fmt would read what goroutines
+// are writing.
+func (c *Client) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "HelseID client") }
+
+// LogValue returns what it is.
+func (c *Client) LogValue() slog.Value { return slog.StringValue("HelseID client") }
 
 // New checks the configuration, reports all its mistakes at once (they wrap
 // ErrConfig) and returns the client. It makes no network call.
