@@ -71,10 +71,10 @@ func (s *Session) record() *sessionRecord { return &s.hidden.Reveal().record }
 func (s *Session) ID() Secret { return s.id }
 
 // Format prints "session" and no more, for every verb.
-func (s *Session) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "session") }
+func (s Session) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "session") }
 
 // LogValue returns "session".
-func (s *Session) LogValue() slog.Value { return slog.StringValue("session") }
+func (s Session) LogValue() slog.Value { return slog.StringValue("session") }
 
 // User is the person who has logged in, as the ID token says. What it does not
 // say, for want of a scope, is empty.

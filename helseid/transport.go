@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -48,6 +49,12 @@ type transport struct {
 	source *TokenSource
 	base   http.RoundTripper
 	fixed  bool // the request's context chooses nothing
+}
+
+// Format prints what it is, for every verb: package fmt would read what goroutines are
+// writing.
+func (t *transport) Format(state fmt.State, _ rune) {
+	_, _ = io.WriteString(state, "HelseID transport")
 }
 
 // Unwrap returns the transport inside.
