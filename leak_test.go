@@ -1,3 +1,8 @@
+//go:build !race
+
+// Package fmt walks through whatever is in an unexported field, also what goroutines
+// are at work on: that is what is tested here, and what the race detector reports.
+
 package sdk_test
 
 import (
