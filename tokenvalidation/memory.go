@@ -121,16 +121,17 @@ func (m *memory) scheduleSweep() {
 }
 
 // sweepAll forgets what can never be recalled, and comes back while anything is left.
+// What is kept meanwhile makes sure of a sweep by itself.
 func (m *memory) sweepAll() {
+	m.mu.Lock()
+	m.sweep = nil
+	m.mu.Unlock()
 	at, left := m.present(), 0
 	for i := range m.shards {
 		left += m.shards[i].sweep(at)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.sweep = nil
-	if left > 0 && !m.closed {
-		m.sweep = time.AfterFunc(sweepInterval, m.sweepAll)
+	if left > 0 {
+		m.scheduleSweep()
 	}
 }
 

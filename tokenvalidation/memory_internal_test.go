@@ -170,6 +170,28 @@ func TestMemoryForgetsWhatIsDead(t *testing.T) {
 	}
 }
 
+// A token that is kept while a sweep is under way, which may have passed by its place,
+// gets a sweep of its own.
+func TestMemorySweepsWhatComesDuringASweep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var m *memory
+		sweeps := 0
+		m = newMemory(1<<20, func() present {
+			if sweeps++; sweeps == 1 {
+				m.scheduleSweep() // as keeping one does
+			}
+			return present{1, 2000, 5}
+		})
+		t.Cleanup(m.close)
+		hash, size, claims := tokenOf(t, 1, 1000)
+		put(m, hash, size, claims, 1, 1)
+		time.Sleep(2*sweepInterval + time.Second)
+		synctest.Wait()
+		require.Equal(t, 2, sweeps)
+	})
+}
+
 // Once closed it holds nothing and takes nothing, whatever validations are under way.
 func TestMemoryIsClosedForGood(t *testing.T) {
 	t.Parallel()
