@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
@@ -23,12 +21,14 @@ import (
 // Make one per registered client and keep it: it is safe for concurrent use,
 // and the tokens are in it.
 type Client struct {
-	config      Config
-	assertions  *clientassertion.Signer
-	prover      *dpop.Prover
-	nonces      dpop.Nonces
-	metadata    *metadata.Source
-	backChannel *http.Client // to HelseID
+	config   Config
+	work     *lifecycle
+	report   *reporter
+	exchange *exchanger
+	standing standing
+	tokens   tokenCache
+	shared   sharedCache
+
 	idTokens    *tokenvalidation.IDTokenValidator
 	store       SessionStore
 	sessions    sessionPlaces
@@ -39,19 +39,9 @@ type Client struct {
 	posts       atomic.Uint64 // how many entries this process has put into the outbox
 	delivering  atomic.Bool   // this process is at the outbox
 	looked      atomic.Int64  // when this process last looked into the outbox, in Unix seconds
-	tokens      tokenCache
-	refused     holdOff
-	logged      logLimit
-	budgets     budgets
-	fetches     singleflight.Group // of the metadata
-	unverified  bool               // the transport takes any certificate, so loopback hosts alone are spoken to
 
+	unverified   bool            // the transport takes any certificate, so loopback hosts alone are spoken to
 	ownTransport *http.Transport // nil if the caller has supplied a client
-
-	lifetime context.Context // ends with Close
-	end      context.CancelFunc
-	running  sync.WaitGroup
-	closing  sync.Mutex
 }
 
 // Format prints what it is, for every verb. Package fmt would read what goroutines
@@ -100,21 +90,31 @@ func New(config Config) (*Client, error) {
 	}
 	backChannel := httpx.NoRedirect(config.HTTPClient)
 	source := metadata.NewSource(config.Issuer, backChannel, tokenEndpoint).Allow(config.EndpointOrigins)
-	lifetime, end := context.WithCancel(context.Background())
+	work := newLifecycle()
+	report := &reporter{logger: config.Logger, onEvent: config.OnEvent, clientID: config.ClientID, kid: config.Key.ID()}
 	return &Client{
-		config:      config,
-		assertions:  assertions,
-		prover:      prover,
-		metadata:    source,
-		backChannel: backChannel,
-		idTokens:    idtoken.New(source, config.ClientID, backChannel).(*tokenvalidation.IDTokenValidator),
-		store:       store,
-		tokens:      tokenCache{capacity: config.MaxTokens},
-		budgets:     newBudgets(config.TokenRetries),
-		unverified:  httpx.TransportSkipsVerification(config.HTTPClient.Transport),
-		lifetime:    lifetime,
-		end:         end,
+		config: config,
+		work:   work,
+		report: report,
+		exchange: &exchanger{
+			clientID:   config.ClientID,
+			assertions: assertions,
+			prover:     prover,
+			nonces:     &dpop.Nonces{},
+			metadata:   source,
+			http:       backChannel,
+			timeout:    config.RequestTimeout,
+			budgets:    newBudgets(config.TokenRetries),
+			signing:    &signing{timeout: config.RequestTimeout, retries: config.TokenRetries, work: work, report: report},
+			work:       work,
+			report:     report,
+		},
+		tokens:   tokenCache{capacity: config.MaxTokens},
+		shared:   sharedCache{cache: config.TokenCache, report: report},
+		idTokens: idtoken.New(source, config.ClientID, backChannel).(*tokenvalidation.IDTokenValidator),
+		store:    store,
 
+		unverified:   httpx.TransportSkipsVerification(config.HTTPClient.Transport),
 		ownTransport: ownTransport,
 	}, nil
 }
@@ -124,39 +124,11 @@ func New(config Config) (*Client, error) {
 // session whose code or token has been sent is not broken off, or the user would
 // have to log in again: Close waits for the answer, and until it has been stored.
 func (c *Client) Close() {
-	c.closing.Lock()
-	c.end()
-	c.closing.Unlock()
-	c.running.Wait()
+	c.work.close()
 	c.idTokens.Close()
 	if c.ownTransport != nil {
 		c.ownTransport.CloseIdleConnections()
 	}
-}
-
-// begin registers work that Close waits for.
-func (c *Client) begin() error {
-	c.closing.Lock()
-	defer c.closing.Unlock()
-	if c.lifetime.Err() != nil {
-		return ErrClosed
-	}
-	c.running.Add(1)
-	return nil
-}
-
-// foreground registers a caller's own work, which Close ends and waits for.
-func (c *Client) foreground(ctx context.Context) (working context.Context, done func(), err error) {
-	if err := c.begin(); err != nil {
-		return nil, nil, err
-	}
-	working, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(c.lifetime, cancel)
-	return working, func() {
-		stop()
-		cancel()
-		c.running.Done()
-	}, nil
 }
 
 // Token returns a token for the request, from memory or from HelseID. It is
@@ -176,7 +148,7 @@ func (c *Client) Forget(ctx context.Context, request TokenRequest) {
 func (c *Client) forget(ctx context.Context, source *TokenSource) {
 	if source.err == nil {
 		c.tokens.forget(source.request.key)
-		c.unshareToken(ctx, source.request.key)
+		c.shared.remove(ctx, source.request.key)
 	}
 }
 

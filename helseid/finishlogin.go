@@ -56,7 +56,7 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
-	waiting, done, err := c.foreground(ctx)
+	waiting, done, err := c.work.foreground(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTimeout)
 	defer cancel()
 	var tokens *userTokens
-	err = c.inTurn(waiting, c.budgets.codes, func(turn *turn) (err error) {
+	err = c.exchange.inTurn(waiting, c.exchange.budgets.codes, func(turn *turn) (err error) {
 		// From here on a caller that goes away would leave a spent code behind.
 		if err := c.claimLogin(detached, state); err != nil {
 			return err
@@ -192,8 +192,8 @@ func (c *Client) redeem(ctx context.Context, turn *turn, state *LoginState, code
 		return nil, err
 	}
 	start := time.Now()
-	tokens, err := c.askUserTokens(ctx, turn, tokenGrant{parameters: parameters, details: details, scopes: state.wire().Scopes, tokenType: tokenTypeDPoP, once: true})
-	c.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: tokenEndpoint, Duration: time.Since(start), Err: err})
+	tokens, err := c.exchange.askUserTokens(ctx, turn, tokenGrant{parameters: parameters, details: details, scopes: state.wire().Scopes, tokenType: tokenTypeDPoP, once: true})
+	c.report.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: tokenEndpoint, Duration: time.Since(start), Err: err})
 	if err != nil {
 		return nil, fmt.Errorf("redeem the code: %w", err)
 	}

@@ -178,7 +178,7 @@ func FuzzFinishLogin(f *testing.F) {
 		f.Add(state, query)
 	}
 	finish := func(t testing.TB, stored, query string) (isAnswer, wasSent bool) {
-		fill := strings.NewReplacer("{jkt}", client.prover.Thumbprint(), "{state}", jose.NewID(), "{now}", strconv.FormatInt(time.Now().Unix(), 10)) // each login is finished once
+		fill := strings.NewReplacer("{jkt}", client.exchange.prover.Thumbprint(), "{state}", jose.NewID(), "{now}", strconv.FormatInt(time.Now().Unix(), 10)) // each login is finished once
 		loginState, err := DecodeLoginState([]byte(fill.Replace(stored)))
 		if err != nil && !errors.Is(err, ErrLogin) {
 			t.Fatalf("an error of no category: %v", err)
@@ -212,14 +212,14 @@ func FuzzStoredSession(f *testing.F) {
 		f.Add(stored)
 	}
 	f.Fuzz(func(t *testing.T, stored string) {
-		record, err := client.decodeSession([]byte(strings.ReplaceAll(stored, "{jkt}", client.prover.Thumbprint())))
+		record, err := client.decodeSession([]byte(strings.ReplaceAll(stored, "{jkt}", client.exchange.prover.Thumbprint())))
 		if err != nil {
 			if !errors.Is(err, ErrLoginRequired) {
 				t.Fatalf("an error of no category: %v", err)
 			}
 			return
 		}
-		if record.Issuer != fuzzIssuer || record.ClientID != "a-client" || record.JKT != client.prover.Thumbprint() || record.Ended {
+		if record.Issuer != fuzzIssuer || record.ClientID != "a-client" || record.JKT != client.exchange.prover.Thumbprint() || record.Ended {
 			t.Fatal("a session of another client, or one that has ended")
 		}
 		now := time.Now()

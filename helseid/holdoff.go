@@ -77,11 +77,14 @@ func isInvalidClient(err error) bool {
 	return errors.As(err, &answer) && answer.Code == "invalid_client" && !temporaryStatus(answer.StatusCode)
 }
 
+// standing is how HelseID regards the client as a whole.
+type standing struct{ holdOff }
+
 // refusal is the refusal that stands against the client as a whole. That it may
 // not use a grant type goes for the systems that were told so, and not for logins
 // and sessions.
-func (c *Client) refusal(now time.Time, system bool) error {
-	err := c.refused.check(now)
+func (s *standing) refusal(now time.Time, system bool) error {
+	err := s.check(now)
 	if !system && !isInvalidClient(err) {
 		return nil
 	}
@@ -90,8 +93,8 @@ func (c *Client) refusal(now time.Time, system bool) error {
 
 // accepted notes that HelseID has served the client. That a login or a session was
 // served, which anybody may cause, takes back nothing that was said to systems.
-func (c *Client) accepted(started, now time.Time, system bool) {
-	if system || isInvalidClient(c.refused.last()) {
-		c.refused.observe(started, now, nil)
+func (s *standing) accepted(started, now time.Time, system bool) {
+	if system || isInvalidClient(s.last()) {
+		s.observe(started, now, nil)
 	}
 }

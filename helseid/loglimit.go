@@ -1,8 +1,6 @@
 package helseid
 
 import (
-	"context"
-	"log/slog"
 	"sync"
 	"time"
 )
@@ -51,21 +49,4 @@ func (l *logLimit) allow(kind string, now time.Time) (omitted int, ok bool) {
 	}
 	omitted, last.at, last.omitted = last.omitted, now, 0
 	return omitted, true
-}
-
-// logLimited writes a line about one of the client's keys, unless one of the same
-// kind has been written within the last minute.
-func (c *Client) logLimited(ctx context.Context, level slog.Level, kind, message string, attributes ...slog.Attr) {
-	if !c.config.Logger.Enabled(ctx, level) {
-		return
-	}
-	omitted, ok := c.logged.allow(message+" "+kind, time.Now())
-	if !ok {
-		return
-	}
-	attributes = append(attributes, slog.String("client_id", c.config.ClientID), slog.String("kid", c.config.Key.ID()))
-	if omitted > 0 {
-		attributes = append(attributes, slog.Int("omitted", omitted))
-	}
-	c.config.Logger.LogAttrs(ctx, level, message, attributes...)
 }

@@ -74,9 +74,9 @@ func (c *Client) endByKey(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	refreshToken, err := c.endSession(ctx, key)
-	if refreshToken != "" && c.begin() == nil {
+	if refreshToken != "" && c.work.begin() == nil {
 		go func() {
-			defer c.running.Done()
+			defer c.work.done()
 			c.revokeEndedQuietly(ctx, refreshToken)
 		}()
 	}
@@ -90,7 +90,7 @@ const logoutTimeout = 10 * time.Second
 // but whose user may still be logged in at HelseID. HelseID asks the user, and does
 // not send the browser back. The error is of the same kinds as that of StartLogin.
 func (c *Client) LogoutURL(ctx context.Context) (string, error) {
-	endpoint, err := c.endpoint(ctx, endSessionEndpoint)
+	endpoint, err := c.exchange.endpoint(ctx, endSessionEndpoint)
 	if err != nil {
 		return "", fmt.Errorf("logout: %w", err)
 	}
@@ -119,7 +119,7 @@ func (c *Client) logoutURL(ctx context.Context, request LogoutRequest, idToken s
 			parameters.Set("state", request.State)
 		}
 	}
-	endpoint, err := c.endpoint(ctx, endSessionEndpoint)
+	endpoint, err := c.exchange.endpoint(ctx, endSessionEndpoint)
 	if err != nil {
 		return "", fmt.Errorf("logout: %w", err)
 	}
@@ -132,14 +132,14 @@ func (c *Client) logoutURL(ctx context.Context, request LogoutRequest, idToken s
 // one that is to be revoked, also with an error. What is not there any more has
 // ended. If the store does not take it, this process goes on trying.
 func (c *Client) endSession(ctx context.Context, key string) (refreshToken string, err error) {
-	if c.begin() != nil {
+	if c.work.begin() != nil {
 		return c.tryEndSession(ctx, key)
 	}
-	defer c.running.Done() // a Close that comes now waits
+	defer c.work.done() // a Close that comes now waits
 	refreshToken, err = c.tryEndSession(ctx, key)
 	if stranger := c.sessions.find(key) == nil; err != nil && (!stranger || c.strangers.Load() < maxStrangers) {
 		if _, going := c.entombing.LoadOrStore(key, nil); !going {
-			c.running.Add(1)
+			c.work.running.Add(1)
 			if stranger {
 				c.strangers.Add(1)
 			}
@@ -171,7 +171,7 @@ func (c *Client) tryEndSession(ctx context.Context, key string) (refreshToken st
 		}
 	}
 	for _, tokenKey := range c.tokens.forgetOwner(key) {
-		c.unshareToken(ctx, tokenKey)
+		c.shared.remove(ctx, tokenKey)
 	}
 	refreshToken, settled, err := c.entomb(ctx, key, unsettled)
 	if err == nil && place != nil { // nobody finds the session any more
@@ -186,12 +186,12 @@ func (c *Client) tryEndSession(ctx context.Context, key string) (refreshToken st
 // revokeLater revokes a refresh token that is being used. Whoever uses it revokes
 // what comes of that, unless that process has ended: then this token is the newest.
 func (c *Client) revokeLater(refreshToken string) {
-	if c.begin() != nil {
+	if c.work.begin() != nil {
 		return
 	}
 	go func() {
-		defer c.running.Done()
-		sleep(c.lifetime, refreshTimeout)
+		defer c.work.done()
+		sleep(c.work.lifetime, refreshTimeout)
 		c.revokeQuietly(unattended(), refreshToken)
 	}()
 }
@@ -272,7 +272,7 @@ func (c *Client) postToken(ctx context.Context, record *sessionRecord, used bool
 // entombLater ends a session that the store has not let end, and revokes its
 // refresh token unless that has been done.
 func (c *Client) entombLater(key, revoked, cause string, stranger bool) {
-	defer c.running.Done()
+	defer c.work.done()
 	if stranger {
 		defer c.strangers.Add(-1)
 	}
@@ -303,7 +303,7 @@ const (
 func (c *Client) keepTrying(try func(context.Context) (done bool)) {
 	until := time.Now().Add(maxTrying)
 	for wait := firstTryWait; time.Now().Before(until); wait = min(2*wait, maxTryWait) {
-		closing := !sleep(c.lifetime, wait/2+rand.N(wait/2))
+		closing := !sleep(c.work.lifetime, wait/2+rand.N(wait/2))
 		ctx, cancel := context.WithTimeout(unattended(), tryTimeout)
 		done := try(ctx)
 		cancel()
@@ -315,8 +315,8 @@ func (c *Client) keepTrying(try func(context.Context) (done bool)) {
 
 // revoke tells HelseID that a refresh token will not be used any more.
 func (c *Client) revoke(ctx context.Context, refreshToken string) error {
-	err := c.inTurn(ctx, c.budgets.revocations, func(turn *turn) error {
-		_, err := c.exchange(ctx, turn, backChannelRequest{
+	err := c.exchange.inTurn(ctx, c.exchange.budgets.revocations, func(turn *turn) error {
+		_, err := c.exchange.do(ctx, turn, backChannelRequest{
 			endpoint:   revocationEndpoint,
 			parameters: url.Values{"token": {refreshToken}, "token_type_hint": {grantRefreshToken}},
 		})
@@ -352,12 +352,12 @@ func (c *Client) keepRevocation(ctx context.Context, refreshToken string, until 
 		c.deliverLater()
 		return
 	}
-	if c.revoking.Load() >= maxRevoking || c.begin() != nil {
+	if c.revoking.Load() >= maxRevoking || c.work.begin() != nil {
 		return
 	}
 	c.revoking.Add(1)
 	go func() {
-		defer c.running.Done()
+		defer c.work.done()
 		defer c.revoking.Add(-1)
 		c.keepTrying(func(ctx context.Context) bool {
 			if c.post(ctx, entry) != nil {
@@ -403,6 +403,6 @@ func (c *Client) quietly(ctx context.Context, refreshTokens []string, revoke fun
 		}
 	}
 	if failed > 0 {
-		c.config.Logger.WarnContext(ctx, "refresh tokens of sessions that have ended were not revoked yet", slog.Int("tokens", failed))
+		c.report.logger.WarnContext(ctx, "refresh tokens of sessions that have ended were not revoked yet", slog.Int("tokens", failed))
 	}
 }

@@ -101,7 +101,7 @@ func (c *Client) changeOutbox(ctx context.Context, rowKey string, change func([]
 		if excess := len(entries) - maxOutbox; excess > 0 {
 			slices.SortStableFunc(entries, func(a, b outboxEntry) int { return int(a.Until - b.Until) })
 			entries = entries[excess:]
-			c.config.Logger.WarnContext(ctx, "refresh tokens of sessions that have ended were not revoked: too many wait for HelseID", slog.Int("tokens", excess))
+			c.report.logger.WarnContext(ctx, "refresh tokens of sessions that have ended were not revoked: too many wait for HelseID", slog.Int("tokens", excess))
 		}
 		data, err := json.Marshal(outboxRow{Version: outboxVersion, Entries: entries})
 		if err != nil {
@@ -176,12 +176,12 @@ func (c *Client) deliverLater() {
 	if !c.delivering.CompareAndSwap(false, true) {
 		return
 	}
-	if c.begin() != nil {
+	if c.work.begin() != nil {
 		c.delivering.Store(false)
 		return
 	}
 	go func() {
-		defer c.running.Done()
+		defer c.work.done()
 		seen := c.deliver()
 		c.delivering.Store(false)
 		if c.posts.Load() != seen { // something came when this had looked for the last time
@@ -208,7 +208,7 @@ func (c *Client) deliver() (seen uint64) {
 		default:
 			wait = min(max(time.Until(next), firstTryWait), outboxInterval)
 		}
-		if !sleep(c.lifetime, wait) {
+		if !sleep(c.work.lifetime, wait) {
 			if c.config.SessionStore == nil {
 				_, _ = c.deliverDue(unattended(), time.Now().Add(maxOutboxWait))
 			}
@@ -331,12 +331,12 @@ func isHopeless(err error) bool {
 func (c *Client) lookIntoOutbox() {
 	now, last := time.Now().Unix(), c.looked.Load()
 	recent := last <= now && now-last < int64(outboxInterval/time.Second)
-	if c.config.SessionStore == nil || recent || !c.looked.CompareAndSwap(last, now) || c.begin() != nil {
+	if c.config.SessionStore == nil || recent || !c.looked.CompareAndSwap(last, now) || c.work.begin() != nil {
 		return
 	}
 	go func() {
-		defer c.running.Done()
-		if sleep(c.lifetime, time.Second+rand.N(firstOutboxWait)) {
+		defer c.work.done()
+		if sleep(c.work.lifetime, time.Second+rand.N(firstOutboxWait)) {
 			c.deliverLater()
 		}
 	}()

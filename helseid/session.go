@@ -218,7 +218,7 @@ func (c *Client) loadSession(ctx context.Context, key string) (sessionRow, error
 	stored, err := c.store.Load(ctx, key)
 	switch {
 	case errors.Is(err, ErrUnreadableSession):
-		c.config.Logger.WarnContext(ctx, "a stored session cannot be read and counts as ended: has an encryption key been dropped?")
+		c.report.logger.WarnContext(ctx, "a stored session cannot be read and counts as ended: has an encryption key been dropped?")
 		return sessionRow{}, errSessionEnded
 	case err != nil:
 		return sessionRow{}, storeError(err)

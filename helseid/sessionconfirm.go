@@ -27,7 +27,7 @@ func (s *Session) confirm(ctx context.Context) (sessionRow, error) {
 	case err == nil && !row.unconfirmed:
 		return row, nil
 	case errors.Is(refreshErr, ErrLoginRequired), errors.Is(refreshErr, ErrNoRefreshToken), errors.Is(refreshErr, ErrSeveralAudiences):
-		s.client.config.Logger.InfoContext(ctx, "the session store may have forgotten that a session has ended, and HelseID does not confirm it: it has ended")
+		s.client.report.logger.InfoContext(ctx, "the session store may have forgotten that a session has ended, and HelseID does not confirm it: it has ended")
 		_ = s.client.endByKey(because(ctx, EndedByDoubt), s.key) // goes on trying
 		return row, errSessionEnded
 	case refreshErr != nil:

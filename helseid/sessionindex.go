@@ -141,7 +141,7 @@ func (c *Client) addToIndex(ctx context.Context, indexKey string, expiry time.Ti
 	return c.writeIndex(ctx, rows[1], expiry, change, func(ctx context.Context, key string) (StoredSession, sessionIndex, error) {
 		row, index, err := c.loadIndex(ctx, key)
 		if errors.Is(err, ErrUnreadableSession) {
-			c.config.Logger.WarnContext(ctx, "sessions of before may not be found when HelseID logs their user out: the index cannot be read")
+			c.report.logger.WarnContext(ctx, "sessions of before may not be found when HelseID logs their user out: the index cannot be read")
 			return row, sessionIndex{Version: indexVersion}, nil
 		}
 		return row, index, err

@@ -308,7 +308,7 @@ func (r *sessionRecord) encode() ([]byte, error) {
 // decodeSession reads a record of this client's, made with its DPoP key.
 func (c *Client) decodeSession(data []byte) (sessionRecord, error) {
 	record, err := c.decodeAnyKey(data)
-	if err == nil && record.JKT != c.prover.Thumbprint() {
+	if err == nil && record.JKT != c.exchange.prover.Thumbprint() {
 		err = fmt.Errorf("%w: the session was made with another DPoP key", ErrLoginRequired)
 	}
 	return record, err

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/helseid-go/sdk/internal/jose"
@@ -47,7 +46,7 @@ func (s *Session) refreshIf(ctx context.Context, request *preparedRequest, neede
 			return nil, nil
 		}
 		attempt := &refreshAttempt{sessionRow: row, refresher: jose.NewID()}
-		err = s.client.inTurn(ctx, s.client.budgets.tokens, func(turn *turn) error { return s.send(ctx, turn, attempt, request) })
+		err = s.client.exchange.inTurn(ctx, s.client.exchange.budgets.tokens, func(turn *turn) error { return s.send(ctx, turn, attempt, request) })
 		token, err = s.conclude(ctx, attempt, err)
 		switch {
 		case err == nil && s.place.ended.Load():
@@ -158,7 +157,7 @@ func (s *Session) send(ctx context.Context, turn *turn, attempt *refreshAttempt,
 	grant := request.tokenGrant()
 	grant.parameters.Set("refresh_token", attempt.record.RefreshToken)
 	grant.once = true
-	attempt.tokens, err = s.client.askUserTokens(ctx, turn, grant)
+	attempt.tokens, err = s.client.exchange.askUserTokens(ctx, turn, grant)
 	if err == nil {
 		attempt.tokens.forIssuer = request.forIssuer
 	}
@@ -222,7 +221,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 		indexing, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
 		if err := s.client.indexSession(indexing, s.key, s.identity(), until); err != nil {
-			s.client.config.Logger.WarnContext(ctx, "a session may not be found when HelseID logs its user out", slog.String("cause", redact.Cause(err)))
+			s.client.report.logger.WarnContext(ctx, "a session may not be found when HelseID logs its user out", cause(err))
 		} else {
 			s.place.indexed.Store(until)
 		}
@@ -351,17 +350,17 @@ func (s *Session) settle(ctx context.Context, outcome *refreshOutcome) (gone boo
 			break
 		}
 	}
-	s.client.config.Logger.WarnContext(ctx, "the session store did not take a renewed session")
+	s.client.report.logger.WarnContext(ctx, "the session store did not take a renewed session")
 	outcome.confirms = false // it may be another loss
 	s.place.unsettled = outcome
-	if s.client.begin() == nil {
+	if s.client.work.begin() == nil {
 		go s.settleLater(outcome)
 	}
 	return false
 }
 
 func (s *Session) settleLater(outcome *refreshOutcome) {
-	defer s.client.running.Done()
+	defer s.client.work.done()
 	s.client.keepTrying(func(ctx context.Context) bool {
 		unlock, err := s.place.lock(ctx)
 		if err != nil {

@@ -57,14 +57,14 @@ func (s *Session) noteUse(noted int64, now time.Time, interval time.Duration) {
 	if s.place.noting.Load() || !s.place.noting.CompareAndSwap(false, true) {
 		return
 	}
-	if s.client.begin() != nil {
+	if s.client.work.begin() != nil {
 		s.place.noting.Store(false)
 		return
 	}
 	go func() {
-		defer s.client.running.Done()
+		defer s.client.work.done()
 		if wait := min(time.UnixMilli(noted).Add(interval).Sub(now), interval); wait > 0 { // it may claim to be of the future
-			sleep(s.client.lifetime, wait) // or the client is being closed: then at once
+			sleep(s.client.work.lifetime, wait) // or the client is being closed: then at once
 		}
 		s.place.noting.Store(false)
 		ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"log/slog"
 	"time"
 
 	"github.com/helseid-go/sdk/internal/clock"
@@ -42,16 +41,22 @@ type storedToken struct {
 
 const storedTokenVersion = 1
 
-// sharedToken looks for a fresh token of this kind in the shared cache.
-func (c *Client) sharedToken(ctx context.Context, request *preparedRequest) *Token {
-	if c.config.TokenCache == nil {
+// sharedCache is the TokenCache of the configuration, if there is one.
+type sharedCache struct {
+	cache  TokenCache
+	report *reporter
+}
+
+// get looks for a fresh token of this kind in the shared cache.
+func (c *sharedCache) get(ctx context.Context, request *preparedRequest) *Token {
+	if c.cache == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, sharedCacheTimeout)
 	defer cancel()
-	value, err := c.config.TokenCache.Get(ctx, request.key.String())
+	value, err := c.cache.Get(ctx, request.key.String())
 	if err != nil {
-		c.logCache(ctx, "read", err)
+		c.report.logCache(ctx, "read", err)
 		return nil
 	}
 	var stored storedToken
@@ -72,9 +77,9 @@ func (c *Client) sharedToken(ctx context.Context, request *preparedRequest) *Tok
 	return token
 }
 
-// shareToken writes a token to the shared cache.
-func (c *Client) shareToken(ctx context.Context, key cacheKey, token *Token) {
-	if c.config.TokenCache == nil || token.Expiry.IsZero() {
+// put writes a token to the shared cache.
+func (c *sharedCache) put(ctx context.Context, key cacheKey, token *Token) {
+	if c.cache == nil || token.Expiry.IsZero() {
 		return
 	}
 	value, err := json.Marshal(storedToken{
@@ -87,33 +92,27 @@ func (c *Client) shareToken(ctx context.Context, key cacheKey, token *Token) {
 		Lifetime: int64(token.Expiry.Sub(token.fetched) / time.Second),
 	})
 	if err == nil {
-		err = c.setShared(ctx, key, value, token.deadAge-token.age(time.Now()))
+		err = c.set(ctx, key, value, token.deadAge-token.age(time.Now()))
 	}
 	if err != nil {
-		c.logCache(ctx, "write", err)
+		c.report.logCache(ctx, "write", err)
 	}
 }
 
-// unshareToken removes a token from the shared cache.
-func (c *Client) unshareToken(ctx context.Context, key cacheKey) {
-	if c.config.TokenCache == nil {
+// remove removes a token from the shared cache.
+func (c *sharedCache) remove(ctx context.Context, key cacheKey) {
+	if c.cache == nil {
 		return
 	}
-	if err := c.setShared(ctx, key, nil, 0); err != nil {
-		c.logCache(ctx, "remove", err)
+	if err := c.set(ctx, key, nil, 0); err != nil {
+		c.report.logCache(ctx, "remove", err)
 	}
 }
 
-func (c *Client) setShared(ctx context.Context, key cacheKey, value []byte, lifetime time.Duration) error {
+func (c *sharedCache) set(ctx context.Context, key cacheKey, value []byte, lifetime time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, sharedCacheTimeout)
 	defer cancel()
-	return c.config.TokenCache.Set(ctx, key.String(), value, lifetime)
-}
-
-// logCache says that the cache failed, and not how: its errors may quote what was
-// to be stored.
-func (c *Client) logCache(ctx context.Context, operation string, _ error) {
-	c.config.Logger.WarnContext(ctx, "the shared token cache failed", slog.String("operation", operation))
+	return c.cache.Set(ctx, key.String(), value, lifetime)
 }
 
 // String is the key in hexadecimal.

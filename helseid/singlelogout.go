@@ -120,18 +120,18 @@ func (c *Client) carryOut(ctx context.Context, logouts ...indexedLogout) error {
 // for one of the front channel: how many there are of those is bounded.
 func (c *Client) carryOutLater(logout indexedLogout) {
 	stranger := logout.Before == 0
-	if stranger && c.strangers.Load() >= maxStrangers || c.begin() != nil {
+	if stranger && c.strangers.Load() >= maxStrangers || c.work.begin() != nil {
 		return
 	}
 	if _, going := c.entombing.LoadOrStore(logout, nil); going {
-		c.running.Done()
+		c.work.done()
 		return
 	}
 	if stranger {
 		c.strangers.Add(1)
 	}
 	go func() {
-		defer c.running.Done()
+		defer c.work.done()
 		if stranger {
 			defer c.strangers.Add(-1)
 		}

@@ -42,7 +42,7 @@ func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, 
 	if err != nil {
 		return nil, err
 	}
-	ctx, done, err := c.foreground(ctx)
+	ctx, done, err := c.work.foreground(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -75,23 +75,23 @@ func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, 
 // the browser goes, too.
 func (c *Client) push(ctx context.Context, request backChannelRequest) (authorize *url.URL, result answer, err error) {
 	start := time.Now()
-	if err := c.refusal(start, false); err != nil {
+	if err := c.standing.refusal(start, false); err != nil {
 		return nil, answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, tokenRequestTimeout)
 	defer cancel()
-	err = c.inTurn(ctx, c.budgets.logins, func(turn *turn) error {
-		if authorize, err = c.endpoint(ctx, authorizeEndpoint); err != nil {
+	err = c.exchange.inTurn(ctx, c.exchange.budgets.logins, func(turn *turn) error {
+		if authorize, err = c.exchange.endpoint(ctx, authorizeEndpoint); err != nil {
 			return err
 		}
-		result, err = c.exchange(ctx, turn, request)
+		result, err = c.exchange.do(ctx, turn, request)
 		return err
 	})
 	switch {
 	case err == nil:
-		c.accepted(start, time.Now(), false)
+		c.standing.accepted(start, time.Now(), false)
 	case isInvalidClient(err):
-		c.refused.observe(start, time.Now(), err)
+		c.standing.observe(start, time.Now(), err)
 	}
 	return authorize, result, err
 }
@@ -111,7 +111,7 @@ func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *L
 		Version:       loginStateVersion,
 		Issuer:        c.config.Issuer,
 		ClientID:      c.config.ClientID,
-		JKT:           c.prover.Thumbprint(),
+		JKT:           c.exchange.prover.Thumbprint(),
 		State:         jose.NewID(),
 		Nonce:         jose.NewID(),
 		Verifier:      oauth2.GenerateVerifier(),

@@ -40,9 +40,9 @@ type tokenGrant struct {
 }
 
 // fetchToken fetches a token when it is its turn.
-func (c *Client) fetchToken(ctx context.Context, grant tokenGrant) (token *Token, err error) {
-	err = c.inTurn(ctx, c.budgets.tokens, func(turn *turn) error {
-		token, err = c.requestToken(ctx, turn, grant)
+func (e *exchanger) fetchToken(ctx context.Context, grant tokenGrant) (token *Token, err error) {
+	err = e.inTurn(ctx, e.budgets.tokens, func(turn *turn) error {
+		token, err = e.requestToken(ctx, turn, grant)
 		return err
 	})
 	return token, err
@@ -50,13 +50,13 @@ func (c *Client) fetchToken(ctx context.Context, grant tokenGrant) (token *Token
 
 // inTurn calls ask when a request of this kind may go out. The metadata is there
 // by then, so that nothing but the request itself is left to wait for.
-func (c *Client) inTurn(ctx context.Context, kind *bulkhead, ask func(turn *turn) error) error {
+func (e *exchanger) inTurn(ctx context.Context, kind *bulkhead, ask func(turn *turn) error) error {
 	turn, err := kind.join()
 	if err != nil {
 		return err
 	}
 	defer turn.leave()
-	if _, err := c.endpoint(ctx, tokenEndpoint); err != nil {
+	if _, err := e.endpoint(ctx, tokenEndpoint); err != nil {
 		return err
 	}
 	if err := turn.await(ctx); err != nil {
@@ -66,19 +66,19 @@ func (c *Client) inTurn(ctx context.Context, kind *bulkhead, ask func(turn *turn
 }
 
 // requestToken sends a request to the token endpoint.
-func (c *Client) requestToken(ctx context.Context, turn *turn, grant tokenGrant) (*Token, error) {
-	result, object, err := c.askToken(ctx, turn, grant)
+func (e *exchanger) requestToken(ctx context.Context, turn *turn, grant tokenGrant) (*Token, error) {
+	result, object, err := e.askToken(ctx, turn, grant)
 	if err != nil {
 		return nil, err
 	}
-	return result.token(object, grant, c.prover.Thumbprint())
+	return result.token(object, grant, e.prover.Thumbprint())
 }
 
 // askToken sends a request to the token endpoint and reads its answer as far as
 // all grants have it in common. An answer comes back with the error if there was
 // one that says yes, but not in a way that can be understood.
-func (c *Client) askToken(ctx context.Context, turn *turn, grant tokenGrant) (answer, jose.Object, error) {
-	result, err := c.exchange(ctx, turn, backChannelRequest{
+func (e *exchanger) askToken(ctx context.Context, turn *turn, grant tokenGrant) (answer, jose.Object, error) {
+	result, err := e.do(ctx, turn, backChannelRequest{
 		endpoint:   tokenEndpoint,
 		parameters: grant.parameters,
 		details:    grant.details,

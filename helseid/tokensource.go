@@ -111,7 +111,7 @@ func (s *TokenSource) Authorize(ctx context.Context, request *http.Request) erro
 	if err != nil {
 		return err
 	}
-	return s.client.authorize(ctx, request, token, s.client.nonces.Get(request.URL))
+	return s.client.authorize(ctx, request, token, s.client.exchange.nonces.Get(request.URL))
 }
 
 func (s *TokenSource) token(ctx context.Context) (*Token, error) {
@@ -128,12 +128,12 @@ func (s *TokenSource) token(ctx context.Context) (*Token, error) {
 	token := entry.token.Load()
 	switch token.state(now) {
 	case tokenFresh:
-		s.client.emit(ctx, Event{Kind: EventCacheHit})
+		s.client.report.emit(ctx, Event{Kind: EventCacheHit})
 	case tokenStale:
-		s.client.emit(ctx, Event{Kind: EventCacheStale})
+		s.client.report.emit(ctx, Event{Kind: EventCacheStale})
 		s.renew()
 	case tokenDead:
-		s.client.emit(ctx, Event{Kind: EventCacheMiss})
+		s.client.report.emit(ctx, Event{Kind: EventCacheMiss})
 		var err error
 		if token, err = s.wait(ctx); err != nil {
 			return nil, err
@@ -225,10 +225,10 @@ func (s *TokenSource) renew() <-chan singleflight.Result {
 // fly fetches the token on behalf of everybody who waits. It runs on the
 // client's lifetime: no caller's context ends it or lends it values.
 func (s *TokenSource) fly() (any, error) {
-	if err := s.client.begin(); err != nil {
+	if err := s.client.work.begin(); err != nil {
 		return nil, err
 	}
-	defer s.client.running.Done()
+	defer s.client.work.done()
 	// Whoever missed just before the last flight landed finds its token here.
 	entry := s.entry()
 	forgets := entry.forgets()
@@ -239,16 +239,16 @@ func (s *TokenSource) fly() (any, error) {
 	}
 	work := &flight{}
 	entry.flight.Store(work)
-	ctx, cancel := context.WithTimeout(withFlight(s.client.lifetime, work), tokenRequestTimeout)
+	ctx, cancel := context.WithTimeout(withFlight(s.client.work.lifetime, work), tokenRequestTimeout)
 	defer cancel()
 	token, err := s.obtain(ctx, entry, forgets)
 	switch {
 	case err == nil:
 		return token, nil
-	case s.client.lifetime.Err() != nil:
+	case s.client.work.lifetime.Err() != nil:
 		return nil, ErrClosed
 	case state == tokenStale: // nobody may be waiting who would see the error
-		s.client.logRenewal(ctx, err)
+		s.client.report.logRenewal(ctx, err)
 	}
 	return nil, err
 }
@@ -256,22 +256,22 @@ func (s *TokenSource) fly() (any, error) {
 // obtain gets a token from the shared cache or from HelseID, unless that has
 // refused it just now, and keeps it.
 func (s *TokenSource) obtain(ctx context.Context, entry *cacheEntry, forgets uint64) (*Token, error) {
-	if err := errors.Join(s.client.refusal(time.Now(), s.isSystem()), entry.refused.check(time.Now())); err != nil {
+	if err := errors.Join(s.client.standing.refusal(time.Now(), s.isSystem()), entry.refused.check(time.Now())); err != nil {
 		return nil, err
 	}
-	if token := s.client.sharedToken(ctx, s.request); token != nil {
+	if token := s.client.shared.get(ctx, s.request); token != nil {
 		entry.keep(token, forgets)
 		return token, nil
 	}
 	start := time.Now()
 	token, err := s.fetch(ctx)
-	s.client.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: tokenEndpoint, Duration: time.Since(start), Err: err})
+	s.client.report.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: tokenEndpoint, Duration: time.Since(start), Err: err})
 	s.observe(entry, start, err)
 	if err != nil {
 		return nil, err
 	}
 	s.keep(ctx, entry, token, forgets)
-	s.client.logToken(ctx, token, time.Since(start))
+	s.client.report.logToken(ctx, token, time.Since(start))
 	return token, nil
 }
 
@@ -280,7 +280,7 @@ func (s *TokenSource) fetch(ctx context.Context) (*Token, error) {
 	if s.session != nil {
 		return s.session.refresh(ctx, s.request)
 	}
-	token, err := s.client.fetchToken(ctx, s.grant())
+	token, err := s.client.exchange.fetchToken(ctx, s.grant())
 	var refusal *TokenError
 	if s.subject != nil && errors.As(err, &refusal) {
 		refusal.exchange = true // which changes the advice
@@ -295,9 +295,9 @@ func (s *TokenSource) keep(ctx context.Context, entry *cacheEntry, token *Token,
 	}
 	token.checked = token.RequireScopes(s.request.scopes...) == nil
 	if !token.Expiry.IsZero() && entry.keep(token, forgets) {
-		s.client.shareToken(ctx, s.request.key, token)
+		s.client.shared.put(ctx, s.request.key, token)
 		if entry.forgets() != forgets {
-			s.client.unshareToken(ctx, s.request.key) // Forget came in between
+			s.client.shared.remove(ctx, s.request.key) // Forget came in between
 		}
 	}
 }
@@ -311,10 +311,10 @@ func (s *TokenSource) observe(entry *cacheEntry, started time.Time, err error) {
 	refusal, whole := isRefusal(err)
 	switch {
 	case err == nil:
-		s.client.accepted(started, now, s.isSystem())
+		s.client.standing.accepted(started, now, s.isSystem())
 		entry.refused.observe(started, now, nil)
 	case whole && s.isSystem(), isInvalidClient(err):
-		s.client.refused.observe(started, now, err)
+		s.client.standing.observe(started, now, err)
 	case refusal:
 		entry.refused.observe(started, now, err)
 	}
@@ -358,7 +358,7 @@ func (s *TokenSource) drop(ctx context.Context, host string, sent *Token) bool {
 	if !s.entry().drop(sent, time.Now()) {
 		return false
 	}
-	s.client.unshareToken(s.client.lifetime, s.request.key)
-	s.client.emit(ctx, Event{Kind: EventTokenDropped, API: true, Endpoint: host})
+	s.client.shared.remove(s.client.work.lifetime, s.request.key)
+	s.client.report.emit(ctx, Event{Kind: EventTokenDropped, API: true, Endpoint: host})
 	return true
 }

@@ -114,11 +114,11 @@ type apiCall struct {
 }
 
 func (a *apiCall) run(token *Token) (*http.Response, error) {
-	nonce := a.client.nonces.Get(a.request.URL)
+	nonce := a.client.exchange.nonces.Get(a.request.URL)
 	for {
 		resp, repeat, err := a.send(token, nonce)
 		if repeat && a.again() {
-			a.client.emit(a.request.Context(), Event{Kind: EventRetry, API: true, Endpoint: a.host()})
+			a.client.report.emit(a.request.Context(), Event{Kind: EventRetry, API: true, Endpoint: a.host()})
 			continue
 		}
 		if repeat && a.request.Context().Err() != nil {
@@ -127,18 +127,18 @@ func (a *apiCall) run(token *Token) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		fresh := a.client.nonces.Observe(a.request.URL, resp.Header)
+		fresh := a.client.exchange.nonces.Observe(a.request.URL, resp.Header)
 		bound := token.Type != tokenTypeBearer
 		code := refusalCode(resp, bound)
 		if bound && !a.nonced && fresh != "" && fresh != nonce && code != useDPoPNonce && a.again() && a.bodyDemandsNonce(resp) {
 			code = useDPoPNonce
 		}
 		if code == invalidToken || code == invalidDPoPProof {
-			a.client.logAPIRefusal(a.request.Context(), a.host(), code)
+			a.client.report.logAPIRefusal(a.request.Context(), a.host(), code)
 		}
 		switch {
 		case code == useDPoPNonce && !a.nonced:
-			a.client.emit(a.request.Context(), Event{Kind: EventNonceChallenge, API: true, Endpoint: a.host()})
+			a.client.report.emit(a.request.Context(), Event{Kind: EventNonceChallenge, API: true, Endpoint: a.host()})
 			if fresh == "" || fresh == nonce || !a.again() {
 				return resp, nil
 			}
@@ -232,8 +232,8 @@ func (c *Client) authorize(ctx context.Context, request *http.Request, token *To
 	event := Event{Kind: EventProof, API: true, Endpoint: hostOf(request.URL)}
 	start := time.Now()
 	var proof string
-	err := c.sign(ctx, event, func(ctx context.Context) (err error) {
-		proof, err = c.prover.Proof(ctx, dpop.Target{
+	err := c.exchange.signing.sign(ctx, event, func(ctx context.Context) (err error) {
+		proof, err = c.exchange.prover.Proof(ctx, dpop.Target{
 			Method:      request.Method,
 			URL:         request.URL,
 			Host:        request.Host,
@@ -246,7 +246,7 @@ func (c *Client) authorize(ctx context.Context, request *http.Request, token *To
 		return err
 	}
 	event.Duration = time.Since(start)
-	c.emit(ctx, event)
+	c.report.emit(ctx, event)
 	request.Header.Set(dpop.HeaderName, proof)
 	return nil
 }
@@ -260,7 +260,7 @@ func (c *Client) ObserveResponse(response *http.Response) (retry bool) {
 	if response.Request == nil {
 		return false
 	}
-	nonce := c.nonces.Observe(response.Request.URL, response.Header)
+	nonce := c.exchange.nonces.Observe(response.Request.URL, response.Header)
 	if nonce == "" || isBearer(response.Request) {
 		return false
 	}

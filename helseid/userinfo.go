@@ -18,7 +18,7 @@ import (
 //
 // The error is of the same kinds as a token request's.
 func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, error) {
-	endpoint, err := s.client.endpoint(ctx, userInfoEndpoint)
+	endpoint, err := s.client.exchange.endpoint(ctx, userInfoEndpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http
 	if err != nil {
 		return nil, err
 	}
-	client := s.client.backChannel
+	client := s.client.exchange.http
 	if s.client.config.BearerUserInfo {
 		request.Header.Set("Authorization", tokenTypeBearer+" "+token.Access.Reveal())
 	} else {

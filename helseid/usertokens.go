@@ -30,8 +30,8 @@ const maxRefreshLifetime = 400 * 24 * time.Hour
 // askUserTokens sends a request with a code or a refresh token. An error that is
 // neither a refusal nor marked with errOutcomeUnknown means that the credential
 // is as good as before.
-func (c *Client) askUserTokens(ctx context.Context, turn *turn, grant tokenGrant) (*userTokens, error) {
-	result, object, err := c.askToken(ctx, turn, grant)
+func (e *exchanger) askUserTokens(ctx context.Context, turn *turn, grant tokenGrant) (*userTokens, error) {
+	result, object, err := e.askToken(ctx, turn, grant)
 	if err != nil {
 		if result.status != 0 {
 			// Something answered 200, and the tokens in it are lost.
@@ -43,7 +43,7 @@ func (c *Client) askUserTokens(ctx context.Context, turn *turn, grant tokenGrant
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errOutcomeUnknown, result.unusable(tokenEndpoint, err))
 	}
-	tokens.token, tokens.tokenErr = result.token(object, grant, c.prover.Thumbprint())
+	tokens.token, tokens.tokenErr = result.token(object, grant, e.prover.Thumbprint())
 	return tokens, nil
 }
 

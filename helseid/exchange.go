@@ -12,12 +12,31 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
 	"github.com/helseid-go/sdk/internal/redact"
 )
+
+// exchanger sends the requests to HelseID in which the client authenticates. Each
+// attempt has an assertion, a proof and a body of its own.
+type exchanger struct {
+	clientID   string
+	assertions *clientassertion.Signer
+	prover     *dpop.Prover
+	nonces     *dpop.Nonces
+	metadata   *metadata.Source
+	http       *http.Client
+	timeout    time.Duration // of one attempt
+	budgets    budgets
+	signing    *signing
+	work       *lifecycle
+	report     *reporter
+	fetches    singleflight.Group // of the metadata
+}
 
 // backChannelRequest is the part of a request to HelseID that stays the same
 // over all its attempts. Everything else is made anew for each.
@@ -61,38 +80,38 @@ type attemptError struct {
 func (e *attemptError) Error() string { return e.err.Error() }
 func (e *attemptError) Unwrap() error { return e.err }
 
-// exchange sends a request, with new attempts after failures that they can
+// do sends a request, with new attempts after failures that they can
 // cure. An answer that is not a success is an error.
-func (c *Client) exchange(ctx context.Context, turn *turn, request backChannelRequest) (answer, error) {
+func (e *exchanger) do(ctx context.Context, turn *turn, request backChannelRequest) (answer, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return answer{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		result, err := c.roundTrips(ctx, turn, request)
+		result, err := e.roundTrips(ctx, turn, request)
 		if err == nil {
 			return result, nil
 		}
 		failed := time.Now()
 		var failure *attemptError
-		if !errors.As(err, &failure) || !failure.retry || c.lifetime.Err() != nil || turn.await(ctx) != nil || c.lifetime.Err() != nil {
-			c.logRefusal(ctx, request.endpoint, err)
+		if !errors.As(err, &failure) || !failure.retry || e.work.lifetime.Err() != nil || turn.await(ctx) != nil || e.work.lifetime.Err() != nil {
+			e.report.logRefusal(ctx, request.endpoint, err)
 			return answer{}, err
 		}
-		c.logRetry(ctx, err, time.Since(failed))
-		c.emit(ctx, Event{Kind: EventRetry, Endpoint: request.endpoint})
+		e.report.logRetry(ctx, err, time.Since(failed))
+		e.report.emit(ctx, Event{Kind: EventRetry, Endpoint: request.endpoint})
 	}
 }
 
 // roundTrips makes one attempt, or two if HelseID answers the first with the
 // nonce it wants to see. The first does not use up a code or a refresh token.
-func (c *Client) roundTrips(ctx context.Context, turn *turn, request backChannelRequest) (answer, error) {
-	endpoint, err := c.endpoint(ctx, request.endpoint)
+func (e *exchanger) roundTrips(ctx context.Context, turn *turn, request backChannelRequest) (answer, error) {
+	endpoint, err := e.endpoint(ctx, request.endpoint)
 	if err != nil {
 		return answer{}, err
 	}
-	nonce := c.nonces.Get(endpoint)
+	nonce := e.nonces.Get(endpoint)
 	for challenged := false; ; challenged = true {
-		result, err := c.attempt(ctx, turn, endpoint, nonce, request)
+		result, err := e.attempt(ctx, turn, endpoint, nonce, request)
 		if err != nil || result.ok() {
 			return result, err
 		}
@@ -107,8 +126,8 @@ func (c *Client) roundTrips(ctx context.Context, turn *turn, request backChannel
 				retry: temporaryStatus(result.status) && (!request.once || result.status == http.StatusTooManyRequests),
 			}
 		}
-		c.emit(ctx, Event{Kind: EventNonceChallenge, Endpoint: request.endpoint})
-		fresh := c.nonces.Observe(endpoint, result.header)
+		e.report.emit(ctx, Event{Kind: EventNonceChallenge, Endpoint: request.endpoint})
+		fresh := e.nonces.Observe(endpoint, result.header)
 		switch {
 		case challenged:
 			return answer{}, failure
@@ -124,16 +143,16 @@ func (c *Client) roundTrips(ctx context.Context, turn *turn, request backChannel
 // endpoint looks an endpoint up in the metadata. A fetch that is needed for that
 // belongs to nobody, and is waited for as long as the context allows. All who wait
 // share it, and none of them takes a goroutine for that.
-func (c *Client) endpoint(ctx context.Context, name string) (*url.URL, error) {
-	if document := c.metadata.Current(); document != nil {
+func (e *exchanger) endpoint(ctx context.Context, name string) (*url.URL, error) {
+	if document := e.metadata.Current(); document != nil {
 		return document.Endpoint(name)
 	}
-	fetched := c.fetches.DoChan("", func() (any, error) {
-		if err := c.begin(); err != nil {
+	fetched := e.fetches.DoChan("", func() (any, error) {
+		if err := e.work.begin(); err != nil {
 			return nil, err
 		}
-		defer c.running.Done()
-		return c.metadata.Get(c.lifetime)
+		defer e.work.done()
+		return e.metadata.Get(e.work.lifetime)
 	})
 	select {
 	case result := <-fetched:
@@ -147,9 +166,9 @@ func (c *Client) endpoint(ctx context.Context, name string) (*url.URL, error) {
 }
 
 // attempt makes one round trip when there is a slot for it.
-func (c *Client) attempt(ctx context.Context, turn *turn, endpoint *url.URL, nonce string, request backChannelRequest) (result answer, err error) {
+func (e *exchanger) attempt(ctx context.Context, turn *turn, endpoint *url.URL, nonce string, request backChannelRequest) (result answer, err error) {
 	unsent := turn.send(ctx, func() outcome {
-		result, err = c.roundTrip(ctx, endpoint, nonce, request)
+		result, err = e.roundTrip(ctx, endpoint, nonce, request)
 		return outcomeOf(ctx, result, err)
 	})
 	if unsent != nil {
@@ -205,11 +224,11 @@ func shared(err error) func(wait time.Duration) error {
 
 // roundTrip builds and sends one request: new assertion, new proof, new body.
 // Nothing of it is ever sent twice.
-func (c *Client) roundTrip(ctx context.Context, endpoint *url.URL, nonce string, request backChannelRequest) (answer, error) {
+func (e *exchanger) roundTrip(ctx context.Context, endpoint *url.URL, nonce string, request backChannelRequest) (answer, error) {
 	var progress sendProgress
 	var httpRequest *http.Request
-	err := c.sign(ctx, Event{Endpoint: request.endpoint}, func(signing context.Context) (err error) {
-		httpRequest, err = c.httpRequest(signing, endpoint, nonce, request)
+	err := e.signing.sign(ctx, Event{Endpoint: request.endpoint}, func(signing context.Context) (err error) {
+		httpRequest, err = e.httpRequest(signing, endpoint, nonce, request)
 		return err
 	})
 	if err != nil {
@@ -220,9 +239,9 @@ func (c *Client) roundTrip(ctx context.Context, endpoint *url.URL, nonce string,
 		return answer{}, fmt.Errorf("%s: %w: %w", request.endpoint, ErrUnavailable, err)
 	}
 	start := time.Now()
-	result, err := c.send(httpRequest)
+	result, err := e.send(httpRequest)
 	result.endpoint = request.endpoint
-	c.emit(ctx, Event{Kind: EventRoundTrip, Endpoint: request.endpoint, Status: result.status, Duration: time.Since(start), Err: err})
+	e.report.emit(ctx, Event{Kind: EventRoundTrip, Endpoint: request.endpoint, Status: result.status, Duration: time.Since(start), Err: err})
 	if err != nil {
 		tooLarge := errors.Is(err, httpx.ErrTooLarge)
 		category := ErrUnavailable
@@ -237,7 +256,7 @@ func (c *Client) roundTrip(ctx context.Context, endpoint *url.URL, nonce string,
 		}
 		return result, &attemptError{err: err, cause: cause, retry: ctx.Err() == nil && !tooLarge && (!request.once || unsent)}
 	}
-	c.nonces.Observe(endpoint, result.header)
+	e.nonces.Observe(endpoint, result.header)
 	result.sent = start
 	return result, nil
 }
@@ -272,13 +291,13 @@ func unprocessed(status int) bool {
 }
 
 // httpRequest makes a request, whose context is that of the signatures in it.
-func (c *Client) httpRequest(ctx context.Context, endpoint *url.URL, nonce string, request backChannelRequest) (*http.Request, error) {
-	assertion, err := c.assertions.Sign(ctx, request.details...)
+func (e *exchanger) httpRequest(ctx context.Context, endpoint *url.URL, nonce string, request backChannelRequest) (*http.Request, error) {
+	assertion, err := e.assertions.Sign(ctx, request.details...)
 	if err != nil {
 		return nil, err
 	}
 	form := url.Values{
-		"client_id":             {c.config.ClientID},
+		"client_id":             {e.clientID},
 		"client_assertion_type": {clientassertion.Type},
 		"client_assertion":      {assertion},
 	}
@@ -286,7 +305,7 @@ func (c *Client) httpRequest(ctx context.Context, endpoint *url.URL, nonce strin
 		form[name] = values
 	}
 	if len(request.session) > 0 {
-		object, err := c.assertions.SignRequestObject(ctx, request.session...)
+		object, err := e.assertions.SignRequestObject(ctx, request.session...)
 		if err != nil {
 			return nil, err
 		}
@@ -301,7 +320,7 @@ func (c *Client) httpRequest(ctx context.Context, endpoint *url.URL, nonce strin
 	httpRequest.Header.Set("Accept", "application/json")
 	httpx.SetUserAgent(httpRequest.Header)
 	if request.prove {
-		proof, err := c.prover.Proof(ctx, dpop.Target{Method: http.MethodPost, URL: endpoint, Nonce: nonce})
+		proof, err := e.prover.Proof(ctx, dpop.Target{Method: http.MethodPost, URL: endpoint, Nonce: nonce})
 		if err != nil {
 			return nil, err
 		}
@@ -310,10 +329,10 @@ func (c *Client) httpRequest(ctx context.Context, endpoint *url.URL, nonce strin
 	return httpRequest, nil
 }
 
-func (c *Client) send(request *http.Request) (answer, error) {
-	ctx, cancel := context.WithTimeout(request.Context(), c.config.RequestTimeout)
+func (e *exchanger) send(request *http.Request) (answer, error) {
+	ctx, cancel := context.WithTimeout(request.Context(), e.timeout)
 	defer cancel()
-	resp, err := c.backChannel.Do(request.WithContext(ctx))
+	resp, err := e.http.Do(request.WithContext(ctx))
 	if err != nil {
 		return answer{}, err
 	}

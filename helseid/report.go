@@ -1,0 +1,149 @@
+package helseid
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
+)
+
+// reporter tells of what the client does: events for those who asked for them, and
+// lines in the log.
+type reporter struct {
+	logger   *slog.Logger
+	onEvent  func(context.Context, Event) // or nil
+	clientID string
+	kid      string
+	limit    logLimit
+}
+
+func (r *reporter) emit(ctx context.Context, event Event) {
+	if r.onEvent != nil { // small enough to be inlined: a cached token costs little more
+		r.tell(ctx, event)
+	}
+}
+
+func (r *reporter) tell(ctx context.Context, event Event) {
+	event.ClientID = r.clientID
+	event.Shared = flightOf(ctx) != nil
+	event.Err = withoutDescription(event.Err)
+	r.onEvent(ctx, event)
+}
+
+// withoutDescription leaves out what HelseID wrote in a refusal: it may name an
+// organisation.
+func withoutDescription(err error) error {
+	var refusal *TokenError
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	bare := *refusal
+	bare.Description = ""
+	return &bare
+}
+
+// logToken tells of a token that was fetched.
+func (r *reporter) logToken(ctx context.Context, token *Token, took time.Duration) {
+	r.logger.DebugContext(ctx, "token fetched", slog.Duration("took", took), slog.Time("expiry", token.Expiry))
+	if len(token.RejectedScopes) > 0 {
+		r.logger.WarnContext(ctx, "HelseID rejected scopes: the organisation has not accepted the API's terms",
+			slog.Any("scopes", namesOf(token.RejectedScopes)))
+	}
+}
+
+// namesOf are the scopes of an answer as far as they are such.
+func namesOf(scopes []string) []string {
+	var names []string
+	for _, scope := range scopes {
+		if validScope(scope) && redact.Text(scope) == scope {
+			names = append(names, scope)
+		}
+	}
+	return names
+}
+
+// logRetry tells of a request to HelseID that is made anew.
+func (r *reporter) logRetry(ctx context.Context, err error, wait time.Duration) {
+	r.logger.WarnContext(ctx, "a request to HelseID failed and is made anew",
+		slog.Duration("wait", wait), cause(err))
+}
+
+// logKeyRetry tells of a key that did not sign and is asked anew.
+func (r *reporter) logKeyRetry(ctx context.Context, err error, wait time.Duration) {
+	r.logLimited(ctx, slog.LevelWarn, "", "a key did not sign and is asked anew", slog.Duration("wait", wait), cause(err))
+}
+
+// logKey tells of a key that did not sign.
+func (r *reporter) logKey(ctx context.Context, err error) {
+	r.logLimited(ctx, slog.LevelError, "", "a key did not sign", cause(err))
+}
+
+// logRefusal tells of a request that HelseID has refused, if the error says so. What
+// goes for the client as a whole is an error; that a code or a refresh token has
+// come to its end is usual.
+func (r *reporter) logRefusal(ctx context.Context, endpoint string, err error) {
+	var refusal *TokenError
+	if !errors.As(err, &refusal) {
+		return
+	}
+	level := slog.LevelWarn
+	if _, whole := isRefusal(refusal); whole {
+		level = slog.LevelError
+	} else if refusal.Code == "invalid_grant" && !leavesRefreshToken[refusal.HID] {
+		level = slog.LevelInfo
+	}
+	r.logLimited(ctx, level, endpoint+" "+errorKind(err), "HelseID refused a request", slog.String("endpoint", endpoint), cause(refusal))
+}
+
+// logRenewal tells of a token that could not be renewed in the background. The old
+// one is still good for a while.
+func (r *reporter) logRenewal(ctx context.Context, err error) {
+	r.logLimited(ctx, slog.LevelWarn, errorKind(err), "a token was not renewed, and the old one is near its end", cause(err))
+}
+
+// logAPIRefusal tells of an API that has refused a token or a proof.
+func (r *reporter) logAPIRefusal(ctx context.Context, host, code string) {
+	r.logLimited(ctx, slog.LevelWarn, host+" "+code, "an API refused a token or its proof", slog.String("host", host), slog.String("cause", code))
+}
+
+// cause is an error as far as it may be logged.
+func cause(err error) slog.Attr { return slog.String("cause", redact.Cause(err)) }
+
+// errorKind tells errors apart that are worth a line of their own in the log.
+func errorKind(err error) string {
+	var refusal *TokenError
+	if errors.As(err, &refusal) {
+		return refusalCodes(refusal.Code, refusal.HID)
+	}
+	for _, category := range []error{ErrKey, ErrLoginRequired, ErrSessionStore, ErrUnavailable, ErrIssuerMismatch, ErrInvalidResponse, ErrScopeNotGranted} {
+		if errors.Is(err, category) {
+			return category.Error()
+		}
+	}
+	return ""
+}
+
+// logLimited writes a line about one of the client's keys, unless one of the same
+// kind has been written within the last minute.
+func (r *reporter) logLimited(ctx context.Context, level slog.Level, kind, message string, attributes ...slog.Attr) {
+	if !r.logger.Enabled(ctx, level) {
+		return
+	}
+	omitted, ok := r.limit.allow(message+" "+kind, time.Now())
+	if !ok {
+		return
+	}
+	attributes = append(attributes, slog.String("client_id", r.clientID), slog.String("kid", r.kid))
+	if omitted > 0 {
+		attributes = append(attributes, slog.Int("omitted", omitted))
+	}
+	r.logger.LogAttrs(ctx, level, message, attributes...)
+}
+
+// logCache says that the cache failed, and not how: its errors may quote what was
+// to be stored.
+func (r *reporter) logCache(ctx context.Context, operation string, _ error) {
+	r.logger.WarnContext(ctx, "the shared token cache failed", slog.String("operation", operation))
+}
