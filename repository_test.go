@@ -75,6 +75,8 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"internal/metadata"},
 		{"internal/jwks", "internal/idtoken"},
 		{"clientassertion", "dpop", "tokenvalidation"},
+		{"helseid/internal/bulkhead", "helseid/internal/holdoff", "helseid/internal/lifecycle"},
+		{"helseid/internal/exchange"},
 		{"helseid", "middleware"},
 		{"helseid/helseidtest", "helseid/weblogin"},
 		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest"},

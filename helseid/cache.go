@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/helseid-go/sdk/helseid/internal/holdoff"
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 )
 
 // tokenCache holds one entry per distinct token request, up to its capacity.
@@ -24,8 +27,8 @@ type cacheEntry struct {
 	used    atomic.Int64 // Unix seconds
 	evicted atomic.Bool  // no longer in the cache: look the key up again
 	owner   string       // the session that the token belongs to, or ""
-	refused holdOff
-	flight  atomic.Pointer[flight] // the last one
+	refused holdoff.HoldOff
+	flight  atomic.Pointer[lifecycle.Flight] // the last one
 
 	mu        sync.Mutex
 	forgotten uint64    // how often Forget has emptied it

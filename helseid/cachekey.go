@@ -19,7 +19,7 @@ func (c *Client) cacheKey(request *preparedRequest) cacheKey {
 		add(request.owner).
 		add(strconv.FormatBool(request.forIssuer)).
 		add(request.tokenType).
-		add(c.exchange.prover.Thumbprint()).
+		add(c.exchange.Prover.Thumbprint()).
 		add(request.scope).
 		add(request.resource)
 	for _, detail := range request.details {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
@@ -24,10 +25,10 @@ var ErrClock = redact.Words("the clock is off")
 // tokens when HelseID is back.
 func (c *Client) Check(ctx context.Context, requests ...TokenRequest) error {
 	var errs []error
-	if _, err := c.exchange.endpoint(ctx, tokenEndpoint); err != nil {
+	if _, err := c.exchange.Endpoint(ctx, exchange.TokenEndpoint); err != nil {
 		return err // nothing else can succeed
 	}
-	if difference := c.exchange.metadata.ClockDifference(); difference.Abs() > maxClockDifference {
+	if difference := c.exchange.Metadata.ClockDifference(); difference.Abs() > exchange.MaxClockDifference {
 		errs = append(errs, fmt.Errorf("%w: it differs from HelseID's by %v: synchronise it", ErrClock, difference.Abs().Round(time.Second)))
 	}
 	for i, request := range requests {

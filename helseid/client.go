@@ -11,6 +11,8 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/metadata"
@@ -22,9 +24,9 @@ import (
 // and the tokens are in it.
 type Client struct {
 	config   Config
-	work     *lifecycle
+	work     *lifecycle.Lifecycle
 	report   *reporter
-	exchange *exchanger
+	exchange tokenRequester
 	standing standing
 	tokens   tokenCache
 	shared   sharedCache
@@ -89,26 +91,27 @@ func New(config Config) (*Client, error) {
 		store = &MemorySessionStore{}
 	}
 	backChannel := httpx.NoRedirect(config.HTTPClient)
-	source := metadata.NewSource(config.Issuer, backChannel, tokenEndpoint).Allow(config.EndpointOrigins)
-	work := newLifecycle()
+	source := metadata.NewSource(config.Issuer, backChannel, exchange.TokenEndpoint).Allow(config.EndpointOrigins)
+	work := lifecycle.New()
 	report := &reporter{logger: config.Logger, onEvent: config.OnEvent, clientID: config.ClientID, kid: config.Key.ID()}
 	return &Client{
 		config: config,
 		work:   work,
 		report: report,
-		exchange: &exchanger{
-			clientID:   config.ClientID,
-			assertions: assertions,
-			prover:     prover,
-			nonces:     &dpop.Nonces{},
-			metadata:   source,
-			http:       backChannel,
-			timeout:    config.RequestTimeout,
-			budgets:    newBudgets(config.TokenRetries),
-			signing:    &signing{timeout: config.RequestTimeout, retries: config.TokenRetries, work: work, report: report},
-			work:       work,
-			report:     report,
-		},
+		exchange: tokenRequester{&exchange.Exchange{
+			ClientID:   config.ClientID,
+			Assertions: assertions,
+			Prover:     prover,
+			Nonces:     &dpop.Nonces{},
+			Metadata:   source,
+			HTTP:       backChannel,
+			Timeout:    config.RequestTimeout,
+			Budgets:    exchange.NewBudgets(config.TokenRetries),
+			Signing:    &exchange.Signing{Timeout: config.RequestTimeout, Retries: config.TokenRetries, Work: work, Failed: report.keyFailed},
+			Work:       work,
+			Observer:   report,
+			Refused:    newTokenError,
+		}},
 		tokens:   tokenCache{capacity: config.MaxTokens},
 		shared:   sharedCache{cache: config.TokenCache, report: report},
 		idTokens: idtoken.New(source, config.ClientID, backChannel).(*tokenvalidation.IDTokenValidator),
@@ -124,7 +127,7 @@ func New(config Config) (*Client, error) {
 // session whose code or token has been sent is not broken off, or the user would
 // have to log in again: Close waits for the answer, and until it has been stored.
 func (c *Client) Close() {
-	c.work.close()
+	c.work.Close()
 	c.idTokens.Close()
 	if c.ownTransport != nil {
 		c.ownTransport.CloseIdleConnections()

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -141,7 +142,7 @@ func TestSessionAndClocks(t *testing.T) {
 // outbox, and makes no unused session young.
 func TestUsesAndClocks(t *testing.T) {
 	t.Parallel()
-	client := &Client{config: Config{SessionStore: &MemorySessionStore{}}, work: newLifecycle(), report: &reporter{logger: slog.New(slog.DiscardHandler)}}
+	client := &Client{config: Config{SessionStore: &MemorySessionStore{}}, work: lifecycle.New(), report: &reporter{logger: slog.New(slog.DiscardHandler)}}
 	client.store = client.config.SessionStore
 	now := time.Now()
 	record := sessionRecord{Version: sessionVersion, Created: now.Unix(), IdleTimeout: 600}
@@ -154,7 +155,7 @@ func TestUsesAndClocks(t *testing.T) {
 	require.NoError(t, use("a", 0))
 	require.NoError(t, use("b", time.Minute), "clocks differ a little")
 	require.ErrorIs(t, use("c", 6*time.Hour), ErrLoginRequired, "the store is asked, which has none")
-	client.work.end()
+	client.work.Close()
 	client.looked.Store(now.Add(6 * time.Hour).Unix())
 	client.lookIntoOutbox()
 	require.LessOrEqual(t, client.looked.Load(), time.Now().Unix())
@@ -164,7 +165,7 @@ func TestUsesAndClocks(t *testing.T) {
 func TestNotedUseFromTheFuture(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client := &Client{store: &MemorySessionStore{}, work: newLifecycle(), report: &reporter{logger: slog.New(slog.DiscardHandler)}}
+		client := &Client{store: &MemorySessionStore{}, work: lifecycle.New(), report: &reporter{logger: slog.New(slog.DiscardHandler)}}
 		record := sessionRecord{Version: sessionVersion, Created: time.Now().Unix(), IdleTimeout: 60}
 		session := client.sessionOf("id", "a", record, &tokenvalidation.IDClaims{})
 		session.noteUse(time.Now().Add(4*time.Minute).UnixMilli(), time.Now(), 6*time.Second)
@@ -172,6 +173,6 @@ func TestNotedUseFromTheFuture(t *testing.T) {
 		time.Sleep(7 * time.Second) //nolint:forbidigo // inside of a synctest bubble
 		synctest.Wait()
 		require.False(t, session.place.noting.Load())
-		client.work.running.Wait()
+		client.work.Close()
 	})
 }

@@ -1,9 +1,9 @@
 package helseid
 
 import (
-	"fmt"
-
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
 	"github.com/helseid-go/sdk/internal/redact"
@@ -18,7 +18,7 @@ var (
 	// ErrBusy means that a request was not sent, since too many of its kind wait for
 	// HelseID already: logins that are started, codes that are redeemed, tokens or
 	// revocations. Each kind has a line of its own. It wraps ErrUnavailable.
-	ErrBusy = fmt.Errorf("%w: too many requests of this kind are under way", ErrUnavailable)
+	ErrBusy = bulkhead.ErrBusy
 
 	// ErrKey means that Config.Key or Config.DPoPKey cannot be used: it cannot be read,
 	// or its signer (a KMS or an HSM) failed or gave no signature in time. HelseID has
@@ -51,5 +51,5 @@ var (
 	ErrOriginRefused = redact.Words("origin refused")
 
 	// ErrClosed means that the client has been closed.
-	ErrClosed = redact.Words("the client is closed")
+	ErrClosed = lifecycle.ErrClosed
 )

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -56,7 +58,7 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
-	waiting, done, err := c.work.foreground(ctx)
+	waiting, done, err := c.work.Foreground(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -64,13 +66,13 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTimeout)
 	defer cancel()
 	var tokens *userTokens
-	err = c.exchange.inTurn(waiting, c.exchange.budgets.codes, func(turn *turn) (err error) {
+	err = c.exchange.InTurn(waiting, c.exchange.Budgets.Codes, func(turn *bulkhead.Turn) (err error) {
 		// From here on a caller that goes away would leave a spent code behind.
 		if err := c.claimLogin(detached, state); err != nil {
 			return err
 		}
 		tokens, err = c.redeem(detached, turn, state, code)
-		if err != nil && !errors.Is(err, errOutcomeUnknown) {
+		if err != nil && !errors.Is(err, exchange.ErrOutcomeUnknown) {
 			c.releaseLogin(detached, state)
 		}
 		return err
@@ -168,16 +170,16 @@ func (c *Client) checkCallback(state *LoginState, answer url.Values) (string, er
 
 func authorizationError(answer url.Values) error {
 	code := answer.Get("error")
-	if !validErrorCode(code) {
+	if !exchange.ValidErrorCode(code) {
 		code = "unknown_error"
 	}
 	description := redact.Text(answer.Get("error_description"))
-	return &AuthorizationError{Code: code, Description: description, HID: hidNumber.FindString(description)}
+	return &AuthorizationError{Code: code, Description: description, HID: exchange.HIDNumber(description)}
 }
 
 // redeem exchanges the code for tokens. With several APIs the first token is for
 // the first of them alone.
-func (c *Client) redeem(ctx context.Context, turn *turn, state *LoginState, code string) (*userTokens, error) {
+func (c *Client) redeem(ctx context.Context, turn *bulkhead.Turn, state *LoginState, code string) (*userTokens, error) {
 	parameters := url.Values{
 		"grant_type":    {grantCode},
 		"code":          {code},
@@ -193,7 +195,7 @@ func (c *Client) redeem(ctx context.Context, turn *turn, state *LoginState, code
 	}
 	start := time.Now()
 	tokens, err := c.exchange.askUserTokens(ctx, turn, tokenGrant{parameters: parameters, details: details, scopes: state.wire().Scopes, tokenType: tokenTypeDPoP, once: true})
-	c.report.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: tokenEndpoint, Duration: time.Since(start), Err: err})
+	c.report.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: exchange.TokenEndpoint, Duration: time.Since(start), Err: err})
 	if err != nil {
 		return nil, fmt.Errorf("redeem the code: %w", err)
 	}

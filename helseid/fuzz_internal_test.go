@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/metadata"
@@ -74,15 +75,14 @@ func FuzzTokenAnswer(f *testing.F) {
 	}
 	start := time.Now()
 	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
-		a := answer{status: status, header: http.Header{"Content-Type": {contentType}}, body: body}
-		a.sent = start
+		a := exchange.Answer{Sent: start, Endpoint: exchange.TokenEndpoint, Status: status, Header: http.Header{"Content-Type": {contentType}}, Body: body}
 		var token *Token
-		object, err := a.object(tokenEndpoint, tokenMembers...)
+		object, err := a.Object(tokenMembers...)
 		if err == nil {
 			if tokens, err := parseUserTokens(object, start); err == nil && tokens.refreshUntil.After(start.Add(maxRefreshLifetime)) {
 				t.Fatalf("a refresh token that lives until %v", tokens.refreshUntil)
 			}
-			token, err = a.token(object, tokenGrant{tokenType: tokenTypeDPoP, scopes: []string{"a"}}, fuzzThumbprint)
+			token, err = readToken(a, object, tokenGrant{tokenType: tokenTypeDPoP, scopes: []string{"a"}}, fuzzThumbprint)
 		}
 		switch {
 		case err != nil && (token != nil || !errors.Is(err, ErrInvalidResponse)):
@@ -91,10 +91,10 @@ func FuzzTokenAnswer(f *testing.F) {
 			t.Fatal("a token that cannot be sent")
 		case err == nil && !token.Expiry.IsZero() && (token.Expiry.Before(start) || token.Expiry.After(start.Add(maxTokenLifetime))):
 			t.Fatalf("a token that lives until %v", token.Expiry)
-		case err == nil && !httpx.IsJSON(a.header):
+		case err == nil && !httpx.IsJSON(a.Header):
 			t.Fatal("a token that did not come as JSON")
 		}
-		failure := a.tokenError()
+		failure := (&exchange.Exchange{Refused: newTokenError}).Failure(a)
 		if failure == nil || len(failure.Error()) > 2000 {
 			t.Fatal("no error, or one that holds the body")
 		}
@@ -178,7 +178,7 @@ func FuzzFinishLogin(f *testing.F) {
 		f.Add(state, query)
 	}
 	finish := func(t testing.TB, stored, query string) (isAnswer, wasSent bool) {
-		fill := strings.NewReplacer("{jkt}", client.exchange.prover.Thumbprint(), "{state}", jose.NewID(), "{now}", strconv.FormatInt(time.Now().Unix(), 10)) // each login is finished once
+		fill := strings.NewReplacer("{jkt}", client.exchange.Prover.Thumbprint(), "{state}", jose.NewID(), "{now}", strconv.FormatInt(time.Now().Unix(), 10)) // each login is finished once
 		loginState, err := DecodeLoginState([]byte(fill.Replace(stored)))
 		if err != nil && !errors.Is(err, ErrLogin) {
 			t.Fatalf("an error of no category: %v", err)
@@ -212,14 +212,14 @@ func FuzzStoredSession(f *testing.F) {
 		f.Add(stored)
 	}
 	f.Fuzz(func(t *testing.T, stored string) {
-		record, err := client.decodeSession([]byte(strings.ReplaceAll(stored, "{jkt}", client.exchange.prover.Thumbprint())))
+		record, err := client.decodeSession([]byte(strings.ReplaceAll(stored, "{jkt}", client.exchange.Prover.Thumbprint())))
 		if err != nil {
 			if !errors.Is(err, ErrLoginRequired) {
 				t.Fatalf("an error of no category: %v", err)
 			}
 			return
 		}
-		if record.Issuer != fuzzIssuer || record.ClientID != "a-client" || record.JKT != client.exchange.prover.Thumbprint() || record.Ended {
+		if record.Issuer != fuzzIssuer || record.ClientID != "a-client" || record.JKT != client.exchange.Prover.Thumbprint() || record.Ended {
 			t.Fatal("a session of another client, or one that has ended")
 		}
 		now := time.Now()

@@ -3,13 +3,14 @@ package helseid
 import (
 	"context"
 	"errors"
-	"net/http"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 )
 
 func TestCacheKeyPartsDoNotMeet(t *testing.T) {
@@ -131,42 +132,6 @@ func TestTokenState(t *testing.T) {
 	require.Equal(t, start.Round(0).Add(24*time.Hour), token.Expiry)
 }
 
-func TestBackoff(t *testing.T) {
-	t.Parallel()
-	for try, most := range map[int]time.Duration{
-		0: 250 * time.Millisecond, 1: 500 * time.Millisecond, 2: time.Second, 3: 2 * time.Second, 4: 4 * time.Second, 5: 4 * time.Second, 20: 4 * time.Second,
-	} {
-		different := make(map[time.Duration]bool)
-		for range 200 {
-			wait := backoff(try, 0)
-			require.GreaterOrEqual(t, wait, most/2)
-			require.Less(t, wait, most)
-			different[wait] = true
-		}
-		require.Greater(t, len(different), 10, "not random")
-		require.Equal(t, 4*time.Second, backoff(try, time.Hour))
-	}
-	require.Equal(t, 3*time.Second, backoff(0, 3*time.Second))
-}
-
-func TestBackoffOfManyTries(t *testing.T) {
-	t.Parallel()
-	for _, try := range []int{30, 40, 63, 64, 100} { // TokenRetries has no upper limit
-		require.NotPanics(t, func() { backoff(try, 0) }, "try %d", try)
-		require.Positive(t, backoff(try, 0), "try %d", try)
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	t.Parallel()
-	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "1": time.Second, "4": 4 * time.Second, "5": 4 * time.Second, "86400": 4 * time.Second,
-		"-1": 0, "1.5": 0, "x": 0, "99999999999999999999": 0, "Wed, 21 Oct 2015 07:28:00 GMT": 0,
-	} {
-		require.Equal(t, want, retryAfter(http.Header{"Retry-After": {value}}), value)
-	}
-}
-
 // An event handler may use the client, so no lock is held while it is told. (In
 // a synctest bubble the deadlock would hang for good: a mutex is no wait there.)
 func TestNoLockIsHeldDuringAnEvent(t *testing.T) {
@@ -192,29 +157,6 @@ func TestNoLockIsHeldDuringAnEvent(t *testing.T) {
 	require.True(t, free, "the entry is locked while the handler runs")
 }
 
-func TestHoldOff(t *testing.T) {
-	t.Parallel()
-	var h holdOff
-	now := time.Now()
-	refusal := errors.New("no")
-	require.NoError(t, h.check(now))
-	h.observe(now, now, refusal)
-	require.NoError(t, h.check(now), "one refusal has no effect")
-	for _, wait := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
-		h.observe(now, now, refusal)
-		require.Equal(t, refusal, h.check(now.Add(wait*time.Second-1)))
-		require.NoError(t, h.check(now.Add(wait*time.Second)))
-	}
-	for range 100 { // no shift overflows
-		h.observe(now, now, refusal)
-		require.Equal(t, refusal, h.check(now.Add(30*time.Second-1)))
-	}
-	h.observe(now, now, nil)
-	require.NoError(t, h.check(now))
-	h.observe(now, now, refusal)
-	require.NoError(t, h.check(now))
-}
-
 func TestIsRefusal(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -231,7 +173,7 @@ func TestIsRefusal(t *testing.T) {
 		{&TokenError{Code: "invalid_scope", StatusCode: 400}, true, false},
 		{&TokenError{Code: "slow_down", StatusCode: 429, Temporary: true}, false, false},
 		{&TokenError{Code: "use_dpop_nonce", StatusCode: 400}, false, false},
-		{&attemptError{err: &TokenError{Code: "invalid_scope", StatusCode: 400}}, true, false},
+		{fmt.Errorf("x: %w", &TokenError{Code: "invalid_scope", StatusCode: 400}), true, false},
 	} {
 		refusal, whole := isRefusal(test.err)
 		require.Equal(t, test.refusal, refusal, "%v", test.err)
@@ -242,7 +184,7 @@ func TestIsRefusal(t *testing.T) {
 func TestTokenErrorIs(t *testing.T) {
 	t.Parallel()
 	for status, unavailable := range map[int]bool{400: false, 401: false, 403: false, 429: true, 500: true, 503: true} {
-		err := answer{status: status, body: []byte(`{"error":"x"}`)}.tokenError()
+		err := (&exchange.Exchange{Refused: newTokenError}).Failure(exchange.Answer{Status: status, Body: []byte(`{"error":"x"}`)})
 		require.Equal(t, unavailable, errors.Is(err, ErrUnavailable), status)
 		require.NotErrorIs(t, err, ErrInvalidResponse)
 	}

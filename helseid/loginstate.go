@@ -130,7 +130,7 @@ func (s *LoginState) check(c *Client, now time.Time) error {
 		return errNoLoginState
 	case s.wire().Issuer != c.config.Issuer || s.wire().ClientID != c.config.ClientID:
 		return fmt.Errorf("%w: it was started by another client: start a new login", ErrLogin)
-	case s.wire().JKT != c.exchange.prover.Thumbprint():
+	case s.wire().JKT != c.exchange.Prover.Thumbprint():
 		return fmt.Errorf("%w: it was started with another DPoP key: start a new login; to survive a restart, set Config.DPoPKey", ErrLogin)
 	case !now.Before(s.Expiry()):
 		return fmt.Errorf("%w: it took longer than %v: start a new login", ErrLogin, LoginLifetime)

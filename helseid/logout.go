@@ -9,6 +9,10 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
+	"github.com/helseid-go/sdk/internal/clock"
 	"github.com/helseid-go/sdk/internal/endcause"
 	"github.com/helseid-go/sdk/internal/httpx"
 )
@@ -74,9 +78,9 @@ func (c *Client) endByKey(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	refreshToken, err := c.endSession(ctx, key)
-	if refreshToken != "" && c.work.begin() == nil {
+	if refreshToken != "" && c.work.Begin() == nil {
 		go func() {
-			defer c.work.done()
+			defer c.work.Done()
 			c.revokeEndedQuietly(ctx, refreshToken)
 		}()
 	}
@@ -90,7 +94,7 @@ const logoutTimeout = 10 * time.Second
 // but whose user may still be logged in at HelseID. HelseID asks the user, and does
 // not send the browser back. The error is of the same kinds as that of StartLogin.
 func (c *Client) LogoutURL(ctx context.Context) (string, error) {
-	endpoint, err := c.exchange.endpoint(ctx, endSessionEndpoint)
+	endpoint, err := c.exchange.Endpoint(ctx, exchange.EndSessionEndpoint)
 	if err != nil {
 		return "", fmt.Errorf("logout: %w", err)
 	}
@@ -119,7 +123,7 @@ func (c *Client) logoutURL(ctx context.Context, request LogoutRequest, idToken s
 			parameters.Set("state", request.State)
 		}
 	}
-	endpoint, err := c.exchange.endpoint(ctx, endSessionEndpoint)
+	endpoint, err := c.exchange.Endpoint(ctx, exchange.EndSessionEndpoint)
 	if err != nil {
 		return "", fmt.Errorf("logout: %w", err)
 	}
@@ -132,14 +136,14 @@ func (c *Client) logoutURL(ctx context.Context, request LogoutRequest, idToken s
 // one that is to be revoked, also with an error. What is not there any more has
 // ended. If the store does not take it, this process goes on trying.
 func (c *Client) endSession(ctx context.Context, key string) (refreshToken string, err error) {
-	if c.work.begin() != nil {
+	if c.work.Begin() != nil {
 		return c.tryEndSession(ctx, key)
 	}
-	defer c.work.done() // a Close that comes now waits
+	defer c.work.Done() // a Close that comes now waits
 	refreshToken, err = c.tryEndSession(ctx, key)
 	if stranger := c.sessions.find(key) == nil; err != nil && (!stranger || c.strangers.Load() < maxStrangers) {
 		if _, going := c.entombing.LoadOrStore(key, nil); !going {
-			c.work.running.Add(1)
+			_ = c.work.Begin()
 			if stranger {
 				c.strangers.Add(1)
 			}
@@ -186,13 +190,13 @@ func (c *Client) tryEndSession(ctx context.Context, key string) (refreshToken st
 // revokeLater revokes a refresh token that is being used. Whoever uses it revokes
 // what comes of that, unless that process has ended: then this token is the newest.
 func (c *Client) revokeLater(refreshToken string) {
-	if c.work.begin() != nil {
+	if c.work.Begin() != nil {
 		return
 	}
 	go func() {
-		defer c.work.done()
-		sleep(c.work.lifetime, refreshTimeout)
-		c.revokeQuietly(unattended(), refreshToken)
+		defer c.work.Done()
+		clock.Sleep(c.work.Context(), refreshTimeout)
+		c.revokeQuietly(lifecycle.Unattended(), refreshToken)
 	}()
 }
 
@@ -249,7 +253,7 @@ func (c *Client) entomb(ctx context.Context, key string, unsettled *refreshOutco
 			return refreshToken, settled, storeError(err)
 		case saved:
 			return refreshToken, settled, nil
-		case !sleep(ctx, firstIdleWait):
+		case !clock.Sleep(ctx, firstIdleWait):
 			return refreshToken, settled, storeError(ctx.Err())
 		}
 	}
@@ -272,7 +276,7 @@ func (c *Client) postToken(ctx context.Context, record *sessionRecord, used bool
 // entombLater ends a session that the store has not let end, and revokes its
 // refresh token unless that has been done.
 func (c *Client) entombLater(key, revoked, cause string, stranger bool) {
-	defer c.work.done()
+	defer c.work.Done()
 	if stranger {
 		defer c.strangers.Add(-1)
 	}
@@ -303,8 +307,8 @@ const (
 func (c *Client) keepTrying(try func(context.Context) (done bool)) {
 	until := time.Now().Add(maxTrying)
 	for wait := firstTryWait; time.Now().Before(until); wait = min(2*wait, maxTryWait) {
-		closing := !sleep(c.work.lifetime, wait/2+rand.N(wait/2))
-		ctx, cancel := context.WithTimeout(unattended(), tryTimeout)
+		closing := !clock.Sleep(c.work.Context(), wait/2+rand.N(wait/2))
+		ctx, cancel := context.WithTimeout(lifecycle.Unattended(), tryTimeout)
 		done := try(ctx)
 		cancel()
 		if done || closing {
@@ -315,10 +319,10 @@ func (c *Client) keepTrying(try func(context.Context) (done bool)) {
 
 // revoke tells HelseID that a refresh token will not be used any more.
 func (c *Client) revoke(ctx context.Context, refreshToken string) error {
-	err := c.exchange.inTurn(ctx, c.exchange.budgets.revocations, func(turn *turn) error {
-		_, err := c.exchange.do(ctx, turn, backChannelRequest{
-			endpoint:   revocationEndpoint,
-			parameters: url.Values{"token": {refreshToken}, "token_type_hint": {grantRefreshToken}},
+	err := c.exchange.InTurn(ctx, c.exchange.Budgets.Revocations, func(turn *bulkhead.Turn) error {
+		_, err := c.exchange.Do(ctx, turn, exchange.Request{
+			Endpoint:   exchange.RevocationEndpoint,
+			Parameters: url.Values{"token": {refreshToken}, "token_type_hint": {grantRefreshToken}},
 		})
 		return err
 	})
@@ -352,12 +356,12 @@ func (c *Client) keepRevocation(ctx context.Context, refreshToken string, until 
 		c.deliverLater()
 		return
 	}
-	if c.revoking.Load() >= maxRevoking || c.work.begin() != nil {
+	if c.revoking.Load() >= maxRevoking || c.work.Begin() != nil {
 		return
 	}
 	c.revoking.Add(1)
 	go func() {
-		defer c.work.done()
+		defer c.work.Done()
 		defer c.revoking.Add(-1)
 		c.keepTrying(func(ctx context.Context) bool {
 			if c.post(ctx, entry) != nil {

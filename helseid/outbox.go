@@ -9,6 +9,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
+	"github.com/helseid-go/sdk/internal/clock"
 )
 
 // Sessions that have ended leave refresh tokens behind, which HelseID is to revoke.
@@ -120,7 +123,7 @@ func (c *Client) changeOutbox(ctx context.Context, rowKey string, change func([]
 		case saved:
 			return nil
 		}
-		if !sleep(ctx, rand.N(time.Duration(try+1)*5*time.Millisecond)) {
+		if !clock.Sleep(ctx, rand.N(time.Duration(try+1)*5*time.Millisecond)) {
 			break
 		}
 	}
@@ -176,12 +179,12 @@ func (c *Client) deliverLater() {
 	if !c.delivering.CompareAndSwap(false, true) {
 		return
 	}
-	if c.work.begin() != nil {
+	if c.work.Begin() != nil {
 		c.delivering.Store(false)
 		return
 	}
 	go func() {
-		defer c.work.done()
+		defer c.work.Done()
 		seen := c.deliver()
 		c.delivering.Store(false)
 		if c.posts.Load() != seen { // something came when this had looked for the last time
@@ -197,7 +200,7 @@ func (c *Client) deliver() (seen uint64) {
 	until := time.Now().Add(maxTrying)
 	for wait := firstTryWait; time.Now().Before(until); {
 		seen = c.posts.Load()
-		next, err := c.deliverDue(unattended(), time.Now())
+		next, err := c.deliverDue(lifecycle.Unattended(), time.Now())
 		switch {
 		case err != nil && seen == 0:
 			return seen // nothing is known to be there
@@ -208,9 +211,9 @@ func (c *Client) deliver() (seen uint64) {
 		default:
 			wait = min(max(time.Until(next), firstTryWait), outboxInterval)
 		}
-		if !sleep(c.work.lifetime, wait) {
+		if !clock.Sleep(c.work.Context(), wait) {
 			if c.config.SessionStore == nil {
-				_, _ = c.deliverDue(unattended(), time.Now().Add(maxOutboxWait))
+				_, _ = c.deliverDue(lifecycle.Unattended(), time.Now().Add(maxOutboxWait))
 			}
 			return c.posts.Load()
 		}
@@ -331,12 +334,12 @@ func isHopeless(err error) bool {
 func (c *Client) lookIntoOutbox() {
 	now, last := time.Now().Unix(), c.looked.Load()
 	recent := last <= now && now-last < int64(outboxInterval/time.Second)
-	if c.config.SessionStore == nil || recent || !c.looked.CompareAndSwap(last, now) || c.work.begin() != nil {
+	if c.config.SessionStore == nil || recent || !c.looked.CompareAndSwap(last, now) || c.work.Begin() != nil {
 		return
 	}
 	go func() {
-		defer c.work.done()
-		if sleep(c.work.lifetime, time.Second+rand.N(firstOutboxWait)) {
+		defer c.work.Done()
+		if clock.Sleep(c.work.Context(), time.Second+rand.N(firstOutboxWait)) {
 			c.deliverLater()
 		}
 	}()

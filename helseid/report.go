@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
@@ -27,7 +28,7 @@ func (r *reporter) emit(ctx context.Context, event Event) {
 
 func (r *reporter) tell(ctx context.Context, event Event) {
 	event.ClientID = r.clientID
-	event.Shared = flightOf(ctx) != nil
+	event.Shared = lifecycle.FlightOf(ctx) != nil
 	event.Err = withoutDescription(event.Err)
 	r.onEvent(ctx, event)
 }
@@ -64,20 +65,41 @@ func namesOf(scopes []string) []string {
 	return names
 }
 
-// logRetry tells of a request to HelseID that is made anew.
-func (r *reporter) logRetry(ctx context.Context, err error, wait time.Duration) {
+// RoundTrip tells of an answer of HelseID's, or of its want.
+func (r *reporter) RoundTrip(ctx context.Context, endpoint string, status int, took time.Duration, err error) {
+	r.emit(ctx, Event{Kind: EventRoundTrip, Endpoint: endpoint, Status: status, Duration: took, Err: err})
+}
+
+// NonceChallenge tells that HelseID demanded a DPoP nonce.
+func (r *reporter) NonceChallenge(ctx context.Context, endpoint string) {
+	r.emit(ctx, Event{Kind: EventNonceChallenge, Endpoint: endpoint})
+}
+
+// Retry tells of a request to HelseID that is made again.
+func (r *reporter) Retry(ctx context.Context, endpoint string, err error, wait time.Duration) {
 	r.logger.WarnContext(ctx, "a request to HelseID failed and is made anew",
 		slog.Duration("wait", wait), cause(err))
+	r.emit(ctx, Event{Kind: EventRetry, Endpoint: endpoint})
 }
 
-// logKeyRetry tells of a key that did not sign and is asked anew.
-func (r *reporter) logKeyRetry(ctx context.Context, err error, wait time.Duration) {
+// KeyRetry tells that a key is asked again for a signature.
+func (r *reporter) KeyRetry(ctx context.Context, endpoint string) {
+	r.emit(ctx, Event{Kind: EventRetry, Endpoint: endpoint})
+}
+
+// Failed tells of the error that a request to HelseID ended with.
+func (r *reporter) Failed(ctx context.Context, endpoint string, err error) {
+	r.logRefusal(ctx, endpoint, err)
+}
+
+// keyFailed tells of a key that did not sign, and is asked again after the wait, if
+// there is one.
+func (r *reporter) keyFailed(ctx context.Context, err error, wait time.Duration) {
+	if wait == 0 {
+		r.logLimited(ctx, slog.LevelError, "", "a key did not sign", cause(err))
+		return
+	}
 	r.logLimited(ctx, slog.LevelWarn, "", "a key did not sign and is asked anew", slog.Duration("wait", wait), cause(err))
-}
-
-// logKey tells of a key that did not sign.
-func (r *reporter) logKey(ctx context.Context, err error) {
-	r.logLimited(ctx, slog.LevelError, "", "a key did not sign", cause(err))
 }
 
 // logRefusal tells of a request that HelseID has refused, if the error says so. What

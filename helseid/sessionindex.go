@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/helseid-go/sdk/internal/clock"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -183,7 +184,7 @@ func (c *Client) writeIndex(ctx context.Context, indexKey string, expiry time.Ti
 			return index, nil
 		}
 		// Somebody else has written in between.
-		if !sleep(ctx, rand.N(time.Duration(try+1)*5*time.Millisecond)) {
+		if !clock.Sleep(ctx, rand.N(time.Duration(try+1)*5*time.Millisecond)) {
 			break
 		}
 	}

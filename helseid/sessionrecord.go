@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -308,7 +309,7 @@ func (r *sessionRecord) encode() ([]byte, error) {
 // decodeSession reads a record of this client's, made with its DPoP key.
 func (c *Client) decodeSession(data []byte) (sessionRecord, error) {
 	record, err := c.decodeAnyKey(data)
-	if err == nil && record.JKT != c.exchange.prover.Thumbprint() {
+	if err == nil && record.JKT != c.exchange.Prover.Thumbprint() {
 		err = fmt.Errorf("%w: the session was made with another DPoP key", ErrLoginRequired)
 	}
 	return record, err
@@ -362,7 +363,7 @@ func (e *hiddenCause) Is(target error) bool {
 // As looks for an error of others in the cause.
 func (e *hiddenCause) As(target any) bool {
 	switch target.(type) {
-	case **TokenError, **AuthorizationError, **tokenvalidation.Error, **attemptError:
+	case **TokenError, **AuthorizationError, **tokenvalidation.Error:
 		return false
 	}
 	return errors.As(e.cause.Reveal(), target) //nolint:govet // errors.As has looked at the target
@@ -372,5 +373,5 @@ func (e *hiddenCause) As(target any) bool {
 var ownErrors = []error{
 	ErrUnavailable, ErrBusy, ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted, ErrInsecureURL, ErrOriginRefused, ErrClosed,
 	ErrConfig, ErrLogin, ErrLoginFinished, ErrLoginRequired, ErrNoRefreshToken, ErrSeveralAudiences, tokenvalidation.ErrInvalidToken,
-	errOutcomeUnknown, errSessionEnded, ErrSessionExpired, errSessionChanged, errNoLoginState,
+	exchange.ErrOutcomeUnknown, errSessionEnded, ErrSessionExpired, errSessionChanged, errNoLoginState,
 }

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
+	"github.com/helseid-go/sdk/internal/clock"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -46,14 +49,14 @@ func (s *Session) refreshIf(ctx context.Context, request *preparedRequest, neede
 			return nil, nil
 		}
 		attempt := &refreshAttempt{sessionRow: row, refresher: jose.NewID()}
-		err = s.client.exchange.inTurn(ctx, s.client.exchange.budgets.tokens, func(turn *turn) error { return s.send(ctx, turn, attempt, request) })
+		err = s.client.exchange.InTurn(ctx, s.client.exchange.Budgets.Tokens, func(turn *bulkhead.Turn) error { return s.send(ctx, turn, attempt, request) })
 		token, err = s.conclude(ctx, attempt, err)
 		switch {
 		case err == nil && s.place.ended.Load():
 			return nil, errSessionEnded // a logout came in between
 		case !errors.Is(err, errSessionChanged):
 			return token, err
-		case !sleep(ctx, firstIdleWait):
+		case !clock.Sleep(ctx, firstIdleWait):
 			return nil, fmt.Errorf("%w: other processes refresh the session: %w", ErrUnavailable, ctx.Err())
 		}
 	}
@@ -115,11 +118,11 @@ func (s *Session) awaitIdle(ctx context.Context, request *preparedRequest) (row 
 				return row, err
 			}
 			if saved {
-				return row, fmt.Errorf("%w: a process ended while it refreshed the session: %w", ErrLoginRequired, errOutcomeUnknown)
+				return row, fmt.Errorf("%w: a process ended while it refreshed the session: %w", ErrLoginRequired, exchange.ErrOutcomeUnknown)
 			}
 			// It has not ended after all.
 		}
-		if !sleep(ctx, wait) {
+		if !clock.Sleep(ctx, wait) {
 			return row, fmt.Errorf("%w: another process is refreshing the session: %w", ErrUnavailable, ctx.Err())
 		}
 	}
@@ -137,7 +140,7 @@ type refreshAttempt struct {
 
 // send marks the session and asks HelseID. From the mark on neither a cancelled
 // context nor Close stops it: the token would be lost.
-func (s *Session) send(ctx context.Context, turn *turn, attempt *refreshAttempt, request *preparedRequest) error {
+func (s *Session) send(ctx context.Context, turn *bulkhead.Turn, attempt *refreshAttempt, request *preparedRequest) error {
 	attempt.record.mark(attempt.refresher)
 	marking, stop := context.WithTimeout(ctx, settleTimeout)
 	saved, err := s.save(marking, attempt.version, attempt.record)
@@ -186,11 +189,11 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 		}
 		record.renew(attempt.tokens)
 		outcome.confirms = attempt.unconfirmed
-	case attempt.unconfirmed && errors.Is(err, errOutcomeUnknown):
+	case attempt.unconfirmed && errors.Is(err, exchange.ErrOutcomeUnknown):
 		// Nobody knows whether the session is alive: HelseID is to be asked again.
 	case s.spends(err):
 		spent = true
-		if errors.Is(err, errOutcomeUnknown) {
+		if errors.Is(err, exchange.ErrOutcomeUnknown) {
 			dropped = record.RefreshToken // it may be good yet, and nobody will use it
 		}
 		record.RefreshToken = ""
@@ -235,7 +238,7 @@ func (s *Session) spends(err error) bool {
 	if errors.As(err, &refusal) && refusal.Code == "invalid_grant" {
 		return !leavesRefreshToken[refusal.HID]
 	}
-	return errors.Is(err, errOutcomeUnknown) && !s.client.config.ResendUnansweredRefreshTokens
+	return errors.Is(err, exchange.ErrOutcomeUnknown) && !s.client.config.ResendUnansweredRefreshTokens
 }
 
 // checkRefreshed looks at the tokens when the refresh token is in safety. An ID
@@ -346,21 +349,21 @@ func (s *Session) settle(ctx context.Context, outcome *refreshOutcome) (gone boo
 		if gone, err := s.trySettle(ctx, outcome); err == nil {
 			return gone
 		}
-		if !sleep(ctx, settleWait<<try) {
+		if !clock.Sleep(ctx, settleWait<<try) {
 			break
 		}
 	}
 	s.client.report.logger.WarnContext(ctx, "the session store did not take a renewed session")
 	outcome.confirms = false // it may be another loss
 	s.place.unsettled = outcome
-	if s.client.work.begin() == nil {
+	if s.client.work.Begin() == nil {
 		go s.settleLater(outcome)
 	}
 	return false
 }
 
 func (s *Session) settleLater(outcome *refreshOutcome) {
-	defer s.client.work.done()
+	defer s.client.work.Done()
 	s.client.keepTrying(func(ctx context.Context) bool {
 		unlock, err := s.place.lock(ctx)
 		if err != nil {
@@ -419,7 +422,7 @@ func (s *Session) trySettle(ctx context.Context, outcome *refreshOutcome) (gone 
 		if err != nil || saved {
 			return false, err
 		}
-		if !sleep(ctx, firstIdleWait) {
+		if !clock.Sleep(ctx, firstIdleWait) {
 			return false, storeError(ctx.Err())
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/clock"
 )
 
 // A session can be bounded in age and in the time that it goes unused. Each use is
@@ -57,14 +59,14 @@ func (s *Session) noteUse(noted int64, now time.Time, interval time.Duration) {
 	if s.place.noting.Load() || !s.place.noting.CompareAndSwap(false, true) {
 		return
 	}
-	if s.client.work.begin() != nil {
+	if s.client.work.Begin() != nil {
 		s.place.noting.Store(false)
 		return
 	}
 	go func() {
-		defer s.client.work.done()
+		defer s.client.work.Done()
 		if wait := min(time.UnixMilli(noted).Add(interval).Sub(now), interval); wait > 0 { // it may claim to be of the future
-			sleep(s.client.work.lifetime, wait) // or the client is being closed: then at once
+			clock.Sleep(s.client.work.Context(), wait) // or the client is being closed: then at once
 		}
 		s.place.noting.Store(false)
 		ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
@@ -90,7 +92,7 @@ func (s *Session) writeUse(ctx context.Context) {
 			row.version++
 			s.client.know(s.place, row)
 			return
-		case !sleep(ctx, firstIdleWait):
+		case !clock.Sleep(ctx, firstIdleWait):
 			return
 		}
 	}

@@ -120,18 +120,18 @@ func (c *Client) carryOut(ctx context.Context, logouts ...indexedLogout) error {
 // for one of the front channel: how many there are of those is bounded.
 func (c *Client) carryOutLater(logout indexedLogout) {
 	stranger := logout.Before == 0
-	if stranger && c.strangers.Load() >= maxStrangers || c.work.begin() != nil {
+	if stranger && c.strangers.Load() >= maxStrangers || c.work.Begin() != nil {
 		return
 	}
 	if _, going := c.entombing.LoadOrStore(logout, nil); going {
-		c.work.done()
+		c.work.Done()
 		return
 	}
 	if stranger {
 		c.strangers.Add(1)
 	}
 	go func() {
-		defer c.work.done()
+		defer c.work.Done()
 		if stranger {
 			defer c.strangers.Add(-1)
 		}

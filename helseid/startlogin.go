@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
@@ -42,7 +44,7 @@ func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, 
 	if err != nil {
 		return nil, err
 	}
-	ctx, done, err := c.work.foreground(ctx)
+	ctx, done, err := c.work.Foreground(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -52,16 +54,16 @@ func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, 
 	parameters.Set("state", state.wire().State)
 	parameters.Set("nonce", state.wire().Nonce)
 	parameters.Set("code_challenge", oauth2.S256ChallengeFromVerifier(state.wire().Verifier))
-	authorize, result, err := c.push(ctx, backChannelRequest{
-		endpoint:   parEndpoint,
-		parameters: parameters,
-		session:    prepared.details,
-		prove:      request.BindCode,
+	authorize, result, err := c.push(ctx, exchange.Request{
+		Endpoint:   exchange.PAREndpoint,
+		Parameters: parameters,
+		Session:    prepared.details,
+		Prove:      request.BindCode,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start a login: %w", err)
 	}
-	requestURI, err := result.requestURI()
+	requestURI, err := requestURIOf(result)
 	if err != nil {
 		return nil, fmt.Errorf("start a login: %w", err)
 	}
@@ -73,25 +75,25 @@ func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, 
 // push sends a request that anybody who opens a login page can cause: in turn, and
 // not at all while HelseID says that it does not know the client. It returns where
 // the browser goes, too.
-func (c *Client) push(ctx context.Context, request backChannelRequest) (authorize *url.URL, result answer, err error) {
+func (c *Client) push(ctx context.Context, request exchange.Request) (authorize *url.URL, result exchange.Answer, err error) {
 	start := time.Now()
 	if err := c.standing.refusal(start, false); err != nil {
-		return nil, answer{}, err
+		return nil, exchange.Answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, tokenRequestTimeout)
 	defer cancel()
-	err = c.exchange.inTurn(ctx, c.exchange.budgets.logins, func(turn *turn) error {
-		if authorize, err = c.exchange.endpoint(ctx, authorizeEndpoint); err != nil {
+	err = c.exchange.InTurn(ctx, c.exchange.Budgets.Logins, func(turn *bulkhead.Turn) error {
+		if authorize, err = c.exchange.Endpoint(ctx, exchange.AuthorizeEndpoint); err != nil {
 			return err
 		}
-		result, err = c.exchange.do(ctx, turn, request)
+		result, err = c.exchange.Do(ctx, turn, request)
 		return err
 	})
 	switch {
 	case err == nil:
 		c.standing.accepted(start, time.Now(), false)
 	case isInvalidClient(err):
-		c.standing.observe(start, time.Now(), err)
+		c.standing.Observe(start, time.Now(), err)
 	}
 	return authorize, result, err
 }
@@ -111,7 +113,7 @@ func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *L
 		Version:       loginStateVersion,
 		Issuer:        c.config.Issuer,
 		ClientID:      c.config.ClientID,
-		JKT:           c.exchange.prover.Thumbprint(),
+		JKT:           c.exchange.Prover.Thumbprint(),
 		State:         jose.NewID(),
 		Nonce:         jose.NewID(),
 		Verifier:      oauth2.GenerateVerifier(),
@@ -138,15 +140,15 @@ func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *L
 	})
 }
 
-// requestURI reads the answer to a pushed authorization request.
-func (a answer) requestURI() (string, error) {
-	object, err := a.object(parEndpoint, "request_uri", "expires_in")
+// requestURIOf reads the answer to a pushed authorization request.
+func requestURIOf(a exchange.Answer) (string, error) {
+	object, err := a.Object("request_uri", "expires_in")
 	if err != nil {
 		return "", err
 	}
 	uri, ok := object.Get("request_uri").Text()
 	if !ok || uri == "" || len(uri) > maxRequestURI || strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", a.unusable(parEndpoint, fmt.Errorf("request_uri is missing or not a URI"))
+		return "", a.Unusable(fmt.Errorf("request_uri is missing or not a URI"))
 	}
 	return uri, nil
 }

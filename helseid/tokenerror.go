@@ -3,10 +3,11 @@ package helseid
 import (
 	"fmt"
 	"log/slog"
-	"net/http"
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 )
 
 // TokenError is HelseID's refusal of a request to its token endpoint, or to
@@ -43,6 +44,19 @@ type TokenError struct {
 	ClockDifference time.Duration
 
 	exchange bool // of a token exchange
+}
+
+// newTokenError makes the error of a refusal.
+func newTokenError(refusal exchange.Refusal) error {
+	return &TokenError{
+		Code:            refusal.Code,
+		Description:     refusal.Description,
+		HID:             refusal.HID,
+		StatusCode:      refusal.StatusCode,
+		Temporary:       refusal.Temporary,
+		RetryAfter:      refusal.RetryAfter,
+		ClockDifference: refusal.ClockDifference,
+	}
 }
 
 // Error tells what HelseID answered and what to do about it.
@@ -157,29 +171,4 @@ var leavesRefreshToken = map[string]bool{
 	"HID-1008": true, // a client with a shared secret
 	"HID-1009": true, // an organisation in the assertion of a code grant
 	"HID-1010": true, // the registration contradicts itself
-}
-
-var hidNumber = regexp.MustCompile(`\bHID-[0-9]{4}\b`)
-
-func temporaryStatus(status int) bool {
-	return status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
-}
-
-// maxClockDifference is what HelseID's time checks forgive, as far as its
-// samples tell.
-const maxClockDifference = 5 * time.Second
-
-// clockDifference is how far this machine is ahead of the server that wrote the
-// header Date at about the given time, or zero if it cannot be told or is
-// small.
-func clockDifference(header http.Header, at time.Time) time.Duration {
-	date, err := http.ParseTime(header.Get("Date"))
-	if err != nil {
-		return 0
-	}
-	difference := at.Sub(date)
-	if difference.Abs() <= maxClockDifference {
-		return 0
-	}
-	return difference
 }

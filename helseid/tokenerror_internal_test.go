@@ -4,8 +4,11 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 )
 
 // hidNumbers is HelseID's list of error numbers ("Feilmeldinger", HID-1001 to
@@ -36,7 +39,7 @@ func TestSpentRefreshToken(t *testing.T) {
 		require.False(t, session.spends(&TokenError{Code: code}), code)
 		require.False(t, session.spends(&TokenError{Code: code, Description: "invalid_grant", HID: "HID-1001"}), code)
 	}
-	require.True(t, session.spends(errOutcomeUnknown))
+	require.True(t, session.spends(exchange.ErrOutcomeUnknown))
 }
 
 // Advice for a number that is not in the set decides nothing. Not parallel: it
@@ -46,4 +49,10 @@ func TestAdviceDecidesNothing(t *testing.T) {
 	defer delete(hidAdvice, "HID-1999")
 	session := &Session{client: &Client{}}
 	require.True(t, session.spends(&TokenError{Code: "invalid_grant", HID: "HID-1999"}))
+}
+
+func TestTokenErrorWithoutCode(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "HelseID refused the request with status 429: it asks for a pause of 1m0s",
+		(&TokenError{StatusCode: 429, Temporary: true, RetryAfter: time.Minute}).Error())
 }

@@ -3,110 +3,30 @@ package helseid
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
-	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/jose"
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // maxToken bounds an access token, in bytes. With the trust-framework attest
 // HelseID's grow to some 4 KiB.
 const maxToken = 64 << 10
 
-// tokenError reads the answer as an OAuth error. Nothing of a body in another
-// form gets into the error.
-func (a answer) tokenError() error {
-	if a.status >= 300 && a.status < 400 {
-		return fmt.Errorf("%w: HelseID's %s redirects (status %d), and credentials follow no redirect", ErrInvalidResponse, endpointText(a.endpoint), a.status)
-	}
-	if object, err := jose.ParseObject(a.body); err == nil {
-		if code, ok := object.Get("error").Text(); ok && validErrorCode(code) {
-			description, _ := object.Get("error_description").Text()
-			description = redact.Text(description)
-			failure := &TokenError{
-				Code:        code,
-				Description: description,
-				HID:         hidNumber.FindString(description),
-				StatusCode:  a.status,
-				Temporary:   temporaryStatus(a.status),
-				RetryAfter:  a.pause(),
-			}
-			if code == "invalid_client" || code == "invalid_dpop_proof" {
-				failure.ClockDifference = clockDifference(a.header, a.at)
-			}
-			return failure
-		}
-	}
-	if wait := a.pause(); wait > 0 && a.status == http.StatusTooManyRequests {
-		return &TokenError{StatusCode: a.status, Temporary: true, RetryAfter: wait}
-	}
-	category := ErrInvalidResponse
-	if temporaryStatus(a.status) {
-		category = ErrUnavailable
-	}
-	return fmt.Errorf("%w: HelseID's %s answered status %d with %d bytes of %s", category, endpointText(a.endpoint), a.status, len(a.body), httpx.MediaType(a.header))
-}
-
-// validErrorCode accepts the characters of RFC 6749 section 5.2, in a length
-// that is still a code.
-func validErrorCode(code string) bool {
-	if code == "" || len(code) > 64 {
-		return false
-	}
-	for i := range len(code) {
-		if c := code[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return redact.Text(code) == code
-}
-
-// object reads the answer as one JSON object, in which the given members have no
-// double in another spelling.
-func (a answer) object(endpoint string, members ...string) (jose.Object, error) {
-	if !httpx.IsJSON(a.header) {
-		return jose.Object{}, fmt.Errorf("%w: the %s answered %d with %d bytes of %s in place of JSON: is the issuer right, or a proxy in the way?",
-			ErrInvalidResponse, endpointText(endpoint), a.status, len(a.body), httpx.MediaType(a.header))
-	}
-	object, err := jose.ParseObject(a.body)
-	if err == nil {
-		err = object.CheckFolded(members...)
-	}
-	if err != nil {
-		return jose.Object{}, a.unusable(endpoint, err)
-	}
-	return object, nil
-}
-
-// unusable says what is wrong with an answer that HelseID seems to have given.
-func (a answer) unusable(endpoint string, err error) error {
-	return fmt.Errorf("%w: the %s's answer of %d bytes: %w", ErrInvalidResponse, endpointText(endpoint), len(a.body), err)
-}
-
-// endpointText is the name of an endpoint in an error.
-func endpointText(member string) string {
-	if member == "" {
-		return "endpoint"
-	}
-	return strings.ReplaceAll(member, "_", " ")
-}
-
 var tokenMembers = []string{
 	"access_token", "token_type", "expires_in", "scope", "rejected_scope", "issued_token_type", "id_token", "refresh_token", "rt_expires_in",
 }
 
-// token reads the answer of the token endpoint, as an object, as a token that was
+// readToken reads the answer of the token endpoint, as an object, as a token that was
 // asked for with a grant and a key of the given thumbprint.
-func (a answer) token(object jose.Object, grant tokenGrant, thumbprint string) (*Token, error) {
-	token, err := parseToken(object, a.sent, grant.tokenType, grant.scopes, thumbprint)
+func readToken(a exchange.Answer, object jose.Object, grant tokenGrant, thumbprint string) (*Token, error) {
+	token, err := parseToken(object, a.Sent, grant.tokenType, grant.scopes, thumbprint)
 	if err == nil {
 		err = checkIssuedType(object)
 	}
 	if err != nil {
-		return nil, a.unusable(tokenEndpoint, err)
+		return nil, a.Unusable(err)
 	}
 	return token, nil
 }

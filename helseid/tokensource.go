@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 )
 
 // TokenSource gives tokens for one token request. It is prepared once: asking
@@ -111,7 +113,7 @@ func (s *TokenSource) Authorize(ctx context.Context, request *http.Request) erro
 	if err != nil {
 		return err
 	}
-	return s.client.authorize(ctx, request, token, s.client.exchange.nonces.Get(request.URL))
+	return s.client.authorize(ctx, request, token, s.client.exchange.Nonces.Get(request.URL))
 }
 
 func (s *TokenSource) token(ctx context.Context) (*Token, error) {
@@ -199,7 +201,7 @@ func (s *TokenSource) wait(ctx context.Context) (*Token, error) {
 // client's key does not.
 func (s *TokenSource) gaveUp(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		if s.entry().flight.Load().isSigning() {
+		if s.entry().flight.Load().IsSigning() {
 			return fmt.Errorf("%w: no signature before the caller's deadline: %w", ErrKey, ctx.Err())
 		}
 		return fmt.Errorf("%w: no token before the caller's deadline: %w", ErrUnavailable, ctx.Err())
@@ -225,10 +227,10 @@ func (s *TokenSource) renew() <-chan singleflight.Result {
 // fly fetches the token on behalf of everybody who waits. It runs on the
 // client's lifetime: no caller's context ends it or lends it values.
 func (s *TokenSource) fly() (any, error) {
-	if err := s.client.work.begin(); err != nil {
+	if err := s.client.work.Begin(); err != nil {
 		return nil, err
 	}
-	defer s.client.work.done()
+	defer s.client.work.Done()
 	// Whoever missed just before the last flight landed finds its token here.
 	entry := s.entry()
 	forgets := entry.forgets()
@@ -237,15 +239,15 @@ func (s *TokenSource) fly() (any, error) {
 	if state == tokenFresh {
 		return old, nil
 	}
-	work := &flight{}
+	work := &lifecycle.Flight{}
 	entry.flight.Store(work)
-	ctx, cancel := context.WithTimeout(withFlight(s.client.work.lifetime, work), tokenRequestTimeout)
+	ctx, cancel := context.WithTimeout(lifecycle.WithFlight(s.client.work.Context(), work), tokenRequestTimeout)
 	defer cancel()
 	token, err := s.obtain(ctx, entry, forgets)
 	switch {
 	case err == nil:
 		return token, nil
-	case s.client.work.lifetime.Err() != nil:
+	case s.client.work.Closed():
 		return nil, ErrClosed
 	case state == tokenStale: // nobody may be waiting who would see the error
 		s.client.report.logRenewal(ctx, err)
@@ -256,7 +258,7 @@ func (s *TokenSource) fly() (any, error) {
 // obtain gets a token from the shared cache or from HelseID, unless that has
 // refused it just now, and keeps it.
 func (s *TokenSource) obtain(ctx context.Context, entry *cacheEntry, forgets uint64) (*Token, error) {
-	if err := errors.Join(s.client.standing.refusal(time.Now(), s.isSystem()), entry.refused.check(time.Now())); err != nil {
+	if err := errors.Join(s.client.standing.refusal(time.Now(), s.isSystem()), entry.refused.Check(time.Now())); err != nil {
 		return nil, err
 	}
 	if token := s.client.shared.get(ctx, s.request); token != nil {
@@ -265,7 +267,7 @@ func (s *TokenSource) obtain(ctx context.Context, entry *cacheEntry, forgets uin
 	}
 	start := time.Now()
 	token, err := s.fetch(ctx)
-	s.client.report.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: tokenEndpoint, Duration: time.Since(start), Err: err})
+	s.client.report.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: exchange.TokenEndpoint, Duration: time.Since(start), Err: err})
 	s.observe(entry, start, err)
 	if err != nil {
 		return nil, err
@@ -312,11 +314,11 @@ func (s *TokenSource) observe(entry *cacheEntry, started time.Time, err error) {
 	switch {
 	case err == nil:
 		s.client.standing.accepted(started, now, s.isSystem())
-		entry.refused.observe(started, now, nil)
+		entry.refused.Observe(started, now, nil)
 	case whole && s.isSystem(), isInvalidClient(err):
-		s.client.standing.observe(started, now, err)
+		s.client.standing.Observe(started, now, err)
 	case refusal:
-		entry.refused.observe(started, now, err)
+		entry.refused.Observe(started, now, err)
 	}
 }
 
@@ -358,7 +360,7 @@ func (s *TokenSource) drop(ctx context.Context, host string, sent *Token) bool {
 	if !s.entry().drop(sent, time.Now()) {
 		return false
 	}
-	s.client.shared.remove(s.client.work.lifetime, s.request.key)
+	s.client.shared.remove(s.client.work.Context(), s.request.key)
 	s.client.report.emit(ctx, Event{Kind: EventTokenDropped, API: true, Endpoint: host})
 	return true
 }

@@ -114,7 +114,7 @@ type apiCall struct {
 }
 
 func (a *apiCall) run(token *Token) (*http.Response, error) {
-	nonce := a.client.exchange.nonces.Get(a.request.URL)
+	nonce := a.client.exchange.Nonces.Get(a.request.URL)
 	for {
 		resp, repeat, err := a.send(token, nonce)
 		if repeat && a.again() {
@@ -127,7 +127,7 @@ func (a *apiCall) run(token *Token) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		fresh := a.client.exchange.nonces.Observe(a.request.URL, resp.Header)
+		fresh := a.client.exchange.Nonces.Observe(a.request.URL, resp.Header)
 		bound := token.Type != tokenTypeBearer
 		code := refusalCode(resp, bound)
 		if bound && !a.nonced && fresh != "" && fresh != nonce && code != useDPoPNonce && a.again() && a.bodyDemandsNonce(resp) {
@@ -232,8 +232,8 @@ func (c *Client) authorize(ctx context.Context, request *http.Request, token *To
 	event := Event{Kind: EventProof, API: true, Endpoint: hostOf(request.URL)}
 	start := time.Now()
 	var proof string
-	err := c.exchange.signing.sign(ctx, event, func(ctx context.Context) (err error) {
-		proof, err = c.exchange.prover.Proof(ctx, dpop.Target{
+	err := c.exchange.Signing.Sign(ctx, func() { c.report.emit(ctx, Event{Kind: EventRetry, API: true, Endpoint: event.Endpoint}) }, func(ctx context.Context) (err error) {
+		proof, err = c.exchange.Prover.Proof(ctx, dpop.Target{
 			Method:      request.Method,
 			URL:         request.URL,
 			Host:        request.Host,
@@ -260,7 +260,7 @@ func (c *Client) ObserveResponse(response *http.Response) (retry bool) {
 	if response.Request == nil {
 		return false
 	}
-	nonce := c.exchange.nonces.Observe(response.Request.URL, response.Header)
+	nonce := c.exchange.Nonces.Observe(response.Request.URL, response.Header)
 	if nonce == "" || isBearer(response.Request) {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -18,7 +19,7 @@ import (
 //
 // The error is of the same kinds as a token request's.
 func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, error) {
-	endpoint, err := s.client.exchange.endpoint(ctx, userInfoEndpoint)
+	endpoint, err := s.client.exchange.Endpoint(ctx, exchange.UserInfoEndpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -41,19 +42,19 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 	case err != nil:
 		return nil, fmt.Errorf("UserInfo: %w: the answer broke off: %w", ErrUnavailable, err)
 	}
-	result := answer{endpoint: userInfoEndpoint, status: response.StatusCode, header: response.Header, body: body}
+	result := exchange.Answer{Endpoint: exchange.UserInfoEndpoint, Status: response.StatusCode, Header: response.Header, Body: body}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("UserInfo: %w", result.challengeError())
+		return nil, fmt.Errorf("UserInfo: %w", s.client.exchange.challengeError(result))
 	}
-	if _, err := result.object(userInfoEndpoint, "sub"); err != nil {
+	if _, err := result.Object("sub"); err != nil {
 		return nil, err
 	}
 	info, err := tokenvalidation.ParseUserInfo(body)
 	if err != nil {
-		return nil, result.unusable(userInfoEndpoint, err)
+		return nil, result.Unusable(err)
 	}
 	if info.User.Subject != s.identity().User.Subject {
-		return nil, result.unusable(userInfoEndpoint, errors.New("it is about another person (sub)"))
+		return nil, result.Unusable(errors.New("it is about another person (sub)"))
 	}
 	return info, nil
 }
@@ -69,7 +70,7 @@ func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http
 	if err != nil {
 		return nil, err
 	}
-	client := s.client.exchange.http
+	client := s.client.exchange.HTTP
 	if s.client.config.BearerUserInfo {
 		request.Header.Set("Authorization", tokenTypeBearer+" "+token.Access.Reveal())
 	} else {
@@ -87,11 +88,11 @@ func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http
 
 // challengeError reads a refusal from the challenge in the header, where it
 // stands at an endpoint that takes access tokens (RFC 6750 section 3).
-func (a answer) challengeError() error {
-	for _, challenge := range parseChallenges(a.header.Values("WWW-Authenticate")) {
-		if code := challenge.parameters["error"]; validErrorCode(code) {
-			return &TokenError{Code: code, Description: redact.Text(challenge.parameters["error_description"]), StatusCode: a.status}
+func (e tokenRequester) challengeError(a exchange.Answer) error {
+	for _, challenge := range parseChallenges(a.Header.Values("WWW-Authenticate")) {
+		if code := challenge.parameters["error"]; exchange.ValidErrorCode(code) {
+			return &TokenError{Code: code, Description: redact.Text(challenge.parameters["error_description"]), StatusCode: a.Status}
 		}
 	}
-	return a.tokenError()
+	return e.Failure(a)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
@@ -28,22 +30,22 @@ type userTokens struct {
 const maxRefreshLifetime = 400 * 24 * time.Hour
 
 // askUserTokens sends a request with a code or a refresh token. An error that is
-// neither a refusal nor marked with errOutcomeUnknown means that the credential
+// neither a refusal nor marked with exchange.ErrOutcomeUnknown means that the credential
 // is as good as before.
-func (e *exchanger) askUserTokens(ctx context.Context, turn *turn, grant tokenGrant) (*userTokens, error) {
+func (e tokenRequester) askUserTokens(ctx context.Context, turn *bulkhead.Turn, grant tokenGrant) (*userTokens, error) {
 	result, object, err := e.askToken(ctx, turn, grant)
 	if err != nil {
-		if result.status != 0 {
+		if result.Status != 0 {
 			// Something answered 200, and the tokens in it are lost.
-			err = fmt.Errorf("%w: %w", errOutcomeUnknown, err)
+			err = fmt.Errorf("%w: %w", exchange.ErrOutcomeUnknown, err)
 		}
 		return nil, err
 	}
-	tokens, err := parseUserTokens(object, result.sent)
+	tokens, err := parseUserTokens(object, result.Sent)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errOutcomeUnknown, result.unusable(tokenEndpoint, err))
+		return nil, fmt.Errorf("%w: %w", exchange.ErrOutcomeUnknown, result.Unusable(err))
 	}
-	tokens.token, tokens.tokenErr = result.token(object, grant, e.prover.Thumbprint())
+	tokens.token, tokens.tokenErr = readToken(result, object, grant, e.Prover.Thumbprint())
 	return tokens, nil
 }
 

@@ -1,4 +1,4 @@
-package helseid
+package bulkhead
 
 import (
 	"context"
@@ -9,10 +9,13 @@ import (
 	"github.com/helseid-go/sdk/internal/metadata"
 )
 
-// bulkhead keeps the requests of one kind to one endpoint apart from all others:
+// ErrBusy means that there is no place in the line, or no patience left.
+var ErrBusy = fmt.Errorf("%w: too many requests of this kind are under way", metadata.ErrUnavailable)
+
+// Bulkhead keeps the requests of one kind to one endpoint apart from all others:
 // they have a line, slots and a pace of their own. What goes wrong with them, and
 // however many of them there are, the others do not notice.
-type bulkhead struct {
+type Bulkhead struct {
 	name     string // in errors
 	line     int
 	patience time.Duration
@@ -21,58 +24,61 @@ type bulkhead struct {
 	pace     pace
 }
 
-// bulkheadLimits bound the requests of a bulkhead.
-type bulkheadLimits struct {
-	// slots is how many round trips are under way at once. A request has a slot
+// Limits bound the requests of a [Bulkhead].
+type Limits struct {
+	// Slots is how many round trips are under way at once. A request has a slot
 	// for its round trips alone, not while it waits for anything.
-	slots int
+	Slots int
 
-	// line is how many requests there are at once, those that wait and those that
-	// are under way. What comes beyond it fails at once (ErrBusy).
-	line int
+	// Line is how many requests there are at once, those that wait and those that
+	// are under way. What comes beyond it fails at once ([ErrBusy]).
+	Line int
 
-	// patience is how long a request waits to be let through, and how long for a
+	// Patience is how long a request waits to be let through, and how long for a
 	// slot. Zero means as long as its context allows.
-	patience time.Duration
+	Patience time.Duration
 }
 
-func newBulkhead(name string, limits bulkheadLimits, retries int) *bulkhead {
-	return &bulkhead{
+// New makes a bulkhead with that name in its errors. A request outlives that many
+// failures (retries).
+func New(name string, limits Limits, retries int) *Bulkhead {
+	return &Bulkhead{
 		name:     name,
-		line:     limits.line,
-		patience: limits.patience,
-		slots:    make(chan struct{}, limits.slots),
+		line:     limits.Line,
+		patience: limits.Patience,
+		slots:    make(chan struct{}, limits.Slots),
 		pace:     pace{retries: retries},
 	}
 }
 
-// turn is one request's way through a bulkhead, with all its attempts. It is not
+// Turn is one request's way through a bulkhead, with all its attempts. It is not
 // safe for concurrent use.
-type turn struct {
-	bulkhead  *bulkhead
+type Turn struct {
+	bulkhead  *Bulkhead
 	failures  int       // of its own
 	probes    int       // how many had failed when it came
 	notBefore time.Time // its own next attempt
 }
 
-// join takes a place in the line. Whoever gets one must leave it.
-func (b *bulkhead) join() (*turn, error) {
+// Join takes a place in the line. Whoever gets one must leave it.
+func (b *Bulkhead) Join() (*Turn, error) {
 	if b.inside.Add(1) > int64(b.line) {
 		b.inside.Add(-1)
 		return nil, fmt.Errorf("%s: %w", b.name, ErrBusy)
 	}
-	t := &turn{bulkhead: b}
+	t := &Turn{bulkhead: b}
 	b.pace.enter(t)
 	return t, nil
 }
 
-func (t *turn) leave() {
+// Leave gives the place up.
+func (t *Turn) Leave() {
 	t.bulkhead.pace.leave(t)
 	t.bulkhead.inside.Add(-1)
 }
 
-// await waits until the pace lets the request through.
-func (t *turn) await(ctx context.Context) error {
+// Await waits until the pace lets the request through.
+func (t *Turn) Await(ctx context.Context) error {
 	patience, stop := t.patience()
 	defer stop()
 	for {
@@ -96,13 +102,13 @@ func (t *turn) await(ctx context.Context) error {
 	}
 }
 
-// send makes a round trip when there is a slot for it. The error says that it was
+// Send makes a round trip when there is a slot for it. The error says that it was
 // not made.
-func (t *turn) send(ctx context.Context, roundTrip func() outcome) error {
+func (t *Turn) Send(ctx context.Context, roundTrip func() Outcome) error {
 	if err := t.slot(ctx); err != nil {
 		return err
 	}
-	var result outcome
+	var result Outcome
 	started := time.Now()
 	defer func() { // also if it panics
 		<-t.bulkhead.slots
@@ -113,7 +119,7 @@ func (t *turn) send(ctx context.Context, roundTrip func() outcome) error {
 }
 
 // slot takes a slot. If trouble has come meanwhile, the request waits again.
-func (t *turn) slot(ctx context.Context) error {
+func (t *Turn) slot(ctx context.Context) error {
 	patience, stop := t.patience()
 	defer stop()
 	for {
@@ -128,14 +134,14 @@ func (t *turn) slot(ctx context.Context) error {
 			return nil
 		}
 		<-t.bulkhead.slots
-		if err := t.await(ctx); err != nil {
+		if err := t.Await(ctx); err != nil {
 			return err
 		}
 	}
 }
 
 // patience is closed when the request has waited long enough, or nil.
-func (t *turn) patience() (ended <-chan time.Time, stop func()) {
+func (t *Turn) patience() (ended <-chan time.Time, stop func()) {
 	if t.bulkhead.patience == 0 {
 		return nil, func() {}
 	}
@@ -145,7 +151,7 @@ func (t *turn) patience() (ended <-chan time.Time, stop func()) {
 
 // impatient is the error of a request that has waited long enough: what has gone
 // wrong with others, or that there are too many.
-func (t *turn) impatient() error {
+func (t *Turn) impatient() error {
 	if err := t.bulkhead.pace.trouble(); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package helseid
+package bulkhead
 
 import (
 	"context"
@@ -10,45 +10,48 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/internal/clock"
+	"github.com/helseid-go/sdk/internal/metadata"
 )
 
 var errTold = errors.New("what others have found out")
 
 func tellTrouble(time.Duration) error { return errTold }
 
-func unavailable() outcome { return outcome{verdict: verdictUnavailable, told: tellTrouble} }
+func unavailable() Outcome { return Outcome{Verdict: Unavailable, Told: tellTrouble} }
 
-func answered() outcome { return outcome{verdict: verdictAnswered} }
+func answered() Outcome { return Outcome{Verdict: Answered} }
 
-func paused(wait time.Duration) outcome {
-	return outcome{verdict: verdictThrottled, wait: wait, told: tellTrouble}
+func paused(wait time.Duration) Outcome {
+	return Outcome{Verdict: Throttled, Wait: wait, Told: tellTrouble}
 }
 
 // taking is a round trip of this length.
-func taking(d time.Duration, result outcome) func() outcome {
-	return func() outcome {
-		if !sleep(context.Background(), d) {
-			return outcome{}
+func taking(d time.Duration, result Outcome) func() Outcome {
+	return func() Outcome {
+		if !clock.Sleep(context.Background(), d) {
+			return Outcome{}
 		}
 		return result
 	}
 }
 
-func testBulkhead(retries int) *bulkhead {
-	return newBulkhead("test endpoint", bulkheadLimits{slots: 2, line: 10}, retries)
+func testBulkhead(retries int) *Bulkhead {
+	return New("test endpoint", Limits{Slots: 2, Line: 10}, retries)
 }
 
 // pass goes through a bulkhead with one round trip.
-func (b *bulkhead) pass(ctx context.Context, roundTrip func() outcome) error {
-	turn, err := b.join()
+func (b *Bulkhead) pass(ctx context.Context, roundTrip func() Outcome) error {
+	turn, err := b.Join()
 	if err != nil {
 		return err
 	}
-	defer turn.leave()
-	if err := turn.await(ctx); err != nil {
+	defer turn.Leave()
+	if err := turn.Await(ctx); err != nil {
 		return err
 	}
-	return turn.send(ctx, roundTrip)
+	return turn.Send(ctx, roundTrip)
 }
 
 func TestFirstOfAllGoesAlone(t *testing.T) {
@@ -66,7 +69,7 @@ func TestFirstOfAllGoesAlone(t *testing.T) {
 				synctest.Wait()
 				for range 5 {
 					group.Go(func() {
-						assert.NoError(t, b.pass(t.Context(), func() outcome {
+						assert.NoError(t, b.pass(t.Context(), func() Outcome {
 							assert.Equal(t, test.wait, time.Since(start))
 							return answered()
 						}))
@@ -84,26 +87,26 @@ func TestSlotsAreForRoundTrips(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := testBulkhead(2)
-		for _, result := range []outcome{answered(), unavailable(), paused(3 * time.Second), {}} {
-			turn, err := b.join()
+		for _, result := range []Outcome{answered(), unavailable(), paused(3 * time.Second), {}} {
+			turn, err := b.Join()
 			require.NoError(t, err)
-			require.NoError(t, turn.await(t.Context()))
-			require.NoError(t, turn.send(t.Context(), func() outcome {
+			require.NoError(t, turn.Await(t.Context()))
+			require.NoError(t, turn.Send(t.Context(), func() Outcome {
 				assert.Len(t, b.slots, 1)
 				return result
 			}))
 			require.Empty(t, b.slots)
 			done := make(chan struct{})
 			go func() {
-				assert.NoError(t, turn.await(t.Context()))
+				assert.NoError(t, turn.Await(t.Context()))
 				close(done)
 			}()
 			synctest.Wait()
 			require.Empty(t, b.slots)
 			<-done
-			turn.leave()
+			turn.Leave()
 		}
-		require.PanicsWithValue(t, "broken", func() { _ = b.pass(t.Context(), func() outcome { panic("broken") }) })
+		require.PanicsWithValue(t, "broken", func() { _ = b.pass(t.Context(), func() Outcome { panic("broken") }) })
 		require.Empty(t, b.slots)
 		require.Zero(t, b.inside.Load())
 		require.NoError(t, b.pass(t.Context(), answered))
@@ -113,17 +116,17 @@ func TestSlotsAreForRoundTrips(t *testing.T) {
 func TestFullLine(t *testing.T) {
 	t.Parallel()
 	b := testBulkhead(2)
-	var turns []*turn
+	var turns []*Turn
 	for range 10 {
-		turn, err := b.join()
+		turn, err := b.Join()
 		require.NoError(t, err)
 		turns = append(turns, turn)
 	}
-	_, err := b.join()
+	_, err := b.Join()
 	require.ErrorIs(t, err, ErrBusy)
-	require.ErrorIs(t, err, ErrUnavailable)
-	turns[0].leave()
-	_, err = b.join()
+	require.ErrorIs(t, err, metadata.ErrUnavailable)
+	turns[0].Leave()
+	_, err = b.Join()
 	require.NoError(t, err)
 }
 
@@ -137,15 +140,15 @@ func TestProbesCountForAll(t *testing.T) {
 			require.NoError(t, b.pass(t.Context(), unavailable))
 			var group sync.WaitGroup
 			group.Go(func() { assert.NoError(t, b.pass(t.Context(), taking(time.Second, unavailable()))) })
-			assert.True(t, sleep(t.Context(), 500*time.Millisecond)) // it is on its way
+			assert.True(t, clock.Sleep(t.Context(), 500*time.Millisecond)) // it is on its way
 			sent := 0
 			for range 3 {
 				group.Go(func() {
-					turn, err := b.join()
+					turn, err := b.Join()
 					assert.NoError(t, err)
-					defer turn.leave()
-					for err = turn.await(t.Context()); err == nil; err = turn.await(t.Context()) {
-						assert.NoError(t, turn.send(t.Context(), func() outcome { sent++; return unavailable() }))
+					defer turn.Leave()
+					for err = turn.Await(t.Context()); err == nil; err = turn.Await(t.Context()) {
+						assert.NoError(t, turn.Send(t.Context(), func() Outcome { sent++; return unavailable() }))
 					}
 					assert.ErrorIs(t, err, errTold)
 				})
@@ -162,7 +165,7 @@ func TestProbesOfAnotherTrouble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := testBulkhead(2)
-		old, err := b.join()
+		old, err := b.Join()
 		require.NoError(t, err)
 		for range 3 {
 			for range 2 {
@@ -171,7 +174,7 @@ func TestProbesOfAnotherTrouble(t *testing.T) {
 			require.NoError(t, b.pass(t.Context(), answered))
 		}
 		require.NoError(t, b.pass(t.Context(), unavailable))
-		require.NoError(t, old.await(t.Context()))
+		require.NoError(t, old.Await(t.Context()))
 	})
 }
 
@@ -180,13 +183,13 @@ func TestProbesOfAnotherTrouble(t *testing.T) {
 func TestProbeIsNotLostWithItsOwner(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		owner func(ctx context.Context, t *testing.T, turn *turn)
+		owner func(ctx context.Context, t *testing.T, turn *Turn)
 		wait  time.Duration // for the next, from when the owner was let through
 	}{
-		"leaves":  {func(context.Context, *testing.T, *turn) {}, 0},
-		"dawdles": {func(ctx context.Context, _ *testing.T, _ *turn) { sleep(ctx, time.Hour) }, scoutGrace},
-		"does not wait": {func(ctx context.Context, t *testing.T, turn *turn) {
-			assert.NoError(t, turn.send(ctx, taking(time.Second, outcome{})))
+		"leaves":  {func(context.Context, *testing.T, *Turn) {}, 0},
+		"dawdles": {func(ctx context.Context, _ *testing.T, _ *Turn) { clock.Sleep(ctx, time.Hour) }, scoutGrace},
+		"does not wait": {func(ctx context.Context, t *testing.T, turn *Turn) {
+			assert.NoError(t, turn.Send(ctx, taking(time.Second, Outcome{})))
 		}, time.Second + retryWait},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -194,14 +197,14 @@ func TestProbeIsNotLostWithItsOwner(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := testBulkhead(0)
 				require.NoError(t, b.pass(t.Context(), unavailable))
-				owner, err := b.join()
+				owner, err := b.Join()
 				require.NoError(t, err)
-				require.NoError(t, owner.await(t.Context()))
+				require.NoError(t, owner.Await(t.Context()))
 				start := time.Now()
 				var group sync.WaitGroup
 				group.Go(func() {
 					test.owner(t.Context(), t, owner)
-					owner.leave()
+					owner.Leave()
 				})
 				synctest.Wait()
 				require.NoError(t, b.pass(t.Context(), answered))
@@ -215,22 +218,22 @@ func TestProbeIsNotLostWithItsOwner(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := testBulkhead(2)
 			require.NoError(t, b.pass(t.Context(), unavailable))
-			late, err := b.join()
+			late, err := b.Join()
 			require.NoError(t, err)
-			require.NoError(t, late.await(t.Context()))
-			assert.True(t, sleep(t.Context(), scoutGrace))
+			require.NoError(t, late.Await(t.Context()))
+			assert.True(t, clock.Sleep(t.Context(), scoutGrace))
 			var group sync.WaitGroup
 			under := 0
-			roundTrip := func() outcome {
+			roundTrip := func() Outcome {
 				under++
 				assert.Equal(t, 1, under, "one at a time")
-				assert.True(t, sleep(t.Context(), time.Second))
+				assert.True(t, clock.Sleep(t.Context(), time.Second))
 				under--
 				return unavailable()
 			}
 			group.Go(func() { assert.NoError(t, b.pass(t.Context(), roundTrip)) })
 			synctest.Wait()
-			require.NoError(t, late.send(t.Context(), roundTrip))
+			require.NoError(t, late.Send(t.Context(), roundTrip))
 			group.Wait()
 		})
 	})
@@ -241,7 +244,7 @@ func TestProbeIsNotLostWithItsOwner(t *testing.T) {
 func TestAnswerFromBefore(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		result outcome
+		result Outcome
 		over   bool
 	}{"pause": {paused(time.Minute), false}, "trouble": {unavailable(), true}} {
 		t.Run(name, func(t *testing.T) {
@@ -271,9 +274,9 @@ func TestAnswerFromBefore(t *testing.T) {
 func TestFailuresTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBulkhead("test endpoint", bulkheadLimits{slots: 20, line: 20}, 2)
+		b := New("test endpoint", Limits{Slots: 20, Line: 20}, 2)
 		require.NoError(t, b.pass(t.Context(), answered))
-		fail := func(last outcome) {
+		fail := func(last Outcome) {
 			var group sync.WaitGroup
 			for i := range 10 {
 				result := unavailable()
@@ -311,10 +314,10 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		synctest.Wait()
 		err := b.pass(ctx, answered) // there is no slot
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorIs(t, err, ErrUnavailable)
+		require.ErrorIs(t, err, metadata.ErrUnavailable)
 		group.Wait()
 		group.Go(func() { assert.NoError(t, b.pass(t.Context(), taking(time.Minute, answered()))) })
-		assert.True(t, sleep(t.Context(), time.Second))
+		assert.True(t, clock.Sleep(t.Context(), time.Second))
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err = b.pass(ctx, answered) // there is a probe
@@ -324,51 +327,28 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// Those who share a refusal have an error each, and the time that is left.
-func TestSharedRefusal(t *testing.T) {
+func TestBackoff(t *testing.T) {
 	t.Parallel()
-	refusal := &TokenError{Code: "slow_down", StatusCode: 429, Temporary: true, RetryAfter: time.Minute}
-	told := shared(refusal)
-	var one, other *TokenError
-	require.ErrorAs(t, told(30*time.Second), &one)
-	require.ErrorAs(t, told(20*time.Second), &other)
-	require.NotSame(t, one, other)
-	require.Equal(t, 30*time.Second, one.RetryAfter)
-	require.Equal(t, 20*time.Second, other.RetryAfter)
-	require.Equal(t, time.Minute, refusal.RetryAfter)
-	require.Equal(t, "HelseID refused the request with status 429: it asks for a pause of 1m0s",
-		(&TokenError{StatusCode: 429, Temporary: true, RetryAfter: time.Minute}).Error())
+	for try, most := range map[int]time.Duration{
+		0: 250 * time.Millisecond, 1: 500 * time.Millisecond, 2: time.Second, 3: 2 * time.Second, 4: 4 * time.Second, 5: 4 * time.Second, 20: 4 * time.Second,
+	} {
+		different := make(map[time.Duration]bool)
+		for range 200 {
+			wait := Backoff(try, 0)
+			require.GreaterOrEqual(t, wait, most/2)
+			require.Less(t, wait, most)
+			different[wait] = true
+		}
+		require.Greater(t, len(different), 10, "not random")
+		require.Equal(t, 4*time.Second, Backoff(try, time.Hour))
+	}
+	require.Equal(t, 3*time.Second, Backoff(0, 3*time.Second))
 }
 
-// What a round trip says about HelseID.
-func TestOutcomeOf(t *testing.T) {
+func TestBackoffOfManyTries(t *testing.T) {
 	t.Parallel()
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	broken := &attemptError{err: errors.Join(errOutcomeUnknown, ErrUnavailable), cause: context.DeadlineExceeded}
-	for name, test := range map[string]struct {
-		ctx    context.Context
-		status int
-		err    error
-		want   verdict
-	}{
-		"success":            {t.Context(), 200, nil, verdictAnswered},
-		"refusal":            {t.Context(), 400, nil, verdictAnswered},
-		"redirect":           {t.Context(), 302, nil, verdictAnswered},
-		"429":                {t.Context(), 429, nil, verdictThrottled},
-		"429, caller gone":   {gone, 429, nil, verdictThrottled},
-		"503":                {t.Context(), 503, nil, verdictUnavailable},
-		"broken":             {t.Context(), 0, broken, verdictUnavailable},
-		"broken by caller":   {gone, 0, broken, verdictNone},
-		"could not be built": {t.Context(), 0, errors.New("no key"), verdictNone},
-	} {
-		got := outcomeOf(test.ctx, answer{status: test.status, endpoint: tokenEndpoint}, test.err)
-		require.Equal(t, test.want, got.verdict, name)
-		if test.err == broken && got.told != nil { // another request's fate is not this one's
-			err := got.told(0)
-			require.ErrorIs(t, err, ErrUnavailable)
-			require.NotErrorIs(t, err, context.DeadlineExceeded)
-			require.NotErrorIs(t, err, errOutcomeUnknown)
-		}
+	for _, try := range []int{30, 40, 63, 64, 100} { // TokenRetries has no upper limit
+		require.NotPanics(t, func() { Backoff(try, 0) }, "try %d", try)
+		require.Positive(t, Backoff(try, 0), "try %d", try)
 	}
 }

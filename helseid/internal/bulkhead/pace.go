@@ -1,4 +1,4 @@
-package helseid
+package bulkhead
 
 import (
 	"math/rand/v2"
@@ -9,8 +9,10 @@ import (
 )
 
 const (
-	retryWait    = 250 * time.Millisecond // the first wait; it doubles
-	maxRetryWait = 4 * time.Second        // nobody waits longer than this for one attempt
+	retryWait = 250 * time.Millisecond // the first wait; it doubles
+
+	// MaxWait is how long anybody waits for one attempt at most.
+	MaxWait = 4 * time.Second
 
 	// probeGrowth is how often the wait between the probes of an outage doubles: to
 	// two seconds.
@@ -62,43 +64,45 @@ const (
 
 // scout is a request that goes alone, while the others wait for what it finds.
 type scout struct {
-	turn    *turn
+	turn    *Turn
 	since   time.Time
 	sending bool
 }
 
-// outcome is what came of one round trip.
-type outcome struct {
-	verdict verdict
+// Outcome is what came of one round trip.
+type Outcome struct {
+	Verdict Verdict
 
-	// wait is the pause that HelseID has asked for, or zero. It is not bounded here.
-	wait time.Duration
+	// Wait is the pause that HelseID has asked for, or zero. It is not bounded here.
+	Wait time.Duration
 
-	// told makes the error for those who share a failure. It is given how long
+	// Told makes the error for those who share a failure. It is given how long
 	// there will be no request.
-	told func(wait time.Duration) error
+	Told func(wait time.Duration) error
 }
 
-type verdict int
+// Verdict is what a round trip says about HelseID.
+type Verdict int
 
+// The verdicts.
 const (
-	// verdictNone says nothing about HelseID: nothing was sent, or whoever sent it
+	// None says nothing about HelseID: nothing was sent, or whoever sent it
 	// has not waited for the answer.
-	verdictNone verdict = iota
+	None Verdict = iota
 
-	// verdictAnswered is any answer, also a refusal.
-	verdictAnswered
+	// Answered is any answer, also a refusal.
+	Answered
 
-	// verdictUnavailable is no answer, or one of a server in trouble.
-	verdictUnavailable
+	// Unavailable is no answer, or one of a server in trouble.
+	Unavailable
 
-	// verdictThrottled is an answer of 429. It is no outage: the pause is HelseID's
+	// Throttled is an answer of 429. It is no outage: the pause is HelseID's
 	// own wish, and may be a long one.
-	verdictThrottled
+	Throttled
 )
 
 // enter registers a request that comes now.
-func (p *pace) enter(t *turn) {
+func (p *pace) enter(t *Turn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t.probes = p.probes
@@ -109,7 +113,7 @@ func (p *pace) enter(t *turn) {
 
 // clear lets a request through if the wait is zero and there is no error. Else it
 // may ask again when the time has passed or the channel is closed.
-func (p *pace) clear(t *turn) (wait time.Duration, changed <-chan struct{}, err error) {
+func (p *pace) clear(t *Turn) (wait time.Duration, changed <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -119,7 +123,7 @@ func (p *pace) clear(t *turn) (wait time.Duration, changed <-chan struct{}, err 
 	if p.state == paceTroubled {
 		ahead := p.next.Sub(now)
 		seen := p.probes - max(t.probes, p.over)
-		if t.failures+seen > p.retries || ahead > maxRetryWait {
+		if t.failures+seen > p.retries || ahead > MaxWait {
 			return 0, nil, p.failure(ahead)
 		}
 		wait = max(ahead, 0)
@@ -135,7 +139,7 @@ func (p *pace) clear(t *turn) (wait time.Duration, changed <-chan struct{}, err 
 }
 
 // behind is how long a request may have to wait for the one that goes alone.
-func (p *pace) behind(t *turn, now time.Time) time.Duration {
+func (p *pace) behind(t *Turn, now time.Time) time.Duration {
 	switch {
 	case p.state == paceSteady || p.lead(t, now):
 		return 0
@@ -148,7 +152,7 @@ func (p *pace) behind(t *turn, now time.Time) time.Duration {
 }
 
 // lead makes a request the one that goes alone, unless there is another.
-func (p *pace) lead(t *turn, now time.Time) bool {
+func (p *pace) lead(t *Turn, now time.Time) bool {
 	switch {
 	case p.scout != nil && p.scout.turn == t:
 		return true
@@ -164,7 +168,7 @@ func (p *pace) lead(t *turn, now time.Time) bool {
 
 // start reports whether a request that was let through may still be sent: there
 // may be trouble since.
-func (p *pace) start(t *turn) bool {
+func (p *pace) start(t *Turn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	leads := p.scout != nil && p.scout.turn == t
@@ -178,7 +182,7 @@ func (p *pace) start(t *turn) bool {
 }
 
 // done takes note of a round trip that was started at the given time.
-func (p *pace) done(t *turn, started time.Time, o outcome) {
+func (p *pace) done(t *Turn, started time.Time, o Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -186,20 +190,20 @@ func (p *pace) done(t *turn, started time.Time, o outcome) {
 	if leads {
 		p.scout = nil
 	}
-	switch o.verdict {
-	case verdictNone:
+	switch o.Verdict {
+	case None:
 		if leads && p.state == paceTroubled {
 			p.next = later(p.next, now.Add(retryWait)) // the pace stays
 		}
-	case verdictAnswered:
+	case Answered:
 		// A pause that HelseID has asked for is not over because a request from
 		// before it was answered.
 		if leads || p.state != paceTroubled || !p.demanded || !now.Before(p.next) {
 			p.state, p.scout, p.failures, p.told, p.over = paceSteady, nil, 0, nil, p.probes
 		}
-	case verdictUnavailable, verdictThrottled:
+	case Unavailable, Throttled:
 		t.failures++
-		t.notBefore = now.Add(backoff(t.failures-1, 0))
+		t.notBefore = now.Add(Backoff(t.failures-1, 0))
 		if leads {
 			p.probes++
 			t.probes++ // it has counted its own already
@@ -211,22 +215,22 @@ func (p *pace) done(t *turn, started time.Time, o outcome) {
 
 // fail counts a failure. Those of requests that were under way together count as
 // one.
-func (p *pace) fail(started, now time.Time, o outcome) {
+func (p *pace) fail(started, now time.Time, o Outcome) {
 	growth := p.failures
-	if o.verdict == verdictUnavailable {
+	if o.Verdict == Unavailable {
 		growth = min(growth, probeGrowth)
 	}
 	if started.After(p.noted) {
-		p.state, p.noted, p.demanded = paceTroubled, now, o.wait > 0
-		p.next, p.told = now.Add(max(backoff(growth, 0), o.wait)), o.told
+		p.state, p.noted, p.demanded = paceTroubled, now, o.Wait > 0
+		p.next, p.told = now.Add(max(Backoff(growth, 0), o.Wait)), o.Told
 		p.failures++
-	} else if next := now.Add(o.wait); o.wait > 0 && next.After(p.next) {
-		p.state, p.demanded, p.next, p.told = paceTroubled, true, next, o.told
+	} else if next := now.Add(o.Wait); o.Wait > 0 && next.After(p.next) {
+		p.state, p.demanded, p.next, p.told = paceTroubled, true, next, o.Told
 	}
 }
 
 // leave forgets a request that will not be sent any more.
-func (p *pace) leave(t *turn) {
+func (p *pace) leave(t *Turn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.scout != nil && p.scout.turn == t {
@@ -267,10 +271,10 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// backoff grows from 250 ms, is random by half, and obeys the server's wish up
+// Backoff is the wait before another try. It grows from 250 ms, is random by half, and obeys the server's wish up
 // to the same limit.
-func backoff(try int, wish time.Duration) time.Duration {
-	wait := min(retryWait<<min(try, 8), maxRetryWait)
+func Backoff(try int, wish time.Duration) time.Duration {
+	wait := min(retryWait<<min(try, 8), MaxWait)
 	wait = wait/2 + rand.N(wait/2)
-	return min(max(wait, wish), maxRetryWait)
+	return min(max(wait, wish), MaxWait)
 }

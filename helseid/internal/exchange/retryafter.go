@@ -1,9 +1,11 @@
-package helseid
+package exchange
 
 import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
 )
 
 const (
@@ -16,12 +18,12 @@ const (
 )
 
 // pause is how long HelseID asks to be left alone in an answer, or zero.
-func (a answer) pause() time.Duration {
+func (a Answer) pause() time.Duration {
 	switch {
-	case a.status == http.StatusTooManyRequests:
-		return min(parseRetryAfter(a.header, a.at), maxPause)
-	case a.status >= http.StatusInternalServerError:
-		return retryAfter(a.header)
+	case a.Status == http.StatusTooManyRequests:
+		return min(parseRetryAfter(a.Header, a.At), maxPause)
+	case a.Status >= http.StatusInternalServerError:
+		return retryAfter(a.Header)
 	}
 	return 0
 }
@@ -33,7 +35,7 @@ func retryAfter(header http.Header) time.Duration {
 	if wish > maxTroublePause {
 		return 0
 	}
-	return min(wish, maxRetryWait)
+	return min(wish, bulkhead.MaxWait)
 }
 
 // parseRetryAfter reads the header in both its forms (RFC 9110 section 10.2.3). A

@@ -1,0 +1,244 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/metadata"
+)
+
+// Timeout bounds one request with all its attempts.
+const Timeout = 45 * time.Second
+
+// Exchange sends the requests to HelseID in which the client authenticates. Each
+// attempt has an assertion, a proof and a body of its own. It is safe for concurrent
+// use.
+type Exchange struct {
+	ClientID   string
+	Assertions *clientassertion.Signer
+	Prover     *dpop.Prover
+	Nonces     *dpop.Nonces
+	Metadata   *metadata.Source
+	HTTP       *http.Client  // follows no redirect
+	Timeout    time.Duration // of one attempt
+	Budgets    Budgets
+	Signing    *Signing
+	Work       *lifecycle.Lifecycle
+	Observer   Observer
+
+	// Refused makes the error that callers see of a refusal.
+	Refused func(Refusal) error
+
+	fetches singleflight.Group // of the metadata
+}
+
+// Observer is told what happens, in the context of the request.
+type Observer interface {
+	// RoundTrip tells of an answer, or of its want (status 0).
+	RoundTrip(ctx context.Context, endpoint string, status int, took time.Duration, err error)
+
+	// NonceChallenge tells that HelseID demanded a DPoP nonce.
+	NonceChallenge(ctx context.Context, endpoint string)
+
+	// Retry tells that a request is made again after it had to wait.
+	Retry(ctx context.Context, endpoint string, err error, wait time.Duration)
+
+	// KeyRetry tells that a signature for a request is tried again.
+	KeyRetry(ctx context.Context, endpoint string)
+
+	// Failed tells of the error that a request ended with.
+	Failed(ctx context.Context, endpoint string, err error)
+}
+
+// Request is the part of a request to HelseID that stays the same over all its
+// attempts. Everything else is made for each.
+type Request struct {
+	Endpoint   string // the metadata member that names it
+	Parameters url.Values
+	Details    []clientassertion.Detail
+
+	// Session are details that hold for a whole session: they go into a signed
+	// request object.
+	Session []clientassertion.Detail
+
+	// Prove sends a DPoP proof along.
+	Prove bool
+
+	// Once says that the request carries a code or a refresh token: it is repeated
+	// only after failures in which HelseID cannot have processed it.
+	Once bool
+}
+
+// Do sends a request, with new attempts after failures that they can
+// cure. An answer that is not a success is an error.
+func (e *Exchange) Do(ctx context.Context, turn *bulkhead.Turn, request Request) (Answer, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return Answer{}, fmt.Errorf("%w: %w", metadata.ErrUnavailable, err)
+		}
+		result, err := e.roundTrips(ctx, turn, request)
+		if err == nil {
+			return result, nil
+		}
+		failed := time.Now()
+		var failure *attemptError
+		if !errors.As(err, &failure) || !failure.retry || e.Work.Closed() || turn.Await(ctx) != nil || e.Work.Closed() {
+			e.Observer.Failed(ctx, request.Endpoint, err)
+			return Answer{}, err
+		}
+		e.Observer.Retry(ctx, request.Endpoint, err, time.Since(failed))
+	}
+}
+
+// roundTrips makes one attempt, or two if HelseID answers the first with the
+// nonce it wants to see. The first does not use up a code or a refresh token.
+func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request Request) (Answer, error) {
+	endpoint, err := e.Endpoint(ctx, request.Endpoint)
+	if err != nil {
+		return Answer{}, err
+	}
+	nonce := e.Nonces.Get(endpoint)
+	for challenged := false; ; challenged = true {
+		result, err := e.attempt(ctx, turn, endpoint, nonce, request)
+		if err != nil || result.ok() {
+			return result, err
+		}
+		failure := e.Failure(result)
+		if refusal, err := result.refusal(); err != nil || refusal.Code != "use_dpop_nonce" {
+			if request.Once && !unprocessed(result.Status) {
+				failure = fmt.Errorf("%w: %w", ErrOutcomeUnknown, failure)
+			}
+			return Answer{}, &attemptError{
+				err:   failure,
+				retry: TemporaryStatus(result.Status) && (!request.Once || result.Status == http.StatusTooManyRequests),
+			}
+		}
+		e.Observer.NonceChallenge(ctx, request.Endpoint)
+		fresh := e.Nonces.Observe(endpoint, result.Header)
+		switch {
+		case challenged:
+			return Answer{}, failure
+		case fresh == "":
+			return Answer{}, fmt.Errorf("%w: %w: HelseID demands a DPoP nonce without giving a usable one", metadata.ErrInvalid, failure)
+		case fresh == nonce:
+			return Answer{}, fmt.Errorf("%w: HelseID demands a DPoP nonce and gave the one that was just used", failure)
+		}
+		nonce = fresh
+	}
+}
+
+// attempt makes one round trip when there is a slot for it.
+func (e *Exchange) attempt(ctx context.Context, turn *bulkhead.Turn, endpoint *url.URL, nonce string, request Request) (result Answer, err error) {
+	unsent := turn.Send(ctx, func() bulkhead.Outcome {
+		result, err = e.roundTrip(ctx, endpoint, nonce, request)
+		return e.outcomeOf(ctx, result, err)
+	})
+	if unsent != nil {
+		return Answer{}, unsent
+	}
+	return result, err
+}
+
+// roundTrip builds and sends one request: new assertion, new proof, new body.
+// Nothing of it is ever sent twice.
+func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce string, request Request) (Answer, error) {
+	var progress sendProgress
+	var httpRequest *http.Request
+	err := e.Signing.Sign(ctx, func() { e.Observer.KeyRetry(ctx, request.Endpoint) }, func(signing context.Context) (err error) {
+		httpRequest, err = e.httpRequest(signing, endpoint, nonce, request)
+		return err
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	httpRequest = httpRequest.WithContext(progress.watch(ctx))
+	if err := ctx.Err(); err != nil {
+		return Answer{}, fmt.Errorf("%s: %w: %w", request.Endpoint, metadata.ErrUnavailable, err)
+	}
+	start := time.Now()
+	result, err := e.send(httpRequest)
+	result.Endpoint = request.Endpoint
+	e.Observer.RoundTrip(ctx, request.Endpoint, result.Status, time.Since(start), err)
+	if err != nil {
+		tooLarge := errors.Is(err, httpx.ErrTooLarge)
+		category := metadata.ErrUnavailable
+		if tooLarge {
+			category = metadata.ErrInvalid
+		}
+		cause := err
+		err = fmt.Errorf("%s: %w: %w", request.Endpoint, category, err)
+		unsent := progress.unsent()
+		if request.Once && !unsent {
+			err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+		}
+		return result, &attemptError{err: err, cause: cause, retry: ctx.Err() == nil && !tooLarge && (!request.Once || unsent)}
+	}
+	e.Nonces.Observe(endpoint, result.Header)
+	result.Sent = start
+	return result, nil
+}
+
+// httpRequest makes a request, whose context is that of the signatures in it.
+func (e *Exchange) httpRequest(ctx context.Context, endpoint *url.URL, nonce string, request Request) (*http.Request, error) {
+	assertion, err := e.Assertions.Sign(ctx, request.Details...)
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{
+		"client_id":             {e.ClientID},
+		"client_assertion_type": {clientassertion.Type},
+		"client_assertion":      {assertion},
+	}
+	for name, values := range request.Parameters {
+		form[name] = values
+	}
+	if len(request.Session) > 0 {
+		object, err := e.Assertions.SignRequestObject(ctx, request.Session...)
+		if err != nil {
+			return nil, err
+		}
+		form.Set("request", object)
+	}
+	httpRequest, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.String(), strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", request.Endpoint, err)
+	}
+	httpRequest.GetBody = nil // so that net/http cannot send it twice
+	httpRequest.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	httpRequest.Header.Set("Accept", "application/json")
+	httpx.SetUserAgent(httpRequest.Header)
+	if request.Prove {
+		proof, err := e.Prover.Proof(ctx, dpop.Target{Method: http.MethodPost, URL: endpoint, Nonce: nonce})
+		if err != nil {
+			return nil, err
+		}
+		httpRequest.Header.Set(dpop.HeaderName, proof)
+	}
+	return httpRequest, nil
+}
+
+func (e *Exchange) send(request *http.Request) (Answer, error) {
+	ctx, cancel := context.WithTimeout(request.Context(), e.Timeout)
+	defer cancel()
+	resp, err := e.HTTP.Do(request.WithContext(ctx))
+	if err != nil {
+		return Answer{}, err
+	}
+	body, err := httpx.ReadBody(resp)
+	if err != nil {
+		return Answer{Status: resp.StatusCode}, fmt.Errorf("the answer broke off: %w", err)
+	}
+	return Answer{At: time.Now(), Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
+}

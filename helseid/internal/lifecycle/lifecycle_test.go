@@ -1,0 +1,62 @@
+package lifecycle_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
+	"github.com/helseid-go/sdk/internal/clock"
+)
+
+// Close ends the lifetime and a caller's work, waits for both, and lets nothing begin.
+func TestClose(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		life, start := lifecycle.New(), time.Now()
+		finished := 0
+		life.Go(func() {
+			require.False(t, clock.Sleep(life.Context(), time.Hour))
+			time.Sleep(time.Second) //nolint:forbidigo // inside of a synctest bubble
+			finished++
+		})
+		working, done, err := life.Foreground(t.Context())
+		require.NoError(t, err)
+		go func() {
+			<-working.Done()
+			time.Sleep(2 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+			finished++
+			done()
+		}()
+		synctest.Wait()
+		require.False(t, life.Closed())
+		life.Close()
+		require.Equal(t, 2, finished)
+		require.Equal(t, 2*time.Second, time.Since(start))
+		require.True(t, life.Closed())
+		require.ErrorIs(t, life.Begin(), lifecycle.ErrClosed)
+		_, _, err = life.Foreground(t.Context())
+		require.ErrorIs(t, err, lifecycle.ErrClosed)
+		life.Go(func() { t.Error("it has been closed") })
+	})
+}
+
+// A flight knows whether it waits for a signature, and work of a caller's is none.
+func TestFlight(t *testing.T) {
+	t.Parallel()
+	flight := &lifecycle.Flight{}
+	ctx := lifecycle.WithFlight(t.Context(), flight)
+	require.Same(t, flight, lifecycle.FlightOf(ctx))
+	require.False(t, flight.IsSigning())
+	signed := lifecycle.FlightOf(ctx).Sign()
+	require.True(t, flight.IsSigning())
+	signed()
+	require.False(t, flight.IsSigning())
+	none := lifecycle.FlightOf(context.Background())
+	none.Sign()()
+	require.False(t, none.IsSigning())
+	require.NotNil(t, lifecycle.FlightOf(lifecycle.Unattended()))
+}
