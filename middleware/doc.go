@@ -55,7 +55,8 @@
 //	401 insufficient_user_authentication the user must log in in another way
 //	403 insufficient_scope               the caller may not do this
 //	431 invalid_request                  a header is too large
-//	503                                  HelseID's keys, the replay store or a requirement's own look-up are down
+//	503                                  HelseID's keys, the replay store or a requirement's own look-up are down,
+//	                                     or HelseID has not been asked about the token's key yet
 //
 // An API that browsers call from another origin should name WWW-Authenticate and
 // DPoP-Nonce in the header Access-Control-Expose-Headers.

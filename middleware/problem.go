@@ -67,7 +67,7 @@ func tokenProblem(err error) *Problem {
 		}
 		return refused(status, code, string(invalid.Reason), invalid.Error())
 	}
-	problem := refused(http.StatusServiceUnavailable, "", reasonUnavailable, "HelseID's keys are not to be had at the moment: try again later")
+	problem := refused(http.StatusServiceUnavailable, "", reasonUnavailable, "it cannot be told at the moment whether the token's key is one of HelseID's: try again later")
 	problem.cause = err
 	return problem
 }
@@ -94,7 +94,8 @@ func (m *Middleware) proofProblem(err error) *Problem {
 	return problem
 }
 
-// retryAfter is what a 503 tells callers to wait, in seconds.
+// retryAfter is what a 503 tells callers to wait, in seconds: by then HelseID has been
+// asked about a key that is not known (see package tokenvalidation).
 const retryAfter = "5"
 
 // answer writes the refusal.
