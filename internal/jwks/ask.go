@@ -27,7 +27,7 @@ var (
 	errNotAsked = redact.Words("the key is not among those that are known, and the issuer was asked a moment ago: it is asked again in some seconds")
 	errCrowded  = redact.Words("too many callers wait for the issuer's keys")
 	errSlow     = redact.Words("the issuer does not answer in time")
-	errClosed   = redact.Words("closed")
+	errClosed   = fmt.Errorf("%w: %w", ErrUnavailable, redact.Words("closed"))
 )
 
 // ask returns the set with a key that was not known when the caller came.
@@ -70,22 +70,23 @@ func (s *KeySet) ask(ctx context.Context, kid string) (*version, error) {
 // next waits for a fetch to end, and returns it; or until one is permitted, or has
 // brought the key, and returns nil.
 func (s *KeySet) next(ctx context.Context, kid string, deadline time.Time) (*flight, error) {
-	flight, pause, err := s.demand(kid, deadline)
+	f, pause, err := s.demand(kid, deadline)
 	switch {
 	case err != nil:
 		return nil, err
-	case flight == nil:
+	case f == nil:
 		timer := time.NewTimer(pause)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
 		case <-s.lifetime.Done():
+			return nil, errClosed
 		case <-ctx.Done():
 			return nil, gaveUp(ctx)
 		}
 		return nil, nil
 	}
-	for _, event := range []<-chan struct{}{flight.stored, flight.done} {
+	for _, event := range []<-chan struct{}{f.stored, f.done} {
 		if s.known(kid) != nil {
 			return nil, nil
 		}
@@ -95,7 +96,7 @@ func (s *KeySet) next(ctx context.Context, kid string, deadline time.Time) (*fli
 			return nil, gaveUp(ctx)
 		}
 	}
-	return flight, nil
+	return f, nil
 }
 
 func gaveUp(ctx context.Context) error {
@@ -113,7 +114,7 @@ func (s *KeySet) demand(kid string, deadline time.Time) (*flight, time.Duration,
 	defer s.mu.Unlock()
 	now := time.Now()
 	if s.lifetime.Err() != nil {
-		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, errClosed)
+		return nil, 0, errClosed
 	}
 	if s.flight == nil {
 		next := s.pace.next()
