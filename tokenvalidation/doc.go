@@ -49,10 +49,11 @@
 //
 // HelseID's keys are fetched when the first token comes, and kept: ten minutes
 // as fresh, up to 24 hours if no newer ones can be had. Tokens with a known key
-// never wait and never cause a request. For an unknown one HelseID is asked: twice at
+// never wait and never cause a request. For an unknown one HelseID is asked for its
+// keys, and for its metadata where they lack it, since they may have moved: twice at
 // once, and then once in five seconds, whoever sends such tokens; an attempt that fails
 // is made again after one second, two and then four. All that wait for a key share the
-// request.
+// attempt.
 //
 // A token is refused as one of a key that HelseID does not have (ReasonKey) only if
 // HelseID was asked after the token came, or has withdrawn the key. While it may not be

@@ -187,6 +187,23 @@ func TestNotAskedIsNotAbsent(t *testing.T) {
 			},
 			requests: 2,
 		},
+		"the keys moved, and a renewal in the background does not look for that": {
+			prepare: func(t *testing.T, i *issuer, set *KeySet) {
+				spend(t, i, set)
+				i.change(func() {
+					i.jwksURI, i.sets[elsewhere] = elsewhere, jwkSet("a", "b")
+					i.delays[keysURL] = 2500 * time.Millisecond
+				})
+				wait(unknownInterval - 3*time.Second)
+				go func() {
+					wait(time.Second)
+					set.mu.Lock()
+					defer set.mu.Unlock()
+					set.start(time.Now(), "")
+				}()
+			},
+			waits: 6 * time.Second, requests: 3,
+		},
 		"the metadata cannot be had": {
 			prepare: func(_ *testing.T, i *issuer, _ *KeySet) {
 				i.change(func() { i.status[metadataURL] = http.StatusBadGateway })
