@@ -26,7 +26,8 @@ type connection struct {
 // newConnection takes a configuration that has been checked.
 func newConnection(config Config) (*connection, error) {
 	c := &connection{
-		config: config, client: config.Client, now: time.Now, timeout: config.Timeout, breaker: &breaker{}, closed: &atomic.Bool{},
+		config: config, client: config.Client, now: time.Now, timeout: config.Timeout, closed: &atomic.Bool{},
+		breaker: &breaker{longest: max(config.Timeout, config.SessionTimeout)},
 	}
 	c.breaker.onChange = func(alive bool) {
 		if alive {
@@ -89,8 +90,10 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 		end(unknown)
 	case time.Since(limit) > maxLag:
 		end(unknown)
-	default:
+	case errors.Is(unavailable(err), context.DeadlineExceeded):
 		end(unanswered)
+	default:
+		end(unreachable)
 	}
 	if cluster, ok := c.client.(*redis.ClusterClient); ok {
 		// Its node may be dead and replaced. By itself the client looks once in a
