@@ -120,7 +120,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[weblogin.Web](w.web),
 
 		leaktest.Made[middleware.AccessToken](w.accessToken),
-		leaktest.Of[middleware.Config]("Issuer", "Audience", "PublicURL", "Realm"),
+		leaktest.Of[middleware.Config]("Issuer", "Audience", "PublicURL", "PublicURLs", "HostHeader", "PortHeader", "PrefixHeader", "Realm"),
 		leaktest.Of[middleware.Denial](all), // for the caller
 		leaktest.Of[middleware.ForwardAuth](all),
 		leaktest.Made[middleware.Middleware](w.middleware),

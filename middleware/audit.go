@@ -22,12 +22,19 @@ type Record struct {
 	Reason string
 
 	// Cause is what kind of error is behind a 503 or behind a requirement of the
-	// API's own, for the operator; the caller does not see it. It quotes neither
+	// API's own, or why a request is to no URL that a proof could be for. It is for the
+	// operator; the caller does not see it. It quotes neither
 	// the API's own errors nor those of a replay store or of the network, which may
 	// name people: log them where they are made.
 	Cause string
 
-	// Method and Route tell what was asked for. Method is "other" if it is not
+	// Expected is the origin and the path prefix that the proof should have named, such
+	// as "https://api.example.no/journal", if the Reason is proof_htu. It is empty if
+	// there is no such URL (see Cause).
+	Expected string
+
+	// Method and Route tell what was asked for: with Config.ForwardAuth of the original
+	// request, if the proxy has told. Method is "other" if it is not
 	// one of HTTP's own, since callers can make up any. Route is the pattern that
 	// http.ServeMux matched, since paths may hold personal data; it is empty for
 	// other routers, and when the guard stands outside of the ServeMux.
@@ -48,9 +55,10 @@ func (m *Middleware) audit(r *http.Request, caller *caller, problem *Problem) {
 	if m.config.Audit == nil {
 		return
 	}
-	record := Record{Allowed: problem == nil, Method: methodName(r.Method), Route: r.Pattern}
+	method, route := m.location.asked(r)
+	record := Record{Allowed: problem == nil, Method: methodName(method), Route: route}
 	if problem != nil {
-		record.Status, record.Reason = problem.Status, problem.Reason
+		record.Status, record.Reason, record.Expected = problem.Status, problem.Reason, problem.expected
 		if problem.cause != nil {
 			record.Cause = redact.Cause(problem.cause)
 		}
@@ -95,6 +103,7 @@ func AuditLog(logger *slog.Logger) func(context.Context, Record) {
 		for _, attribute := range []slog.Attr{
 			slog.String("reason", record.Reason),
 			slog.String("cause", record.Cause),
+			slog.String("expected", record.Expected),
 			slog.String("client_id", record.ClientID),
 			slog.String("parent", string(record.Organization.Parent)),
 			slog.String("child", string(record.Organization.Child)),

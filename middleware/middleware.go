@@ -64,18 +64,18 @@ func (m *Middleware) authenticate(r *http.Request) (*caller, *dpop.Proof, *Probl
 	if m.config.BearerOnly {
 		return found, nil, nil
 	}
-	method, uri, err := m.location.target(r)
+	target, err := m.location.target(r)
 	if err != nil {
 		return found, nil, refused(http.StatusBadRequest, codeInvalidRequest, "original_request", err.Error())
 	}
 	proof, err := m.verifier.Verify(r.Context(), r.Header.Get(dpop.HeaderName), dpop.Expectation{
-		Method:      method,
-		URI:         uri,
+		Method:      target.method,
+		URI:         target.uri(),
 		AccessToken: token,
 		Thumbprint:  claims.Confirmation.Thumbprint,
 	})
 	if err != nil {
-		return found, nil, m.proofProblem(err)
+		return found, nil, m.proofProblem(err).expecting(target)
 	}
 	return found, proof, nil
 }
@@ -88,7 +88,7 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 		return "", refused(http.StatusUnauthorized, "", reasonNoCredentials, "the Authorization header is missing")
 	case len(authorization) > 1:
 		return "", refused(http.StatusUnauthorized, codeInvalidRequest, "authorization_repeated", "there is more than one Authorization header")
-	case r.URL != nil && hasParameter(r.URL.RawQuery, "access_token"): // RFC 6750 section 2
+	case hasParameter(m.location.queries(r), "access_token"): // RFC 6750 section 2
 		return "", refused(http.StatusBadRequest, codeInvalidRequest, "token_in_query", "an access token comes in the Authorization header alone, and never in the URL")
 	}
 	scheme, token, _ := strings.Cut(authorization[0], " ")

@@ -36,7 +36,9 @@ type Problem struct {
 	ACRValues string
 	MaxAge    time.Duration
 
-	cause error // for the audit record
+	// For the audit record.
+	cause    error
+	expected string
 }
 
 // The error codes of RFC 6750, 9449 and 9470.
@@ -92,6 +94,21 @@ func (m *Middleware) proofProblem(err error) *Problem {
 	problem := refused(http.StatusServiceUnavailable, "", reasonReplayStore, "it cannot be told whether the proof has been used before: try again later")
 	problem.cause = err
 	return problem
+}
+
+// maxExpected bounds the part of a URL that is put on record, in bytes.
+const maxExpected = 512
+
+// expecting notes, for the audit record alone, where a proof for another URL should
+// have been for.
+func (p *Problem) expecting(target target) *Problem {
+	if p.Reason == string(dpop.ReasonURI) {
+		p.cause = target.doubt
+		if len(target.base) <= maxExpected {
+			p.expected = target.base
+		}
+	}
+	return p
 }
 
 // retryAfter is what a 503 tells callers to wait, in seconds: by then HelseID has been
