@@ -111,7 +111,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[helseidtest.Server](w.helseidServer),
 		leaktest.Of[helseidtest.User]("HPRNumber", "HPRApprovals", "AssuranceLevel", "IdentityProvider", "Network").Raw("the caller fills it in: a synthetic person"),
 
-		leaktest.Of[weblogin.Config]("LoginPath", "LogoutPath", "HomePath", "PostLogoutRedirectURI", "BackChannelLogoutPath", "FrontChannelLogoutPath", "CookieName", "Application"),
+		leaktest.Of[weblogin.Config]("PublicURL", "LoginPath", "LogoutPath", "HomePath", "PostLogoutRedirectURI", "BackChannelLogoutPath", "FrontChannelLogoutPath", "CookieName", "Application"),
 		leaktest.Of[weblogin.Event](all), // for the audit log: pseudonyms are what it is for
 		leaktest.Of[weblogin.EventKind](all),
 		leaktest.Of[weblogin.Kind](all),

@@ -30,7 +30,7 @@ type Problem struct {
 	// KindLogoutIncomplete. Empty means that it is not known.
 	LogoutURL string
 
-	// HomeURL is Config.HomePath.
+	// HomeURL is Config.HomePath, as browsers see it.
 	HomeURL string
 
 	// SecurityLevel is the level that was asked for, or zero.
@@ -91,7 +91,7 @@ const (
 
 // fail answers with a problem.
 func (w *Web) fail(rw http.ResponseWriter, r *http.Request, problem Problem, cause error) {
-	problem.HomeURL = w.config.HomePath
+	problem.HomeURL = w.outside(w.config.HomePath)
 	rw.Header().Set("Referrer-Policy", "no-referrer") // the URL of a callback holds a code
 	if cause != nil {
 		level := slog.LevelWarn

@@ -68,7 +68,7 @@ func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *
 		}
 		session, why, err := w.lookUp(rw, r)
 		if err != nil {
-			w.fail(rw, r, Problem{Kind: KindUnavailable, Status: http.StatusServiceUnavailable, LoginURL: w.here(r)}, err)
+			w.fail(rw, r, Problem{Kind: KindUnavailable, Status: http.StatusServiceUnavailable, LoginURL: w.outside(w.here(r))}, err)
 			return
 		}
 		if !pass(rw, r, session, why) {
