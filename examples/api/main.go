@@ -27,6 +27,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path"
@@ -52,6 +53,8 @@ type options struct {
 	audience   string
 	scope      string
 	publicURL  string
+	proxies    string
+	asked      string
 	nonce      bool
 	tokenTypes string
 	json       bool
@@ -66,6 +69,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.audience, "audience", "nhn:demo-api", "the API's short name in HelseID")
 	flags.StringVar(&opts.scope, "scope", "nhn:demo-api/read", "scopes that callers need, separated by spaces; empty: none")
 	flags.StringVar(&opts.publicURL, "public-url", "", "the API's `URL` as its clients see it, if that is another than it sees itself")
+	flags.StringVar(&opts.proxies, "trusted-proxies", "", "`prefixes` of the addresses of proxies, such as 10.0.0.0/8, separated by commas")
+	flags.StringVar(&opts.asked, "forward-auth", "", "be asked by those proxies, at /machine, about requests to these `routes`, such as \"GET /journal/{id}\", separated by commas")
 	flags.BoolVar(&opts.nonce, "nonce", false, "demand a nonce of the API's own in each proof")
 	flags.StringVar(&opts.tokenTypes, "token-typ", "at+jwt", "accepted types of access tokens, separated by commas")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object per line")
@@ -176,6 +181,16 @@ func guard(opts options, report *report) (*middleware.Middleware, error) {
 		Token:     tokenvalidation.Config{TokenTypes: strings.Split(opts.tokenTypes, ",")},
 		Audit:     report.audit(),
 	}
+	for _, text := range fields(opts.proxies) {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w: -trusted-proxies: %w", middleware.ErrConfig, err)
+		}
+		config.TrustedProxies = append(config.TrustedProxies, prefix)
+	}
+	if routes := fields(opts.asked); len(routes) > 0 {
+		config.ForwardAuth = &middleware.ForwardAuth{Routes: routes}
+	}
 	if opts.nonce {
 		nonces, err := dpop.NewNonceIssuer(nil)
 		if err != nil {
@@ -184,6 +199,16 @@ func guard(opts options, report *report) (*middleware.Middleware, error) {
 		config.Proof.Nonces = nonces
 	}
 	return middleware.New(config)
+}
+
+// fields takes a list apart.
+func fields(list string) (found []string) {
+	for element := range strings.SplitSeq(list, ",") {
+		if element = strings.TrimSpace(element); element != "" {
+			found = append(found, element)
+		}
+	}
+	return found
 }
 
 // routes guards each route with what it demands of callers. The files are

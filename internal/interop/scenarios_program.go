@@ -35,6 +35,8 @@ func programScenarios() []scenario {
 			return sharedCheck(ctx, l, nonces, "copies")
 		})
 		add("behind a reverse proxy", behindProxy)
+		add("behind nginx", behindNginx)
+		add("asked by nginx", behindForwardAuth)
 		add("sixty unknown keys", unknownKeys)
 	}
 	return all
