@@ -70,14 +70,21 @@ func TestAuditLog(t *testing.T) {
 			}
 			// A path with a number in it is no route.
 			requests = append(requests, w.at("GET", "https://api.example.no/patient/06828399789", "GET", "https://api.example.no/patient/06828399789"))
+			// A method may be one, and the words of a requirement of the API's own.
+			requests = append(requests, w.at("06828399789", "https://api.example.no/x", "06828399789", "https://api.example.no/x"))
 			for _, request := range requests {
 				w.serve(request)
 			}
+			refusing := w.auth.Require(w.reach, func(context.Context, *tokenvalidation.Claims) error {
+				return fmt.Errorf("the journal of Ola Nordmann, 06828399789: %w", middleware.ErrUnavailable)
+			})
+			serveOn(t, refusing, w.genuine(helseidtest.TokenID("THE-JTI")))
 			log := buffer.String()
-			require.Equal(t, len(requests), strings.Count(log, "\n"))
+			require.Equal(t, len(requests)+1, strings.Count(log, "\n"))
+			require.NotContains(t, log, "Nordmann")
 			require.NotRegexp(t, identityNumber, log)
 			require.NotRegexp(t, jwsLike, log)
-			for _, text := range []string{"request allowed", "request refused", "helseidtest-client", helseidtest.DefaultHPRNumber, "994598759", "999977775", "987654325", "token_signature", "no_credentials", "scope", "malformed_claims", "INFO", "WARN"} {
+			for _, text := range []string{"request allowed", "request refused", "helseidtest-client", helseidtest.DefaultHPRNumber, "994598759", "999977775", "987654325", "token_signature", "no_credentials", "scope", "malformed_claims", "INFO", "WARN", "THE-JTI", "requirement cannot be checked", "other"} {
 				require.Contains(t, log, text)
 			}
 			for _, request := range requests {
@@ -89,6 +96,25 @@ func TestAuditLog(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Callers can make up any method, also one that is a person's number: only HTTP's own
+// are on record and in the log.
+func TestAuditMethods(t *testing.T) {
+	t.Parallel()
+	var buffer bytes.Buffer
+	w := newWorld(t, worldOptions{cold: true})
+	log := middleware.AuditLog(slog.New(slog.NewTextHandler(&buffer, nil)))
+	for method, want := range map[string]string{
+		"GET": "GET", "HEAD": "HEAD", "POST": "POST", "PUT": "PUT", "PATCH": "PATCH", "DELETE": "DELETE", "CONNECT": "CONNECT",
+		"OPTIONS": "OPTIONS", "TRACE": "TRACE", "get": "other", "PROPFIND": "other", "06828399789": "other", "GET06828399789": "other",
+	} {
+		w.serve(w.at(method, "https://api.example.no/x", method, "https://api.example.no/x"))
+		require.Equal(t, want, w.lastRecord().Method, method)
+		log(t.Context(), w.lastRecord())
+	}
+	require.NotContains(t, buffer.String(), "06828399789")
+	require.Contains(t, buffer.String(), "method=other")
 }
 
 // What is empty is left out of a line.
