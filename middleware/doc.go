@@ -36,8 +36,25 @@
 // # Where am I?
 //
 // A proof names the URL that the client called. Behind a proxy that is not the
-// one that this process sees: set Config.PublicURL, or Config.TrustedProxies if
-// the API has several names. Nobody else's word is taken for it.
+// one that this process sees: set Config.PublicURL, Config.PublicURLs if the API has
+// several addresses, or else Config.TrustedProxies. Nobody else's word is taken for it.
+// A proof for another URL is refused with proof_htu; Record.Expected tells the operator
+// which origin and prefix it should have named. The path is compared as it comes in, so
+// a proxy must neither decode nor tidy it up:
+//
+//	nginx          proxy_pass without a URI; to take a prefix off, a regular expression on
+//	               $request_uri; it passes on X-Forwarded headers unless proxy_set_header
+//	               sets each
+//	Traefik        StripPrefix sets X-Forwarded-Prefix; forwardAuth goes with ForwardAuth{}
+//	Envoy          merge_slashes and normalize_path must be off; ext_authz asks with the
+//	               original method and path, and needs no ForwardAuth
+//	HAProxy        http-request set-header X-Forwarded-Proto and -Host, or option forwarded
+//	AWS ALB        sets X-Forwarded-Proto and -Port, and leaves Host as it is
+//	Azure App GW   sets X-Original-Host and X-Forwarded-Port (HostHeader, PortHeader)
+//
+// With nginx's auth_request, set X-Forwarded-Method to $request_method and
+// X-Forwarded-Uri to $request_uri in the location that asks, and hand DPoP-Nonce on
+// (auth_request_set, add_header). It makes 500 of all answers but 401 and 403.
 //
 // # Answers
 //

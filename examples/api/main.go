@@ -16,6 +16,9 @@
 // It prints where it listens, and on standard error a line for each request that
 // a guard let in or refused; with -json both as JSON objects on standard output.
 //
+// With -public-url it stands behind a proxy, and with -forward-auth and -trusted-proxies
+// one asks it, at /machine, about requests to something else.
+//
 // It exits with 2 for a mistake in the flags.
 package main
 
