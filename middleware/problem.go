@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -96,17 +97,12 @@ func (m *Middleware) proofProblem(err error) *Problem {
 	return problem
 }
 
-// maxExpected bounds the part of a URL that is put on record, in bytes.
-const maxExpected = 512
-
-// expecting notes, for the audit record alone, where a proof for another URL should
-// have been for.
+// expecting notes, for the audit record alone, which URL a proof should have been for,
+// but for its path. The host may be one that the caller has made up.
 func (p *Problem) expecting(target target) *Problem {
 	if p.Reason == string(dpop.ReasonURI) {
 		p.cause = target.doubt
-		if len(target.base) <= maxExpected {
-			p.expected = target.base
-		}
+		p.expected = redact.Text(target.base)
 	}
 	return p
 }

@@ -366,6 +366,7 @@ func TestExpectedOrigin(t *testing.T) {
 		expected, cause string
 	}{
 		"the request's own": {nil, "https://api.example.no/x", nil, "https://api.example.no", ""},
+		"a made-up host":    {nil, "https://06828399789.example.no/x", nil, "https://[redacted].example.no", ""},
 		"PublicURL":         {func(c *middleware.Config) { c.PublicURL = "https://public.example.no/journal/" }, "http://internal/x", nil, "https://public.example.no/journal", ""},
 		"forwarded":         {trusting(middleware.XForwarded), "http://internal/x", set("X-Forwarded-Proto", "https", "X-Forwarded-Host", "public.example.no"), "https://public.example.no", ""},
 		"one of several": {func(c *middleware.Config) {
