@@ -69,6 +69,9 @@ func (m *Middleware) decide(ctx context.Context, request *Request, requirement R
 		} else if problem := m.authenticate(ctx, request, found); problem != nil {
 			return problem
 		}
+		if err := request.ofOriginal(&m.location); err != nil {
+			return refused(http.StatusBadRequest, codeInvalidRequest, reasonOriginal, err.Error())
+		}
 		return requirementProblem(requirement(context.WithValue(ctx, contextKey{}, found), found.claims))
 	})
 }

@@ -269,3 +269,43 @@ func TestOrganizationInPath(t *testing.T) {
 	require.Panics(t, func() { middleware.ParentOrganizationInPath("") })
 	require.Panics(t, func() { middleware.ChildOrganizationInPath("") })
 }
+
+// A requirement sees the request that a forward-auth proxy asks about, and not the
+// proxy's own.
+func TestForRequestBehindForwardAuth(t *testing.T) {
+	t.Parallel()
+	for name, bearer := range map[string]bool{"DPoP": false, "Bearer": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) {
+				trusting(middleware.XForwarded)(c)
+				c.PublicURL, c.ForwardAuth, c.BearerOnly = "https://api.example.no", &middleware.ForwardAuth{}, bearer
+			}})
+			readOnly := middleware.ForRequest(func(_ context.Context, r *middleware.Request, _ *tokenvalidation.Claims) error {
+				if r.Method != http.MethodGet || r.URL.Path != "/journal/1" || r.URL.Query().Get("a") != "b" {
+					return &middleware.Denial{Reason: "read_only", Detail: "only one may be read"}
+				}
+				return nil
+			})
+			mux := http.NewServeMux()
+			mux.Handle("GET /journal/{id}", w.auth.Require(w.reach, readOnly))
+			mux.Handle("GET /organizations/{parent}", w.auth.Require(w.reach, middleware.ParentOrganizationInPath("parent")))
+			w.handler = mux
+			ask := func(own, method, uri string) *http.Request {
+				request := w.at("GET", "http://auth"+own, method, "https://api.example.no"+uri, set("X-Forwarded-Method", method, "X-Forwarded-Uri", uri))
+				if bearer {
+					request.Header.Del("DPoP")
+					request.Header.Set("Authorization", "Bearer "+w.server.Token(helseidtest.Unbound()))
+				}
+				return request
+			}
+			w.requireOK(ask("/journal/2", "GET", "/journal/1?a=b"))
+			w.requireRefused(ask("/journal/1?a=b", "DELETE", "/journal/1?a=b"), "read_only")
+			w.requireRefused(ask("/journal/1?a=b", "GET", "/journal/2?a=b"), "read_only")
+			w.requireRefused(ask("/organizations/994598759", "GET", "/organizations/999977775"), "parent_organization")
+			without := ask("/journal/1?a=b", "GET", "/journal/1?a=b")
+			without.Header.Del("X-Forwarded-Uri")
+			w.requireRefused(without, "original_request")
+		})
+	}
+}

@@ -66,7 +66,8 @@
 //
 // Guard returns a func(http.Handler) http.Handler, which chi and others take as
 // it is: r.Use(auth.Guard(middleware.Scope("nhn:some-api/read"))). For echo:
-// e.Use(echo.WrapMiddleware(auth.Guard())). For gin:
+// e.Use(echo.WrapMiddleware(auth.Guard())). For gin, and likewise for echo where
+// requirements look at parts of the path:
 //
 //	func guarded(auth *middleware.Middleware, requirements ...middleware.Requirement) gin.HandlerFunc {
 //		guard := auth.Guard(requirements...)
@@ -74,6 +75,7 @@
 //			for _, part := range c.Params {
 //				c.Request.SetPathValue(part.Key, part.Value) // for requirements that see the request
 //			}
+//			c.Request.Pattern = c.FullPath() // for the audit record
 //			passed := false
 //			guard(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 //				c.Request, passed = r, true

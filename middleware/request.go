@@ -13,13 +13,15 @@ import (
 type Request struct {
 	unprintable
 
-	// Method is the HTTP method, which is POST for gRPC. Required.
+	// Method is the HTTP method, which is POST for gRPC. Required. For requirements it
+	// is with Config.ForwardAuth that of the original request.
 	Method string
 
 	// URL is where the request was sent to: scheme, host and path, and the query if
 	// there is one. Required. The proof must be for this URL, as Config.PublicURL and
 	// Config.TrustedProxies correct it. For requirements behind a guard of net/http
-	// it is the URL that handlers get.
+	// it is the URL that handlers get, and with Config.ForwardAuth the original one's
+	// path and query.
 	URL *url.URL
 
 	// Header holds the header fields, with names in any case. Authorization and DPoP
@@ -59,6 +61,22 @@ func ofHTTP(r *http.Request) *Request {
 		Method: r.Method, URL: r.URL, Header: r.Header, RemoteAddr: r.RemoteAddr,
 		Route: r.Pattern, PathValues: r.PathValue, http: r,
 	}
+}
+
+// ofOriginal makes it the request that a forward-auth proxy asks about, for requirements
+// that look at it. What a router has found in the path of the proxy's own request has
+// nothing to do with that one.
+func (r *Request) ofOriginal(l *location) error {
+	if l.auth == nil {
+		return nil
+	}
+	method, _, ok := l.original(r.http)
+	target, err := url.ParseRequestURI(r.http.Header.Get(l.auth.URIHeader))
+	if !ok || err != nil || !l.isTrusted(remoteAddress(r.http)) {
+		return errNoOriginal
+	}
+	r.Method, r.URL, r.PathValues = method, target, nil
+	return nil
 }
 
 // asHTTP gives the request the form in which everything here reads one. It refuses
