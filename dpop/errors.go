@@ -18,7 +18,7 @@ var (
 
 	// ErrUnavailable means that the replay store could not tell whether the
 	// proof was used before, or is full. The proof may be good.
-	ErrUnavailable = redact.Words("DPoP replay store not available")
+	ErrUnavailable = redact.Outage("DPoP replay store not available")
 )
 
 // Reason says which rule a proof broke. The strings are stable.

@@ -17,6 +17,10 @@ type Use struct {
 	// Key identifies its key.
 	Key [sha256.Size]byte
 
+	// Client identifies whose share of a store that is nearly full the proof takes: a
+	// client can make as many keys as it likes. Zero means the key's.
+	Client [sha256.Size]byte
+
 	// Forget is when the proof has become too old to be accepted anyway.
 	Forget time.Time
 
@@ -41,18 +45,19 @@ const (
 	defaultReplayCapacity = 1 << 20
 
 	// replayBytesPerProof is what a proof takes in memory at worst: every proof
-	// from a key of its own, in maps that have just grown.
+	// from a client of its own, in maps that have just grown.
 	replayBytesPerProof = 128
 )
 
 // ErrReplayFull means that the store holds as many proofs as it may, or as many
-// of one key as it may.
-var ErrReplayFull = redact.Words("the replay store is full")
+// of one client as it may while others need the room.
+var ErrReplayFull = redact.Outage("the replay store is full")
 
 // MemoryReplay is a ReplayStore in memory, for a single process. It holds a
 // fixed number of proofs and never forgets one early: when it is full it
-// refuses. No key may hold more than a quarter of it, so that one busy client
-// does not shut the others out. It is safe for concurrent use.
+// refuses. The last quarter of it is for clients that hold less than a quarter of it,
+// so that one busy client, or one with many keys, does not shut the others out. It is
+// safe for concurrent use.
 type MemoryReplay struct {
 	capacity int
 	quota    int
@@ -72,13 +77,13 @@ type replayID [16]byte
 type replayBucket struct {
 	end    time.Time // by this process's own clock
 	proofs map[replayID]struct{}
-	keys   map[replayID]int32 // proofs of each key
+	shares map[replayID]int32 // proofs of each client
 }
 
 // NewMemoryReplay makes a store for so many proofs that are remembered at the
 // same time: each for the verifier's MaxAge and two seconds after its date, so
-// about 12 seconds by default. One key can take a quarter of them. Memory is taken
-// as needed, 128 bytes for each proof at most. Zero or less means 1 048 576
+// about 12 seconds by default. One client can take three quarters of them. Memory is
+// taken as needed, 128 bytes for each proof at most. Zero or less means 1 048 576
 // proofs, so 128 MiB at most.
 func NewMemoryReplay(capacity int) *MemoryReplay {
 	if capacity <= 0 {
@@ -96,7 +101,10 @@ func (m *MemoryReplay) MaxBytes() int { return m.capacity * replayBytesPerProof 
 
 // Record implements ReplayStore. Its error is ErrReplayFull.
 func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
-	proof, key := replayID(use.Proof[:16]), replayID(use.Key[:16])
+	proof, client := replayID(use.Proof[:16]), replayID(use.Client[:16])
+	if client == (replayID{}) {
+		client = replayID(use.Key[:16])
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
@@ -107,22 +115,26 @@ func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 		if _, seen := bucket.proofs[proof]; seen {
 			return false, nil
 		}
-		held += int(bucket.keys[key])
+		held += int(bucket.shares[client])
 	}
-	if m.size >= m.capacity || held >= m.quota {
+	room := m.capacity
+	if held >= m.quota {
+		room -= m.quota // the rest is for others
+	}
+	if m.size >= room {
 		return false, ErrReplayFull
 	}
 	forget := use.Forget.Unix()
 	bucket, ok := m.buckets[forget]
 	if !ok {
-		bucket = &replayBucket{proofs: make(map[replayID]struct{}), keys: make(map[replayID]int32)}
+		bucket = &replayBucket{proofs: make(map[replayID]struct{}), shares: make(map[replayID]int32)}
 		m.buckets[forget] = bucket
 	}
 	if end := now.Add(use.Forget.Round(0).Sub(now.Round(0))); end.After(bucket.end) {
 		bucket.end = end
 	}
 	bucket.proofs[proof] = struct{}{}
-	bucket.keys[key]++
+	bucket.shares[client]++
 	m.size++
 	return true, nil
 }

@@ -154,6 +154,10 @@ type Expectation struct {
 	// Thumbprint is the access token's cnf.jkt; the proof's key must have it.
 	// Empty means any key.
 	Thumbprint string
+
+	// Client is whose share of the replay store the proof takes, such as the access
+	// token's client_id. Empty means the key's.
+	Client string
 }
 
 // Proof is a proof that has been verified.
@@ -200,7 +204,7 @@ func (v *Verifier) Verify(ctx context.Context, proof string, expected Expectatio
 	if err := compact.Verify(key); err != nil {
 		return nil, refuse(ReasonSignature)
 	}
-	if err := v.checkFirstUse(ctx, verified); err != nil {
+	if err := v.checkFirstUse(ctx, verified, expected.Client); err != nil {
 		return nil, err
 	}
 	return verified, nil
@@ -291,7 +295,7 @@ func (v *Verifier) checkTimes(claims jose.Object) (time.Time, error) {
 
 // checkFirstUse records the proof by key and jti only: two spellings of one
 // request must not make two proofs of it.
-func (v *Verifier) checkFirstUse(ctx context.Context, proof *Proof) error {
+func (v *Verifier) checkFirstUse(ctx context.Context, proof *Proof, client string) error {
 	// The store goes by the real time, whatever the verifier's clock says.
 	issued := time.Now().Add(proof.IssuedAt.Sub(v.now()))
 	use := Use{
@@ -299,6 +303,9 @@ func (v *Verifier) checkFirstUse(ctx context.Context, proof *Proof) error {
 		Key:       sha256.Sum256([]byte(proof.Thumbprint)),
 		Forget:    issued.Add(v.remember).Round(time.Second),
 		NotBefore: issued.Add(-time.Duration(v.maxFuture)*time.Second - v.replicaSkew).Truncate(time.Second),
+	}
+	if client != "" {
+		use.Client = sha256.Sum256([]byte("client." + client))
 	}
 	first, err := v.replay.Record(ctx, use)
 	if err != nil {

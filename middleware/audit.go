@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -40,40 +41,59 @@ type Record struct {
 	// other routers, and when the guard stands outside of the ServeMux.
 	Method, Route string
 
-	// ClientID, Organization, HPRNumber and TokenID (jti) tell who asked.
+	// ClientID, Organization, HPRNumber and TokenID (jti) tell who asked, and Subject
+	// (sub) and SessionID (sid) which user, by pseudonyms, in which login at HelseID.
 	ClientID     string
 	Organization tokenvalidation.Organization
 	HPRNumber    tokenvalidation.HPRNumber
+	Subject      string
+	SessionID    string
 	TokenID      string
+
+	// Unproven means that the token is genuine and that no proof shows that it is the
+	// sender's: the record tells whose token it is, and somebody else may have sent it.
+	Unproven bool
+
+	// Nested means that a guard around this one has let the request in, and has made
+	// a record of it, too.
+	Nested bool
+
+	// Duration is how long the decision took, with the requirements, and without the
+	// handler.
+	Duration time.Duration
 
 	// Malformed names claims of the token that were left out because they are of
 	// a wrong type.
 	Malformed []string
 }
 
-func (m *Middleware) audit(r *http.Request, caller *caller, problem *Problem) {
+func (m *Middleware) audit(ctx context.Context, caller *caller, problem *Problem, start time.Time) {
 	if m.config.Audit == nil {
 		return
 	}
-	method, route := m.location.asked(r)
-	record := Record{Allowed: problem == nil, Method: methodName(method), Route: route}
+	method, route := m.location.asked(caller.request.http)
+	record := Record{
+		Allowed: problem == nil, Method: methodName(method), Route: route,
+		Nested: caller.nested, Duration: time.Since(start),
+	}
 	if problem != nil {
 		record.Status, record.Reason, record.Expected = problem.Status, problem.Reason, problem.expected
 		if problem.cause != nil {
 			record.Cause = redact.Cause(problem.cause)
 		}
 	}
-	if caller != nil {
-		claims := caller.claims
+	if claims := caller.claims; claims != nil {
+		record.Unproven = !caller.proven
 		record.ClientID = claims.ClientID
 		record.Organization = claims.Organization
 		record.TokenID = claims.ID
 		record.Malformed = claims.Malformed
 		if claims.User != nil {
 			record.HPRNumber = claims.User.HPRNumber
+			record.Subject, record.SessionID = claims.User.Subject, claims.User.SessionID
 		}
 	}
-	m.config.Audit(r.Context(), record)
+	m.config.Audit(ctx, record)
 }
 
 func methodName(method string) string {
@@ -109,12 +129,23 @@ func AuditLog(logger *slog.Logger) func(context.Context, Record) {
 			slog.String("child", string(record.Organization.Child)),
 			slog.String("supplier", string(record.Organization.Supplier)),
 			slog.String("hpr_number", string(record.HPRNumber)),
+			slog.String("sub", record.Subject),
+			slog.String("sid", record.SessionID),
 			slog.String("jti", record.TokenID),
 			slog.String("malformed_claims", strings.Join(record.Malformed, " ")),
 		} {
 			if attribute.Value.String() != "" {
 				attributes = append(attributes, attribute)
 			}
+		}
+		if record.Unproven {
+			attributes = append(attributes, slog.Bool("unproven", true))
+		}
+		if record.Nested {
+			attributes = append(attributes, slog.Bool("nested", true))
+		}
+		if record.Duration > 0 {
+			attributes = append(attributes, slog.Duration("duration", record.Duration))
 		}
 		logger.LogAttrs(ctx, level, message, attributes...)
 	}

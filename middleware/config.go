@@ -99,9 +99,9 @@ type Config struct {
 	// Realm is the realm parameter of challenges. Empty leaves it out.
 	Realm string
 
-	// WriteProblem replaces the body of refusals. The status and the challenge
-	// headers are set already; it must call WriteHeader with problem.Status. Nil
-	// means an application/problem+json document.
+	// WriteProblem replaces the body of refusals. The challenge headers are set
+	// already, and the status is problem.Status unless it writes another one that is
+	// no success. Nil means an application/problem+json document.
 	WriteProblem func(w http.ResponseWriter, r *http.Request, problem Problem)
 
 	// Audit, if set, gets a record of every decision. AuditLog makes one that

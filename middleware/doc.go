@@ -75,24 +75,58 @@
 //	503                                  HelseID's keys, the replay store or a requirement's own look-up are down,
 //	                                     or HelseID has not been asked about the token's key yet
 //
-// An API that browsers call from another origin should name WWW-Authenticate and
-// DPoP-Nonce in the header Access-Control-Expose-Headers.
+// CORS stands outside of the guard: browsers send preflight requests without
+// credentials, and read the headers WWW-Authenticate and DPoP-Nonce only if
+// Access-Control-Expose-Headers names them.
 //
 // # Routers
 //
 // Guard returns a func(http.Handler) http.Handler, which chi and others take as
-// it is: r.Use(auth.Guard(middleware.Scope("nhn:some-api/read"))). For gin, put
-// the guard before the engine, or adapt it:
+// it is: r.Use(auth.Guard(middleware.Scope("nhn:some-api/read"))). For echo:
+// e.Use(echo.WrapMiddleware(auth.Guard())). For gin, and likewise for echo where
+// requirements look at parts of the path:
 //
-//	router.Use(func(c *gin.Context) {
-//		passed := false
-//		auth.Guard()(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-//			c.Request, passed = r, true
-//		})).ServeHTTP(c.Writer, c.Request)
-//		if !passed {
-//			c.Abort()
+//	func guarded(auth *middleware.Middleware, requirements ...middleware.Requirement) gin.HandlerFunc {
+//		guard := auth.Guard(requirements...)
+//		return func(c *gin.Context) {
+//			for _, part := range c.Params {
+//				c.Request.SetPathValue(part.Key, part.Value) // for requirements that see the request
+//			}
+//			c.Request.Pattern = c.FullPath() // for the audit record
+//			passed := false
+//			guard(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+//				c.Request, passed = r, true
+//				c.Next() // within the guard, which clears up after the handlers
+//			})).ServeHTTP(c.Writer, c.Request)
+//			if !passed {
+//				c.Abort()
+//			}
 //		}
-//	})
+//	}
 //
-// For echo: e.Use(echo.WrapMiddleware(auth.Guard())).
+// Guards may stand one in another, as those of a group of routes in a group do: the
+// inner one recognises the request that one of the same Middleware has let in, and
+// checks its own requirements alone. A request is the same if its credentials, method,
+// host and target are, and its path but for a prefix that was cut off: what else a
+// handler sends on with the same context is checked anew.
+//
+// Handlers get a copy of the request, with the caller in its context. When they have
+// returned, also by a panic, the guard removes the temporary files of an upload that
+// they have parsed, and gives the forms, the pattern and the path values that the copy
+// has got back to the request that it was given. A handler between the guard and the
+// one that parses which copies the request once more must remove the files itself, as
+// without a guard, or have another guard inside of it.
+//
+// # Other protocols and frameworks
+//
+// [Middleware.Decide] is the guard without net/http: an interceptor of gRPC gives it
+// the method, the URL and the metadata, and makes an answer of its own of the
+// [Decision]. Where a handler finds out itself that the caller may not do something,
+// [Middleware.Refuse] answers as the guard does. [NewContext] is for tests of handlers
+// without either.
+//
+// # Readiness
+//
+// [Middleware.Check] is for a readiness probe: whether HelseID's keys are known, the
+// clock is right and the replay store can be used.
 package middleware

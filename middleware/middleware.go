@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -25,59 +26,76 @@ func (m *Middleware) Require(handler http.HandlerFunc, requirements ...Requireme
 
 // Guard returns the same as a function from handler to handler, the form that
 // routers take as middleware. It panics if a requirement is nil.
+//
+// A request that another guard of the same Middleware has let in already is checked
+// against these requirements alone.
 func (m *Middleware) Guard(requirements ...Requirement) func(http.Handler) http.Handler {
 	all := All(requirements...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			caller, proof, problem := m.authenticate(r)
-			if problem == nil && len(requirements) > 0 {
-				problem = requirementProblem(all(r.Context(), caller.claims))
-			}
-			m.audit(r, caller, problem)
-			if problem != nil {
-				m.answer(w, r, problem)
+			decision := m.decide(r.Context(), ofHTTP(r), all)
+			if !decision.Allowed() {
+				m.answer(w, r, decision)
 				return
 			}
-			m.advertiseNonce(w, proof)
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, caller)))
+			if decision.Nonce != "" {
+				w = withNonce(w, decision.Nonce)
+			}
+			httpx.ServeContext(next, w, r, decision.Context(r.Context()))
 		})
 	}
 }
 
+// withNonce gives a client the newest nonce, in an answer that no cache may keep
+// whatever the handler says: a nonce out of a cache is an old one.
+func withNonce(w http.ResponseWriter, nonce string) http.ResponseWriter {
+	set := func() {
+		w.Header().Set(dpop.NonceHeaderName, nonce)
+		w.Header().Set("Cache-Control", "no-store")
+	}
+	set()
+	return httpx.BeforeHeader(w, func(status int) int {
+		set()
+		return status
+	})
+}
+
 // authenticate goes through the checks, cheapest first, and makes no request on
-// behalf of a caller who has not passed those before. It returns the caller as
+// behalf of a caller who has not passed those before. It writes down the caller as
 // soon as the token is known to be genuine, so that a refusal for another
 // reason can be put on record with the caller's name.
-func (m *Middleware) authenticate(r *http.Request) (*caller, *dpop.Proof, *Problem) {
+func (m *Middleware) authenticate(ctx context.Context, request *Request, found *caller) *Problem {
+	r := request.http
 	token, problem := m.credentials(r)
 	if problem != nil {
-		return nil, nil, problem
+		return problem
 	}
-	claims, err := m.validator.Validate(r.Context(), token)
+	claims, err := m.validator.Validate(ctx, token)
 	if err != nil {
-		return nil, nil, tokenProblem(err)
+		return tokenProblem(err)
 	}
-	found := &caller{claims: claims, token: AccessToken{value: redact.HideText(token)}}
+	found.claims, found.token = claims, AccessToken{value: redact.HideText(token)}
 	if problem := m.checkBinding(claims.Confirmation); problem != nil {
-		return found, nil, problem
+		return problem
 	}
-	if m.config.BearerOnly {
-		return found, nil, nil
+	if !m.config.BearerOnly {
+		target, err := m.location.target(r)
+		if err != nil {
+			return refused(http.StatusBadRequest, codeInvalidRequest, reasonOriginal, err.Error())
+		}
+		found.proof, err = m.verifier.Verify(ctx, r.Header.Get(dpop.HeaderName), dpop.Expectation{
+			Method:      target.method,
+			URI:         target.uri(),
+			AccessToken: token,
+			Thumbprint:  claims.Confirmation.Thumbprint,
+			Client:      claims.ClientID,
+		})
+		if err != nil {
+			return m.proofProblem(err).expecting(target)
+		}
 	}
-	target, err := m.location.target(r)
-	if err != nil {
-		return found, nil, refused(http.StatusBadRequest, codeInvalidRequest, "original_request", err.Error())
-	}
-	proof, err := m.verifier.Verify(r.Context(), r.Header.Get(dpop.HeaderName), dpop.Expectation{
-		Method:      target.method,
-		URI:         target.uri(),
-		AccessToken: token,
-		Thumbprint:  claims.Confirmation.Thumbprint,
-	})
-	if err != nil {
-		return found, nil, m.proofProblem(err).expecting(target)
-	}
-	return found, proof, nil
+	found.proven, found.pass = true, m.passFor(ctx, r)
+	return nil
 }
 
 // credentials reads the token, after a look at what came with it.
@@ -153,15 +171,6 @@ func (m *Middleware) checkBinding(confirmation tokenvalidation.Confirmation) *Pr
 	return nil
 }
 
-// advertiseNonce gives the newest nonce to a client that has an older one.
-func (m *Middleware) advertiseNonce(w http.ResponseWriter, proof *dpop.Proof) {
-	if nonces := m.config.Proof.Nonces; nonces != nil && proof != nil {
-		if newest := nonces.Nonce(); newest != proof.Nonce {
-			w.Header().Set(dpop.NonceHeaderName, newest)
-		}
-	}
-}
-
 // requirementProblem turns a requirement's error into an answer.
 func requirementProblem(err error) *Problem {
 	var denial *Denial
@@ -171,10 +180,19 @@ func requirementProblem(err error) *Problem {
 	case errors.As(err, &denial):
 		return denial.problem()
 	}
-	problem := refused(http.StatusForbidden, codeScope, "requirement", "the caller does not meet a requirement of this API")
-	if errors.Is(err, ErrUnavailable) {
+	problem := refused(http.StatusForbidden, codeScope, ReasonRequirement, detailRequirement)
+	if isUnavailable(err) {
 		problem = refused(http.StatusServiceUnavailable, "", "lookup_unavailable", "it cannot be told at the moment whether the caller may do this: try again later")
 	}
 	problem.cause = redact.Foreign(err)
 	return problem
+}
+
+const detailRequirement = "the caller does not meet a requirement of this API"
+
+// isUnavailable reports that there is no telling: what was asked is down, here or at
+// HelseID, or has not answered in time.
+func isUnavailable(err error) bool {
+	return redact.IsOutage(err) || errors.Is(err, tokenvalidation.ErrUnavailable) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

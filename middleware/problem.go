@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -53,6 +54,8 @@ const (
 	reasonUnavailable   = "keys_unavailable"
 	reasonReplayStore   = "replay_store_unavailable"
 	reasonNoCredentials = "no_credentials"
+	reasonOriginal      = "original_request"
+	reasonPanicked      = "panicked"
 )
 
 func refused(status int, code, reason, detail string) *Problem {
@@ -107,28 +110,30 @@ func (p *Problem) expecting(target target) *Problem {
 	return p
 }
 
-// retryAfter is what a 503 tells callers to wait, in seconds: by then HelseID has been
-// asked about a key that is not known (see package tokenvalidation).
-const retryAfter = "5"
+// retryAfter is what a 503 tells callers to wait: by then HelseID has been asked about a
+// key that is not known (see package tokenvalidation).
+const retryAfter = 5 * time.Second
 
-// answer writes the refusal.
-func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, problem *Problem) {
-	header := w.Header()
+// answer writes the refusal. Whatever WriteProblem writes, it is one.
+func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, refusal Decision) {
+	problem, header := *refusal.Problem, w.Header()
 	header.Set("Cache-Control", "no-store")
-	switch problem.Status {
-	case http.StatusServiceUnavailable:
-		header.Set("Retry-After", retryAfter)
-	default:
-		header.Set("WWW-Authenticate", m.challenge(problem))
+	if refusal.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.FormatInt(int64(refusal.RetryAfter/time.Second), 10))
 	}
-	if problem.Code == codeUseNonce {
-		header.Set(dpop.NonceHeaderName, m.config.Proof.Nonces.Nonce())
+	if refusal.Challenge != "" {
+		header.Set("WWW-Authenticate", refusal.Challenge)
 	}
-	if m.config.WriteProblem != nil {
-		m.config.WriteProblem(w, r, *problem)
+	if refusal.Nonce != "" {
+		header.Set(dpop.NonceHeaderName, refusal.Nonce)
+	}
+	if m.config.WriteProblem == nil {
+		writeProblem(w, problem)
 		return
 	}
-	writeProblem(w, *problem)
+	body := httpx.Refuse(w, problem.Status)
+	m.config.WriteProblem(body, r, problem)
+	body.Close()
 }
 
 // writeProblem writes an RFC 9457 document.

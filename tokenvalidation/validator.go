@@ -100,6 +100,7 @@ type Validator struct {
 	keys     *jwks.KeySet
 	memory   *memory // nil: no token is remembered
 	userInfo userInfoEndpoint
+	clock    *clockCheck
 	now      func() time.Time
 
 	ownTransport *http.Transport // nil if the caller has supplied a client
@@ -157,6 +158,7 @@ func New(config Config) (*Validator, error) {
 		leeway:   int64(DefaultLeeway / time.Second),
 		keys:     keys,
 		userInfo: userInfoEndpoint{source, client},
+		clock:    newClockCheck(),
 
 		ownTransport: ownTransport,
 

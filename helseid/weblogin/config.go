@@ -119,8 +119,9 @@ type Config struct {
 	// stays where a handler writes a policy of its own that says nothing about frames.
 	AllowFraming bool
 
-	// ErrorPage answers with a page that says what went wrong. It must call
-	// WriteHeader with problem.Status. Nil means a plain page in Norwegian.
+	// ErrorPage answers with a page that says what went wrong. Its status is
+	// problem.Status unless it writes another one that is no success. Nil means a plain
+	// page in Norwegian.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, problem Problem)
 
 	// OnEvent, if set, is told of logins and what becomes of sessions, for the

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -103,7 +104,9 @@ func (w *Web) fail(rw http.ResponseWriter, r *http.Request, problem Problem, cau
 	if problem.Status == http.StatusServiceUnavailable {
 		rw.Header().Set("Retry-After", retryAfter(cause))
 	}
-	w.config.ErrorPage(rw, r, problem)
+	page := httpx.Refuse(rw, problem.Status)
+	w.config.ErrorPage(page, r, problem)
+	page.Close()
 }
 
 // defaultRetry is how long to wait if HelseID has not said.

@@ -19,7 +19,7 @@ import (
 
 // Errors by category. The public packages hand them on under their own names.
 var (
-	ErrUnavailable    = redact.Words("HelseID is not available")
+	ErrUnavailable    = redact.Outage("HelseID is not available")
 	ErrInvalid        = redact.Words("the answer is not one of HelseID's")
 	ErrIssuerMismatch = redact.Words("the metadata is of another issuer")
 )
