@@ -24,6 +24,9 @@ const (
 	clockRounding = time.Second
 )
 
+// noKey is the name of no key: to ask for it fetches the set.
+const noKey = "\x00"
+
 // Check reports what keeps tokens from being validated, for a readiness probe: there
 // are no keys of HelseID's, the configured issuer is another one's, or the clock
 // differs from HelseID's by more than Config.Leeway and a second. It fetches keys if
@@ -33,7 +36,7 @@ const (
 // The error wraps ErrUnavailable, ErrConfig or ErrClock.
 func (v *Validator) Check(ctx context.Context) error {
 	if v.keys.Generation() == 0 {
-		_, _, err := v.keys.Keys(ctx, "") // no key has this name: it is the set that matters
+		_, _, err := v.keys.Keys(ctx, noKey)
 		if v.keys.Generation() == 0 {
 			if errors.Is(err, metadata.ErrIssuerMismatch) {
 				return fmt.Errorf("%w: field Issuer: %w", ErrConfig, err)
