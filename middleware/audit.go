@@ -33,14 +33,15 @@ type Record struct {
 	// other routers, and when the guard stands outside of the ServeMux.
 	Method, Route string
 
-	// ClientID, Organization, HPRNumber and TokenID (jti) tell who asked.
+	// ClientID, Organization, HPRNumber and TokenID (jti) tell who asked. Texts of
+	// more than 256 bytes are cut off; HelseID's have 40 at most.
 	ClientID     string
 	Organization tokenvalidation.Organization
 	HPRNumber    tokenvalidation.HPRNumber
 	TokenID      string
 
 	// Malformed names claims of the token that were left out because they are of
-	// a wrong type.
+	// a wrong type, as Claims.Malformed of package tokenvalidation does.
 	Malformed []string
 }
 
@@ -57,15 +58,25 @@ func (m *Middleware) audit(r *http.Request, caller *caller, problem *Problem) {
 	}
 	if caller != nil {
 		claims := caller.claims
-		record.ClientID = claims.ClientID
+		record.ClientID = cutOff(claims.ClientID)
 		record.Organization = claims.Organization
-		record.TokenID = claims.ID
+		record.TokenID = cutOff(claims.ID)
 		record.Malformed = claims.Malformed
 		if claims.User != nil {
 			record.HPRNumber = claims.User.HPRNumber
 		}
 	}
 	m.config.Audit(r.Context(), record)
+}
+
+// maxRecorded is how long a text of a token may be in a record, in bytes.
+const maxRecorded = 256
+
+func cutOff(text string) string {
+	if len(text) <= maxRecorded {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxRecorded], "")
 }
 
 func methodName(method string) string {

@@ -53,6 +53,7 @@ type options struct {
 	scope      string
 	publicURL  string
 	nonce      bool
+	restarts   bool
 	tokenTypes string
 	json       bool
 }
@@ -67,6 +68,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.scope, "scope", "nhn:demo-api/read", "scopes that callers need, separated by spaces; empty: none")
 	flags.StringVar(&opts.publicURL, "public-url", "", "the API's `URL` as its clients see it, if that is another than it sees itself")
 	flags.BoolVar(&opts.nonce, "nonce", false, "demand a nonce of the API's own in each proof")
+	flags.BoolVar(&opts.restarts, "refuse-earlier-proofs", false, "refuse proofs that were made before the program started, and may have been used then")
 	flags.StringVar(&opts.tokenTypes, "token-typ", "at+jwt", "accepted types of access tokens, separated by commas")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object per line")
 	if err := flags.Parse(args); err != nil {
@@ -176,6 +178,9 @@ func guard(opts options, report *report) (*middleware.Middleware, error) {
 		Token:     tokenvalidation.Config{TokenTypes: strings.Split(opts.tokenTypes, ",")},
 		Audit:     report.audit(),
 	}
+	// An API of your own leaves this out. What is tried out here is mostly called as soon
+	// as it listens, with proofs that were made by hand to see how old they may be.
+	config.Proof.AcceptProofsFromBeforeStart = !opts.restarts
 	if opts.nonce {
 		nonces, err := dpop.NewNonceIssuer(nil)
 		if err != nil {
