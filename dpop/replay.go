@@ -29,6 +29,11 @@ type Use struct {
 	// differs by no more than ReplicaSkew. A store that has lost what it remembered
 	// since cannot tell whether the proof has been used.
 	NotBefore time.Time
+
+	// IssuedAt is the proof's iat, in whole seconds by the clock of this process. A
+	// store in memory refuses what was made before it: see MemoryReplay. Zero means
+	// that this does not matter.
+	IssuedAt time.Time
 }
 
 // ReplayStore remembers used proofs. Implement it to share them between
@@ -53,14 +58,27 @@ const (
 // of one client as it may while others need the room.
 var ErrReplayFull = redact.Outage("the replay store is full")
 
+// ErrBeforeStart means that the proof was made before the store, which has forgotten
+// what its predecessor remembered: the proof may have been used.
+var ErrBeforeStart = redact.Words("the proof is older than the replay store")
+
 // MemoryReplay is a ReplayStore in memory, for a single process. It holds a
 // fixed number of proofs and never forgets one early: when it is full it
 // refuses. The last quarter of it is for clients that hold less than a quarter of it,
 // so that one busy client, or one with many keys, does not shut the others out. It is
 // safe for concurrent use.
+//
+// What a process knew about used proofs ends with it. So a store refuses a proof that
+// was made in a second before its own first one: it may have been used before a crash
+// or a deployment. It concerns requests that were on their way then, and for as many
+// seconds as its clock is behind a client with such a clock; a new proof is accepted.
+// Not seen through is a proof from the second of the start, or from a client whose clock
+// is ahead, that was used before. VerifierConfig.AcceptProofsFromBeforeStart
+// switches it off.
 type MemoryReplay struct {
 	capacity int
 	quota    int
+	started  time.Time
 
 	mu      sync.Mutex
 	size    int
@@ -92,6 +110,7 @@ func NewMemoryReplay(capacity int) *MemoryReplay {
 	return &MemoryReplay{
 		capacity: capacity,
 		quota:    max(1, capacity/4),
+		started:  time.Now(),
 		buckets:  make(map[int64]*replayBucket),
 	}
 }
@@ -99,7 +118,7 @@ func NewMemoryReplay(capacity int) *MemoryReplay {
 // MaxBytes is the memory that the store takes at most.
 func (m *MemoryReplay) MaxBytes() int { return m.capacity * replayBytesPerProof }
 
-// Record implements ReplayStore. Its error is ErrReplayFull.
+// Record implements ReplayStore. Its error is ErrReplayFull or ErrBeforeStart.
 func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 	proof, client := replayID(use.Proof[:16]), replayID(use.Client[:16])
 	if client == (replayID{}) {
@@ -108,6 +127,9 @@ func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
+	if m.isFromBefore(use.IssuedAt, now) {
+		return false, ErrBeforeStart
+	}
 	m.purge(now.Unix(), now)
 
 	held := 0
@@ -137,6 +159,13 @@ func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 	bucket.shares[client]++
 	m.size++
 	return true, nil
+}
+
+// isFromBefore compares with when the store was made, as the clock shows it that has
+// perhaps been set since.
+func (m *MemoryReplay) isFromBefore(issued, now time.Time) bool {
+	started := now.Round(0).Add(-now.Sub(m.started))
+	return !issued.IsZero() && issued.Unix() < started.Unix()
 }
 
 // purge drops the buckets of the past, once a second. It is told the time by both

@@ -43,6 +43,7 @@ type Record struct {
 
 	// ClientID, Organization, HPRNumber and TokenID (jti) tell who asked, and Subject
 	// (sub) and SessionID (sid) which user, by pseudonyms, in which login at HelseID.
+	// Texts of more than 256 bytes are cut off; HelseID's have 40 at most.
 	ClientID     string
 	Organization tokenvalidation.Organization
 	HPRNumber    tokenvalidation.HPRNumber
@@ -63,7 +64,7 @@ type Record struct {
 	Duration time.Duration
 
 	// Malformed names claims of the token that were left out because they are of
-	// a wrong type.
+	// a wrong type, as Claims.Malformed of package tokenvalidation does.
 	Malformed []string
 }
 
@@ -84,16 +85,26 @@ func (m *Middleware) audit(ctx context.Context, caller *caller, problem *Problem
 	}
 	if claims := caller.claims; claims != nil {
 		record.Unproven = !caller.proven
-		record.ClientID = claims.ClientID
+		record.ClientID = cutOff(claims.ClientID)
 		record.Organization = claims.Organization
-		record.TokenID = claims.ID
+		record.TokenID = cutOff(claims.ID)
 		record.Malformed = claims.Malformed
 		if claims.User != nil {
 			record.HPRNumber = claims.User.HPRNumber
-			record.Subject, record.SessionID = claims.User.Subject, claims.User.SessionID
+			record.Subject, record.SessionID = cutOff(claims.User.Subject), cutOff(claims.User.SessionID)
 		}
 	}
 	m.config.Audit(ctx, record)
+}
+
+// maxRecorded is how long a text of a token may be in a record, in bytes.
+const maxRecorded = 256
+
+func cutOff(text string) string {
+	if len(text) <= maxRecorded {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxRecorded], "")
 }
 
 func methodName(method string) string {

@@ -63,7 +63,8 @@
 // reason, which is a word that does not change, and where they apply error, scope,
 // acr_values and max_age. By error:
 //
-//	400 invalid_request                  a forward-auth proxy left out the original request
+//	400 invalid_request                  a forward-auth proxy left out the original request, proxies' headers without
+//	                                     end, an access token in the query
 //	401                                  no credentials
 //	401 invalid_request                  headers repeated or missing
 //	401 invalid_token                    the token, the scheme, or another key's proof (proof_key_mismatch)
@@ -71,6 +72,7 @@
 //	401 use_dpop_nonce                   a nonce is demanded (Config.Proof.Nonces)
 //	401 insufficient_user_authentication the user must log in in another way
 //	403 insufficient_scope               the caller may not do this
+//	414 invalid_request                  the path and the query are too long
 //	431 invalid_request                  a header is too large
 //	503                                  HelseID's keys, the replay store or a requirement's own look-up are down,
 //	                                     or HelseID has not been asked about the token's key yet
@@ -78,6 +80,28 @@
 // CORS stands outside of the guard: browsers send preflight requests without
 // credentials, and read the headers WWW-Authenticate and DPoP-Nonce only if
 // Access-Control-Expose-Headers names them.
+//
+// # Limits
+//
+// A refusal costs no more than three times the time of a good request, and ten times
+// its memory, whatever is sent (docs/benchmarks.md has the figures). So there are limits,
+// each well above what HelseID and proxies send:
+//
+//	access token                16 KiB (HelseID's: up to 4), 512 members and list elements (some 150)
+//	its header, and a proof's   64 members and list elements (some 10)
+//	proof                       8 KiB (up to 2.5), 512 members and list elements (some 10)
+//	proof key                   RSA of 4096 bits with exponent 65537, as HelseID hands out, or EC
+//	request target              32 KiB, path and query together (nginx, Apache and Kestrel: 8)
+//	Forwarded, X-Forwarded-…    8 KiB and 32 trusted proxies
+//	scopes, audiences           256 of each
+//	patients in an attest       32 (it is made for one)
+//	names of malformed claims   16 in an audit record, texts of 256 bytes
+//
+// Reading the headers is the server's part: http.Server takes a megabyte of them unless
+// MaxHeaderBytes says less, and 64 KiB is enough.
+//
+// After a restart the store in memory refuses the proofs of before, which it cannot
+// know: see dpop.MemoryReplay.
 //
 // # Routers
 //

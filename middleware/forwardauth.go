@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/helseid-go/sdk/internal/redact"
@@ -73,6 +74,15 @@ func (a *forwardAuth) original(r *http.Request) (method, path string, ok bool) {
 		return "", "", false
 	}
 	return methods[0], path, true
+}
+
+// isTooLong reports that a request's target, or that of the request that a forward-auth
+// proxy asks about, is longer than maxTarget.
+func (l *location) isTooLong(r *http.Request) bool {
+	if len(r.RequestURI) > maxTarget || r.URL != nil && len(r.URL.RawQuery) > maxTarget {
+		return true
+	}
+	return l.auth != nil && slices.ContainsFunc(r.Header.Values(l.auth.uri), func(uri string) bool { return len(uri) > maxTarget })
 }
 
 // queries are the request's own query and that of the request that a forward-auth

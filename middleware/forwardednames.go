@@ -45,7 +45,10 @@ func isHeaderName(text string) bool {
 
 // withPort puts the forwarded port, if there is one, in the place of the host's own.
 func (n forwardedNames) withPort(r *http.Request, host string) (string, error) {
-	port := n.last(r, n.port)
+	port, err := n.last(r, n.port)
+	if err != nil {
+		return "", err
+	}
 	if port == "" {
 		return host, nil
 	}
@@ -58,16 +61,24 @@ func (n forwardedNames) withPort(r *http.Request, host string) (string, error) {
 
 // pathPrefix is what a proxy has taken off the path.
 func (n forwardedNames) pathPrefix(r *http.Request) (string, error) {
-	prefix := strings.TrimSuffix(n.last(r, n.prefix), "/")
+	value, err := n.last(r, n.prefix)
+	if err != nil {
+		return "", err
+	}
+	prefix := strings.TrimSuffix(value, "/")
 	if prefix != "" && !isPath(prefix) {
 		return "", errPrefix
 	}
 	return prefix, nil
 }
 
-func (n forwardedNames) last(r *http.Request, name string) string {
+func (n forwardedNames) last(r *http.Request, name string) (string, error) {
 	if name == "" {
-		return ""
+		return "", nil
 	}
-	return lastValue(r.Header.Values(name))
+	fields := r.Header.Values(name)
+	if tooLong(fields) {
+		return "", errForwarded
+	}
+	return lastValue(fields), nil
 }

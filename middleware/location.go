@@ -56,6 +56,19 @@ func newLocation(config Config) (location, error) {
 	return found, errors.Join(errs...)
 }
 
+const (
+	// maxForwarded is how long the headers of proxies may be, in bytes, all of one
+	// name together. A proxy adds some 60 to what it received.
+	maxForwarded = 8 << 10
+
+	// maxForwardedElements is how many proxies a request may have come through.
+	maxForwardedElements = 32
+
+	// maxAuthority is the longest name that a host can have (RFC 1035 section
+	// 2.3.4), with room for a port.
+	maxAuthority = 264
+)
+
 // target is the request that a proof must be for.
 type target struct {
 	method string
@@ -81,10 +94,12 @@ var (
 	errNoAddress = redact.Words("the request came by none of PublicURLs")
 	errPort      = redact.Words("the forwarded port is none")
 	errPrefix    = redact.Words("the forwarded prefix is no path")
+	errForwarded = redact.Words("the headers of the proxies are too long")
 )
 
 // target returns the request that the proof must be for. An error means that a
-// forward-auth proxy has not said which one it asks about.
+// forward-auth proxy has not said which one it asks about, or that the headers of proxies
+// are too long to be read.
 func (l *location) target(r *http.Request) (target, error) {
 	trusted := l.trusts(r)
 	found := target{method: r.Method}
@@ -100,7 +115,9 @@ func (l *location) target(r *http.Request) (target, error) {
 		found.doubt = errPath
 		return found, nil
 	}
-	found.base, found.doubt = l.base(r, trusted)
+	if found.base, found.doubt = l.base(r, trusted); found.doubt == errForwarded {
+		return target{}, errForwarded
+	}
 	return found, nil
 }
 
@@ -115,7 +132,9 @@ func (l *location) base(r *http.Request, trusted bool) (string, error) {
 	}
 	if trusted {
 		var err error
-		scheme, host = l.forwardedOrigin(r, scheme, host)
+		if scheme, host, err = l.forwardedOrigin(r, scheme, host); err != nil {
+			return "", err
+		}
 		if host, err = l.headers.withPort(r, host); err != nil {
 			return "", err
 		}
@@ -140,7 +159,7 @@ func (l *location) base(r *http.Request, trusted bool) (string, error) {
 // isAuthority accepts what a host and port consist of. What else a Host header or
 // :authority can hold would be read as a path or query behind the host.
 func isAuthority(host string) bool {
-	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+	return host != "" && len(host) <= maxAuthority && !strings.ContainsFunc(host, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._:[]%", r)
 	})
 }
@@ -197,13 +216,23 @@ func withoutQuery(target string) string {
 	return path
 }
 
-func (l *location) forwardedOrigin(r *http.Request, scheme, host string) (string, string) {
+func (l *location) forwardedOrigin(r *http.Request, scheme, host string) (string, string, error) {
 	var proto, name string
 	if l.forwarded == Forwarded {
-		proto, name = l.rfc7239(r.Header.Values("Forwarded"))
+		fields := r.Header.Values("Forwarded")
+		if tooLong(fields) {
+			return "", "", errForwarded
+		}
+		var ok bool
+		if proto, name, ok = l.rfc7239(fields); !ok {
+			return "", "", errForwarded
+		}
 	} else {
-		proto = lastValue(r.Header.Values("X-Forwarded-Proto"))
-		name = lastValue(r.Header.Values(l.headers.host))
+		protos, hosts := r.Header.Values("X-Forwarded-Proto"), r.Header.Values(l.headers.host)
+		if tooLong(protos) || tooLong(hosts) {
+			return "", "", errForwarded
+		}
+		proto, name = lastValue(protos), lastValue(hosts)
 	}
 	switch proto = strings.ToLower(proto); proto {
 	case "https", "http":
@@ -214,7 +243,17 @@ func (l *location) forwardedOrigin(r *http.Request, scheme, host string) (string
 	if name != "" {
 		host = name
 	}
-	return scheme, host
+	return scheme, host, nil
+}
+
+func tooLong(fields []string) bool {
+	length := 0
+	for _, field := range fields {
+		if length += len(field); length > maxForwarded {
+			return true
+		}
+	}
+	return false
 }
 
 // lastValue is the last element of a comma-separated list: what the nearest
@@ -229,28 +268,43 @@ func lastValue(fields []string) string {
 
 // rfc7239 reads the elements from the last one back. Each was added by the
 // trusted host after it; the walk goes on for as long as the host that it names
-// is a trusted proxy too.
-func (l *location) rfc7239(fields []string) (proto, host string) {
-	elements := strings.Split(strings.Join(fields, ","), ",")
-	for _, element := range slices.Backward(elements) {
-		parameters := forwardedElement(element)
-		proto, host = parameters["proto"], parameters["host"]
-		if !l.isTrusted(forwardedFor(parameters["for"])) {
-			break
+// is a trusted proxy too. It is not ok if that has no end.
+func (l *location) rfc7239(fields []string) (proto, host string, ok bool) {
+	walked := 0
+	for _, rest := range slices.Backward(fields) {
+		for more := true; more; walked++ {
+			if walked == maxForwardedElements {
+				return "", "", false
+			}
+			comma := strings.LastIndexByte(rest, ',')
+			element := rest[comma+1:]
+			more = comma >= 0
+			rest = rest[:max(comma, 0)]
+			var node string
+			node, proto, host = forwardedElement(element)
+			if !l.isTrusted(forwardedFor(node)) {
+				return proto, host, true
+			}
 		}
 	}
-	return proto, host
+	return proto, host, true
 }
 
-func forwardedElement(element string) map[string]string {
-	parameters := make(map[string]string)
+// forwardedElement reads the parameters that matter here. The last of a name counts.
+func forwardedElement(element string) (node, proto, host string) {
 	for pair := range strings.SplitSeq(element, ";") {
-		name, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
-		if ok {
-			parameters[strings.ToLower(name)] = strings.Trim(value, `"`)
+		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		value = strings.Trim(value, `"`)
+		switch {
+		case strings.EqualFold(name, "for"):
+			node = value
+		case strings.EqualFold(name, "proto"):
+			proto = value
+		case strings.EqualFold(name, "host"):
+			host = value
 		}
 	}
-	return parameters
+	return node, proto, host
 }
 
 // forwardedFor reads a node (RFC 7239 section 6) that is an address.

@@ -16,6 +16,15 @@ import (
 const (
 	schemeDPoP   = "DPoP"
 	schemeBearer = "Bearer"
+
+	// maxTarget is how long the request target may be, in bytes, path and query
+	// together. It is four times what nginx, Apache and Kestrel take unless they are
+	// told otherwise. All of it is compared with the proof or searched for a token.
+	maxTarget = 32 << 10
+
+	// maxAuthorization leaves room for a scheme before a token that is too long by
+	// itself, so that the answer says so.
+	maxAuthorization = tokenvalidation.MaxToken + 64
 )
 
 // Require guards a handler function: only requests with a valid token and proof
@@ -106,6 +115,10 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 		return "", refused(http.StatusUnauthorized, "", reasonNoCredentials, "the Authorization header is missing")
 	case len(authorization) > 1:
 		return "", refused(http.StatusUnauthorized, codeInvalidRequest, "authorization_repeated", "there is more than one Authorization header")
+	case len(authorization[0]) > maxAuthorization:
+		return "", tokenProblem(&tokenvalidation.Error{Reason: tokenvalidation.ReasonTooLong})
+	case m.location.isTooLong(r):
+		return "", refused(http.StatusRequestURITooLong, codeInvalidRequest, "target_too_long", "the path and the query of the URL are too long")
 	case hasParameter(m.location.queries(r), "access_token"): // RFC 6750 section 2
 		return "", refused(http.StatusBadRequest, codeInvalidRequest, "token_in_query", "an access token comes in the Authorization header alone, and never in the URL")
 	}
@@ -139,20 +152,33 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 	return token, nil
 }
 
-// hasParameter reports whether a query has a parameter of this name.
+// hasParameter reports whether a query has a parameter of this name, with escapes or
+// without.
 func hasParameter(query, name string) bool {
-	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
-		key, _, _ := strings.Cut(pair, "=")
-		if key == name {
+	for start := 0; start <= len(query); {
+		end := start
+		for end < len(query) && query[end] != '&' && query[end] != ';' {
+			end++
+		}
+		key, _, _ := strings.Cut(query[start:end], "=")
+		if isEscaped(key, name) {
 			return true
 		}
-		if strings.ContainsRune(key, '%') {
-			if decoded, err := url.QueryUnescape(key); err == nil && decoded == name {
-				return true
-			}
-		}
+		start = end + 1
 	}
 	return false
+}
+
+// isEscaped reports whether a text, as it stands in a query, is this name.
+func isEscaped(text, name string) bool {
+	if len(text) < len(name) || len(text) > 3*len(name) {
+		return false
+	}
+	if text == name {
+		return true
+	}
+	decoded, err := url.QueryUnescape(text)
+	return err == nil && decoded == name
 }
 
 // checkBinding refuses a token that demands what is not shown here.

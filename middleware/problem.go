@@ -84,7 +84,7 @@ func (m *Middleware) proofProblem(err error) *Problem {
 	if errors.As(err, &invalid) {
 		problem := refused(http.StatusUnauthorized, codeInvalidProof, string(invalid.Reason), invalid.Error())
 		switch invalid.Reason {
-		case dpop.ReasonNonce:
+		case dpop.ReasonNonce, dpop.ReasonBeforeStart: // with another proof the client gets in
 			if m.config.Proof.Nonces != nil {
 				problem.Code = codeUseNonce
 			}
@@ -136,25 +136,32 @@ func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, refusal Deci
 	body.Close()
 }
 
+// problemDocument is the body of a refusal.
+type problemDocument struct {
+	ACRValues string `json:"acr_values,omitempty"`
+	Detail    string `json:"detail"`
+	Error     string `json:"error,omitempty"`
+	MaxAge    int64  `json:"max_age,omitempty"`
+	Reason    string `json:"reason"`
+	Scope     string `json:"scope,omitempty"`
+	Status    int    `json:"status"`
+	Title     string `json:"title"`
+}
+
 // writeProblem writes an RFC 9457 document.
 func writeProblem(w http.ResponseWriter, problem Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(problem.Status)
-	document := map[string]any{
-		"title":  http.StatusText(problem.Status),
-		"status": problem.Status,
-		"detail": problem.Detail,
-		"reason": problem.Reason,
-	}
-	for name, value := range map[string]string{"error": problem.Code, "scope": problem.Scope, "acr_values": problem.ACRValues} {
-		if value != "" {
-			document[name] = value
-		}
-	}
-	if problem.MaxAge > 0 {
-		document["max_age"] = int64(problem.MaxAge / time.Second)
-	}
-	_ = json.NewEncoder(w).Encode(document)
+	_ = json.NewEncoder(w).Encode(problemDocument{
+		ACRValues: problem.ACRValues,
+		Detail:    problem.Detail,
+		Error:     problem.Code,
+		MaxAge:    int64(problem.MaxAge / time.Second),
+		Reason:    problem.Reason,
+		Scope:     problem.Scope,
+		Status:    problem.Status,
+		Title:     http.StatusText(problem.Status),
+	})
 }
 
 // challenge writes the one challenge of the endpoint's scheme (RFC 6750 section

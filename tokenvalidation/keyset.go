@@ -91,7 +91,7 @@ func (s *KeySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	payload, err := jose.ParseObject(compact.Payload)
+	payload, err := compact.Claims()
 	if err != nil || payload.CheckFolded(oidcClaims...) != nil {
 		return nil, refuse(ReasonMalformed)
 	}

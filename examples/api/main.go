@@ -59,6 +59,7 @@ type options struct {
 	proxies    string
 	asked      string
 	nonce      bool
+	restarts   bool
 	tokenTypes string
 	json       bool
 }
@@ -75,6 +76,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.proxies, "trusted-proxies", "", "`prefixes` of the addresses of proxies, such as 10.0.0.0/8, separated by commas")
 	flags.StringVar(&opts.asked, "forward-auth", "", "be asked by those proxies, at /machine, about requests to these `routes`, such as \"GET /journal/{id}\", separated by commas")
 	flags.BoolVar(&opts.nonce, "nonce", false, "demand a nonce of the API's own in each proof")
+	flags.BoolVar(&opts.restarts, "accept-earlier-proofs", false, "accept proofs that were made before the program started, although they may have been used then")
 	flags.StringVar(&opts.tokenTypes, "token-typ", "at+jwt", "accepted types of access tokens, separated by commas")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object per line")
 	if err := flags.Parse(args); err != nil {
@@ -194,6 +196,7 @@ func guard(opts options, report *report) (*middleware.Middleware, error) {
 	if routes := fields(opts.asked); len(routes) > 0 {
 		config.ForwardAuth = &middleware.ForwardAuth{Routes: routes}
 	}
+	config.Proof.AcceptProofsFromBeforeStart = opts.restarts
 	if opts.nonce {
 		nonces, err := dpop.NewNonceIssuer(nil)
 		if err != nil {

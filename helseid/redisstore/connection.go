@@ -106,13 +106,20 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 // checkEviction finds out whether Redis may drop what is stored: each of the nodes
 // that proofs are recorded at, if there are several.
 func (c *connection) checkEviction(ctx context.Context) error {
-	var evicts atomic.Bool
+	var evicts, silent atomic.Bool
 	check := func(ctx context.Context, client redis.Cmdable) error {
 		info, err := client.Info(ctx, "memory").Result()
+		told := false
 		for line := range strings.Lines(info) {
-			if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok && policy != "noeviction" {
-				evicts.Store(true)
+			if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok {
+				told = true
+				if policy != noEviction {
+					evicts.Store(true)
+				}
 			}
+		}
+		if !told {
+			silent.Store(true)
 		}
 		return err
 	}
@@ -127,6 +134,8 @@ func (c *connection) checkEviction(ctx context.Context) error {
 		return err
 	case evicts.Load():
 		return ErrEviction
+	case silent.Load():
+		return errNoPolicy
 	}
 	return nil
 }

@@ -115,10 +115,13 @@
 //
 //	maxmemory-policy noeviction
 //
-// is required in production. With any other policy a Redis that is short of
-// memory drops used proofs before their time, and each of them can be used once
-// more; it logs users out, too. With noeviction it refuses to record, and then
-// proofs are refused. Check reports another policy.
+// is required for used proofs. With any other policy a Redis that is short of
+// memory drops them before their time, and each of them can be used once
+// more; it logs users out, too. So each process asks for the policy with its first proof
+// and then every ten seconds, in the command that records a proof, and refuses all
+// proofs as if Redis were down while it is another; Check reports it, too. INFO must tell
+// it: where it does not, Config.TrustNoEviction says that all is well. With noeviction
+// a Redis that is short of memory refuses to record, and then proofs are refused.
 //
 // A Redis that restarts, or that another takes over from, may have forgotten which
 // proofs were used: with a snapshot all since that, with appendfsync everysec those

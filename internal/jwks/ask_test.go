@@ -455,3 +455,11 @@ func TestWithdrawnKeysAreBounded(t *testing.T) {
 	require.Len(t, set.current.Load().withdrawn, maxWithdrawn)
 	require.True(t, set.current.Load().hasWithdrawn(fmt.Sprint("key-", 3*maxWithdrawn-2), time.Now()))
 }
+
+// No key of a set is without a kid, so nobody is asked for one.
+func TestNoKeyID(t *testing.T) {
+	t.Parallel()
+	set := &KeySet{} // which cannot ask anybody
+	_, _, err := set.Keys(t.Context(), "")
+	require.ErrorIs(t, err, ErrUnknownKey)
+}

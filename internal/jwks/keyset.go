@@ -89,6 +89,9 @@ func (s *KeySet) Close() {
 // Callers of known keys never wait. The error is ErrUnknownKey, or wraps
 // ErrUnavailable if there is no telling.
 func (s *KeySet) Keys(ctx context.Context, kid string) ([]*jose.PublicKey, uint64, error) {
+	if kid == "" {
+		return nil, 0, ErrUnknownKey // no key of a set is without one
+	}
 	now := time.Now()
 	if current := s.usable(now); current != nil {
 		if keys := current.keys[kid]; keys != nil {
