@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
-	"github.com/helseid-go/sdk/internal/redact"
+	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // ErrClock means that this machine's clock differs from HelseID's by more than
-// five seconds.
-var ErrClock = redact.Words("the clock is off")
+// five seconds. It is tokenvalidation.ErrClock.
+var ErrClock = tokenvalidation.ErrClock
 
 // Check finds out at start-up what would go wrong later: HelseID cannot be
 // reached, the issuer is another, the key is not known, a scope is not granted,
