@@ -71,7 +71,7 @@ func TestEveryPackageHasOneDocComment(t *testing.T) {
 // Imports point one way. A package may import those of lower layers only.
 func TestImportsPointOneWay(t *testing.T) {
 	layers := [][]string{
-		{"internal/redact", "internal/orgnr", "internal/clock", "internal/endcause", "internal/jose", "internal/httpx"},
+		{"internal/redact", "internal/orgnr", "internal/clock", "internal/endcause", "internal/jose", "internal/httpx", "internal/wwwauth"},
 		{"internal/metadata"},
 		{"internal/jwks", "internal/idtoken"},
 		{"clientassertion", "dpop", "tokenvalidation"},

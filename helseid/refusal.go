@@ -8,6 +8,7 @@ import (
 
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/wwwauth"
 )
 
 // The error codes of an API that the client acts upon (RFC 6750 section 3.1, RFC
@@ -28,8 +29,8 @@ func refusalCode(response *http.Response, bound bool) string {
 		return ""
 	}
 	var codes []string
-	for _, challenge := range parseChallenges(response.Header.Values("WWW-Authenticate")) {
-		codes = append(codes, challenge.parameters["error"])
+	for _, challenge := range wwwauth.Parse(response.Header.Values("WWW-Authenticate")) {
+		codes = append(codes, challenge.Parameters["error"])
 	}
 	switch {
 	case bound && slices.Contains(codes, useDPoPNonce):

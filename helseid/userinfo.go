@@ -9,6 +9,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
+	"github.com/helseid-go/sdk/internal/wwwauth"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -89,9 +90,9 @@ func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http
 // challengeError reads a refusal from the challenge in the header, where it
 // stands at an endpoint that takes access tokens (RFC 6750 section 3).
 func (e tokenRequester) challengeError(a exchange.Answer) error {
-	for _, challenge := range parseChallenges(a.Header.Values("WWW-Authenticate")) {
-		if code := challenge.parameters["error"]; exchange.ValidErrorCode(code) {
-			return &TokenError{Code: code, Description: redact.Text(challenge.parameters["error_description"]), StatusCode: a.Status}
+	for _, challenge := range wwwauth.Parse(a.Header.Values("WWW-Authenticate")) {
+		if code := challenge.Parameters["error"]; exchange.ValidErrorCode(code) {
+			return &TokenError{Code: code, Description: redact.Text(challenge.Parameters["error_description"]), StatusCode: a.Status}
 		}
 	}
 	return e.Failure(a)
