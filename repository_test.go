@@ -76,7 +76,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"internal/jwks", "internal/idtoken"},
 		{"clientassertion", "dpop", "tokenvalidation"},
 		{"helseid/internal/bulkhead", "helseid/internal/holdoff", "helseid/internal/lifecycle"},
-		{"helseid/internal/exchange"},
+		{"helseid/internal/exchange", "helseid/internal/apicall"},
 		{"helseid", "middleware"},
 		{"helseid/helseidtest", "helseid/weblogin"},
 		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest"},

@@ -71,7 +71,7 @@ func TestT075T083CacheKeysMeetOnlyForEqualRequests(t *testing.T) {
 				DecisionID: pick([]string{"a", "aa"}), UserSelected: random.IntN(2) == 0,
 			}
 		}
-		prepared, err := clients[client].prepare(request, systemOrigin)
+		prepared, err := clients[client].tokens.rules.prepare(request, systemOrigin)
 		require.NoError(t, err)
 
 		// The same in words, by another way than the code's.
@@ -133,7 +133,7 @@ func TestCacheKeyFollowsVariants(t *testing.T) {
 		client, err := New(Config{Issuer: "https://a.example.no", ClientID: "b", Key: key, DPoPKey: dpopKey, Variants: variants})
 		require.NoError(t, err)
 		t.Cleanup(client.Close)
-		prepared, err := client.prepare(TokenRequest{Organization: clientassertion.Organization{Parent: "111222333"}}, systemOrigin)
+		prepared, err := client.tokens.rules.prepare(TokenRequest{Organization: clientassertion.Organization{Parent: "111222333"}}, systemOrigin)
 		require.NoError(t, err)
 		seen[prepared.key] = true
 	}

@@ -27,7 +27,7 @@ func TestCacheKeyPartsDoNotMeet(t *testing.T) {
 	}
 	client := build(func(*Config) {})
 	key := func(client *Client, request TokenRequest) cacheKey {
-		prepared, err := client.prepare(request, systemOrigin)
+		prepared, err := client.tokens.rules.prepare(request, systemOrigin)
 		require.NoError(t, err)
 		return prepared.key
 	}
@@ -61,7 +61,7 @@ func TestCacheKeyPartsDoNotMeet(t *testing.T) {
 		{grant: "another grant"}, {grant: grantRefreshToken, owner: "a"}, {grant: grantRefreshToken, owner: "b"},
 		{grant: grantRefreshToken, owner: "a", forIssuer: true}, {grant: grantTokenExchange, owner: "a"},
 	} {
-		prepared, err := client.prepare(base, origin)
+		prepared, err := client.tokens.rules.prepare(base, origin)
 		require.NoError(t, err)
 		add(prepared.key)
 	}
@@ -75,7 +75,7 @@ func TestCacheKeyPartsDoNotMeet(t *testing.T) {
 	}
 	// No part can be moved into its neighbour.
 	of := func(grant, owner, scope, resource string) cacheKey {
-		return client.cacheKey(&preparedRequest{tokenOrigin: tokenOrigin{grant: grant, owner: owner}, scope: scope, resource: resource})
+		return client.tokens.rules.cacheKey(&preparedRequest{tokenOrigin: tokenOrigin{grant: grant, owner: owner}, scope: scope, resource: resource})
 	}
 	require.NotEqual(t, of("a", "", "b", "c"), of("a", "", "bc", ""))
 	require.NotEqual(t, of("a", "", "b", "c"), of("a", "", "", "bc"))
@@ -98,7 +98,7 @@ func TestT076NewClientKeySameDPoPKey(t *testing.T) {
 		client, err := New(Config{Issuer: "https://a.example.no", ClientID: "b", Key: key, DPoPKey: shared})
 		require.NoError(t, err)
 		t.Cleanup(client.Close)
-		keys[client.cacheKey(&preparedRequest{})] = true
+		keys[client.tokens.rules.cacheKey(&preparedRequest{})] = true
 	}
 	require.Len(t, keys, 1, "a token outlives the client's key, and not the DPoP key")
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -114,19 +113,19 @@ func (s *Session) Expiry() time.Time {
 // Name the API in TokenRequest.Resource if the login named several. When the
 // tokens cannot be renewed the error wraps ErrLoginRequired.
 func (s *Session) HTTPClient(request TokenRequest) *http.Client {
-	return &http.Client{Transport: s.Transport(request), Timeout: s.client.config.HTTPClient.Timeout}
+	return s.client.calls.httpClient(s.Transport(request))
 }
 
 // Transport returns the http.RoundTripper in HTTPClient.
 func (s *Session) Transport(request TokenRequest) http.RoundTripper {
-	return &transport{client: s.client, source: s.TokenSource(request), base: httpx.Transport(s.client.config.HTTPClient)}
+	return s.client.calls.transport(s.TokenSource(request))
 }
 
 // TokenSource prepares a source of the user's tokens for the request. If the login
 // named one API, that is the request's Resource unless it names another. A mistake
 // in the request is reported by its Token method, and wraps ErrConfig.
 func (s *Session) TokenSource(request TokenRequest) *TokenSource {
-	return (&TokenSource{client: s.client, session: s}).with(s.withResource(request.clone()))
+	return (&TokenSource{tokens: s.client.tokens, calls: s.client.calls, session: s}).with(s.withResource(request.clone()))
 }
 
 // withResource names the login's API, if there is one alone.
@@ -141,11 +140,6 @@ func (s *Session) withResource(request TokenRequest) TokenRequest {
 // HelseID. The errors are those of TokenSource.Token.
 func (s *Session) Token(ctx context.Context, request TokenRequest) (*Token, error) {
 	return s.TokenSource(request).Token(ctx)
-}
-
-// Forget drops the token of this request from memory: see Client.Forget.
-func (s *Session) Forget(ctx context.Context, request TokenRequest) {
-	s.client.forget(ctx, s.client.sourceFor(ctx, s.TokenSource(request)))
 }
 
 // origin says which tokens of the session fit a request.

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"reflect"
-
-	"github.com/helseid-go/sdk/internal/jose"
 )
 
 const (
@@ -68,14 +66,4 @@ func (s *subjectToken) origin() (tokenOrigin, error) {
 	}
 	digest := sha256.Sum256([]byte(token))
 	return tokenOrigin{grant: grantTokenExchange, owner: string(digest[:])}, nil
-}
-
-// checkIssuedType refuses the answer to a token exchange that gives something
-// else than an access token. A server that does not say is believed.
-func checkIssuedType(object jose.Object) error {
-	value := object.Get("issued_token_type")
-	if text, ok := value.Text(); !value.Absent() && (!ok || text != accessTokenType) {
-		return fmt.Errorf("issued_token_type is not that of an access token")
-	}
-	return nil
 }

@@ -62,7 +62,7 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 
 // userInfoSource gives tokens that were issued with ScopeOpenID.
 func (s *Session) userInfoSource() *TokenSource {
-	return (&TokenSource{client: s.client, session: s, issuer: true}).with(TokenRequest{Resource: s.firstResource()})
+	return (&TokenSource{tokens: s.client.tokens, calls: s.client.calls, session: s, issuer: true}).with(TokenRequest{Resource: s.firstResource()})
 }
 
 func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http.Response, error) {
@@ -75,7 +75,7 @@ func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http
 	if s.client.config.BearerUserInfo {
 		request.Header.Set("Authorization", tokenTypeBearer+" "+token.Access.Reveal())
 	} else {
-		client = httpx.NoRedirect(&http.Client{Transport: &transport{client: s.client, source: source, base: client.Transport, fixed: true}})
+		client = httpx.NoRedirect(&http.Client{Transport: &transport{source: source, base: client.Transport, fixed: true}})
 	}
 	response, err := client.Do(request)
 	switch {

@@ -1,4 +1,4 @@
-package helseid
+package apicall
 
 import (
 	"fmt"
@@ -11,9 +11,6 @@ import (
 
 	"github.com/helseid-go/sdk/internal/httpx"
 )
-
-// defaultAPIHeaderTimeout is Config.APIHeaderTimeout's default.
-const defaultAPIHeaderTimeout = 60 * time.Second
 
 // maxSwiftBody is the size of a request body up to which its sending is part of
 // the wait. The time of a larger one is not limited, as long as it gets on.
