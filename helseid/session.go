@@ -143,11 +143,11 @@ func (s *Session) Token(ctx context.Context, request TokenRequest) (*Token, erro
 }
 
 // origin says which tokens of the session fit a request.
-func (s *Session) origin(request TokenRequest, forIssuer bool) (tokenOrigin, error) {
+func (s *Session) origin(request TokenRequest) (tokenOrigin, error) {
 	if s.record().Details && (!request.Organization.IsZero() || request.JournalID != "" || request.Attest != nil || len(request.Details) > 0) {
 		return tokenOrigin{}, fmt.Errorf("%w: token request: the login has named details for the whole session, and HelseID takes none beside them: log in without", ErrConfig)
 	}
-	return tokenOrigin{grant: grantRefreshToken, owner: s.key, forIssuer: forIssuer, organized: s.record().Organized}, nil
+	return tokenOrigin{grant: grantRefreshToken, owner: s.key, organized: s.record().Organized}, nil
 }
 
 // Session looks a session up by its ID, which is a use of it. The error wraps

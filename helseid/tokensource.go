@@ -20,7 +20,6 @@ type TokenSource struct {
 	original TokenRequest
 	subject  *subjectToken // what is exchanged for the token, or nil
 	session  sessionTokens // whose token it is, or nil
-	issuer   bool          // the token goes to HelseID alone
 	request  *preparedRequest
 	place    atomic.Pointer[cacheEntry]
 	err      error // of the token request
@@ -32,7 +31,7 @@ type sessionTokens interface {
 	use(ctx context.Context, now time.Time) error
 
 	// origin says which of the session's tokens fit a request.
-	origin(request TokenRequest, forIssuer bool) (tokenOrigin, error)
+	origin(request TokenRequest) (tokenOrigin, error)
 
 	// withResource names the login's API, if there is one alone.
 	withResource(request TokenRequest) TokenRequest
@@ -53,7 +52,7 @@ func (c *Client) TokenSource(request TokenRequest) *TokenSource {
 // with is a source for another request, from the same origin. The request is not
 // the caller's to change any more.
 func (s *TokenSource) with(request TokenRequest) *TokenSource {
-	source := &TokenSource{tokens: s.tokens, calls: s.calls, subject: s.subject, session: s.session, issuer: s.issuer, original: request}
+	source := &TokenSource{tokens: s.tokens, calls: s.calls, subject: s.subject, session: s.session, original: request}
 	origin, err := source.origin()
 	if err == nil {
 		source.request, err = s.tokens.rules.prepare(source.original, origin)
@@ -70,7 +69,7 @@ func (s *TokenSource) origin() (tokenOrigin, error) {
 	case s.session != nil && s.subject != nil:
 		return tokenOrigin{}, fmt.Errorf("%w: a session's tokens are not exchanged: use Client.HTTPClient with WithSubjectToken", ErrConfig)
 	case s.session != nil:
-		return s.session.origin(s.original, s.issuer)
+		return s.session.origin(s.original)
 	case s.subject != nil:
 		return s.subject.origin()
 	}

@@ -104,7 +104,7 @@ func (c *credentials) Obtain(ctx context.Context, request *http.Request, repeata
 		return source.err
 	}
 	allowed := apicall.Destinations{RequestOrigins: source.request.allowedOrigins, LoopbackOnly: source.calls.unverified}
-	if !source.issuer {
+	if !source.request.forIssuer {
 		allowed.ClientOrigins = source.calls.allowedOrigins
 	}
 	if err := allowed.Check(request); err != nil {

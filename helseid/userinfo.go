@@ -62,7 +62,16 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 
 // userInfoSource gives tokens that were issued with ScopeOpenID.
 func (s *Session) userInfoSource() *TokenSource {
-	return (&TokenSource{tokens: s.client.tokens, calls: s.client.calls, session: s, issuer: true}).with(TokenRequest{Resource: s.firstResource()})
+	return (&TokenSource{tokens: s.client.tokens, calls: s.client.calls, session: issuerTokens{s}}).with(TokenRequest{Resource: s.firstResource()})
+}
+
+// issuerTokens are the tokens of a session that go to HelseID alone.
+type issuerTokens struct{ *Session }
+
+func (t issuerTokens) origin(request TokenRequest) (tokenOrigin, error) {
+	origin, err := t.Session.origin(request)
+	origin.forIssuer = true
+	return origin, err
 }
 
 func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http.Response, error) {
