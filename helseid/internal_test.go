@@ -42,4 +42,3 @@ func TestTokenErrorIs(t *testing.T) {
 		require.NotErrorIs(t, err, ErrInvalidResponse)
 	}
 }
-

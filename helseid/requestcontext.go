@@ -14,10 +14,10 @@ type (
 	subjectTokenKey struct{}
 )
 
-// WithTokenRequest returns a context whose API calls use this token request in
-// place of the one that was given to HTTPClient. What that one demands stays demanded: its RequireSubjectToken
-// and RequireOrganization, and its AllowedOrigins unless this one has its own. An
-// organisation that ForOrganization has set stays too.
+// WithTokenRequest returns a context whose API calls use this token request in place of
+// the one that was given to [Client.HTTPClient]. The demands of that one stay: its
+// RequireSubjectToken and RequireOrganization, and its AllowedOrigins unless this one has
+// its own. An organisation that [ForOrganization] has set stays too.
 func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context {
 	return context.WithValue(ctx, tokenRequestKey{}, request.clone())
 }
@@ -27,8 +27,8 @@ func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context
 // empty; with a child alone for a single-tenant one. One *http.Client so serves
 // all the organisations of a vendor.
 //
-// With neither, the calls are errors that wrap ErrConfig: an organisation that got
-// lost on the way must not turn a call for it into one for none.
+// With neither, the calls are errors that wrap [ErrConfig]: an organisation that got lost
+// on the way must not turn a call for it into a call for none.
 func ForOrganization(ctx context.Context, parent, child string) context.Context {
 	return context.WithValue(ctx, organizationKey{}, clientassertion.Organization{Parent: parent, Child: child})
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// RequireScopes returns a *ScopeError, which is an ErrScopeNotGranted, if one of
+// RequireScopes returns a [*ScopeError], which is an [ErrScopeNotGranted], if one of
 // scopes was not granted.
 func (t *Token) RequireScopes(scopes ...string) error {
 	failure := &ScopeError{}
@@ -27,7 +27,7 @@ func (t *Token) RequireScopes(scopes ...string) error {
 }
 
 // ScopeError tells which scopes HelseID has not granted. It is an
-// ErrScopeNotGranted. Find it with errors.As.
+// [ErrScopeNotGranted]. Find it with [errors.As].
 type ScopeError struct {
 	// Rejected are those whose terms the organisation has not accepted (HelseID's
 	// rejected_scope).
@@ -48,7 +48,7 @@ func (e *ScopeError) Error() string {
 // LogValue is the same: scopes are names that were asked for.
 func (e *ScopeError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
-// Is makes every ScopeError an ErrScopeNotGranted.
+// Is makes every ScopeError an [ErrScopeNotGranted].
 func (e *ScopeError) Is(target error) bool { return target == ErrScopeNotGranted }
 
 func (s *TokenSource) checkScopes(token *Token) error {

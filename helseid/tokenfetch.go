@@ -53,9 +53,9 @@ func (s *TokenSource) wait(ctx context.Context) (*Token, error) {
 	}
 }
 
-// gaveUp is the error of a caller who waits for a token no longer. One whose
-// deadline has passed has found that HelseID does not answer in time, or that the
-// client's key does not.
+// gaveUp is the error of a caller who does not wait for a token any longer. If it is for
+// the caller's deadline, HelseID has not answered in time, or the client's key has not
+// signed.
 func (s *TokenSource) gaveUp(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		if s.entry().flight.Load().IsSigning() {
@@ -73,7 +73,7 @@ func (s *TokenSource) fly() (any, error) {
 		return nil, err
 	}
 	defer s.tokens.work.Done()
-	// Whoever missed just before the last flight landed finds its token here.
+	// A caller who found no token just before the last flight ended finds it here.
 	entry := s.entry()
 	forgets := entry.forgets()
 	old := entry.token.Load()
@@ -149,7 +149,8 @@ func (s *TokenSource) keep(ctx context.Context, entry *cacheEntry, token *Token,
 // isSystem reports that the source's tokens are the client's own.
 func (s *TokenSource) isSystem() bool { return s.session == nil && s.subject == nil }
 
-// observe holds further requests off after a refusal, of this token or of all.
+// observe notes the outcome of a request: after refusals of this token, or of the client
+// as a whole, further requests are held off.
 func (s *TokenSource) observe(entry *cacheEntry, started time.Time, err error) {
 	now := time.Now()
 	refusal, whole := isRefusal(err)

@@ -13,9 +13,19 @@ import (
 type tokenState int
 
 const (
-	tokenDead tokenState = iota
-	tokenStale
+	tokenDead  tokenState = iota // it is not handed out
+	tokenStale                   // it is handed out, and renewed in the background
 	tokenFresh
+)
+
+const (
+	// A token is stale in the last tenth of its life, but not before its last 30
+	// seconds.
+	staleShare, maxStaleMargin = 10, 30 * time.Second
+
+	// It is dead in the last twentieth, but not before its last 5 seconds: it must
+	// still be good when it arrives at the API.
+	deadShare, maxDeadMargin = 20, 5 * time.Second
 )
 
 // maxTokenLifetime bounds what an answer may claim. HelseID's tokens live an
@@ -29,8 +39,8 @@ func (t *Token) setLifetime(start time.Time, lifetime time.Duration) {
 	// before expires_in has passed.
 	t.started, t.fetched = start, start.Round(0).Truncate(time.Second)
 	t.Expiry = t.fetched.Add(lifetime)
-	t.staleAge = lifetime - min(30*time.Second, lifetime/10)
-	t.deadAge = lifetime - min(5*time.Second, lifetime/20)
+	t.staleAge = lifetime - min(maxStaleMargin, lifetime/staleShare)
+	t.deadAge = lifetime - min(maxDeadMargin, lifetime/deadShare)
 }
 
 // limit ends the token's use a given time after it was fetched, if it would live
@@ -42,8 +52,8 @@ func (t *Token) limit(lifetime time.Duration) {
 }
 
 // age is how long ago the token was fetched, by whichever clock says more: a
-// machine that slept must not believe its token alive, nor one whose clock has been
-// set back.
+// machine that slept must not take its token for good, nor one whose clock has been set
+// back.
 func (t *Token) age(now time.Time) time.Duration {
 	return clock.Moment{Wall: t.fetched, Own: t.started}.Age(now)
 }

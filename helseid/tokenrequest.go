@@ -21,20 +21,20 @@ type TokenRequest struct {
 	// "nhn:kjernejournal" (RFC 8707). Empty leaves the parameter out.
 	Resource string
 
-	// Organization is the organisation that the token is for. ForOrganization
-	// sets it for a single call, and wins.
+	// Organization is the organisation that the token is for. [ForOrganization] sets
+	// it for a single call, and wins.
 	Organization clientassertion.Organization
 
 	// JournalID is the SFM journal, a UUID, that a multi-tenant client asks for.
 	JournalID string
 
 	// Attest is the trust framework's attest. No token with it is used for
-	// longer than clientassertion.AttestLifetime; call TokenSource.Forget
-	// when the user changes to another patient.
+	// longer than [clientassertion.AttestLifetime]; call [TokenSource.Forget] when
+	// the user changes to another patient.
 	Attest *clientassertion.Attest
 
 	// Details are further structured details for the client assertion, as JSON
-	// (clientassertion.ParseDetail).
+	// ([clientassertion.ParseDetail]).
 	Details []clientassertion.Detail
 
 	// UnboundBearerToken asks for a bearer token in place of one that is bound to
@@ -44,23 +44,23 @@ type TokenRequest struct {
 	//
 	// For a session's call the refresh token is then sent without a proof. What
 	// HelseID makes of that is not documented: it may refuse the token, and with
-	// that end the session (ErrLoginRequired). Try it in the test environment
+	// that end the session ([ErrLoginRequired]). Try it in the test environment
 	// first, with the client's own registration.
 	UnboundBearerToken bool
 
 	// AcceptMissingScopes accepts a token that was granted without some of
-	// Scopes. By default that is an error (ErrScopeNotGranted), since the API
+	// Scopes. By default that is an error ([ErrScopeNotGranted]), since the API
 	// would refuse the call later and with less to go by.
 	AcceptMissingScopes bool
 
 	// RequireSubjectToken makes a call whose context has no subject token
-	// (WithSubjectToken) an error (ErrConfig). Without it, such a call carries
+	// ([WithSubjectToken]) an error ([ErrConfig]). Without it, such a call carries
 	// the client's own token, as a system, if HelseID grants one. Set it where
 	// every call is on behalf of a caller.
 	RequireSubjectToken bool
 
 	// RequireOrganization makes a call that is for no organisation an error
-	// (ErrConfig), before anything is sent. Set it where every call is for one, so
+	// ([ErrConfig]), before anything is sent. Set it where every call is for one, so
 	// that one that was forgotten is noticed. A session whose login named an
 	// organisation has one.
 	RequireOrganization bool
@@ -68,7 +68,7 @@ type TokenRequest struct {
 	// AllowedOrigins are the origins ("https://api.example.no") that requests
 	// with the token may go to, also by redirect. Nil means any https origin, and
 	// redirects within the origin that was called only; a list without an origin is
-	// an error. Config.AllowedOrigins holds besides.
+	// an error. Config.AllowedOrigins must allow the origin, too.
 	AllowedOrigins []string
 }
 

@@ -44,13 +44,13 @@ type sessionTokens interface {
 func (s *TokenSource) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "token source") }
 
 // TokenSource prepares a token source. A mistake in the request is reported by
-// its Token method, and wraps ErrConfig.
+// [TokenSource.Token], and wraps [ErrConfig].
 func (c *Client) TokenSource(request TokenRequest) *TokenSource {
 	return (&TokenSource{tokens: c.tokens, calls: c.calls}).with(request.clone())
 }
 
-// with is a source for another request, from the same origin. The request is not
-// the caller's to change any more.
+// with is a source for another request, from the same origin. The caller must not change
+// the request any more.
 func (s *TokenSource) with(request TokenRequest) *TokenSource {
 	source := &TokenSource{tokens: s.tokens, calls: s.calls, subject: s.subject, session: s.session, original: request}
 	origin, err := source.origin()
@@ -89,29 +89,30 @@ func (s *TokenSource) entry() *cacheEntry {
 
 // Token returns a token that is valid for some time yet.
 //
-// A fresh one comes from memory. One near its end (the last 10 % of its life,
+// A fresh token comes from memory. One near its end (the last 10 % of its life,
 // 30 seconds at most) comes from memory too, and is renewed in the background.
 // Without one, all callers share a single request to HelseID; each waits for it
 // as long as its own context allows, and a caller who gives up does not disturb
 // the others.
 //
-// The organisation of ForOrganization and the request of WithTokenRequest
-// replace those of the source.
+// The organisation of [ForOrganization] and the request of [WithTokenRequest] replace
+// those of the source.
 //
-// The error is a *TokenError if HelseID refuses, and wraps ErrUnavailable,
-// ErrKey, ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted, ErrClosed,
-// ErrConfig or the context's error otherwise. That of a session's source can also wrap
-// ErrLoginRequired, ErrNoRefreshToken, ErrSeveralAudiences and ErrSessionStore.
+// The error is a [*TokenError] if HelseID refuses, and wraps [ErrUnavailable], [ErrKey],
+// [ErrInvalidResponse], [ErrIssuerMismatch], [ErrScopeNotGranted], [ErrClosed],
+// [ErrConfig] or the context's error otherwise. That of a session's source can also wrap
+// [ErrLoginRequired], [ErrNoRefreshToken], [ErrSeveralAudiences] and [ErrSessionStore].
 func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 	return s.inContext(ctx).token(ctx)
 }
 
 // Authorize sets the headers Authorization and DPoP on a request that will be sent
-// with something else than HTTPClient. Call it for each attempt, just before sending,
-// and hand the response to ObserveResponse. As with Token, the organisation
-// and the token request of ctx count, and not those of the request's own context.
+// with something else than [Client.HTTPClient]. Call it for each attempt, just before
+// sending, and hand the response to [TokenSource.ObserveResponse]. As with
+// [TokenSource.Token], the organisation and the token request of ctx count, and not those
+// of the request's own context.
 //
-// The error is one of Token's, or ErrInsecureURL or ErrOriginRefused for the
+// The error is one of Token's, or [ErrInsecureURL] or [ErrOriginRefused] for the
 // request's URL.
 func (s *TokenSource) Authorize(ctx context.Context, request *http.Request) error {
 	held := &credentials{source: s.inContext(ctx)}
@@ -121,8 +122,8 @@ func (s *TokenSource) Authorize(ctx context.Context, request *http.Request) erro
 	return held.Authorize(ctx, request, s.calls.Nonces.Get(request.URL))
 }
 
-// ObserveResponse keeps the DPoP nonce of an API's response for the next Authorize. It
-// reports whether the response is a demand for that nonce, so that the request should be
+// ObserveResponse keeps the DPoP nonce of an API's response for the next
+// [TokenSource.Authorize]. It reports whether the response is a demand for that nonce, so that the request should be
 // authorized and sent once more: status 401 or 400, with the error use_dpop_nonce in a
 // challenge or in a small JSON body. The response's body can be read as before.
 func (s *TokenSource) ObserveResponse(response *http.Response) (retry bool) {
@@ -138,8 +139,9 @@ func (s *TokenSource) ObserveResponse(response *http.Response) (retry bool) {
 
 // Forget drops the source's token from memory and from Config.TokenCache, so that the
 // next call fetches a new one. A user who changes to another patient must not use a token
-// with the attest for the one before. The context counts as it does for Token: give it
-// the organisation that the token was fetched with (ForOrganization).
+// with the attest for the one before. The context counts as it does for
+// [TokenSource.Token]: give it the organisation that the token was fetched with
+// ([ForOrganization]).
 func (s *TokenSource) Forget(ctx context.Context) {
 	if source := s.inContext(ctx); source.err == nil {
 		s.tokens.forget(ctx, source.request.key)

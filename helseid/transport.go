@@ -21,24 +21,25 @@ const defaultAPIHeaderTimeout = 60 * time.Second
 // HTTPClient returns a client whose requests carry a token for the request and
 // a fresh proof each. Use it like any other; it needs no Close of its own.
 //
-// A request's context may choose the organisation (ForOrganization) or replace
-// the whole token request (WithTokenRequest). Only https is spoken, except to
-// loopback hosts (ErrInsecureURL). A redirect within the origin is followed with a new proof, one
-// to another origin is an error (ErrOriginRefused) unless
-// TokenRequest.AllowedOrigins names both. A demand for a DPoP nonce (401 or 400
-// with use_dpop_nonce) is answered once, provided that the body can be sent again
-// (http.Request.GetBody). So is a 401 with invalid_token under any scheme, with a
-// new token, if the old one has been in use for 30 seconds; a younger one is not
-// replaced, and the 401 is the answer. An API that is silent for
-// Config.APIHeaderTimeout is an error that is os.ErrDeadlineExceeded. One that wraps
-// ErrNoToken means that nothing of the request has reached the API.
+// A request's context may choose the organisation ([ForOrganization]) or replace the
+// whole token request ([WithTokenRequest]). Only https is spoken, except to loopback
+// hosts ([ErrInsecureURL]). A redirect within the origin is followed with a new proof,
+// one to another origin is an error ([ErrOriginRefused]) unless
+// TokenRequest.AllowedOrigins names both.
+//
+// A demand for a DPoP nonce (401 or 400 with use_dpop_nonce) is answered once, provided
+// that the body can be sent again (http.Request.GetBody). So is a 401 with invalid_token
+// under any scheme, with a new token, if the old one has been in use for 30 seconds; a
+// younger one is not replaced, and the 401 is the answer. An API that is silent for
+// Config.APIHeaderTimeout is an error that wraps [os.ErrDeadlineExceeded]. An error that
+// wraps [ErrNoToken] means that nothing of the request has reached the API.
 func (c *Client) HTTPClient(request TokenRequest) *http.Client {
 	return c.calls.httpClient(c.Transport(request))
 }
 
-// Transport returns the http.RoundTripper in HTTPClient, for those who build
-// their own http.Client around it. Whatever retries must stand outside of it:
-// each RoundTrip makes proofs of its own.
+// Transport returns the http.RoundTripper in [Client.HTTPClient], for those who build
+// their own http.Client around it. Whatever retries must stand outside of it: each
+// RoundTrip makes proofs of its own.
 func (c *Client) Transport(request TokenRequest) http.RoundTripper {
 	return c.calls.transport(c.TokenSource(request))
 }
@@ -96,8 +97,8 @@ type credentials struct {
 	token  *Token
 }
 
-// Obtain gets the token if it may go where the request goes. For a request that cannot
-// be repeated it is not near its end.
+// Obtain gets the token if it may go where the request goes: one that is not near its
+// end for a request that cannot be repeated.
 func (c *credentials) Obtain(ctx context.Context, request *http.Request, repeatable bool) (err error) {
 	source := c.source
 	if source.err != nil {
@@ -165,21 +166,21 @@ func (c *credentials) Replaceable(request *http.Request) bool {
 }
 
 // apiReporter tells of what happens to calls of APIs.
-type apiReporter struct{ *reporter }
+type apiReporter struct{ report *reporter }
 
 // Retry implements apicall.Reporter.
 func (r apiReporter) Retry(request *http.Request) {
-	r.emit(request.Context(), Event{Kind: EventRetry, API: true, Endpoint: hostOf(request.URL)})
+	r.report.emit(request.Context(), Event{Kind: EventRetry, API: true, Endpoint: hostOf(request.URL)})
 }
 
 // NonceChallenge implements apicall.Reporter.
 func (r apiReporter) NonceChallenge(request *http.Request) {
-	r.emit(request.Context(), Event{Kind: EventNonceChallenge, API: true, Endpoint: hostOf(request.URL)})
+	r.report.emit(request.Context(), Event{Kind: EventNonceChallenge, API: true, Endpoint: hostOf(request.URL)})
 }
 
 // Refusal implements apicall.Reporter.
 func (r apiReporter) Refusal(request *http.Request, code string) {
-	r.logAPIRefusal(request.Context(), hostOf(request.URL), code)
+	r.report.logAPIRefusal(request.Context(), hostOf(request.URL), code)
 }
 
 // hostOf is an API's host, for events and log lines.
