@@ -21,7 +21,7 @@ var ErrClock = tokenvalidation.ErrClock
 // key is not checked.
 //
 // The error joins everything found: test it with errors.Is and errors.As. One
-// that wraps ErrUnavailable alone is no reason not to start: the client gets its
+// that wraps [ErrUnavailable] alone is no reason not to start: the client gets its
 // tokens when HelseID is back.
 func (c *Client) Check(ctx context.Context, requests ...TokenRequest) error {
 	var errs []error

@@ -187,10 +187,10 @@ func (c *Client) prepareLogin(request LoginRequest) (*preparedLogin, error) {
 	if request.BindCode && c.config.DPoPKey == nil {
 		errs = append(errs, errors.New("field BindCode needs Config.DPoPKey: the code is bound to the key, which must be there when it is redeemed, also after a restart"))
 	}
-	details, err := c.details(TokenRequest{
+	details, err := c.tokens.rules.details(TokenRequest{
 		Organization: request.Organization, JournalID: request.JournalID, Attest: request.Attest, Details: request.Details,
 	}, false)
-	codeDetails, codeErr := request.CodeExchange.details(c)
+	codeDetails, codeErr := request.CodeExchange.details(&c.tokens.rules)
 	errs = append(errs, err, codeErr)
 	if len(details) > 0 && len(codeDetails) > 0 {
 		errs = append(errs, errors.New("field CodeExchange: the request has details for the whole session too, and HelseID takes one or the other"))

@@ -174,9 +174,7 @@ func (c *Client) tryEndSession(ctx context.Context, key string) (refreshToken st
 			unsettled = place.unsettled
 		}
 	}
-	for _, tokenKey := range c.tokens.forgetOwner(key) {
-		c.shared.remove(ctx, tokenKey)
-	}
+	c.tokens.forgetOwner(ctx, key)
 	refreshToken, settled, err := c.entomb(ctx, key, unsettled)
 	if err == nil && place != nil { // nobody finds the session any more
 		place.expiry.Store(time.Now().Add(placeMargin).Unix())

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -114,19 +113,19 @@ func (s *Session) Expiry() time.Time {
 // Name the API in TokenRequest.Resource if the login named several. When the
 // tokens cannot be renewed the error wraps ErrLoginRequired.
 func (s *Session) HTTPClient(request TokenRequest) *http.Client {
-	return &http.Client{Transport: s.Transport(request), Timeout: s.client.config.HTTPClient.Timeout}
+	return s.client.calls.httpClient(s.Transport(request))
 }
 
 // Transport returns the http.RoundTripper in HTTPClient.
 func (s *Session) Transport(request TokenRequest) http.RoundTripper {
-	return &transport{client: s.client, source: s.TokenSource(request), base: httpx.Transport(s.client.config.HTTPClient)}
+	return s.client.calls.transport(s.TokenSource(request))
 }
 
 // TokenSource prepares a source of the user's tokens for the request. If the login
 // named one API, that is the request's Resource unless it names another. A mistake
 // in the request is reported by its Token method, and wraps ErrConfig.
 func (s *Session) TokenSource(request TokenRequest) *TokenSource {
-	return (&TokenSource{client: s.client, session: s}).with(s.withResource(request.clone()))
+	return (&TokenSource{tokens: s.client.tokens, calls: s.client.calls, session: s}).with(s.withResource(request.clone()))
 }
 
 // withResource names the login's API, if there is one alone.
@@ -143,17 +142,12 @@ func (s *Session) Token(ctx context.Context, request TokenRequest) (*Token, erro
 	return s.TokenSource(request).Token(ctx)
 }
 
-// Forget drops the token of this request from memory: see Client.Forget.
-func (s *Session) Forget(ctx context.Context, request TokenRequest) {
-	s.client.forget(ctx, s.client.sourceFor(ctx, s.TokenSource(request)))
-}
-
 // origin says which tokens of the session fit a request.
-func (s *Session) origin(request TokenRequest, forIssuer bool) (tokenOrigin, error) {
+func (s *Session) origin(request TokenRequest) (tokenOrigin, error) {
 	if s.record().Details && (!request.Organization.IsZero() || request.JournalID != "" || request.Attest != nil || len(request.Details) > 0) {
 		return tokenOrigin{}, fmt.Errorf("%w: token request: the login has named details for the whole session, and HelseID takes none beside them: log in without", ErrConfig)
 	}
-	return tokenOrigin{grant: grantRefreshToken, owner: s.key, forIssuer: forIssuer, organized: s.record().Organized}, nil
+	return tokenOrigin{grant: grantRefreshToken, owner: s.key, organized: s.record().Organized}, nil
 }
 
 // Session looks a session up by its ID, which is a use of it. The error wraps

@@ -9,6 +9,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
+	"github.com/helseid-go/sdk/internal/wwwauth"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -61,7 +62,16 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 
 // userInfoSource gives tokens that were issued with ScopeOpenID.
 func (s *Session) userInfoSource() *TokenSource {
-	return (&TokenSource{client: s.client, session: s, issuer: true}).with(TokenRequest{Resource: s.firstResource()})
+	return (&TokenSource{tokens: s.client.tokens, calls: s.client.calls, session: issuerTokens{s}}).with(TokenRequest{Resource: s.firstResource()})
+}
+
+// issuerTokens are the tokens of a session that go to HelseID alone.
+type issuerTokens struct{ *Session }
+
+func (t issuerTokens) origin(request TokenRequest) (tokenOrigin, error) {
+	origin, err := t.Session.origin(request)
+	origin.forIssuer = true
+	return origin, err
 }
 
 func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http.Response, error) {
@@ -74,7 +84,7 @@ func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http
 	if s.client.config.BearerUserInfo {
 		request.Header.Set("Authorization", tokenTypeBearer+" "+token.Access.Reveal())
 	} else {
-		client = httpx.NoRedirect(&http.Client{Transport: &transport{client: s.client, source: source, base: client.Transport, fixed: true}})
+		client = httpx.NoRedirect(&http.Client{Transport: &transport{source: source, base: client.Transport, fixed: true}})
 	}
 	response, err := client.Do(request)
 	switch {
@@ -89,9 +99,9 @@ func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http
 // challengeError reads a refusal from the challenge in the header, where it
 // stands at an endpoint that takes access tokens (RFC 6750 section 3).
 func (e tokenRequester) challengeError(a exchange.Answer) error {
-	for _, challenge := range parseChallenges(a.Header.Values("WWW-Authenticate")) {
-		if code := challenge.parameters["error"]; exchange.ValidErrorCode(code) {
-			return &TokenError{Code: code, Description: redact.Text(challenge.parameters["error_description"]), StatusCode: a.Status}
+	for _, challenge := range wwwauth.Parse(a.Header.Values("WWW-Authenticate")) {
+		if code := challenge.Parameters["error"]; exchange.ValidErrorCode(code) {
+			return &TokenError{Code: code, Description: redact.Text(challenge.Parameters["error_description"]), StatusCode: a.Status}
 		}
 	}
 	return e.Failure(a)
