@@ -64,10 +64,10 @@ func (s *Server) checkAssertion(clientID, assertion string) (*Client, jose.Objec
 func (c *Client) verifies(compact *jose.Compact, now time.Time) bool {
 	kid, hasKid := compact.Header.Get("kid").Text()
 	for _, key := range c.keys {
-		if hasKid && kid != key.id || !key.works(now) {
+		if hasKid && kid != key.ID || !key.Works(now) {
 			continue
 		}
-		if compact.Verify(key.public) == nil {
+		if compact.Verify(key.Public) == nil {
 			return true
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 const (
@@ -76,7 +78,7 @@ func (s *Server) takePushed(r *http.Request) (_ *authorization, problem string) 
 	if err != nil {
 		return nil, "the query cannot be read"
 	}
-	if s.demands(RuleParameters) {
+	if s.demands(rule.Parameters) {
 		for name, values := range query {
 			if name != "client_id" && name != "request_uri" || len(values) > 1 {
 				return nil, "the authorization endpoint takes client_id and request_uri only, once each: push the others"
@@ -93,11 +95,11 @@ func (s *Server) takePushed(r *http.Request) (_ *authorization, problem string) 
 	switch {
 	case pushed == nil:
 		return nil, "request_uri is missing or unknown"
-	case s.demands(RuleSameClient) && pushed.client.ID != client.ID:
+	case s.demands(rule.SameClient) && pushed.client.ID != client.ID:
 		return nil, "the request was pushed by another client"
-	case s.demands(RuleSingleUse) && pushed.used:
+	case s.demands(rule.SingleUse) && pushed.used:
 		return nil, "request_uri has been used before"
-	case s.demands(RuleExpiry) && !s.Now().Before(pushed.expiry):
+	case s.demands(rule.Expiry) && !s.Now().Before(pushed.expiry):
 		return nil, "request_uri has expired"
 	}
 	pushed.used = true

@@ -2,18 +2,11 @@ package helseidtest
 
 import (
 	"cmp"
-	"crypto"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"testing"
 
-	"github.com/helseid-go/sdk/clientassertion"
-	"github.com/helseid-go/sdk/helseid"
-	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/clientkey"
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
 
@@ -84,7 +77,7 @@ type Client struct {
 	// for its API.
 	AudienceClaims map[string]string
 
-	keys    []registeredKey
+	keys    []clientkey.Key
 	changes []delegationChange // by Delegate and RevokeDelegation
 
 	pendingScopes []string // which wait for Approve
@@ -106,11 +99,11 @@ func (s *Server) AddClient(client Client) error {
 	}
 	client.keys = nil
 	for i, data := range client.PublicJWKs {
-		key, err := newRegisteredKey(data)
+		key, err := clientkey.Parse(data)
 		if err != nil {
 			return fmt.Errorf("helseidtest: PublicJWKs[%d]: %w", i, err)
 		}
-		key.origin, key.until = "Gui", s.keyExpiry()
+		key.Origin, key.Until = clientkey.FromGUI, s.keyExpiry()
 		client.keys = append(client.keys, key)
 	}
 	s.mu.Lock()
@@ -129,134 +122,6 @@ func (c *Client) usualGrantTypes() []string {
 		grants = append(grants, grantExchange)
 	}
 	return grants
-}
-
-// NewClient registers a client with a fresh EC key and returns the
-// configuration for it: pass it to helseid.New.
-func (s *Server) NewClient(scopes ...string) (helseid.Config, error) {
-	return s.NewClientFor(Client{Scopes: scopes})
-}
-
-// NewClientFor does the same for a registration of the caller's. Its ID, Name and
-// ParentOrganization are filled in if they are empty, and the new key is added to
-// PublicJWKs. The configuration of a multi-tenant client says so (Config.Tenancy).
-func (s *Server) NewClientFor(client Client) (helseid.Config, error) {
-	key, err := jose.GenerateKey()
-	if err != nil {
-		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
-	}
-	return s.register(key.Signer(), clientassertion.KeyOptions{}, client)
-}
-
-// NewClientWithKey does the same with a key of the caller's.
-func (s *Server) NewClientWithKey(signer crypto.Signer, options clientassertion.KeyOptions, scopes ...string) (helseid.Config, error) {
-	return s.register(signer, options, Client{Scopes: scopes})
-}
-
-// NewMultiTenantClient registers a multi-tenant client with a fresh EC key, to
-// which the given organisations have delegated.
-func (s *Server) NewMultiTenantClient(delegations []string, scopes ...string) (helseid.Config, error) {
-	return s.NewClientFor(Client{Scopes: scopes, MultiTenant: true, Delegations: delegations})
-}
-
-// register completes a registration with a key and an id.
-func (s *Server) register(signer crypto.Signer, options clientassertion.KeyOptions, client Client) (helseid.Config, error) {
-	key, err := clientassertion.NewKey(signer, options)
-	if err != nil {
-		return helseid.Config{}, fmt.Errorf("helseidtest: %w", err)
-	}
-	client.ID = cmp.Or(client.ID, newUUID())
-	client.Name = cmp.Or(client.Name, "helseidtest client")
-	client.PublicJWKs = append(client.PublicJWKs, key.PublicJWK())
-	owner := DefaultParentOrganization
-	if client.MultiTenant {
-		owner = DefaultSupplier
-	}
-	client.ParentOrganization = cmp.Or(client.ParentOrganization, owner)
-	if err := s.AddClient(client); err != nil {
-		return helseid.Config{}, err
-	}
-	registered := s.client(client.ID)
-	var tenancy clientassertion.Tenancy
-	if client.MultiTenant {
-		tenancy = clientassertion.MultiTenant
-	}
-	return helseid.Config{
-		Issuer: s.Issuer(), ClientID: client.ID, Key: key, HTTPClient: s.HTTPClient(), Tenancy: tenancy,
-		Registered: helseid.Registration{
-			ClientName:             registered.Name,
-			GrantTypes:             registered.GrantTypes,
-			Scopes:                 registered.Scopes,
-			RedirectURIs:           registered.RedirectURIs,
-			PostLogoutRedirectURIs: registered.PostLogoutRedirectURIs,
-		},
-	}, nil
-}
-
-// NewLoginClient registers a client that logs users in and sends them back to
-// redirectURI, with a fresh EC key. After a logout they may be sent to the root
-// of the same host. It may ask for the API scopes given, for all identity scopes
-// and for offline_access, and for tokens of its own as a system.
-func (s *Server) NewLoginClient(redirectURI string, scopes ...string) (helseid.Config, error) {
-	target, err := url.Parse(redirectURI)
-	if err != nil || target.Scheme == "" || target.Host == "" {
-		return helseid.Config{}, errors.New("helseidtest: the redirect URI is not an absolute URL")
-	}
-	return s.NewClientFor(Client{
-		Scopes:                 scopes,
-		RedirectURIs:           []string{redirectURI},
-		PostLogoutRedirectURIs: []string{target.Scheme + "://" + target.Host + "/"},
-	})
-}
-
-// ClientConfig is NewClient for tests.
-func (s *Server) ClientConfig(t testing.TB, scopes ...string) helseid.Config {
-	t.Helper()
-	config, err := s.NewClient(scopes...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return config
-}
-
-// ConfigFile registers a client with a fresh EC key and returns its
-// configuration in the form that HelseID Selvbetjening hands out: write it to a
-// file for helseid.LoadConfig.
-func (s *Server) ConfigFile(scopes ...string) ([]byte, error) {
-	return s.ConfigFileFor(Client{Scopes: scopes})
-}
-
-// ConfigFileFor does the same for a registration of the caller's. Its ID, Name
-// and ParentOrganization are filled in if they are empty, and the new key is
-// added to PublicJWKs.
-func (s *Server) ConfigFileFor(client Client) ([]byte, error) {
-	key, err := jose.GenerateKey()
-	if err != nil {
-		return nil, fmt.Errorf("helseidtest: %w", err)
-	}
-	config, err := s.register(key.Signer(), clientassertion.KeyOptions{}, client)
-	if err != nil {
-		return nil, err
-	}
-	jwk, err := key.MarshalPrivateJWK()
-	if err != nil {
-		return nil, fmt.Errorf("helseidtest: %w", err)
-	}
-	file := map[string]any{
-		"clientName": config.Registered.ClientName,
-		"authority":  s.Issuer(),
-		"clientId":   config.ClientID,
-		"grantTypes": config.Registered.GrantTypes,
-		"scopes":     client.Scopes,
-		"secretType": "private_key_jwt:RsaPrivateKeyJwtSecret",
-		"privateJwk": string(jwk),
-	}
-	if slices.Contains(config.Registered.GrantTypes, grantCode) {
-		file["redirectUris"] = client.RedirectURIs
-		file["postLogoutRedirectUris"] = client.PostLogoutRedirectURIs
-		file["pkceRequired"] = true
-	}
-	return json.MarshalIndent(file, "", "  ")
 }
 
 // Clients returns the registrations, by name and id.
@@ -284,6 +149,8 @@ func (s *Server) RemoveClient(id string) {
 	delete(s.clients, id)
 }
 
+var errUnknownClient = errors.New("helseidtest: no client has this id")
+
 // changeClient replaces a registration by a changed copy, so that requests that
 // are being answered keep the one that they began with.
 func (s *Server) changeClient(id string, change func(*Client)) error {
@@ -291,7 +158,7 @@ func (s *Server) changeClient(id string, change func(*Client)) error {
 	defer s.mu.Unlock()
 	before, registered := s.clients[id]
 	if !registered {
-		return errors.New("helseidtest: no client has this id")
+		return errUnknownClient
 	}
 	client := *before
 	change(&client)
@@ -303,13 +170,4 @@ func (s *Server) client(id string) *Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.clients[id]
-}
-
-// newUUID returns a random UUID (version 4), as HelseID's client ids are.
-func newUUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails (Go 1.24)
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -74,10 +74,10 @@ func showLogin(w http.ResponseWriter, status int, login *PendingLogin, problem s
 	var body bytes.Buffer
 	err := loginTemplate.Execute(&body, map[string]any{
 		"Style":  template.CSS(loginStyle),
-		"Client": cmp.Or(login.ClientName(), login.ClientID()), "ClientID": login.ClientID(),
-		"Scopes": login.Scopes(), "ACRValues": login.ACRValues(), "Prompt": login.Prompt(),
-		"Wanted": login.SecurityLevel(), "Users": login.Users(), "Problem": problem,
-		"Provider": login.IdentityProvider(), "Providers": loginProviders,
+		"Client": cmp.Or(login.ClientName, login.ClientID), "ClientID": login.ClientID,
+		"Scopes": login.Scopes, "ACRValues": login.ACRValues, "Prompt": login.Prompt,
+		"Wanted": login.SecurityLevel, "Users": login.Users(), "Problem": problem,
+		"Provider": login.IdentityProvider, "Providers": loginProviders,
 	})
 	if err != nil {
 		http.Error(w, "the page cannot be shown", http.StatusInternalServerError)

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 // logoutTimeout bounds a call of a client's back channel.
@@ -76,9 +79,9 @@ func (s *Server) checkLogout(r *http.Request) (next, sid, problem string) {
 	switch {
 	case err != nil || target.Scheme == "":
 		return "", "", "post_logout_redirect_uri is not an absolute URI"
-	case s.demands(RuleRedirectURI) && hint == "":
+	case s.demands(rule.RedirectURI) && hint == "":
 		return "", "", "post_logout_redirect_uri needs an id_token_hint"
-	case s.demands(RuleRedirectURI) && !registeredURI(registered, target):
+	case s.demands(rule.RedirectURI) && !registeredURI(registered, target):
 		return "", "", "post_logout_redirect_uri is not registered for the client"
 	}
 	if r.Form.Has("state") {
@@ -109,7 +112,7 @@ func (s *Server) backChannelLogout(ctx context.Context, client *Client, l login)
 	if client.BackChannelLogoutURI == "" {
 		return
 	}
-	token, err := s.mintSpec(s.logoutTokenSpec(l, client.ID))
+	token, err := s.logoutToken(l, mint.Audience(client.ID))
 	if err != nil {
 		return
 	}

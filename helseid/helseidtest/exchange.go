@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
@@ -53,7 +56,7 @@ func (s *Server) exchange(form url.Values, client *Client, assertion jose.Object
 	}
 	response, refused := s.issue(&issuance{
 		client: client, proof: proof, scopes: scopes, audiences: audiences,
-		more: []TokenOption{s.actingFor(subject, client, details)},
+		more: []mint.TokenOption{s.actingFor(subject, client, details)},
 	})
 	if refused != nil {
 		return nil, refused
@@ -67,10 +70,10 @@ func (s *Server) checkSubjectToken(token string, actor *Client) (jose.Object, *r
 	if problem != "" {
 		return jose.Object{}, invalidRequest("subject_token " + problem)
 	}
-	if !s.demands(RuleActor) {
+	if !s.demands(rule.Actor) {
 		return subject, nil
 	}
-	if !slices.ContainsFunc(textsOf(subject.Get("aud")), func(audience string) bool { return slices.Contains(actor.APIs, audience) }) {
+	if !slices.ContainsFunc(claim.Texts(subject.Get("aud")), func(audience string) bool { return slices.Contains(actor.APIs, audience) }) {
 		return jose.Object{}, invalidRequest("subject_token is for another API than those of the actor")
 	}
 	id, _ := subject.Get("client_id").Text()
@@ -89,10 +92,10 @@ func (s *Server) checkSubjectToken(token string, actor *Client) (jose.Object, *r
 
 // actingFor copies what the subject's token says of the user and the
 // organisation, and puts the actor on top of the chain.
-func (s *Server) actingFor(subject jose.Object, actor *Client, details map[string]any) TokenOption {
-	return func(spec *tokenSpec) {
-		act := map[string]any{"iss": s.issuer, "client_id": actor.ID, claimParent: actor.ParentOrganization}
-		for _, name := range []string{claimParent, claimChild} {
+func (s *Server) actingFor(subject jose.Object, actor *Client, details map[string]any) mint.TokenOption {
+	return mint.Claims(func(claims map[string]any) {
+		act := map[string]any{"iss": s.issuer, "client_id": actor.ID, claim.Parent: actor.ParentOrganization}
+		for _, name := range []string{claim.Parent, claim.Child} {
 			if value, named := details[name].(string); named {
 				act[name] = value
 			}
@@ -100,21 +103,21 @@ func (s *Server) actingFor(subject jose.Object, actor *Client, details map[strin
 		if before := subject.Get("act"); !before.Absent() {
 			act["act"] = json.RawMessage(before.Raw())
 		}
-		for name := range spec.claims { // what the token would say of the actor
+		for name := range claims { // what the token would say of the actor
 			if strings.HasPrefix(name, "helseid://") {
-				delete(spec.claims, name)
+				delete(claims, name)
 			}
 		}
 		for _, name := range subject.Names() {
 			if strings.HasPrefix(name, "helseid://") || slices.Contains([]string{"sub", "idp", "amr", "auth_time"}, name) {
-				spec.claims[name] = json.RawMessage(subject.Get(name).Raw())
+				claims[name] = json.RawMessage(subject.Get(name).Raw())
 			}
 		}
-		if subject.Get(claimOriginalClient).Absent() {
-			spec.claims[claimOriginalClient] = json.RawMessage(subject.Get("client_id").Raw())
+		if subject.Get(claim.OriginalClient).Absent() {
+			claims[claim.OriginalClient] = json.RawMessage(subject.Get("client_id").Raw())
 		}
-		spec.claims["act"] = act
-	}
+		claims["act"] = act
+	})
 }
 
 // ownAccessToken checks a token of this server's. It says what is wrong, as the
@@ -128,7 +131,7 @@ func (s *Server) ownAccessToken(token string) (claims jose.Object, problem strin
 		return claims, "is not an access token"
 	}
 	now := s.Now().Unix()
-	if exp, ok := claims.Get("exp").Seconds(); !ok || s.demands(RuleExpiry) && now >= exp {
+	if exp, ok := claims.Get("exp").Seconds(); !ok || s.demands(rule.Expiry) && now >= exp {
 		return claims, "has expired"
 	}
 	if nbf, ok := claims.Get("nbf").Seconds(); ok && nbf > now {
@@ -153,8 +156,8 @@ func (s *Server) ownToken(token string) (typ string, claims jose.Object, problem
 	keys := slices.Clone(s.keys)
 	s.mu.Unlock()
 	kid, _ := compact.Header.Get("kid").Text()
-	if !slices.ContainsFunc(keys, func(key *mintingKey) bool {
-		return key.key.ID() == kid && compact.Verify(key.key.Public()) == nil
+	if !slices.ContainsFunc(keys, func(key *signingKey) bool {
+		return key.ID() == kid && compact.Verify(key.public) == nil
 	}) {
 		return "", claims, "is not signed by this server"
 	}
@@ -166,19 +169,4 @@ func (s *Server) ownToken(token string) (typ string, claims jose.Object, problem
 	}
 	typ, _ = compact.Header.Get("typ").Text()
 	return typ, claims, ""
-}
-
-// textsOf reads one text, or an array of some.
-func textsOf(value jose.Value) []string {
-	if text, ok := value.Text(); ok {
-		return []string{text}
-	}
-	values, _ := value.Array()
-	var texts []string
-	for _, value := range values {
-		if text, ok := value.Text(); ok {
-			texts = append(texts, text)
-		}
-	}
-	return texts
 }

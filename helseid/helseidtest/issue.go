@@ -1,12 +1,15 @@
 package helseidtest
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // issuance is an access token that a grant has decided on.
@@ -18,29 +21,29 @@ type issuance struct {
 	details   map[string]any // claims that the details have become
 
 	grant *grant // of a user, or nil
-	more  []TokenOption
+	more  []mint.TokenOption
 }
 
 // issue mints the token and makes the answer.
 func (s *Server) issue(i *issuance) (map[string]any, *refusal) {
 	scopes, rejected := i.client.signedScopes(i.scopes, i.details)
-	tokenType, binding := "Bearer", Unbound()
+	tokenType, binding := "Bearer", mint.Unbound()
 	if i.proof != nil {
-		tokenType, binding = "DPoP", BoundTo(i.proof.Thumbprint)
+		tokenType, binding = "DPoP", mint.BoundTo(i.proof.Thumbprint)
 	}
-	opts := []TokenOption{
-		ClientID(i.client.ID), audienceOrNone(i.audiences), Scopes(scopes...), binding,
-		Claim(claimClientName, i.client.Name), Claim(claimParent, i.client.ParentOrganization), claims(i.details),
+	opts := []mint.TokenOption{
+		mint.ClientID(i.client.ID), audienceOrNone(i.audiences), mint.Scopes(scopes...), binding,
+		mint.Claim(claim.ClientName, i.client.Name), mint.Claim(claim.Parent, i.client.ParentOrganization), with(i.details),
 	}
 	for name, value := range i.client.AudienceClaims {
 		if api, _, _ := strings.Cut(name, "/client/claims/"); slices.Contains(i.audiences, api) {
-			opts = append(opts, Claim(name, value))
+			opts = append(opts, mint.Claim(name, value))
 		}
 	}
 	if i.grant != nil {
-		opts = append(opts, claims(s.claimsForAPIs(i.grant.login, i.audiences)))
+		opts = append(opts, with(s.claimsForAPIs(i.grant.login, i.audiences)))
 		if i.grant.onBehalfOf != "" {
-			opts = append(opts, Claim(claimOnBehalfOf, i.grant.onBehalfOf))
+			opts = append(opts, mint.Claim(claim.OnBehalfOf, i.grant.onBehalfOf))
 		}
 	}
 	opts = append(opts, i.more...)
@@ -50,7 +53,7 @@ func (s *Server) issue(i *issuance) (map[string]any, *refusal) {
 	if i.grant != nil {
 		opts = append(opts, s.remembered(i.grant))
 	}
-	token, err := s.mint(opts...)
+	token, err := s.minter.AccessToken(opts...)
 	if err != nil {
 		return nil, &refusal{http.StatusInternalServerError, "server_error", "the token could not be made"}
 	}
@@ -67,21 +70,21 @@ func (s *Server) issue(i *issuance) (map[string]any, *refusal) {
 }
 
 // remembered writes down which login a token stems from.
-func (s *Server) remembered(granted *grant) TokenOption {
-	return func(spec *tokenSpec) {
-		if id, ok := spec.claims["jti"].(string); ok {
+func (s *Server) remembered(granted *grant) mint.TokenOption {
+	return mint.Claims(func(claims map[string]any) {
+		if id, ok := claims["jti"].(string); ok {
 			expiry := s.Now().Add(s.options.tokenLifetime)
 			s.logins.mu.Lock()
 			defer s.logins.mu.Unlock()
 			s.logins.access[id] = &accessToken{granted, expiry}
 		}
-	}
+	})
 }
 
 // signedScopes leaves out the scopes whose terms the organisation that the
 // token is for has not signed.
 func (c *Client) signedScopes(scopes []string, details map[string]any) (signed, rejected []string) {
-	parent, ok := details[claimParent].(string)
+	parent, ok := details[claim.Parent].(string)
 	if !ok {
 		parent = c.ParentOrganization
 	}
@@ -96,9 +99,14 @@ func (c *Client) signedScopes(scopes []string, details map[string]any) (signed, 
 }
 
 // audienceOrNone leaves aud out of a token that is for userinfo alone.
-func audienceOrNone(audiences []string) TokenOption {
+func audienceOrNone(audiences []string) mint.TokenOption {
 	if len(audiences) == 0 {
-		return Claim("aud", nil)
+		return mint.Claim("aud", nil)
 	}
-	return Audience(audiences...)
+	return mint.Audience(audiences...)
+}
+
+// with adds claims.
+func with(values map[string]any) mint.TokenOption {
+	return mint.Claims(func(claims map[string]any) { maps.Copy(claims, values) })
 }

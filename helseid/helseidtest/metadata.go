@@ -3,6 +3,9 @@ package helseidtest
 import (
 	"net/http"
 	"strings"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/answer"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
 )
 
 // serveMetadata answers a document with the members of HelseID's production
@@ -23,7 +26,7 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 		"backchannel_authentication_endpoint":            s.issuer + "/connect/ciba",
 		"pushed_authorization_request_endpoint":          s.issuer + string(EndpointPAR),
 		"expired_jwks_uri":                               s.issuer + "/connect/expiredjwks",
-		"available_idps":                                 s.issuer + string(EndpointAvailableIDPs),
+		"available_idps":                                 s.issuer + string(endpointAvailableIDPs),
 		"require_pushed_authorization_requests":          false,
 		"frontchannel_logout_supported":                  true,
 		"frontchannel_logout_session_supported":          true,
@@ -59,9 +62,9 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 		},
 		"claims_supported": []string{
 			"name", "family_name", "given_name", "middle_name",
-			"helseid://claims/identity/assurance_level", claimPID, "helseid://claims/identity/pid_pseudonym",
-			claimSecurityLevel, "helseid://claims/identity/network", claimHPRNumber,
-			claimClientName, claimClientTenancy, claimParent, claimChild, claimSupplier, "client_amr",
+			"helseid://claims/identity/assurance_level", claim.PID, "helseid://claims/identity/pid_pseudonym",
+			claim.SecurityLevel, "helseid://claims/identity/network", claim.HPRNumber,
+			claim.ClientName, claim.ClientTenancy, claim.Parent, claim.Child, claim.Supplier, "client_amr",
 		},
 	}
 	if s.options.textBooleans {
@@ -71,11 +74,11 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 			}
 		}
 	}
-	writeJSON(w, http.StatusOK, document)
+	answer.JSON(w, http.StatusOK, document)
 }
 
 // serveAvailableIDPs answers the names that acr_values takes after "idp:".
 // HelseID has not published the shape of its own answer.
 func (s *Server) serveAvailableIDPs(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, s.identityProviders())
+	answer.JSON(w, http.StatusOK, s.identityProviders())
 }

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/answer"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
@@ -58,7 +61,7 @@ func (s *Server) servePAR(w http.ResponseWriter, r *http.Request) {
 	s.logins.sweep(s.Now())
 	s.logins.pushed[requestURI] = pushed
 	s.logins.mu.Unlock()
-	writeJSON(w, http.StatusCreated, map[string]any{
+	answer.JSON(w, http.StatusCreated, map[string]any{
 		"request_uri": requestURI,
 		"expires_in":  int64(requestURILifetime / time.Second),
 	})
@@ -82,10 +85,10 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (*authorization, *
 		}
 		pushed.binding = proof.Thumbprint
 	}
-	if s.demands(RuleGrantType) && !slices.Contains(client.GrantTypes, grantCode) {
+	if s.demands(rule.GrantType) && !slices.Contains(client.GrantTypes, grantCode) {
 		return nil, unauthorizedClient("the grant type authorization_code is not allowed for the client")
 	}
-	if s.demands(RuleDetails) && (assertion.Has("assertion_details") || assertion.Has("authorization_details")) {
+	if s.demands(rule.Details) && (assertion.Has("assertion_details") || assertion.Has("authorization_details")) {
 		return nil, detailRefusal("HID-1009", "details belong in the request object of a pushed request, not in its client assertion")
 	}
 	for _, check := range []func(*authorization, url.Values) *refusal{
@@ -100,10 +103,10 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) (*authorization, *
 }
 
 func (s *Server) pushParameters(_ *authorization, form url.Values) *refusal {
-	if s.demands(RuleParameters) && form.Has("request_uri") {
+	if s.demands(rule.Parameters) && form.Has("request_uri") {
 		return invalidRequest("request_uri is not allowed in a pushed request")
 	}
-	if responseType := form.Get("response_type"); s.demands(RuleResponseType) && responseType != "code" {
+	if responseType := form.Get("response_type"); s.demands(rule.ResponseType) && responseType != "code" {
 		return &refusal{http.StatusBadRequest, "unsupported_response_type", "response_type is not code"}
 	}
 	return nil
@@ -117,7 +120,7 @@ func (s *Server) pushRedirectURI(pushed *authorization, form url.Values) *refusa
 		return unauthorizedClient("redirect_uri is missing")
 	case err != nil || target.Scheme == "" || target.Fragment != "":
 		return invalidRequest("redirect_uri is not an absolute URI without a fragment")
-	case s.demands(RuleRedirectURI) && !registeredURI(pushed.client.RedirectURIs, target):
+	case s.demands(rule.RedirectURI) && !registeredURI(pushed.client.RedirectURIs, target):
 		return invalidRequest("redirect_uri is not registered for the client")
 	}
 	return nil
@@ -145,7 +148,7 @@ func isLoopbackRedirect(u *url.URL) bool {
 
 func (s *Server) pushScopes(pushed *authorization, form url.Values) *refusal {
 	pushed.scopes = strings.Fields(form.Get("scope"))
-	if s.demands(RuleOpenID) {
+	if s.demands(rule.OpenID) {
 		if len(pushed.scopes) == 0 {
 			return invalidRequest("scope is missing")
 		}
@@ -154,7 +157,7 @@ func (s *Server) pushScopes(pushed *authorization, form url.Values) *refusal {
 		}
 	}
 	for _, scope := range pushed.scopes {
-		if s.demands(RuleScope) && !pushed.client.mayAsk(scope) {
+		if s.demands(rule.Scope) && !pushed.client.mayAsk(scope) {
 			return invalidScope("a scope is not granted to the client")
 		}
 	}
@@ -174,7 +177,7 @@ func (c *Client) mayAsk(scope string) bool {
 
 func (s *Server) pushChallenge(pushed *authorization, form url.Values) *refusal {
 	pushed.challenge, pushed.method = form.Get("code_challenge"), form.Get("code_challenge_method")
-	if !s.demands(RulePKCE) {
+	if !s.demands(rule.PKCE) {
 		return nil
 	}
 	if pushed.method != "S256" {
@@ -188,7 +191,7 @@ func (s *Server) pushChallenge(pushed *authorization, form url.Values) *refusal 
 
 func (s *Server) pushResources(pushed *authorization, form url.Values) *refusal {
 	pushed.resources = form["resource"]
-	if !s.demands(RuleResource) {
+	if !s.demands(rule.Resource) {
 		return nil
 	}
 	_, refused := audiencesOf(pushed.scopes, pushed.resources)
@@ -197,12 +200,11 @@ func (s *Server) pushResources(pushed *authorization, form url.Values) *refusal 
 
 // Identity providers that HelseID's documents and samples name.
 const (
-	testIDP     = "testidp-oidc"
 	idportenIDP = "idporten-oidc"
 )
 
 func (s *Server) identityProviders() []string {
-	providers := []string{idportenIDP, "buypass-oidc", testIDP, "testidpnew-oidc"}
+	providers := []string{idportenIDP, "buypass-oidc", mint.TestIdentityProvider, "testidpnew-oidc"}
 	for _, user := range s.Users() {
 		if !slices.Contains(providers, user.IdentityProvider) {
 			providers = append(providers, user.IdentityProvider)
@@ -228,13 +230,13 @@ func (s *Server) pushACRValues(pushed *authorization, form url.Values) *refusal 
 			acr.level = 4
 		case value == "bp:amr:sc":
 			acr.amr = "sc"
-		case kind == "idp" && (!s.demands(RuleACRValues) || slices.Contains(s.identityProviders(), rest)):
+		case kind == "idp" && (!s.demands(rule.ACRValues) || slices.Contains(s.identityProviders(), rest)):
 			acr.idp = rest
 		case kind == "idp":
 			return invalidRequest("acr_values names an identity provider that is not known")
 		case kind == "amr" && slices.Contains([]string{"bankid", "buypass", "commfides", "minid"}, rest):
 			acr.amr = rest
-		case s.demands(RuleACRValues):
+		case s.demands(rule.ACRValues):
 			return invalidRequest("acr_values has a value that is not known")
 		}
 	}
@@ -244,7 +246,7 @@ func (s *Server) pushACRValues(pushed *authorization, form url.Values) *refusal 
 
 func (s *Server) pushPrompt(pushed *authorization, form url.Values) *refusal {
 	pushed.prompt = strings.Fields(form.Get("prompt"))
-	if !s.demands(RulePrompt) {
+	if !s.demands(rule.Prompt) {
 		return nil
 	}
 	for _, prompt := range pushed.prompt {
@@ -269,7 +271,7 @@ func (s *Server) pushMaxAge(pushed *authorization, form url.Values) *refusal {
 	}
 	seconds, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		if s.demands(RuleMaxAge) {
+		if s.demands(rule.MaxAge) {
 			return invalidRequest("max_age is not a number of seconds")
 		}
 		return nil
@@ -285,7 +287,7 @@ func (s *Server) pushTestLogin(pushed *authorization, form url.Values) *refusal 
 	level := form.Get("test_security_level")
 	pushed.testLevel = map[string]int{"2": 2, "3": 3, "4": 4}[level]
 	_, known := s.userByNumber(pushed.testPID)
-	if !s.demands(RuleTestLogin) {
+	if !s.demands(rule.TestLogin) {
 		if !known {
 			pushed.testPID = ""
 		}
@@ -293,8 +295,8 @@ func (s *Server) pushTestLogin(pushed *authorization, form url.Values) *refusal 
 	}
 	switch {
 	case !form.Has("test_pid") && !form.Has("test_security_level"):
-	case pushed.acr.idp != testIDP:
-		return invalidRequest("test_pid and test_security_level need acr_values with idp:" + testIDP)
+	case pushed.acr.idp != mint.TestIdentityProvider:
+		return invalidRequest("test_pid and test_security_level need acr_values with idp:" + mint.TestIdentityProvider)
 	case !known:
 		return invalidRequest("test_pid is not one of this server's users")
 	case level != "" && pushed.testLevel == 0:
@@ -305,7 +307,7 @@ func (s *Server) pushTestLogin(pushed *authorization, form url.Values) *refusal 
 
 func (s *Server) pushOnBehalfOf(pushed *authorization, form url.Values) *refusal {
 	pushed.onBehalfOf = form.Get("on_behalf_of")
-	if !form.Has("on_behalf_of") || !s.demands(RuleOnBehalfOf) {
+	if !form.Has("on_behalf_of") || !s.demands(rule.OnBehalfOf) {
 		return nil
 	}
 	if pushed.acr.idp != idportenIDP {
@@ -323,7 +325,7 @@ func (s *Server) pushBinding(pushed *authorization, form url.Values) *refusal {
 	if !form.Has("dpop_jkt") {
 		return nil
 	}
-	if s.demands(RuleBinding) {
+	if s.demands(rule.Binding) {
 		if hash, err := base64.RawURLEncoding.Strict().DecodeString(thumbprint); err != nil || len(hash) != 32 {
 			return invalidRequest("dpop_jkt is not a thumbprint of 43 base64url characters")
 		}
@@ -352,7 +354,7 @@ func (s *Server) pushRequestObject(pushed *authorization, form url.Values) *refu
 	if err != nil {
 		return invalidObject("has claims that are not strict JSON")
 	}
-	if s.demands(RuleRequestObject) {
+	if s.demands(rule.RequestObject) {
 		if refused := s.checkRequestObject(pushed.client, compact, claims); refused != nil {
 			return refused
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
@@ -17,12 +18,12 @@ const defaultRefreshLifetime = 8 * time.Hour
 // RefreshTokenLifetime sets how long a login can be refreshed, counted from its
 // code, however often its refresh token rotates. The default is eight hours.
 func RefreshTokenLifetime(lifetime time.Duration) Option {
-	return func(o *options) { o.refreshLifetime = lifetime }
+	return option(func(o *options) { o.refreshLifetime = lifetime })
 }
 
 // WithoutRotation answers refreshes without a new refresh token, so that the old
 // one stays good.
-func WithoutRotation() Option { return func(o *options) { o.withoutRotation = true } }
+func WithoutRotation() Option { return option(func(o *options) { o.withoutRotation = true }) }
 
 // newRefreshToken makes one, and remembers it.
 func (s *Server) newRefreshToken(granted *grant) string {
@@ -59,7 +60,7 @@ func (s *Server) refreshGrant(form url.Values, client *Client, assertion jose.Ob
 	if form.Has("scope") {
 		scopes = strings.Fields(form.Get("scope"))
 		for _, scope := range scopes {
-			if s.demands(RuleScope) && !slices.Contains(granted.scopes, scope) {
+			if s.demands(rule.Scope) && !slices.Contains(granted.scopes, scope) {
 				return nil, invalidScope("a scope was not granted in the login")
 			}
 		}
@@ -99,13 +100,13 @@ func (s *Server) checkRefreshToken(value string, client *Client, proof *dpop.Pro
 	switch {
 	case token == nil:
 		return nil, invalidGrant("the refresh token is unknown")
-	case s.demands(RuleSameClient) && token.client.ID != client.ID:
+	case s.demands(rule.SameClient) && token.client.ID != client.ID:
 		return nil, invalidGrant("the refresh token is another client's")
 	case token.revoked:
 		return nil, invalidGrant("the refresh token is revoked")
-	case s.demands(RuleExpiry) && !now.Before(token.grant.expiry):
+	case s.demands(rule.Expiry) && !now.Before(token.grant.expiry):
 		return nil, invalidGrant("the refresh token has expired")
-	case s.demands(RuleBinding) && token.grant.binding != "" && (proof == nil || proof.Thumbprint != token.grant.binding):
+	case s.demands(rule.Binding) && token.grant.binding != "" && (proof == nil || proof.Thumbprint != token.grant.binding):
 		return nil, invalidGrant("the refresh token is bound to another DPoP key")
 	}
 	if refused := s.refuseReuse(token); refused != nil {
@@ -117,7 +118,7 @@ func (s *Server) checkRefreshToken(value string, client *Client, proof *dpop.Pro
 // refuseReuse revokes the whole family of a token that comes a second time: one
 // of those who used it is not its owner (RFC 9700 section 4.14.2).
 func (s *Server) refuseReuse(token *refreshToken) *refusal {
-	if !token.used || !s.demands(RuleSingleUse) {
+	if !token.used || !s.demands(rule.SingleUse) {
 		return nil
 	}
 	token.revoked = true

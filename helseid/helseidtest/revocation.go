@@ -1,6 +1,10 @@
 package helseidtest
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+)
 
 // serveRevocation revokes a refresh token, and with it all that stem from its
 // login (RFC 7009). Access tokens of HelseID cannot be revoked.
@@ -29,7 +33,7 @@ func (s *Server) revoke(r *http.Request) *refusal {
 	token := s.logins.refresh[value]
 	switch {
 	case token == nil: // nothing to do, which is fine (section 2.2)
-	case s.demands(RuleSameClient) && token.client.ID != client.ID:
+	case s.demands(rule.SameClient) && token.client.ID != client.ID:
 		return invalidGrant("the refresh token is another client's")
 	default:
 		token.revoked = true

@@ -1,7 +1,6 @@
 package helseidtest
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -14,26 +13,10 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/selvbetjening"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/testtoken"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/httpx"
-	"github.com/helseid-go/sdk/middleware"
-)
-
-// Endpoint names an endpoint of the server.
-type Endpoint string
-
-// The endpoints, by their paths below the issuer.
-const (
-	EndpointMetadata Endpoint = "/.well-known/openid-configuration"
-	EndpointJWKS     Endpoint = "/.well-known/openid-configuration/jwks"
-	EndpointToken    Endpoint = "/connect/token"
-
-	EndpointPAR           Endpoint = "/connect/par"
-	EndpointAuthorize     Endpoint = "/connect/authorize"
-	EndpointLogin         Endpoint = "/login" // with LoginPage
-	EndpointUserInfo      Endpoint = "/connect/userinfo"
-	EndpointRevocation    Endpoint = "/connect/revocation"
-	EndpointEndSession    Endpoint = "/connect/endsession"
-	EndpointAvailableIDPs Endpoint = "/connect/availableidps"
 )
 
 // inMemoryHost is where a server without a listener claims to be. The name is
@@ -55,13 +38,12 @@ type state struct {
 	handler  http.Handler
 	server   *http.Server // nil in memory
 	verifier *dpop.Verifier
-	proofKey *mintingKey
+	minter   *mint.Minter
 	logins   *logins
-	guard    *middleware.Middleware // of Selvbetjening, or nil
+	self     *selvbetjening.API // or nil
 
 	clients   map[string]*Client
-	drafts    map[string]*Client // that wait for a person to confirm them
-	keys      []*mintingKey      // published, the signing one last
+	keys      []*signingKey // published, the signing one last
 	nextKey   int
 	usedJTI   map[string]time.Time
 	nonces    map[string]time.Time
@@ -74,8 +56,8 @@ type state struct {
 	users     []User
 	apis      map[string]API
 
-	alterIDTokens     []TokenOption
-	alterAccessTokens []TokenOption
+	alterIDTokens     []mint.TokenOption
+	alterAccessTokens []mint.TokenOption
 	alterResponse     []func(map[string]any)
 	alterCallback     func(url.Values)
 }
@@ -96,17 +78,16 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 func Start(opts ...Option) (*Server, error) {
 	server := &Server{state: &state{
 		options: options{
-			tokenLifetime: 10 * time.Minute, refreshLifetime: defaultRefreshLifetime, keyLifetime: DefaultKeyLifetime, address: "127.0.0.1:0",
+			tokenLifetime: 10 * time.Minute, refreshLifetime: defaultRefreshLifetime, address: "127.0.0.1:0",
 		},
 		logins:  newLogins(),
 		apis:    make(map[string]API),
 		clients: make(map[string]*Client),
-		drafts:  make(map[string]*Client),
 		usedJTI: make(map[string]time.Time),
 		nonces:  make(map[string]time.Time),
 	}}
 	for _, option := range opts {
-		option(&server.options)
+		option.apply(&server.options)
 	}
 	for _, user := range builtInUsers() {
 		if err := server.AddUser(user); err != nil {
@@ -114,9 +95,6 @@ func Start(opts ...Option) (*Server, error) {
 		}
 	}
 	var err error
-	if server.proofKey, err = newProofKey(); err != nil {
-		return nil, err
-	}
 	server.verifier, err = dpop.NewVerifier(dpop.VerifierConfig{Time: server.Now})
 	if err != nil {
 		return nil, err
@@ -143,10 +121,12 @@ func (s *Server) build() error {
 	if s.options.testTokens && s.options.testTokenKey == "" {
 		return errors.New("helseidtest: TestTokens needs a key")
 	}
-	if s.options.selvbetjening {
-		if err := s.guardSelvbetjening(); err != nil {
-			return fmt.Errorf("helseidtest: %w", err)
-		}
+	var err error
+	if s.minter, err = s.newMinter(); err != nil {
+		return err
+	}
+	if err := s.startSelvbetjening(); err != nil {
+		return fmt.Errorf("helseidtest: %w", err)
 	}
 	s.handler = s.routes()
 	return nil
@@ -198,8 +178,8 @@ func (s *Server) Close() {
 	if s.server != nil {
 		_ = s.server.Close()
 	}
-	if s.guard != nil {
-		s.guard.Close()
+	if s.self != nil {
+		s.self.Close()
 	}
 }
 
@@ -254,20 +234,20 @@ func (s *Server) routes() http.Handler {
 	handle(EndpointUserInfo, s.serveUserInfo)
 	handle(EndpointRevocation, s.serveRevocation)
 	handle(EndpointEndSession, s.serveEndSession)
-	handle(EndpointAvailableIDPs, s.serveAvailableIDPs)
+	handle(endpointAvailableIDPs, s.serveAvailableIDPs)
 	if s.options.loginPage != nil {
-		handle(EndpointLogin, s.serveLogin)
+		handle(endpointLogin, s.serveLogin)
 	}
 	if s.options.testTokens {
-		handle(EndpointTestToken, s.serveTestToken)
+		handle(testtoken.Path, s.testTokens().ServeHTTP)
 	}
-	if s.options.selvbetjening {
-		handlers := s.selvbetjeningRoutes()
-		for endpoint, handler := range handlers {
-			handle(endpoint, handler)
+	if s.self != nil {
+		handlers := s.self.Handlers()
+		for path, handler := range handlers {
+			handle(Endpoint(path), handler)
 		}
-		for older, endpoint := range olderPaths {
-			mux.Handle(s.base+older, s.observed(endpoint, handlers[endpoint]))
+		for older, path := range selvbetjening.OlderPaths {
+			mux.Handle(s.base+older, s.observed(Endpoint(path), handlers[path]))
 		}
 	}
 	if s.options.startPage != nil {
@@ -290,12 +270,6 @@ func (s *Server) observed(endpoint Endpoint, next http.HandlerFunc) http.Handler
 		}
 		next(w, r)
 	})
-}
-
-func writeJSON(w http.ResponseWriter, status int, value any) {
-	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(value)
 }
 
 // path trims and completes the issuer's path.

@@ -10,6 +10,9 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/answer"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
@@ -45,7 +48,7 @@ func unauthorizedClient(description string) *refusal {
 }
 
 func (r *refusal) write(w http.ResponseWriter) {
-	writeJSON(w, r.status, map[string]string{"error": r.code, "error_description": r.description})
+	answer.JSON(w, r.status, map[string]string{"error": r.code, "error_description": r.description})
 }
 
 func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +63,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	for _, change := range changes {
 		change(response)
 	}
-	writeJSON(w, http.StatusOK, response)
+	answer.JSON(w, http.StatusOK, response)
 }
 
 const (
@@ -94,7 +97,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (map[string]any, 
 		return nil, &refusal{http.StatusBadRequest, "unsupported_grant_type", "grant_type is missing"}
 	case !known:
 		return nil, &refusal{http.StatusBadRequest, "unsupported_grant_type", "the grant type is not known"}
-	case s.demands(RuleGrantType) && !slices.Contains(client.GrantTypes, name):
+	case s.demands(rule.GrantType) && !slices.Contains(client.GrantTypes, name):
 		return nil, unauthorizedClient("the grant type is not allowed for the client")
 	}
 	return serve(r.PostForm, client, assertion, proof)
@@ -110,7 +113,7 @@ func (s *Server) authenticate(r *http.Request) (*Client, jose.Object, *refusal) 
 		return nil, jose.Object{}, invalidRequest("the Content-Type is not application/x-www-form-urlencoded")
 	}
 	for name, values := range r.PostForm {
-		if len(values) > 1 && name != "resource" && s.demands(RuleParameters) {
+		if len(values) > 1 && name != "resource" && s.demands(rule.Parameters) {
 			return nil, jose.Object{}, invalidRequest("a parameter is repeated")
 		}
 	}
@@ -167,7 +170,7 @@ func (s *Server) acceptNonce(w http.ResponseWriter, nonce string) bool {
 	if s.nonceEach {
 		accepted = nonce != "" && nonce == s.lastNonce
 	}
-	if s.options.relaxedNonce && !s.nonceEach && nonce == "" {
+	if !s.demands(rule.Nonce) && !s.nonceEach && nonce == "" {
 		accepted = true
 	}
 	if !accepted || s.nonceEach {
@@ -196,7 +199,7 @@ func (s *Server) clientCredentials(form url.Values, client *Client, assertion jo
 	if refused != nil {
 		return nil, refused
 	}
-	if client.MultiTenant && details[claimParent] == nil {
+	if client.MultiTenant && details[claim.Parent] == nil {
 		return nil, detailRefusal("HID-1007", "a multi-tenant client names no organisation")
 	}
 	audiences, refused := audiencesOf(scopes, form["resource"])

@@ -8,10 +8,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // The built-in users, by their synthetic national identity numbers. A server has
-// them from the start; DefaultPersonalIdentityNumber is the first of them, a
+// them from the start; mint.DefaultPersonalIdentityNumber is the first of them, a
 // clinician at level 4.
 const (
 	// ClinicianAtLevel3 is in the register of health personnel, and logs in at
@@ -21,8 +24,6 @@ const (
 	// PersonWithoutHPRNumber is not in the register, and logs in at level 4.
 	PersonWithoutHPRNumber = "21916841008"
 )
-
-const defaultSubject = "0bq1hVF0yNRmqvCD6xLlwuYJ5vDOEgqUhpC8/xsm+mQ="
 
 // User is a synthetic person who can log in. Printed, logged or marshalled it
 // reads "[redacted]".
@@ -40,7 +41,7 @@ type User struct {
 	HPRNumber string
 
 	// HPRApprovals are what userinfo tells of the register's entry.
-	HPRApprovals []HPRApproval
+	HPRApprovals []tokenvalidation.HPRApproval
 
 	// SecurityLevel is 2 to 4. Zero means 4. A login page may let the user step
 	// up from it.
@@ -62,33 +63,18 @@ type User struct {
 	Subject string
 }
 
-// HPRApproval is an approval in the register of health personnel.
-type HPRApproval struct {
-	Profession        string    `json:"profession"` // such as LE, a physician
-	Authorization     HPRCode   `json:"authorization"`
-	RequisitionRights []HPRCode `json:"requisition_rights"`
-	Specialities      []HPRCode `json:"specialities"`
-}
-
-// HPRCode is a code of the register with its text.
-type HPRCode struct {
-	Value       string `json:"value"`
-	Description string `json:"description"`
-}
-
 func builtInUsers() []User {
-	approved := func(profession string) []HPRApproval {
-		return []HPRApproval{{
+	approved := func(profession string) []tokenvalidation.HPRApproval {
+		return []tokenvalidation.HPRApproval{{
 			Profession:        profession,
-			Authorization:     HPRCode{"1", "Autorisasjon"},
-			RequisitionRights: []HPRCode{{"1", "Full rekvisisjonsrett"}},
-			Specialities:      []HPRCode{},
+			Authorization:     tokenvalidation.HPRCode{Value: "1", Description: "Autorisasjon"},
+			RequisitionRights: []tokenvalidation.HPRCode{{Value: "1", Description: "Full rekvisisjonsrett"}},
 		}}
 	}
 	return []User{
 		{
-			PersonalIdentityNumber: DefaultPersonalIdentityNumber, GivenName: "KVART", FamilyName: "GREVLING",
-			HPRNumber: DefaultHPRNumber, HPRApprovals: approved("LE"), SecurityLevel: 4, Subject: defaultSubject,
+			PersonalIdentityNumber: mint.DefaultPersonalIdentityNumber, GivenName: "KVART", FamilyName: "GREVLING",
+			HPRNumber: mint.DefaultHPRNumber, HPRApprovals: approved("LE"), SecurityLevel: 4, Subject: mint.DefaultSubject,
 		},
 		{
 			PersonalIdentityNumber: ClinicianAtLevel3, GivenName: "STILLE", MiddleName: "BLÅ", FamilyName: "ELG",
@@ -111,7 +97,7 @@ func (s *Server) AddUser(user User) error {
 		return errors.New("helseidtest: HPRNumber must be a number")
 	}
 	user.SecurityLevel = cmp.Or(user.SecurityLevel, 4)
-	user.IdentityProvider = cmp.Or(user.IdentityProvider, testIDP)
+	user.IdentityProvider = cmp.Or(user.IdentityProvider, mint.TestIdentityProvider)
 	user.Network = cmp.Or(user.Network, "internett")
 	if user.Subject == "" {
 		pseudonym := sha256.Sum256([]byte("helseidtest " + user.PersonalIdentityNumber))

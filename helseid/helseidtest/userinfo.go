@@ -7,19 +7,22 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/answer"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
 // serveUserInfo tells about the user of an access token (OpenID Connect Core
 // section 5.3). It knows the tokens of Server.Token, too.
 func (s *Server) serveUserInfo(w http.ResponseWriter, r *http.Request) {
-	answer, refused := s.userInfo(r)
+	claims, refused := s.userInfo(r)
 	if refused != nil {
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`DPoP error="%s", error_description="%s"`, refused.code, refused.description))
 		refused.write(w)
 		return
 	}
-	writeJSON(w, http.StatusOK, answer)
+	answer.JSON(w, http.StatusOK, claims)
 }
 
 func (s *Server) userInfo(r *http.Request) (map[string]any, *refusal) {
@@ -38,21 +41,21 @@ func (s *Server) userInfo(r *http.Request) (map[string]any, *refusal) {
 	if refused := s.checkPossession(r, scheme, token, claims); refused != nil {
 		return nil, refused
 	}
-	scopes := textsOf(claims.Get("scope"))
-	if s.demands(RuleOpenID) && !slices.Contains(scopes, "openid") {
+	scopes := claim.Texts(claims.Get("scope"))
+	if s.demands(rule.OpenID) && !slices.Contains(scopes, "openid") {
 		return nil, &refusal{http.StatusForbidden, "insufficient_scope", "the access token was issued without openid"}
 	}
 	l, known := s.loginOf(claims)
 	if !known {
 		return nil, invalidToken("the access token is not a known user's")
 	}
-	answer := claimsForScopes(l, scopes)
-	answer["sub"] = l.user.Subject
-	answer["userinfo_issued_at"] = s.Now().Unix()
+	told := claimsForScopes(l, scopes)
+	told["sub"] = l.user.Subject
+	told["userinfo_issued_at"] = s.Now().Unix()
 	if slices.Contains(scopes, scopeHPRNumber) {
-		answer[claimHPRDetails] = l.user.hprDetails()
+		told[claim.HPRDetails] = l.user.hprDetails()
 	}
-	return answer, nil
+	return told, nil
 }
 
 func invalidToken(description string) *refusal {
@@ -65,7 +68,7 @@ func (s *Server) checkPossession(r *http.Request, scheme, token string, claims j
 	cnf, _ := claims.Get("cnf").Object()
 	thumbprint, bound := cnf.Get("jkt").Text()
 	switch {
-	case strings.EqualFold(scheme, "Bearer") && (!bound || !s.demands(RuleUserInfoProof)):
+	case strings.EqualFold(scheme, "Bearer") && (!bound || !s.demands(rule.UserInfoProof)):
 		return nil
 	case strings.EqualFold(scheme, "Bearer"):
 		return invalidToken("the access token is bound to a key: send it with the DPoP scheme and a proof")

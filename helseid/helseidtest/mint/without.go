@@ -1,20 +1,6 @@
-package helseidtest
+package mint
 
 import "strings"
-
-// Issuer sets iss, such as that of another environment:
-// helseid.Production.Issuer. The server's key still signs.
-func Issuer(issuer string) TokenOption { return Claim("iss", issuer) }
-
-// InvalidIssuer makes the token one of an issuer that does not exist.
-func InvalidIssuer() TokenOption { return Issuer("https://another-issuer.helseid.test") }
-
-// InvalidAudience makes the token one for an API that does not exist.
-func InvalidAudience() TokenOption { return Audience("nhn:another-api") }
-
-// Type sets the header's typ. HelseID's access tokens have at+jwt; JWT is to be
-// accepted, too.
-func Type(typ string) TokenOption { return Header("typ", typ) }
 
 // WithoutDefaultClaims takes out all that the token would say of its client, its
 // scopes and its user. What is left is iss, aud, iat, nbf, exp and, unless

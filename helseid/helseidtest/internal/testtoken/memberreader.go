@@ -1,6 +1,9 @@
-package helseidtest
+package testtoken
 
-import "github.com/helseid-go/sdk/internal/jose"
+import (
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
+	"github.com/helseid-go/sdk/internal/jose"
+)
 
 // memberReader reads members that may be left out or null, and notes the names
 // of those that are of a wrong type.
@@ -47,7 +50,7 @@ func (r *memberReader) number(name string) (number int64, given bool) {
 func (r *memberReader) texts(name string) []string {
 	value := r.object.Get(name)
 	values, ok := value.Array()
-	texts := textsOf(value)
+	texts := claim.Texts(value)
 	if !value.Absent() && (!ok || len(texts) != len(values)) {
 		r.fail(name)
 	}

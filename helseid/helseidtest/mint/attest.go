@@ -1,18 +1,11 @@
-package helseidtest
+package mint
 
 import (
 	"encoding/json"
 	"fmt"
 
 	"github.com/helseid-go/sdk/clientassertion"
-)
-
-// What HelseID adds to an attest from registers. The texts say that they are
-// none of a real register's.
-const (
-	systemIdentityNumber = "urn:oid:2.16.578.1.12.4.1.4.1"
-	systemHPRNumber      = "urn:oid:2.16.578.1.12.4.1.4.4"
-	registerText         = "helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
 )
 
 // Attest puts the trust framework's attest into the token, completed as HelseID
@@ -35,7 +28,7 @@ func Attest(attest clientassertion.Attest) TokenOption {
 				s.fail(err)
 				return
 			}
-			s.claims[detailAttest] = completed
+			s.claims[claim.Attest] = completed
 		})
 	}
 }
@@ -54,13 +47,13 @@ func completedAttest(detail clientassertion.Detail, claims map[string]any) (map[
 	attest["toa"] = claims["iat"]
 	describe(attest)
 	practitioner, _ := attest["practitioner"].(map[string]any)
-	if number, ok := claims[claimPID].(string); ok {
+	if number, ok := claims[claim.PID].(string); ok {
 		practitioner["identifier"] = map[string]any{
-			"id": number, "name": claims["name"], "system": systemIdentityNumber, "authority": registerText,
+			"id": number, "name": claims["name"], "system": claim.SystemIdentityNumber, "authority": claim.RegisterText,
 		}
 	}
-	if number, ok := claims[claimHPRNumber].(string); ok {
-		practitioner["hpr_nr"] = map[string]any{"id": number, "system": systemHPRNumber, "authority": registerText}
+	if number, ok := claims[claim.HPRNumber].(string); ok {
+		practitioner["hpr_nr"] = map[string]any{"id": number, "system": claim.SystemHPRNumber, "authority": claim.RegisterText}
 	}
 	return attest, nil
 }
@@ -81,10 +74,10 @@ func describe(value any) {
 			return
 		}
 		if code, ok := value["code"].(string); ok {
-			value["text"], value["assigner"] = registerText+" "+code, registerText
+			value["text"], value["assigner"] = claim.RegisterText+" "+code, claim.RegisterText
 		}
 		if id, ok := value["id"].(string); ok {
-			value["name"], value["authority"] = registerText+" "+id, registerText
+			value["name"], value["authority"] = claim.RegisterText+" "+id, claim.RegisterText
 		}
 	}
 }

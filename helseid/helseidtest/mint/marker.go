@@ -1,4 +1,4 @@
-package helseidtest
+package mint
 
 // MarkerHeader is the header member that every token and every proof of a server
 // has, with the value true, whatever options they are minted with. Validators

@@ -1,9 +1,13 @@
-package helseidtest
+package testtoken
 
 import (
 	"cmp"
 
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/uuid"
+
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // attestPart is an object of the trust framework's claim, as TTT names its
@@ -35,11 +39,11 @@ func (p attestPart) read(reader *memberReader) map[string]any {
 }
 
 func attestCode(prefix, code, system string) attestPart {
-	return attestPart{prefix, "Code", map[string]string{"Code": code, "Text": registerText + " " + code, "System": system, "Assigner": registerText}}
+	return attestPart{prefix, "Code", map[string]string{"Code": code, "Text": claim.RegisterText + " " + code, "System": system, "Assigner": claim.RegisterText}}
 }
 
 func attestIdentifier(prefix, id, system string) attestPart {
-	return attestPart{prefix, "Id", map[string]string{"Id": id, "Name": registerText + " " + id, "System": system, "Authority": registerText}}
+	return attestPart{prefix, "Id", map[string]string{"Id": id, "Name": claim.RegisterText + " " + id, "System": system, "Authority": claim.RegisterText}}
 }
 
 const (
@@ -50,14 +54,14 @@ const (
 
 // attest builds the claim from the parameters. What they leave out is filled
 // in, unless they say that it shall not be.
-func (r *testTokenRequest) attest() {
+func (r *request) attest() {
 	part := r.reader.child("tillitsrammeverkClaimsParameters")
 	if part.text("careRelationshipTracingRefId") != "" {
 		part.fail("careRelationshipTracingRefId")
 	}
 	practitioner := map[string]any{
-		"legal_entity":  attestIdentifier("practitionerLegalEntity", DefaultParentOrganization, systemOrganization).read(part),
-		"point_of_care": attestIdentifier("practitionerPointOfCare", DefaultParentOrganization, systemOrganization).read(part),
+		"legal_entity":  attestIdentifier("practitionerLegalEntity", mint.DefaultParentOrganization, systemOrganization).read(part),
+		"point_of_care": attestIdentifier("practitionerPointOfCare", mint.DefaultParentOrganization, systemOrganization).read(part),
 	}
 	optional := func(object map[string]any, name, without string, value attestPart) {
 		if !part.bool(without) {
@@ -68,7 +72,7 @@ func (r *testTokenRequest) attest() {
 		attestCode("practitionerAuthorization", "LE", clientassertion.SystemAuthorization))
 	optional(practitioner, "department", "dontSetPractitionerDepartment",
 		attestIdentifier("practitionerDepartment", "4208723", systemDepartment))
-	decision := map[string]any{"id": cmp.Or(part.text("careRelationshipDecisionRefId"), newUUID()), "user_selected": true}
+	decision := map[string]any{"id": cmp.Or(part.text("careRelationshipDecisionRefId"), uuid.New()), "user_selected": true}
 	if part.has("careRelationshipDecisionRefUserSelected") {
 		decision["user_selected"] = part.bool("careRelationshipDecisionRefUserSelected")
 	}
@@ -85,26 +89,24 @@ func (r *testTokenRequest) attest() {
 		attestCode("careRelationshipPurposeOfUseDetails", "BEHANDLER", clientassertion.SystemCareRelation))
 	patient := map[string]any{}
 	optional(patient, "point_of_care", "dontSetPatientsPointOfCare",
-		attestIdentifier("patientsPointOfCare", DefaultParentOrganization, systemOrganization))
+		attestIdentifier("patientsPointOfCare", mint.DefaultParentOrganization, systemOrganization))
 	optional(patient, "department", "dontSetPatientsDepartment",
 		attestIdentifier("patientsDepartment", "4208723", systemDepartment))
 
-	identifier := attestPart{"practitionerIdentifier", "Id", map[string]string{"System": systemIdentityNumber, "Authority": registerText}}.read(part)
-	number := attestPart{"practitionerHprNr", "Id", map[string]string{"System": systemHPRNumber, "Authority": registerText}}.read(part)
+	identifier := attestPart{"practitionerIdentifier", "Id", map[string]string{"System": claim.SystemIdentityNumber, "Authority": claim.RegisterText}}.read(part)
+	number := attestPart{"practitionerHprNr", "Id", map[string]string{"System": claim.SystemHPRNumber, "Authority": claim.RegisterText}}.read(part)
 	withoutNumber := part.bool("dontSetPractitionerHprNr")
-	r.add(func(s *tokenSpec) {
-		s.last = append(s.last, func(s *tokenSpec) { // when the user is known
-			if pid := s.claims[claimPID]; pid != nil {
-				identifier["id"], identifier["name"] = pid, s.claims["name"]
-				practitioner["identifier"] = identifier
-			}
-			if hpr := s.claims[claimHPRNumber]; hpr != nil && !withoutNumber {
-				number["id"] = hpr
-				practitioner["hpr_nr"] = number
-			}
-			s.claims[detailAttest] = map[string]any{
-				"toa": s.claims["iat"], "practitioner": practitioner, "care_relationship": relationship, "patients": []any{patient},
-			}
-		})
-	})
+	r.attests = append(r.attests, mint.Claims(func(claims map[string]any) { // when the user is known
+		if pid := claims[claim.PID]; pid != nil {
+			identifier["id"], identifier["name"] = pid, claims["name"]
+			practitioner["identifier"] = identifier
+		}
+		if hpr := claims[claim.HPRNumber]; hpr != nil && !withoutNumber {
+			number["id"] = hpr
+			practitioner["hpr_nr"] = number
+		}
+		claims[claim.Attest] = map[string]any{
+			"toa": claims["iat"], "practitioner": practitioner, "care_relationship": relationship, "patients": []any{patient},
+		}
+	}))
 }
