@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/dpop"
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -30,11 +30,11 @@ func TestAuditRecord(t *testing.T) {
 	mux.Handle("GET /journal/{id}", w.auth.Require(w.reach, middleware.User()))
 	mux.Handle("GET /other", w.auth.Require(w.reach, middleware.System()))
 	w.handler = mux
-	options := []helseidtest.TokenOption{helseidtest.Clinician(), helseidtest.Organization("994598759", "999977775", "987654325"), helseidtest.Claim("jti", "THE-JTI"), helseidtest.Claim("idp", 7)}
+	options := []mint.TokenOption{mint.Clinician(), mint.Organization("994598759", "999977775", "987654325"), mint.Claim("jti", "THE-JTI"), mint.Claim("idp", 7)}
 	w.requireOK(w.genuine(options...))
 	want := middleware.Record{
 		Allowed: true, Method: http.MethodGet, Route: "GET /journal/{id}",
-		ClientID: "helseidtest-client", HPRNumber: helseidtest.DefaultHPRNumber, TokenID: "THE-JTI",
+		ClientID: "helseidtest-client", HPRNumber: mint.DefaultHPRNumber, TokenID: "THE-JTI",
 		Organization: tokenvalidation.Organization{Parent: "994598759", Child: "999977775", Supplier: "987654325"},
 		Malformed:    []string{"idp"},
 	}
@@ -49,7 +49,7 @@ func TestAuditRecord(t *testing.T) {
 		Organization: tokenvalidation.Organization{Parent: "994598759"}, TokenID: w.lastRecord().TokenID,
 	}, w.lastRecord())
 	// … and one whose token is not is nobody.
-	w.requireRefused(w.genuine(append(options, helseidtest.BrokenSignature())...), "token_signature")
+	w.requireRefused(w.genuine(append(options, mint.BrokenSignature())...), "token_signature")
 	require.Equal(t, middleware.Record{Status: http.StatusUnauthorized, Reason: "token_signature", Method: http.MethodGet, Route: "GET /journal/{id}"}, w.lastRecord())
 }
 
@@ -65,8 +65,8 @@ func TestAuditLog(t *testing.T) {
 			var buffer bytes.Buffer
 			w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Audit = middleware.AuditLog(slog.New(handler(&buffer))) }})
 			requests := []*http.Request{
-				w.genuine(helseidtest.Clinician(), helseidtest.Claim("name", 1)), w.genuine(helseidtest.BrokenSignature()), withHeaders(nil, nil),
-				w.genuine(helseidtest.Clinician(), helseidtest.Organization("994598759", "999977775", "987654325"), helseidtest.Scopes("x")),
+				w.genuine(mint.Clinician(), mint.Claim("name", 1)), w.genuine(mint.BrokenSignature()), withHeaders(nil, nil),
+				w.genuine(mint.Clinician(), mint.Organization("994598759", "999977775", "987654325"), mint.Scopes("x")),
 			}
 			// A path with a number in it is no route.
 			requests = append(requests, w.at("GET", "https://api.example.no/patient/06828399789", "GET", "https://api.example.no/patient/06828399789"))
@@ -77,7 +77,7 @@ func TestAuditLog(t *testing.T) {
 			require.Equal(t, len(requests), strings.Count(log, "\n"))
 			require.NotRegexp(t, identityNumber, log)
 			require.NotRegexp(t, jwsLike, log)
-			for _, text := range []string{"request allowed", "request refused", "helseidtest-client", helseidtest.DefaultHPRNumber, "994598759", "999977775", "987654325", "token_signature", "no_credentials", "scope", "malformed_claims", "INFO", "WARN"} {
+			for _, text := range []string{"request allowed", "request refused", "helseidtest-client", mint.DefaultHPRNumber, "994598759", "999977775", "987654325", "token_signature", "no_credentials", "scope", "malformed_claims", "INFO", "WARN"} {
 				require.Contains(t, log, text)
 			}
 			for _, request := range requests {
@@ -177,5 +177,5 @@ func TestGuardAsMiddleware(t *testing.T) {
 	require.Equal(t, 1, w.reached())
 	// Without requirements a genuine token is enough.
 	w.handler = w.auth.Guard()(mux)
-	w.requireOK(w.genuine(helseidtest.Scopes()))
+	w.requireOK(w.genuine(mint.Scopes()))
 }

@@ -10,12 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/middleware"
 )
 
 // unknownKid names a key that nobody has.
-func unknownKid() helseidtest.TokenOption { return helseidtest.Header("kid", jose.NewID()) }
+func unknownKid() mint.TokenOption { return mint.Header("kid", jose.NewID()) }
 
 // Sixty tokens with random kid cause at most two requests for keys, and the
 // next good request gets in.
@@ -119,7 +120,7 @@ func TestSnapshot(t *testing.T) {
 	snapshot, err := w.auth.Validator().Snapshot()
 	require.NoError(t, err)
 	w.net.setDown(true)
-	config := middleware.Config{Issuer: w.server.Issuer(), Audience: helseidtest.DefaultAudience}
+	config := middleware.Config{Issuer: w.server.Issuer(), Audience: mint.DefaultAudience}
 	config.Token.HTTPClient = &http.Client{Transport: w.net}
 	config.Token.Snapshot = snapshot
 	restarted, err := middleware.New(config)
