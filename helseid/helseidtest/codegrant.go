@@ -81,17 +81,8 @@ func (s *Server) takeCode(form url.Values, client *Client, proof *dpop.Proof) (*
 	if s.demands(rule.Binding) && found.binding != "" && (proof == nil || proof.Thumbprint != found.binding) {
 		return nil, invalidGrant("the code is bound to another DPoP key")
 	}
-	if s.demands(rule.PKCE) {
-		verifier := form.Get("code_verifier")
-		hash := sha256.Sum256([]byte(verifier))
-		switch {
-		case verifier == "":
-			return nil, invalidGrant("code_verifier is missing")
-		case !verifierSyntax.MatchString(verifier):
-			return nil, invalidGrant("code_verifier is not 43 to 128 unreserved characters")
-		case base64.RawURLEncoding.EncodeToString(hash[:]) != found.challenge:
-			return nil, invalidGrant("code_verifier does not fit code_challenge")
-		}
+	if refused := s.checkVerifier(form.Get("code_verifier"), found.challenge); refused != nil {
+		return nil, refused
 	}
 	found.grant = &grant{authorization: found.authorization, login: found.login, expiry: now.Add(s.options.refreshLifetime)}
 	if proof != nil {
@@ -99,6 +90,22 @@ func (s *Server) takeCode(form url.Values, client *Client, proof *dpop.Proof) (*
 	}
 	redeemed := *found
 	return &redeemed, nil
+}
+
+func (s *Server) checkVerifier(verifier, challenge string) *refusal {
+	if !s.demands(rule.PKCE) {
+		return nil
+	}
+	hash := sha256.Sum256([]byte(verifier))
+	switch {
+	case verifier == "":
+		return invalidGrant("code_verifier is missing")
+	case !verifierSyntax.MatchString(verifier):
+		return invalidGrant("code_verifier is not 43 to 128 unreserved characters")
+	case base64.RawURLEncoding.EncodeToString(hash[:]) != challenge:
+		return invalidGrant("code_verifier does not fit code_challenge")
+	}
+	return nil
 }
 
 // userDetails are those of the request object, for the whole session, or those

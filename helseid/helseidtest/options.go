@@ -2,6 +2,7 @@ package helseidtest
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
@@ -65,3 +66,12 @@ func DemandProofAtPAR() Option { return option(func(o *options) { o.proofAtPAR =
 // TestEnvironmentMetadata writes the members about logout as the texts "true"
 // instead of true, as HelseID's test environment does.
 func TestEnvironmentMetadata() Option { return option(func(o *options) { o.textBooleans = true }) }
+
+// cleanPath trims and completes the issuer's path.
+func cleanPath(path string) string {
+	path = strings.Trim(path, "/")
+	if path == "" {
+		return ""
+	}
+	return "/" + path
+}

@@ -3,20 +3,15 @@ package helseidtest
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/selvbetjening"
-	"github.com/helseid-go/sdk/helseid/helseidtest/internal/testtoken"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
-	"github.com/helseid-go/sdk/internal/httpx"
 )
 
 // inMemoryHost is where a server without a listener claims to be. The name is
@@ -132,47 +127,6 @@ func (s *Server) build() error {
 	return nil
 }
 
-func (s *Server) listen() error {
-	host, _, err := net.SplitHostPort(s.options.address)
-	if err != nil || !httpx.IsLoopback(host) {
-		return errors.New("helseidtest: the server listens on loopback addresses only, such as 127.0.0.1:0")
-	}
-	listener, err := net.Listen("tcp", s.options.address)
-	if err != nil {
-		return fmt.Errorf("helseidtest: %w", err)
-	}
-	address := listener.Addr().(*net.TCPAddr)
-	if !address.IP.IsLoopback() {
-		_ = listener.Close()
-		return errors.New("helseidtest: localhost is another machine's name here")
-	}
-	s.issuer = "http://" + net.JoinHostPort(host, strconv.Itoa(address.Port)) + s.base
-	if err := s.build(); err != nil {
-		_ = listener.Close()
-		return err
-	}
-	s.server = &http.Server{Handler: onLoopback(s.handler), ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = s.server.Serve(listener) }()
-	return nil
-}
-
-// onLoopback refuses requests for another name, which leads here only if somebody
-// has made it: a page of theirs in the developer's browser could otherwise read what
-// the server answers (DNS rebinding).
-func onLoopback(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		if !httpx.IsLoopback(strings.Trim(host, "[]")) {
-			http.Error(w, "use the address that the server listens on", http.StatusMisdirectedRequest)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 // Close ends the server and its connections.
 func (s *Server) Close() {
 	if s.server != nil {
@@ -219,64 +173,4 @@ func (s *Server) SetClockSkew(skew time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clockSkew = skew
-}
-
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	handle := func(endpoint Endpoint, handler http.HandlerFunc) {
-		mux.Handle(s.base+string(endpoint), s.observed(endpoint, handler))
-	}
-	handle(EndpointMetadata, s.serveMetadata)
-	handle(EndpointJWKS, s.serveJWKS)
-	handle(EndpointToken, s.serveToken)
-	handle(EndpointPAR, s.servePAR)
-	handle(EndpointAuthorize, s.serveAuthorize)
-	handle(EndpointUserInfo, s.serveUserInfo)
-	handle(EndpointRevocation, s.serveRevocation)
-	handle(EndpointEndSession, s.serveEndSession)
-	handle(endpointAvailableIDPs, s.serveAvailableIDPs)
-	if s.options.loginPage != nil {
-		handle(endpointLogin, s.serveLogin)
-	}
-	if s.options.testTokens {
-		handle(testtoken.Path, s.testTokens().ServeHTTP)
-	}
-	if s.self != nil {
-		handlers := s.self.Handlers()
-		for path, handler := range handlers {
-			handle(Endpoint(path), handler)
-		}
-		for older, path := range selvbetjening.OlderPaths {
-			mux.Handle(s.base+older, s.observed(Endpoint(path), handlers[path]))
-		}
-	}
-	if s.options.startPage != nil {
-		mux.Handle(s.base+"/", s.options.startPage)
-	}
-	return mux
-}
-
-// observed puts the server's date and the injected faults before a handler.
-func (s *Server) observed(endpoint Endpoint, next http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
-		w.Header().Set("Cache-Control", "no-store")
-		// The body is read first: a fault strikes after the server has had the
-		// credentials, which is when it is dangerous.
-		s.recordRequest(endpoint, r)
-		if fault := s.takeFault(endpoint); fault != nil {
-			fault.serve(w, r, next)
-			return
-		}
-		next(w, r)
-	})
-}
-
-// path trims and completes the issuer's path.
-func cleanPath(path string) string {
-	path = strings.Trim(path, "/")
-	if path == "" {
-		return ""
-	}
-	return "/" + path
 }

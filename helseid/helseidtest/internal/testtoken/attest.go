@@ -52,50 +52,24 @@ const (
 	systemPurpose      = "urn:oid:2.16.840.1.113883.1.11.20448"
 )
 
+// optional adds an object, unless the parameters say that it shall be left out.
+func optional(reader *memberReader, object map[string]any, name, without string, part attestPart) {
+	if !reader.bool(without) {
+		object[name] = part.read(reader)
+	}
+}
+
 // attest builds the claim from the parameters. What they leave out is filled
 // in, unless they say that it shall not be.
 func (r *request) attest() {
-	part := r.reader.child("tillitsrammeverkClaimsParameters")
-	if part.text("careRelationshipTracingRefId") != "" {
-		part.fail("careRelationshipTracingRefId")
+	reader := r.reader.child("tillitsrammeverkClaimsParameters")
+	if reader.text("careRelationshipTracingRefId") != "" {
+		reader.fail("careRelationshipTracingRefId")
 	}
-	practitioner := map[string]any{
-		"legal_entity":  attestIdentifier("practitionerLegalEntity", mint.DefaultParentOrganization, systemOrganization).read(part),
-		"point_of_care": attestIdentifier("practitionerPointOfCare", mint.DefaultParentOrganization, systemOrganization).read(part),
-	}
-	optional := func(object map[string]any, name, without string, value attestPart) {
-		if !part.bool(without) {
-			object[name] = value.read(part)
-		}
-	}
-	optional(practitioner, "authorization", "dontSetPractitionerAuthorization",
-		attestCode("practitionerAuthorization", "LE", clientassertion.SystemAuthorization))
-	optional(practitioner, "department", "dontSetPractitionerDepartment",
-		attestIdentifier("practitionerDepartment", "4208723", systemDepartment))
-	decision := map[string]any{"id": cmp.Or(part.text("careRelationshipDecisionRefId"), uuid.New()), "user_selected": true}
-	if part.has("careRelationshipDecisionRefUserSelected") {
-		decision["user_selected"] = part.bool("careRelationshipDecisionRefUserSelected")
-	}
-	relationship := map[string]any{
-		"purpose_of_use": attestCode("careRelationshipPurposeOfUse", clientassertion.PurposeTreatment, systemPurpose).read(part),
-		"decision_ref":   decision,
-	}
-	service := attestCode("careRelationshipHealthcareService", "KX17", clientassertion.SystemServiceSpecialist)
-	// NHN's tool spells two of its members without Service.
-	service.defaults["System"] = cmp.Or(part.text("careRelationshipHealthcareSystem"), service.defaults["System"])
-	service.defaults["Assigner"] = cmp.Or(part.text("careRelationshipHealthcareAssigner"), service.defaults["Assigner"])
-	optional(relationship, "healthcare_service", "dontSetCareRelationshipHealthcareService", service)
-	optional(relationship, "purpose_of_use_details", "dontSetCareRelationshipPurposeOfUseDetails",
-		attestCode("careRelationshipPurposeOfUseDetails", "BEHANDLER", clientassertion.SystemCareRelation))
-	patient := map[string]any{}
-	optional(patient, "point_of_care", "dontSetPatientsPointOfCare",
-		attestIdentifier("patientsPointOfCare", mint.DefaultParentOrganization, systemOrganization))
-	optional(patient, "department", "dontSetPatientsDepartment",
-		attestIdentifier("patientsDepartment", "4208723", systemDepartment))
-
-	identifier := attestPart{"practitionerIdentifier", "Id", map[string]string{"System": claim.SystemIdentityNumber, "Authority": claim.RegisterText}}.read(part)
-	number := attestPart{"practitionerHprNr", "Id", map[string]string{"System": claim.SystemHPRNumber, "Authority": claim.RegisterText}}.read(part)
-	withoutNumber := part.bool("dontSetPractitionerHprNr")
+	practitioner, relationship, patient := attestPractitioner(reader), attestRelationship(reader), attestPatient(reader)
+	identifier := attestPart{"practitionerIdentifier", "Id", map[string]string{"System": claim.SystemIdentityNumber, "Authority": claim.RegisterText}}.read(reader)
+	number := attestPart{"practitionerHprNr", "Id", map[string]string{"System": claim.SystemHPRNumber, "Authority": claim.RegisterText}}.read(reader)
+	withoutNumber := reader.bool("dontSetPractitionerHprNr")
 	r.attests = append(r.attests, mint.Claims(func(claims map[string]any) { // when the user is known
 		if pid := claims[claim.PID]; pid != nil {
 			identifier["id"], identifier["name"] = pid, claims["name"]
@@ -109,4 +83,44 @@ func (r *request) attest() {
 			"toa": claims["iat"], "practitioner": practitioner, "care_relationship": relationship, "patients": []any{patient},
 		}
 	}))
+}
+
+func attestPractitioner(reader *memberReader) map[string]any {
+	practitioner := map[string]any{
+		"legal_entity":  attestIdentifier("practitionerLegalEntity", mint.DefaultParentOrganization, systemOrganization).read(reader),
+		"point_of_care": attestIdentifier("practitionerPointOfCare", mint.DefaultParentOrganization, systemOrganization).read(reader),
+	}
+	optional(reader, practitioner, "authorization", "dontSetPractitionerAuthorization",
+		attestCode("practitionerAuthorization", "LE", clientassertion.SystemAuthorization))
+	optional(reader, practitioner, "department", "dontSetPractitionerDepartment",
+		attestIdentifier("practitionerDepartment", "4208723", systemDepartment))
+	return practitioner
+}
+
+func attestRelationship(reader *memberReader) map[string]any {
+	decision := map[string]any{"id": cmp.Or(reader.text("careRelationshipDecisionRefId"), uuid.New()), "user_selected": true}
+	if reader.has("careRelationshipDecisionRefUserSelected") {
+		decision["user_selected"] = reader.bool("careRelationshipDecisionRefUserSelected")
+	}
+	relationship := map[string]any{
+		"purpose_of_use": attestCode("careRelationshipPurposeOfUse", clientassertion.PurposeTreatment, systemPurpose).read(reader),
+		"decision_ref":   decision,
+	}
+	service := attestCode("careRelationshipHealthcareService", "KX17", clientassertion.SystemServiceSpecialist)
+	// NHN's tool spells two of its members without Service.
+	service.defaults["System"] = cmp.Or(reader.text("careRelationshipHealthcareSystem"), service.defaults["System"])
+	service.defaults["Assigner"] = cmp.Or(reader.text("careRelationshipHealthcareAssigner"), service.defaults["Assigner"])
+	optional(reader, relationship, "healthcare_service", "dontSetCareRelationshipHealthcareService", service)
+	optional(reader, relationship, "purpose_of_use_details", "dontSetCareRelationshipPurposeOfUseDetails",
+		attestCode("careRelationshipPurposeOfUseDetails", "BEHANDLER", clientassertion.SystemCareRelation))
+	return relationship
+}
+
+func attestPatient(reader *memberReader) map[string]any {
+	patient := map[string]any{}
+	optional(reader, patient, "point_of_care", "dontSetPatientsPointOfCare",
+		attestIdentifier("patientsPointOfCare", mint.DefaultParentOrganization, systemOrganization))
+	optional(reader, patient, "department", "dontSetPatientsDepartment",
+		attestIdentifier("patientsDepartment", "4208723", systemDepartment))
+	return patient
 }

@@ -58,10 +58,6 @@ func (s *Server) userInfo(r *http.Request) (map[string]any, *refusal) {
 	return told, nil
 }
 
-func invalidToken(description string) *refusal {
-	return &refusal{http.StatusUnauthorized, "invalid_token", description}
-}
-
 // checkPossession demands the scheme that goes with the token, and a proof for
 // one that is bound to a key.
 func (s *Server) checkPossession(r *http.Request, scheme, token string, claims jose.Object) *refusal {

@@ -81,23 +81,6 @@ func (s *Server) remembered(granted *grant) mint.TokenOption {
 	})
 }
 
-// signedScopes leaves out the scopes whose terms the organisation that the
-// token is for has not signed.
-func (c *Client) signedScopes(scopes []string, details map[string]any) (signed, rejected []string) {
-	parent, ok := details[claim.Parent].(string)
-	if !ok {
-		parent = c.ParentOrganization
-	}
-	for _, scope := range scopes {
-		if slices.Contains(c.UnsignedTerms[parent], scope) {
-			rejected = append(rejected, scope)
-		} else {
-			signed = append(signed, scope)
-		}
-	}
-	return signed, rejected
-}
-
 // audienceOrNone leaves aud out of a token that is for userinfo alone.
 func audienceOrNone(audiences []string) mint.TokenOption {
 	if len(audiences) == 0 {
