@@ -16,6 +16,7 @@
 //
 //		"github.com/helseid-go/sdk/helseid"
 //		"github.com/helseid-go/sdk/helseid/helseidtest"
+//		"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 //		"github.com/helseid-go/sdk/middleware"
 //	)
 //
@@ -23,7 +24,7 @@
 //		server := helseidtest.NewServer(t)
 //
 //		// A client under test gets its configuration from the server.
-//		client, err := helseid.New(server.ClientConfig(t, "nhn:some-api/read"))
+//		client, err := helseid.New(server.NewClient(helseidtest.Scopes("nhn:some-api/read")))
 //		if err != nil {
 //			t.Fatal(err)
 //		}
@@ -49,7 +50,7 @@
 //
 //		// It gets tokens that are minted to order, valid or broken.
 //		for level, want := range map[int]string{4: "the journal", 3: "security_level"} {
-//			minted := server.Token(helseidtest.Clinician(), helseidtest.SecurityLevel(level), helseidtest.Audience("nhn:some-api"))
+//			minted := server.Token(mint.Clinician(), mint.SecurityLevel(level), mint.Audience("nhn:some-api"))
 //			request := httptest.NewRequest("GET", "https://api.example.no/journal/1", nil) // the PublicURL
 //			server.Authorize(request, minted)
 //			response := httptest.NewRecorder()
@@ -67,14 +68,15 @@
 //     reaches it, and Mount puts an API beside it.
 //   - at a known address or path: ListenOn, Path. With pages: LoginPage,
 //     StartPage.
-//   - that demands less: Relaxed and RelaxedNonce. More: DemandProofAtPAR.
+//   - that demands less: Relaxed, with names of package rule. More:
+//     DemandProofAtPAR.
 //
 // # I want to test a client
 //
-//   - a system: ClientConfig, NewClient, NewClientWithKey, NewMultiTenantClient;
-//     a configuration file: ConfigFile, ConfigFileFor; anything else: AddClient.
-//   - a login: NewLoginClient, LogIn (with AsUser, AtLevel, Cancelled and
-//     InBrowser), AddUser.
+//   - a system: NewClient with Scopes, Delegations and SigningKey, or with a whole
+//     Client; a configuration file: ConfigFile; with keys of its own: AddClient.
+//   - a login: NewClient with RedirectURI, LogIn (with AsUser, AtLevel, Cancelled
+//     and InBrowser), AddUser.
 //   - what it does about errors: Inject, SetClockSkew, RotateKey, RetireKeys,
 //     DemandNewNonceEachTime, TokenLifetime.
 //   - what it does about wrong answers: AlterTokenResponse, AlterAccessTokens,
@@ -83,40 +85,24 @@
 //   - a supplier whose customers come and go: Delegate, RevokeDelegation,
 //     DelegationDelay.
 //   - the rotation of its keys and changes of its configuration: Selvbetjening,
-//     SelvbetjeningURL, KeyLifetime, KeyDelay, ManualApproval, Approve.
+//     SelvbetjeningURL, Approve.
 //
 // # I want to test an API
 //
-//   - let somebody in: Token with Clinician, ForUser or neither, then Authorize;
-//     or Token and Proof.
-//   - with another user: PersonalIdentityNumber, Pseudonym, Subject, Name,
-//     HPRNumber, SecurityLevel, AssuranceLevel, Network, IdentityProvider,
-//     AuthenticationMethods, AuthenticatedAt, SessionID.
-//   - with another client: ClientID, ClientName, ClientAuthentication,
-//     LegacyClientAuthentication, Tenancy, Organization, Supplier, JournalID,
-//     SFMID, APIClientClaim.
-//   - with an attest of the trust framework: Attest. After token exchanges:
-//     ExchangedBy.
-//   - for other rights or another time: Audience, Scopes, ExpiresIn, TokenID.
-//   - for another key: BoundTo, BoundToJWK, with ProofKey.
-//   - keep somebody out, by the token: Expired, Issuer, InvalidIssuer,
-//     InvalidAudience, SignedWithUnknownKey, BrokenSignature, Type, Unbound,
-//     BoundToAnotherKey, WithoutDefaultClaims, WithoutUserClaims.
-//   - keep somebody out, by the proof: each of InvalidProofs; or ProofWithout,
-//     ProofWithoutHeader, ProofAge, ProofIssuedAt, ProofType,
-//     SymmetricProofAlgorithm, PrivateKeyInProof, BrokenProofSignature,
-//     SignedWithAnotherKey.
-//   - with anything else: Claim, Header, ProofClaim, ProofHeader.
+//   - let somebody in: Token with mint.Clinician, mint.ForUser or neither, then
+//     Authorize; or Token and Proof.
+//   - another user or client, other rights, or keep somebody out: the options of
+//     package mint, and mint.InvalidProofs.
 //   - the claims that its owner has chosen: AddAPI.
 //   - with a tool that is written for Test-Token-Tjenesten: TestTokens.
 //   - that reads ID tokens or logout tokens: IDToken, LogoutToken.
 //
 // # Logins
 //
-// Server.NewLoginClient registers a client that logs users in, and Server.LogIn
-// plays the browser and the person in front of it:
+// RedirectURI makes a client one that logs users in, and Server.LogIn plays the
+// browser and the person in front of it:
 //
-//	config, err := server.NewLoginClient("https://app.example.no/callback", "nhn:some-api/read")
+//	config := server.NewClient(helseidtest.RedirectURI("https://app.example.no/callback"), helseidtest.Scopes("nhn:some-api/read"))
 //	// ... the application pushes its request and says where the login starts ...
 //	callback, err := server.LogIn(authorizeURL, helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
 //	// ... the application redeems the code that is in callback ...
@@ -124,8 +110,8 @@
 // The people who can log in are synthetic, and built in or added with
 // Server.AddUser. In a real browser the first of them is logged in at once,
 // unless the option LoginPage puts a page in between. The server demands what
-// HelseID demands, says what is wrong in error_description, and has a Rule for
-// each of its demands that Relaxed switches off.
+// HelseID demands, says what is wrong in error_description, and has a
+// rule.Rule for each of its demands that Relaxed switches off.
 //
 // # Faults
 //
@@ -140,6 +126,6 @@
 // Nothing listens until a server is started, and then only on loopback. Its
 // keys are made when it starts: no token of it is worth anything elsewhere. Its
 // issuer is a loopback address, or the reserved name helseid.test in memory, and
-// the header of each token and proof has the member MarkerHeader, which no
+// the header of each token and proof has the member mint.MarkerHeader, which no
 // option takes away.
 package helseidtest

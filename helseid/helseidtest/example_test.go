@@ -28,7 +28,7 @@ func Example() {
 		return
 	}
 	defer server.Close()
-	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read")) // in a test: server.ClientConfig(t, ...)
+	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read"))
 	client, err := helseid.New(config)
 	if err != nil {
 		fmt.Println(err)

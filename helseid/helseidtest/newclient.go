@@ -26,7 +26,8 @@ type ClientOption interface {
 // registration is a client that is not registered yet.
 type registration struct {
 	client  Client
-	signer  crypto.Signer // nil: a fresh EC key
+	keyed   bool // otherwise it gets a fresh EC key
+	signer  crypto.Signer
 	options clientassertion.KeyOptions
 	err     error
 }
@@ -68,7 +69,7 @@ func Delegations(parents ...string) ClientOption {
 // SigningKey makes the client sign with a key of the caller's, instead of a fresh
 // EC key.
 func SigningKey(signer crypto.Signer, options clientassertion.KeyOptions) ClientOption {
-	return clientOption(func(r *registration) { r.signer, r.options = signer, options })
+	return clientOption(func(r *registration) { r.keyed, r.signer, r.options = true, signer, options })
 }
 
 // NewClient registers a client and returns the configuration for it: pass it to
@@ -105,7 +106,7 @@ func (s *Server) register(opts []ClientOption) (helseid.Config, *registration, e
 	for _, option := range opts {
 		option.apply(asked)
 	}
-	if asked.err == nil && asked.signer == nil {
+	if asked.err == nil && !asked.keyed {
 		asked.signer, asked.err = newECKey()
 	}
 	if asked.err != nil {
