@@ -15,7 +15,7 @@ type API struct {
 }
 
 // AddAPI registers an API, or replaces the registration of its name. It decides
-// about tokens that clients get; those of Server.Token say what their options say.
+// about tokens that clients get; those of [Server.Token] say what their options say.
 // Tokens for APIs that are not registered hold all claims about the user.
 func (s *Server) AddAPI(api API) error {
 	if api.Name == "" {

@@ -14,7 +14,7 @@ const (
 )
 
 // checkAssertion authenticates a client (RFC 7523 section 3, and HelseID's
-// stricter rules). The assertion is spent whatever happens afterwards, also by
+// stricter rules). The assertion is used up whatever the answer is, also by
 // a request that is answered with a nonce.
 func (s *Server) checkAssertion(clientID, assertion string) (*Client, jose.Object, *refusal) {
 	compact, err := jose.ParseCompact(assertion, maxAssertion)

@@ -51,9 +51,8 @@ func (s *Server) codeGrant(form url.Values, client *Client, assertion jose.Objec
 	return response, nil
 }
 
-// takeCode checks a code and spends it, whatever comes of the request
-// afterwards. Another client, a wrong verifier and the like spend it, too: there
-// is nothing to gain from asking again.
+// takeCode checks a code and uses it up, whether the request succeeds or not:
+// another client or a wrong verifier uses it up, too, so that nobody can try again.
 func (s *Server) takeCode(form url.Values, client *Client, proof *dpop.Proof) (*code, *refusal) {
 	now := s.Now()
 	s.logins.mu.Lock()

@@ -23,7 +23,7 @@ var loginTemplate = template.Must(template.New("login").Funcs(template.FuncMap{
 	"join": func(list []string) string { return strings.Join(list, " ") },
 }).Parse(loginSource))
 
-// loginPolicy lets the page's own style in. The form ends at the client's redirect
+// loginPolicy allows the page's own style. The form ends at the client's redirect
 // URI, wherever that is.
 var loginPolicy = func() string {
 	sum := sha256.Sum256([]byte(loginStyle))

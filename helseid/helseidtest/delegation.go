@@ -14,7 +14,7 @@ func DelegationDelay(delay time.Duration) Option {
 	return option(func(o *options) { o.delegationDelay = delay })
 }
 
-// delegationChange is one that takes effect at a time.
+// delegationChange is a delegation given or revoked, from a point in time.
 type delegationChange struct {
 	parent string
 	at     time.Time

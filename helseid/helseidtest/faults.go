@@ -22,8 +22,8 @@ type Fault struct {
 	Delay time.Duration
 
 	// AfterProcessing lets the server process the request before anything of
-	// this happens, so that what the request spends is spent, and its answer
-	// lost or late.
+	// this happens: what the request uses up is used up, and its answer is lost or
+	// late.
 	AfterProcessing bool
 
 	// Cut ends the connection without an answer, after the request was read.

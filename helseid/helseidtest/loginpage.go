@@ -20,7 +20,7 @@ const (
 // LoginPage puts a page between a login and its end: the handler, which shows
 // it, gets what it sends as well, and ends the login with Complete. A
 // form without an action does, since it is sent to where it came from. Logins
-// with test_pid, silent ones and Server.LogIn do without the page.
+// with test_pid, silent ones and [Server.LogIn] do without the page.
 func LoginPage(page func(w http.ResponseWriter, r *http.Request, login *PendingLogin)) Option {
 	return option(func(o *options) { o.loginPage = page })
 }

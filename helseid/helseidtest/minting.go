@@ -8,18 +8,18 @@ import (
 )
 
 // Token mints an access token as HelseID would, signed with the server's key
-// and bound to the key that Server.Proof uses. Without options it is a
-// system's, for the audience mint.DefaultAudience; without mint.Scopes it has the
+// and bound to the key that [Server.Proof] uses. Without options it is a
+// system's, for the audience [mint.DefaultAudience]; without [mint.Scopes] it has the
 // scope "/read" of its audience. Options apply in the order given, so put
-// mint.Clinician before those that change something of it. It panics if a claim
+// [mint.Clinician] before those that change something of it. It panics if a claim
 // cannot be written as JSON.
 func (s *Server) Token(opts ...mint.TokenOption) string {
 	return minted(s.minter.AccessToken(opts...))
 }
 
 // IDToken mints an ID token as HelseID would, signed with the server's key.
-// Without options it is that of the first of Server.Users, for the client
-// mint.DefaultClientID (mint.Audience says another), without a nonce and without
+// Without options it is that of the first of [Server.Users], for the client
+// [mint.DefaultClientID] ([mint.Audience] says another), without a nonce and without
 // what takes a scope: the name, the numbers and the security level. Options add
 // them. It panics if a claim cannot be written as JSON.
 func (s *Server) IDToken(opts ...mint.TokenOption) string {
@@ -28,7 +28,7 @@ func (s *Server) IDToken(opts ...mint.TokenOption) string {
 
 // LogoutToken mints a logout token (OpenID Connect Back-Channel Logout 1.0), for
 // the same user and client as IDToken. For one that ends a session of a real
-// login, give it mint.Audience with the client's id, and mint.SessionID with
+// login, give it [mint.Audience] with the client's id, and [mint.SessionID] with
 // session.User().SessionID. It panics if a claim cannot be written as JSON.
 func (s *Server) LogoutToken(opts ...mint.TokenOption) string {
 	return minted(s.logoutToken(s.someLogin(), opts...))
@@ -39,14 +39,14 @@ func (s *Server) logoutToken(l login, opts ...mint.TokenOption) (string, error) 
 	return s.minter.LogoutToken(append(session, opts...)...)
 }
 
-// Proof mints a DPoP proof for a request with an access token of Server.Token.
+// Proof mints a DPoP proof for a request with an access token of [Server.Token].
 // Query and fragment of the URL are left out. An empty token leaves ath out. It
 // panics if a claim cannot be written as JSON or an option is given nonsense.
 func (s *Server) Proof(method, target, token string, opts ...mint.ProofOption) string {
 	return minted(s.minter.Proof(method, target, token, opts...))
 }
 
-// Authorize puts a token of Server.Token and a proof for exactly this request
+// Authorize puts a token of [Server.Token] and a proof for exactly this request
 // on it. The proof is for the request's own URL: if the API under test has a
 // PublicURL, make the request with that one.
 func (s *Server) Authorize(request *http.Request, token string, opts ...mint.ProofOption) {

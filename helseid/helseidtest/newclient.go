@@ -59,7 +59,7 @@ func RedirectURI(uri string) ClientOption {
 }
 
 // Delegations makes the client a multi-tenant one, to which these organisations
-// have delegated. Its supplier is mint.DefaultSupplier.
+// have delegated. Its supplier is [mint.DefaultSupplier].
 func Delegations(parents ...string) ClientOption {
 	return clientOption(func(r *registration) {
 		r.client.MultiTenant, r.client.Delegations = true, append(slices.Clip(r.client.Delegations), parents...)
@@ -73,7 +73,7 @@ func SigningKey(signer crypto.Signer, options clientassertion.KeyOptions) Client
 }
 
 // NewClient registers a client and returns the configuration for it: pass it to
-// helseid.New. Of a Client, the ID, Name and ParentOrganization are filled in if
+// [helseid.New]. Of a Client, the ID, Name and ParentOrganization are filled in if
 // they are empty, and the new key is added to PublicJWKs; the configuration of a
 // multi-tenant client says so (Config.Tenancy). It panics if an option is given
 // nonsense.
@@ -86,7 +86,7 @@ func (s *Server) NewClient(opts ...ClientOption) helseid.Config {
 }
 
 // ConfigFile does the same and returns the configuration in the form that HelseID
-// Selvbetjening hands out: write it to a file for helseid.LoadConfig. It panics
+// Selvbetjening hands out: write it to a file for [helseid.LoadConfig]. It panics
 // also if the key of SigningKey cannot be written down.
 func (s *Server) ConfigFile(opts ...ClientOption) []byte {
 	config, asked, err := s.register(opts)

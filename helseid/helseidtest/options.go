@@ -50,7 +50,7 @@ func StartPage(handler http.Handler) Option {
 	return option(func(o *options) { o.startPage = handler })
 }
 
-// InMemory makes a server without a listener. Only Server.HTTPClient reaches
+// InMemory makes a server without a listener. Only [Server.HTTPClient] reaches
 // it, and it works inside a testing/synctest bubble.
 func InMemory() Option { return option(func(o *options) { o.inMemory = true }) }
 

@@ -146,8 +146,8 @@ func (s *Server) pushMaxAge(pushed *authorization, form url.Values) *refusal {
 	return nil
 }
 
-// pushTestLogin reads the parameters that spare HelseID's test environment the
-// login page.
+// pushTestLogin reads the parameters with which HelseID's test environment skips
+// the login page.
 func (s *Server) pushTestLogin(pushed *authorization, form url.Values) *refusal {
 	pushed.testPID = form.Get("test_pid")
 	level := form.Get("test_security_level")

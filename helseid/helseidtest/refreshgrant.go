@@ -45,8 +45,8 @@ func (s *Server) addRefreshToken(response map[string]any, granted *grant, token 
 	response["rt_expires_in"] = max(0, int64(granted.expiry.Sub(s.Now())/time.Second))
 }
 
-// refreshGrant renews tokens (RFC 6749 section 6). The refresh token is spent
-// last, by a request that is good in all other respects.
+// refreshGrant renews tokens (RFC 6749 section 6). The refresh token is used up
+// last, only by a request that passes all other checks.
 func (s *Server) refreshGrant(form url.Values, client *Client, assertion jose.Object, proof *dpop.Proof) (map[string]any, *refusal) {
 	value := form.Get("refresh_token")
 	if value == "" {

@@ -6,8 +6,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
-// serveRevocation revokes a refresh token, and with it all that stem from its
-// login (RFC 7009). Access tokens of HelseID cannot be revoked.
+// serveRevocation revokes a refresh token and all others of its login (RFC 7009). Access tokens of HelseID cannot be revoked.
 func (s *Server) serveRevocation(w http.ResponseWriter, r *http.Request) {
 	if refused := s.revoke(r); refused != nil {
 		refused.write(w)

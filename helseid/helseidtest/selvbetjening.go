@@ -23,7 +23,7 @@ const (
 const defaultKeyLifetime = 365 * 24 * time.Hour
 
 // Selvbetjening is an Option that mounts the API of HelseID Selvbetjening at
-// Server.SelvbetjeningURL: a client's keys, its configuration, the delegations to
+// [Server.SelvbetjeningURL]: a client's keys, its configuration, the delegations to
 // it, and client drafts. It takes tokens of this server with SelvbetjeningScope
 // and proofs, and nothing else. With it, clients' keys expire.
 //

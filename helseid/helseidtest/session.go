@@ -27,7 +27,7 @@ func (s *Server) browserSession(r *http.Request) *browserSession {
 	return s.logins.browsers[cookieOf(r)]
 }
 
-// isWithin reports that an age is one, and no greater than the most.
+// isWithin reports that an age is not negative and at most the limit.
 func isWithin(age, most time.Duration) bool { return age >= 0 && age <= most }
 
 // isEnough reports that the user need not log in again.

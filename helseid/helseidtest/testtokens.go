@@ -11,7 +11,7 @@ import (
 // tools that are written for it. It takes
 // the same JSON, with this key in the header X-Auth-Key, which must not be
 // empty. What differs: the tokens are this server's; people come from
-// Server.Users; audience and scope have this server's defaults; and
+// [Server.Users]; audience and scope have this server's defaults; and
 // issuerEnvironment 1, which has no public issuer, is refused. Of the claims that
 // are there by default, those about a user have neither pid nor HPR number nor
 // security level, and those about a client neither organisation nor scope: ask

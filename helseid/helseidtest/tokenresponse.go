@@ -69,7 +69,7 @@ func (s *Server) issue(i *issuance) (map[string]any, *refusal) {
 	return response, nil
 }
 
-// remembered writes down which login a token stems from.
+// remembered records which login a token was issued for.
 func (s *Server) remembered(granted *grant) mint.TokenOption {
 	return mint.Claims(func(claims map[string]any) {
 		if id, ok := claims["jti"].(string); ok {

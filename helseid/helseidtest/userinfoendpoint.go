@@ -14,7 +14,7 @@ import (
 )
 
 // serveUserInfo tells about the user of an access token (OpenID Connect Core
-// section 5.3). It knows the tokens of Server.Token, too.
+// section 5.3). It knows the tokens of [Server.Token], too.
 func (s *Server) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	claims, refused := s.userInfo(r)
 	if refused != nil {
@@ -82,7 +82,7 @@ func (s *Server) checkPossession(r *http.Request, scheme, token string, claims j
 	return refused
 }
 
-// loginOf finds the login that a token stems from, or the user that it is about.
+// loginOf finds the login that a token was issued for, or the token's user.
 func (s *Server) loginOf(claims jose.Object) (login, bool) {
 	id, _ := claims.Get("jti").Text()
 	s.logins.mu.Lock()

@@ -14,7 +14,7 @@ import (
 )
 
 // The built-in users, by their synthetic national identity numbers. A server has
-// them from the start; mint.DefaultPersonalIdentityNumber is the first of them, a
+// them from the start; [mint.DefaultPersonalIdentityNumber] is the first of them, a
 // clinician at level 4.
 const (
 	// ClinicianAtLevel3 is in the register of health personnel, and logs in at

@@ -56,7 +56,7 @@ func thumbprintOf(publicJWK []byte) (string, error) {
 	return public.Thumbprint(), nil
 }
 
-// BoundToAnotherKey binds the token to a key that nobody has.
+// BoundToAnotherKey binds the token to a key that does not exist.
 func BoundToAnotherKey() TokenOption {
 	return BoundTo("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
 }

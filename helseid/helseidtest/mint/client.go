@@ -59,7 +59,7 @@ func SFMID(id string) TokenOption { return Claim(claim.SFMID, id) }
 // private_key_jwt.
 func ClientAuthentication(method string) TokenOption { return Claim("client_amr", method) }
 
-// LegacyClientAuthentication sets the older twin of client_amr, which has values
+// LegacyClientAuthentication sets the older form of client_amr, which has values
 // of its own, such as rsa_private_key.
 func LegacyClientAuthentication(method string) TokenOption { return Claim(claim.ClientAMR, method) }
 

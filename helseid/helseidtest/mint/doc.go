@@ -8,27 +8,30 @@
 //
 // # Tokens
 //
-//   - of a user: Clinician or ForUser, then PersonalIdentityNumber, Pseudonym,
-//     Subject, Name, HPRNumber, SecurityLevel, AssuranceLevel, Network,
-//     IdentityProvider, AuthenticationMethods, AuthenticatedAt, SessionID.
-//   - of another client: ClientID, ClientName, ClientAuthentication,
-//     LegacyClientAuthentication, Tenancy, Organization, Supplier, JournalID,
-//     SFMID, APIClientClaim.
-//   - with an attest of the trust framework: Attest. After token exchanges:
-//     ExchangedBy.
-//   - for other rights or another time: Audience, Scopes, ExpiresIn, TokenID.
-//   - for another key: BoundTo, BoundToJWK, with ProofKey.
-//   - that an API must refuse: Expired, another Issuer or Audience,
-//     SignedWithUnknownKey, BrokenSignature, Unbound, BoundToAnotherKey,
-//     WithoutDefaultClaims, WithoutUserClaims, and Header with another typ.
-//   - with anything else: Claim, Claims, Header.
+//   - of a user: [Clinician] or [ForUser], then [PersonalIdentityNumber],
+//     [Pseudonym], [Subject], [Name], [HPRNumber], [SecurityLevel],
+//     [AssuranceLevel], [Network], [IdentityProvider],
+//     [AuthenticationMethods], [AuthenticatedAt], [SessionID].
+//   - of another client: [ClientID], [ClientName], [ClientAuthentication],
+//     [LegacyClientAuthentication], [Tenancy], [Organization], [Supplier],
+//     [JournalID], [SFMID], [APIClientClaim].
+//   - with an attest of the trust framework: [Attest]. After token exchanges:
+//     [ExchangedBy].
+//   - for other rights or another time: [Audience], [Scopes], [ExpiresIn],
+//     [TokenID].
+//   - for another key: [BoundTo], [BoundToJWK], with [ProofKey].
+//   - that an API must refuse: [Expired], another [Issuer] or [Audience],
+//     [SignedWithUnknownKey], [BrokenSignature], [Unbound],
+//     [BoundToAnotherKey], [WithoutDefaultClaims], [WithoutUserClaims], and
+//     [Header] with another typ.
+//   - with anything else: [Claim], [Claims], [Header].
 //
-// Options apply in the order given, so Clinician comes before those that change
+// Options apply in the order given, so [Clinician] comes before those that change
 // something of it.
 //
 // # Proofs
 //
-// An API must refuse each of InvalidProofs, and a proof that it has seen before.
-// They are made with ProofClaim, ProofHeader, ProofAge, PrivateKeyInProof,
-// BrokenProofSignature and ProofWithAnotherKey.
+// An API must refuse each of [InvalidProofs], and a proof that it has seen
+// before. They are made with [ProofClaim], [ProofHeader], [ProofAge],
+// [PrivateKeyInProof], [BrokenProofSignature] and [ProofWithAnotherKey].
 package mint

@@ -16,9 +16,9 @@ import (
 // unprintable gives a type the methods that make it read "[redacted]".
 type unprintable = redact.Unprintable
 
-// Minter mints the tokens and proofs of a HelseID for tests. That of
-// helseidtest.Server stands behind Server.Token and its like: a test needs none of
-// its own. All fields are required. Printed, logged or marshalled it reads
+// Minter mints the tokens and proofs of a HelseID for tests. A helseidtest.Server
+// has one and uses it for Server.Token and its like: tests need no Minter of their
+// own. All fields are required. Printed, logged or marshalled it reads
 // "[redacted]".
 type Minter struct {
 	unprintable
@@ -48,8 +48,8 @@ const (
 	logoutEvent         = "http://schemas.openid.net/event/backchannel-logout"
 )
 
-// AccessToken mints an access token: without options a system's, for
-// DefaultAudience.
+// AccessToken mints an access token bound to ProofKey: without options a system's,
+// for [DefaultAudience].
 func (m *Minter) AccessToken(opts ...TokenOption) (string, error) {
 	now := m.Now().Unix()
 	token := m.newToken("at+jwt", map[string]any{
@@ -73,7 +73,8 @@ func (m *Minter) AccessToken(opts ...TokenOption) (string, error) {
 	}))
 }
 
-// IDToken mints an ID token for DefaultClientID, of nobody: options say of whom.
+// IDToken mints an ID token for [DefaultClientID]. It has no claims of a user:
+// options add them.
 func (m *Minter) IDToken(opts ...TokenOption) (string, error) {
 	now := m.Now().Unix()
 	return m.newToken("JWT", map[string]any{
@@ -82,7 +83,7 @@ func (m *Minter) IDToken(opts ...TokenOption) (string, error) {
 }
 
 // LogoutToken mints a logout token (OpenID Connect Back-Channel Logout 1.0) for
-// DefaultClientID, of nobody's session: options say of whose.
+// [DefaultClientID]. It names no user and no session: options add them.
 func (m *Minter) LogoutToken(opts ...TokenOption) (string, error) {
 	now := m.Now().Unix()
 	return m.newToken("logout+jwt", map[string]any{
@@ -91,7 +92,7 @@ func (m *Minter) LogoutToken(opts ...TokenOption) (string, error) {
 	}).sign(opts)
 }
 
-// newToken is one of this type, to be signed with the key that signs now.
+// newToken makes an unsigned token of this type for the current signing key.
 func (m *Minter) newToken(typ string, claims map[string]any) *tokenSpec {
 	signing := m.SigningKey()
 	return &tokenSpec{

@@ -68,7 +68,7 @@ func Subject(pseudonym string) TokenOption { return Claim("sub", pseudonym) }
 // ones only.
 func PersonalIdentityNumber(number string) TokenOption { return Claim(claim.PID, number) }
 
-// Pseudonym sets the older twin of sub.
+// Pseudonym sets pid_pseudonym, the older form of sub.
 func Pseudonym(pseudonym string) TokenOption { return Claim(claim.PIDPseudonym, pseudonym) }
 
 // Name sets the user's names. HelseID writes the middle name also if it is

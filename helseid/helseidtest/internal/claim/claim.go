@@ -23,8 +23,8 @@ const (
 	Attest         = "nhn:tillitsrammeverk:parameters"
 )
 
-// What HelseID adds to an attest from registers. The text says that it is none of
-// a real register's.
+// What HelseID adds to an attest from registers. The text marks it as test
+// material.
 const (
 	SystemIdentityNumber = "urn:oid:2.16.578.1.12.4.1.4.1"
 	SystemHPRNumber      = "urn:oid:2.16.578.1.12.4.1.4.4"
