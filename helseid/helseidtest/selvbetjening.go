@@ -13,10 +13,10 @@ import (
 const (
 	// SelvbetjeningScope is the scope that a client needs for it, among its
 	// Scopes.
-	SelvbetjeningScope = selvbetjening.Scope
+	SelvbetjeningScope = "nhn:selvbetjening/client"
 
 	// DraftAPIKey is what the header api-key must be to make client drafts.
-	DraftAPIKey = selvbetjening.DraftAPIKey
+	DraftAPIKey = "helseidtest-api-key"
 )
 
 // defaultKeyLifetime is this server's. HelseID does not publish its own.
@@ -71,7 +71,10 @@ func (s *Server) Approve(clientID string) error {
 // keys without a request, so that neither faults nor records have to do with it.
 func (s *Server) startSelvbetjening() (err error) {
 	if options := s.options.selvbetjening; options != nil {
-		s.self, err = selvbetjening.New(s.issuer, &http.Client{Transport: ownKeys{s}}, registry{s}, selvbetjening.Options(*options))
+		s.self, err = selvbetjening.New(selvbetjening.Config{
+			Options: selvbetjening.Options(*options), Issuer: s.issuer, Keys: &http.Client{Transport: ownKeys{s}}, Registry: registry{s},
+			Scope: SelvbetjeningScope, DraftAPIKey: DraftAPIKey,
+		})
 	}
 	return err
 }

@@ -33,12 +33,7 @@ var OlderPaths = map[string]string{
 	Path + "/v0.1/client-drafts": PathClientDrafts,
 }
 
-// What the API goes by.
-const (
-	Audience    = "nhn:selvbetjening"
-	Scope       = Audience + "/client"
-	DraftAPIKey = "helseidtest-api-key"
-)
+const audience = "nhn:selvbetjening"
 
 // Client is what the API shows and changes of a client's registration.
 type Client struct {
@@ -77,35 +72,50 @@ type Options struct {
 	ManualApproval bool
 }
 
+// Config is what the API is made of. All fields but Options are required.
+type Config struct {
+	Options
+
+	// Issuer is whose tokens the API takes, and Keys reaches its metadata and keys.
+	Issuer string
+	Keys   *http.Client
+
+	// Registry holds the clients.
+	Registry Registry
+
+	// Scope is what a token must have, and DraftAPIKey what the header api-key must
+	// be to make client drafts.
+	Scope, DraftAPIKey string
+}
+
 // API is the API. Close it.
 type API struct {
-	registry Registry
-	options  Options
-	guard    *middleware.Middleware
+	Config
+	guard *middleware.Middleware
 
 	mu     sync.Mutex
 	drafts map[string]Draft // that wait for a person to confirm them
 }
 
-// New makes the API of an issuer, whose metadata and keys keys reaches.
-func New(issuer string, keys *http.Client, registry Registry, options Options) (*API, error) {
-	location, err := url.Parse(issuer)
+// New makes the API.
+func New(config Config) (*API, error) {
+	issuer, err := url.Parse(config.Issuer)
 	if err != nil {
 		return nil, err
 	}
-	config := middleware.Config{
-		Issuer: issuer, Audience: Audience, PublicURL: location.Scheme + "://" + location.Host,
+	guard := middleware.Config{
+		Issuer: config.Issuer, Audience: audience, PublicURL: issuer.Scheme + "://" + issuer.Host,
 		WriteProblem: func(w http.ResponseWriter, r *http.Request, refused middleware.Problem) {
 			problem{status: refused.Status, detail: refused.Detail}.write(w, r)
 		},
 	}
-	config.Token.HTTPClient = keys
-	config.Token.Time, config.Proof.Time = registry.Now, registry.Now
-	guard, err := middleware.New(config)
-	if err != nil {
+	guard.Token.HTTPClient = config.Keys
+	guard.Token.Time, guard.Proof.Time = config.Registry.Now, config.Registry.Now
+	api := &API{Config: config, drafts: make(map[string]Draft)}
+	if api.guard, err = middleware.New(guard); err != nil {
 		return nil, err
 	}
-	return &API{registry: registry, options: options, guard: guard, drafts: make(map[string]Draft)}, nil
+	return api, nil
 }
 
 // Close ends what the API does in the background.
@@ -128,7 +138,7 @@ func (a *API) Handlers() map[string]http.HandlerFunc {
 func (a *API) guarded(methods methods) http.HandlerFunc {
 	return a.guard.Require(func(w http.ResponseWriter, r *http.Request) {
 		serve, known := methods[r.Method]
-		client, registered := a.registry.Client(middleware.Claims(r.Context()).ClientID)
+		client, registered := a.Registry.Client(middleware.Claims(r.Context()).ClientID)
 		switch {
 		case !known:
 			problem{http.StatusMethodNotAllowed, "the endpoint does not take this method"}.write(w, r)
@@ -137,7 +147,7 @@ func (a *API) guarded(methods methods) http.HandlerFunc {
 		default:
 			answerProblemOrJSON(w, r, func(r *http.Request) (any, *problem) { return serve(r, client) })
 		}
-	}, middleware.Scope(Scope)).ServeHTTP
+	}, middleware.Scope(a.Scope)).ServeHTTP
 }
 
 func (a *API) listDelegations(_ *http.Request, client Client) (any, *problem) {

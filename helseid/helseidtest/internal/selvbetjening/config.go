@@ -56,7 +56,7 @@ func (a *API) replaceClient(r *http.Request, client Client) (any, *problem) {
 	if refused != nil {
 		return nil, refused
 	}
-	if !a.registry.ChangeClient(client.ID, func(client *Client) { wanted.apply(client, a.options.ManualApproval) }) {
+	if !a.Registry.ChangeClient(client.ID, func(client *Client) { a.apply(wanted, client) }) {
 		return nil, errNotRegistered
 	}
 	return nil, nil

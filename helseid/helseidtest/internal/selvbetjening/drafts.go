@@ -19,7 +19,7 @@ func (a *API) addDraft(r *http.Request) (any, *problem) {
 	if r.Method != http.MethodPost {
 		return nil, &problem{http.StatusMethodNotAllowed, "the endpoint takes POST only"}
 	}
-	if subtle.ConstantTimeCompare([]byte(r.Header.Get("api-key")), []byte(DraftAPIKey)) != 1 {
+	if subtle.ConstantTimeCompare([]byte(r.Header.Get("api-key")), []byte(a.DraftAPIKey)) != 1 {
 		return nil, &problem{http.StatusUnauthorized, "the header api-key is missing or wrong: it must be helseidtest.DraftAPIKey"}
 	}
 	object, refused := readJSON(r)
@@ -43,7 +43,7 @@ func (a *API) addDraft(r *http.Request) (any, *problem) {
 	}
 	key.Origin = clientkey.FromAPI
 	draft := Client{ID: uuid.New(), Keys: []clientkey.Key{key}}
-	wanted.apply(&draft, a.options.ManualApproval)
+	a.apply(wanted, &draft)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.drafts[draft.ID] = Draft{Organization: organization, Client: draft}
@@ -67,12 +67,12 @@ func (a *API) serveConfirmClient(w http.ResponseWriter, r *http.Request) {
 		problem{http.StatusNotFound, "there is no such draft, or it has been confirmed"}.write(w, r)
 		return
 	}
-	now := a.registry.Now()
+	now := a.Registry.Now()
 	for i := range draft.Client.Keys {
 		key := &draft.Client.Keys[i]
-		key.From, key.Until = now.Add(a.options.KeyDelay), now.Add(a.options.KeyLifetime)
+		key.From, key.Until = now.Add(a.KeyDelay), now.Add(a.KeyLifetime)
 	}
-	a.registry.AddClient(draft)
+	a.Registry.AddClient(draft)
 	target := url.URL{
 		Scheme: "http", Host: "localhost:" + strconv.FormatUint(port, 10),
 		Path: "/" + strings.TrimLeft(r.FormValue("redirectPath"), "/"), RawQuery: "status=Success",

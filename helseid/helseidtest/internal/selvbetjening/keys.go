@@ -11,7 +11,7 @@ import (
 )
 
 func (a *API) listSecrets(_ *http.Request, client Client) (any, *problem) {
-	now := a.registry.Now()
+	now := a.Registry.Now()
 	secrets := []map[string]any{}
 	for _, key := range client.Keys {
 		if !key.Expired(now) {
@@ -37,10 +37,10 @@ func (a *API) addSecret(r *http.Request, client Client) (any, *problem) {
 	if err != nil {
 		return nil, badRequest("the body is not a public JWK: " + err.Error())
 	}
-	now := a.registry.Now()
-	key.Origin, key.From, key.Until = clientkey.FromAPI, now.Add(a.options.KeyDelay), now.Add(a.options.KeyLifetime)
+	now := a.Registry.Now()
+	key.Origin, key.From, key.Until = clientkey.FromAPI, now.Add(a.KeyDelay), now.Add(a.KeyLifetime)
 	taken := false
-	known := a.registry.ChangeClient(client.ID, func(client *Client) {
+	known := a.Registry.ChangeClient(client.ID, func(client *Client) {
 		taken = slices.ContainsFunc(client.Keys, func(other clientkey.Key) bool {
 			return !other.Expired(now) && (other.ID == key.ID || other.Public.Thumbprint() == key.Public.Thumbprint())
 		})

@@ -16,13 +16,14 @@ type wishes struct {
 	claims                                       map[string]string
 }
 
-// apply makes the client what it wishes to be. With approval, what is new waits.
-func (w wishes) apply(client *Client, approval bool) {
+// apply makes the client what it wishes to be. With ManualApproval, what is new
+// waits.
+func (a *API) apply(w wishes, client *Client) {
 	granted, active := client.Scopes, client.Claims
 	client.Scopes, client.Claims = nil, map[string]string{}
 	client.PendingScopes, client.PendingClaims = nil, map[string]string{}
 	for _, scope := range w.scopes {
-		if approval && scope != Scope && !slices.Contains(granted, scope) {
+		if a.ManualApproval && scope != a.Scope && !slices.Contains(granted, scope) {
 			client.PendingScopes = append(client.PendingScopes, scope)
 		} else {
 			client.Scopes = append(client.Scopes, scope)
@@ -30,7 +31,7 @@ func (w wishes) apply(client *Client, approval bool) {
 	}
 	for name, value := range w.claims {
 		before, known := active[name]
-		if !approval || known && before == value {
+		if !a.ManualApproval || known && before == value {
 			client.Claims[name] = value
 			continue
 		}
