@@ -6,7 +6,9 @@
 //     web applications.
 //   - [github.com/helseid-go/sdk/middleware]: the way in to an API that HelseID
 //     protects.
-//   - [github.com/helseid-go/sdk/helseid/helseidtest]: a HelseID for tests.
+//   - [github.com/helseid-go/sdk/helseid/helseidtest]: a HelseID for tests, and
+//     [github.com/helseid-go/sdk/helseid/helseidtest/mint]: the tokens that it
+//     mints.
 //   - [github.com/helseid-go/sdk/helseid/redisstore]: what processes share, on
 //     Redis or Valkey; a module of its own.
 //   - [github.com/helseid-go/sdk/tokenvalidation],

@@ -29,6 +29,8 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 	"github.com/helseid-go/sdk/internal/leaktest"
 	"github.com/helseid-go/sdk/middleware"
@@ -98,19 +100,22 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[helseid.UserSession](w.userSession),
 
 		leaktest.Of[helseidtest.API](all),
-		leaktest.Of[helseidtest.Actor](all),
 		leaktest.Of[helseidtest.Choice]("IdentityProvider").Raw("the caller fills it in: a synthetic number"),
 		leaktest.Of[helseidtest.Client](all), // a registration, with public keys
 		leaktest.Of[helseidtest.Endpoint](all),
 		leaktest.Of[helseidtest.Fault](all),
-		leaktest.Of[helseidtest.HPRApproval](all),
-		leaktest.Of[helseidtest.HPRCode](all),
-		leaktest.Of[helseidtest.InvalidProof](all),
 		leaktest.Made[helseidtest.PendingLogin](w.pendingLogin),
 		leaktest.Of[helseidtest.Request]("Endpoint", "Method").Raw("it is there for tests to look at its fields"),
-		leaktest.Of[helseidtest.Rule](all),
+		leaktest.Of[helseidtest.Selvbetjening](all),
 		leaktest.Made[helseidtest.Server](w.helseidServer),
 		leaktest.Of[helseidtest.User]("HPRNumber", "HPRApprovals", "AssuranceLevel", "IdentityProvider", "Network").Raw("the caller fills it in: a synthetic person"),
+
+		leaktest.Of[mint.Actor](all),
+		leaktest.Of[mint.InvalidProof](all),
+		leaktest.Made[mint.Key](w.mintKey),
+		leaktest.Made[mint.Minter](w.minter),
+
+		leaktest.Of[rule.Rule](all),
 
 		leaktest.Of[weblogin.Config]("PublicURL", "LoginPath", "LogoutPath", "HomePath", "PostLogoutRedirectURI", "BackChannelLogoutPath", "FrontChannelLogoutPath", "CookieName", "Application"),
 		leaktest.Of[weblogin.Event](all), // for the audit log: pseudonyms are what it is for
@@ -244,8 +249,7 @@ func newLeakWorld(t *testing.T) *leakWorld {
 		w.pending = login
 		rw.WriteHeader(http.StatusOK)
 	}))
-	config, err := w.server.NewLoginClient(leakCallback, leakAudience+"/read")
-	require.NoError(t, err)
+	config := w.server.NewClient(helseidtest.RedirectURI(leakCallback), helseidtest.Scopes(leakAudience+"/read"))
 	config.DPoPKey = w.newKey(&leaktest.Secrets{}).(*dpop.Key)
 	config.SessionStore = &spyStore{saved: func(data []byte) {
 		var row map[string]any
@@ -257,6 +261,7 @@ func newLeakWorld(t *testing.T) *leakWorld {
 		}
 	}}
 	w.config = config
+	var err error
 	w.made, err = helseid.New(config)
 	require.NoError(t, err)
 	t.Cleanup(w.made.Close)
@@ -273,7 +278,7 @@ func newLeakWorld(t *testing.T) *leakWorld {
 	require.NoError(t, err)
 	system, err := w.made.Token(ctx, helseid.TokenRequest{Scopes: []string{leakAudience + "/read"}})
 	require.NoError(t, err)
-	w.hidden = append(w.hidden, token.Access.Reveal(), system.Access.Reveal(), w.loggedIn.ID().Reveal(), helseidtest.DefaultPersonalIdentityNumber)
+	w.hidden = append(w.hidden, token.Access.Reveal(), system.Access.Reveal(), w.loggedIn.ID().Reveal(), mint.DefaultPersonalIdentityNumber)
 
 	login, err = w.made.StartLogin(ctx, request) // one that is under way
 	require.NoError(t, err)
@@ -300,10 +305,10 @@ func newLeakWorld(t *testing.T) *leakWorld {
 	w.checker, err = tokenvalidation.New(tokenvalidation.Config{Issuer: w.server.Issuer(), Audience: leakAudience, HTTPClient: w.server.HTTPClient()})
 	require.NoError(t, err)
 	t.Cleanup(w.checker.Close)
-	user := w.server.Token(helseidtest.Clinician(), helseidtest.Audience(leakAudience), helseidtest.SecurityLevel(4))
+	user := w.server.Token(mint.Clinician(), mint.Audience(leakAudience), mint.SecurityLevel(4))
 	w.claims, err = w.checker.Validate(ctx, user)
 	require.NoError(t, err)
-	require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, w.claims.User.PersonalIdentityNumber.Reveal())
+	require.Equal(t, mint.DefaultPersonalIdentityNumber, w.claims.User.PersonalIdentityNumber.Reveal())
 	nonces, err := dpop.NewNonceIssuer([]byte(leaktest.Text))
 	require.NoError(t, err)
 	w.guard, err = middleware.New(middleware.Config{
@@ -312,7 +317,7 @@ func newLeakWorld(t *testing.T) *leakWorld {
 	})
 	require.NoError(t, err)
 	t.Cleanup(w.guard.Close)
-	bearer := w.server.Token(helseidtest.Clinician(), helseidtest.Audience(leakAudience), helseidtest.Unbound())
+	bearer := w.server.Token(mint.Clinician(), mint.Audience(leakAudience), mint.Unbound())
 	call := httptest.NewRequestWithContext(ctx, http.MethodGet, "https://api.example.no/", nil)
 	call.Header.Set("Authorization", "Bearer "+bearer)
 	w.guard.Require(func(_ http.ResponseWriter, r *http.Request) { w.token = middleware.Token(r.Context()) }).ServeHTTP(httptest.NewRecorder(), call)
@@ -445,6 +450,17 @@ func (w *leakWorld) decision(s *leaktest.Secrets) any {
 	decision := w.guard.Decide(context.Background(), request)
 	require.True(w.t, decision.Allowed())
 	return &decision
+}
+
+func (w *leakWorld) mintKey(s *leaktest.Secrets) any {
+	key, err := mint.NewKey(newKMS(w.t, s), "")
+	require.NoError(w.t, err)
+	return key
+}
+
+func (w *leakWorld) minter(s *leaktest.Secrets) any {
+	key := w.mintKey(s).(*mint.Key)
+	return &mint.Minter{Issuer: leakCallback, SigningKey: func() *mint.Key { return key }, ProofKey: key}
 }
 
 func (w *leakWorld) accessToken(s *leaktest.Secrets) any {

@@ -10,13 +10,13 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 // bearerConfig is a client that may have bearer tokens.
 func bearerConfig(t *testing.T, server *helseidtest.Server, allow bool) helseid.Config {
 	t.Helper()
-	file, err := server.ConfigFileFor(helseidtest.Client{Scopes: []string{"nhn:some-api/read"}, AllowBearer: allow})
-	require.NoError(t, err)
+	file := server.ConfigFile(helseidtest.Client{Scopes: []string{"nhn:some-api/read"}, AllowBearer: allow})
 	config, err := helseid.ParseConfig(file)
 	require.NoError(t, err)
 	return config
@@ -84,7 +84,7 @@ func TestNoFallbackBetweenTokenTypes(t *testing.T) {
 // bearerLogin is a logged-in user of a client that may have bearer tokens too.
 func bearerLogin(t *testing.T, options ...helseidtest.Option) (*world, *helseid.Session) {
 	t.Helper()
-	w := newLoginWorld(t, worldOptions{server: append(options, helseidtest.RelaxedNonce())})
+	w := newLoginWorld(t, worldOptions{server: append(options, helseidtest.Relaxed(rule.Nonce))})
 	require.NoError(t, w.server.AddClient(helseidtest.Client{
 		ID: w.config.ClientID, PublicJWKs: [][]byte{w.config.Key.PublicJWK()}, AllowBearer: true, Scopes: []string{testScope, otherScope, journalScope},
 		GrantTypes: []string{"authorization_code", "refresh_token"}, RedirectURIs: []string{redirectURI},
@@ -96,7 +96,7 @@ func bearerLogin(t *testing.T, options ...helseidtest.Option) (*world, *helseid.
 // has. Each kind is asked for by name.
 func TestUnboundBearerTokenOfASession(t *testing.T) {
 	t.Parallel()
-	w, session := bearerLogin(t, helseidtest.Relaxed(helseidtest.RuleBinding))
+	w, session := bearerLogin(t, helseidtest.Relaxed(rule.Binding))
 	api := w.api(apiHost, good)
 	request := helseid.TokenRequest{Resource: journalResource, UnboundBearerToken: true}
 	for range 2 {
@@ -144,8 +144,7 @@ func TestRefusedBearerToken(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{})
-				file, err := w.server.ConfigFileFor(helseidtest.Client{Scopes: []string{testScope}, AllowBearer: true})
-				require.NoError(t, err)
+				file := w.server.ConfigFile(helseidtest.Client{Scopes: []string{testScope}, AllowBearer: true})
 				config, err := helseid.ParseConfig(file)
 				require.NoError(t, err)
 				config.HTTPClient = &http.Client{Transport: w.net}

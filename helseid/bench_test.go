@@ -27,7 +27,7 @@ func (stubTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 func benchmarkClient(b testing.TB) *helseid.Client {
 	b.Helper()
 	server := helseidtest.NewServer(b, helseidtest.InMemory())
-	config := server.ClientConfig(b, testScope)
+	config := server.NewClient(helseidtest.Scopes(testScope))
 	config.HTTPClient = &http.Client{Transport: &network{
 		helseid: server.HTTPClient().Transport, hosts: map[string]http.RoundTripper{apiHost: stubTransport{}},
 	}}
@@ -88,7 +88,7 @@ func BenchmarkCachedTokenComposed(b *testing.B) {
 // BenchmarkRequest is a whole call, with everything but the network.
 func BenchmarkRequest(b *testing.B) {
 	server := helseidtest.NewServer(b, helseidtest.InMemory())
-	config := server.ClientConfig(b, testScope)
+	config := server.NewClient(helseidtest.Scopes(testScope))
 	config.HTTPClient = &http.Client{Transport: routed{server.HTTPClient().Transport}}
 	client := newClient(b, config)
 	api := client.Transport(apiRequest)

@@ -143,9 +143,9 @@ func TestAssertionOnTheWire(t *testing.T) {
 		t.Parallel()
 		for algorithm, signer := range signers(t) {
 			w := newWorld(t, worldOptions{})
-			config, err := w.server.NewClientWithKey(signer, clientassertion.KeyOptions{Algorithm: algorithm}, testScope)
-			require.NoError(t, err)
+			config := w.server.NewClient(helseidtest.SigningKey(signer, clientassertion.KeyOptions{Algorithm: algorithm}), helseidtest.Scopes(testScope))
 			config.HTTPClient = w.config.HTTPClient
+			var err error
 			config.DPoPKey, err = dpop.NewKey(signer, algorithm)
 			require.NoError(t, err)
 			_, err = newClient(t, config).Token(t.Context(), helseid.TokenRequest{})
@@ -183,8 +183,7 @@ func TestNewSendsNothing(t *testing.T) {
 func TestConfigPrintsNoKey(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t, helseidtest.InMemory())
-	file, err := server.ConfigFile(testScope)
-	require.NoError(t, err)
+	file := server.ConfigFile(helseidtest.Scopes(testScope))
 	var members struct{ PrivateJWK string }
 	require.NoError(t, json.Unmarshal(file, &members))
 	secrets.addKey("client key", []byte(members.PrivateJWK))

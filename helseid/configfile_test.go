@@ -409,8 +409,7 @@ func TestLoadConfigFiles(t *testing.T) {
 func TestConfigFileOfTheTestServer(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)
-	file, err := server.ConfigFile(testScope)
-	require.NoError(t, err)
+	file := server.ConfigFile(helseidtest.Scopes(testScope))
 	path := filepath.Join(t.TempDir(), "client.json")
 	require.NoError(t, os.WriteFile(path, file, 0o600))
 	config, err := helseid.LoadConfig(path)

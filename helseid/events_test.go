@@ -256,7 +256,7 @@ func clientassertionOf(w *world) string {
 func TestCallersClientIsCopied(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)
-	config := server.ClientConfig(t, testScope)
+	config := server.NewClient(helseidtest.Scopes(testScope))
 	var through []string
 	proxy := hop(func(request *http.Request) (*http.Response, error) {
 		through = append(through, request.URL.Path)
@@ -283,7 +283,7 @@ func TestCallersClientIsCopied(t *testing.T) {
 func TestProxy(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)
-	config := server.ClientConfig(t, testScope)
+	config := server.NewClient(helseidtest.Scopes(testScope))
 	proxied := 0
 	proxyURL := serveProxy(t, &proxied)
 	config.HTTPClient = &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxyURL)}}

@@ -24,10 +24,7 @@ func ExampleClient_StartLogin_desktop() {
 		log.Fatal(err) //nolint:forbidigo // an example
 	}
 	defer server.Close()
-	config, err := server.NewLoginClient("http://127.0.0.1/callback")
-	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
-	}
+	config := server.NewClient(helseidtest.RedirectURI("http://127.0.0.1/callback"))
 	client, err := helseid.New(config)
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example

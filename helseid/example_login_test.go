@@ -8,6 +8,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -17,10 +18,7 @@ func exampleLogin() (server *helseidtest.Server, client *helseid.Client, err err
 	if err != nil {
 		return nil, nil, err
 	}
-	config, err := server.NewLoginClient("https://ehr.example.no/callback", "nhn:kjernejournal/api", "nhn:sfm/api")
-	if err != nil {
-		return nil, nil, err
-	}
+	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"), helseidtest.Scopes("nhn:kjernejournal/api", "nhn:sfm/api"))
 	client, err = helseid.New(config)
 	return server, client, err
 }
@@ -248,14 +246,10 @@ func ExampleWithSubjectToken() {
 		return
 	}
 	defer server.Close()
-	file, err := server.ConfigFileFor(helseidtest.Client{
+	file := server.ConfigFile(helseidtest.Client{
 		Scopes: []string{otherAPI}, APIs: []string{thisAPI}, Actors: []string{"the-api"}, ID: "the-api",
 		GrantTypes: []string{"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"},
 	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	config, err := helseid.ParseConfig(file)
 	if err != nil {
 		fmt.Println(err)
@@ -270,7 +264,7 @@ func ExampleWithSubjectToken() {
 	api := exampleAPI()
 	defer api.Close()
 	callersToken := helseid.NewSecret(server.Token(
-		helseidtest.Clinician(), helseidtest.Audience(thisAPI), helseidtest.ClientID("the-api")))
+		mint.Clinician(), mint.Audience(thisAPI), mint.ClientID("the-api")))
 
 	downstream := client.HTTPClient(helseid.TokenRequest{Scopes: []string{otherAPI}, RequireSubjectToken: true})
 	ctx := helseid.WithSubjectToken(context.Background(), callersToken)

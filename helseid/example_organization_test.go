@@ -28,10 +28,7 @@ func exampleVendor() (client *helseid.Client, cleanup func(), err error) {
 		organization := middleware.Claims(r.Context()).Organization
 		fmt.Fprintf(w, "parent %s, child %q, supplier %s", organization.Parent, organization.Child, organization.Supplier)
 	}))
-	config, err := server.NewMultiTenantClient([]string{"994598759", "222333444"}, "nhn:some-api/read")
-	if err != nil {
-		return nil, nil, err
-	}
+	config := server.NewClient(helseidtest.Delegations("994598759", "222333444"), helseidtest.Scopes("nhn:some-api/read"))
 	client, err = helseid.New(config)
 	return client, func() { client.Close(); auth.Close(); server.Close() }, err
 }

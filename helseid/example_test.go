@@ -25,10 +25,7 @@ func exampleFile() (path string, server *helseidtest.Server, cleanup func()) {
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example
 	}
-	file, err := server.ConfigFile("nhn:kjernejournal/api")
-	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
-	}
+	file := server.ConfigFile(helseidtest.Scopes("nhn:kjernejournal/api"))
 	dir, err := os.MkdirTemp("", "helseid")
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example
@@ -85,11 +82,7 @@ func ExampleParseConfig() {
 		return
 	}
 	defer server.Close()
-	secret, err := server.ConfigFile("nhn:kjernejournal/api") // from a secret store, say
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	secret := server.ConfigFile(helseidtest.Scopes("nhn:kjernejournal/api")) // from a secret store, say
 	config, err := helseid.ParseConfig(secret)
 	fmt.Println(config.Registered.Scopes, config.Key.Algorithm(), err)
 
@@ -109,11 +102,7 @@ func ExampleParseConfig_environment() {
 		return
 	}
 	defer server.Close()
-	secret, err := server.ConfigFile("nhn:kjernejournal/api")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	secret := server.ConfigFile(helseidtest.Scopes("nhn:kjernejournal/api"))
 	// The platform does this, as the text or in Base64.
 	os.Setenv("HELSEID_CLIENT", base64.StdEncoding.EncodeToString(secret))
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // An organisation that got lost on the way does not turn a call for it into one for
@@ -53,7 +53,7 @@ func TestEmptyOrganization(t *testing.T) {
 	t.Run("of an exchange", func(t *testing.T) {
 		t.Parallel()
 		w := newExchangeWorld(t, worldOptions{})
-		caller := w.callerWith(t, helseidtest.DefaultPersonalIdentityNumber)
+		caller := w.callerWith(t, mint.DefaultPersonalIdentityNumber)
 		_, err := w.client.Exchange(helseid.ForOrganization(t.Context(), "", ""), caller, helseid.TokenRequest{Scopes: []string{downstreamScope}})
 		requireError(t, err, helseid.ErrConfig)
 	})

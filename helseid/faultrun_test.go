@@ -24,6 +24,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -191,7 +192,7 @@ func runFaults(t *testing.T, lifetime time.Duration) {
 	nonces, err := dpop.NewNonceIssuer(nil)
 	require.NoError(t, err)
 	auth, err := middleware.New(middleware.Config{
-		Issuer: f.server.Issuer(), Audience: helseidtest.DefaultAudience, Proof: dpop.VerifierConfig{Nonces: nonces},
+		Issuer: f.server.Issuer(), Audience: mint.DefaultAudience, Proof: dpop.VerifierConfig{Nonces: nonces},
 	})
 	require.NoError(t, err)
 	defer auth.Close()
@@ -203,8 +204,7 @@ func runFaults(t *testing.T, lifetime time.Duration) {
 	for i := range organizations {
 		organizations[i] = organizationNumber(i)
 	}
-	config, err := f.server.NewMultiTenantClient(organizations, testScope)
-	require.NoError(t, err)
+	config := f.server.NewClient(helseidtest.Delegations(organizations...), helseidtest.Scopes(testScope))
 	config.HTTPClient = nil
 	config.TokenRetries = 4
 	config.RequestTimeout = 3 * time.Second

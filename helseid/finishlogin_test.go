@@ -16,6 +16,8 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -50,7 +52,7 @@ func TestT165Callback(t *testing.T) {
 		"error of another": {func(_ *world, a url.Values) { a.Set("error", "access_denied"); a.Set("state", "x") }, helseid.ErrLogin, "another login"},
 		"a person in it": {func(_ *world, a url.Values) {
 			a.Set("error", "access_denied")
-			a.Set("error_description", "HID-1001 for "+helseidtest.DefaultPersonalIdentityNumber)
+			a.Set("error_description", "HID-1001 for "+mint.DefaultPersonalIdentityNumber)
 		}, helseid.ErrLogin, "Altinn"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -80,8 +82,8 @@ func TestT165Callback(t *testing.T) {
 // with its fault and the reaction that it demands.
 func TestConformanceModules(t *testing.T) {
 	t.Parallel()
-	id, header := helseidtest.Claim, helseidtest.Header
-	type options = []helseidtest.TokenOption
+	id, header := mint.Claim, mint.Header
+	type options = []mint.TokenOption
 	now := time.Now().Unix()
 	for module, test := range map[string]struct {
 		server   []helseidtest.Option
@@ -92,18 +94,18 @@ func TestConformanceModules(t *testing.T) {
 		stop     bool                   // the login fails before anything is sent
 	}{
 		"test-happy-path":               {server: []helseidtest.Option{helseidtest.DemandProofAtPAR()}},
-		"test-happy-path-no-dpop-nonce": {server: []helseidtest.Option{helseidtest.RelaxedNonce()}},
+		"test-happy-path-no-dpop-nonce": {server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce)}},
 		"test-token-type-case-insensitivity": {
 			response: []func(map[string]any){func(r map[string]any) { r["token_type"] = "dpOP" }},
 		},
-		"test-token-endpoint-response-without-expires_in":       {response: []func(map[string]any){helseidtest.WithoutExpiresIn}},
+		"test-token-endpoint-response-without-expires_in":       {response: []func(map[string]any){func(response map[string]any) { delete(response, "expires_in") }}},
 		"test-invalid-authorization-response-iss":               {callback: func(a url.Values) { a.Set("iss", "https://evil.example") }, stop: true},
 		"test-remove-authorization-response-iss":                {callback: func(a url.Values) { a.Del("iss") }, stop: true},
 		"test-ensure-authorization-response-with-invalid-state": {callback: func(a url.Values) { a.Set("state", "x") }, stop: true},
 		"test-ensure-authorization-response-with-missing-state": {callback: func(a url.Values) { a.Del("state") }, stop: true},
 		"test-invalid-iss":           {idToken: options{id("iss", "https://evil.example")}, reason: tokenvalidation.ReasonIssuer},
 		"test-invalid-aud":           {idToken: options{id("aud", "another")}, reason: tokenvalidation.ReasonAudience},
-		"test-invalid-secondary-aud": {idToken: options{func() helseidtest.TokenOption { return helseidtest.Audience("another", "third") }()}, reason: tokenvalidation.ReasonAudience},
+		"test-invalid-secondary-aud": {idToken: options{func() mint.TokenOption { return mint.Audience("another", "third") }()}, reason: tokenvalidation.ReasonAudience},
 		"test-invalid-null-alg":      {idToken: options{header("alg", "none")}, reason: tokenvalidation.ReasonAlgorithm},
 		"test-invalid-alternate-alg": {idToken: options{header("alg", "HS256")}, reason: tokenvalidation.ReasonAlgorithm},
 		"test-invalid-expired-exp":   {idToken: options{id("exp", now-600)}, reason: tokenvalidation.ReasonExpired},
@@ -213,7 +215,7 @@ func TestLevelAndAgeOfALogin(t *testing.T) {
 	for name, test := range map[string]struct {
 		request helseid.LoginRequest
 		user    []helseidtest.LoginOption
-		idToken []helseidtest.TokenOption
+		idToken []mint.TokenOption
 		reason  tokenvalidation.Reason
 	}{
 		"level 4":            {helseid.LoginRequest{SecurityLevel: 4}, nil, nil, ""},
@@ -222,18 +224,18 @@ func TestLevelAndAgeOfALogin(t *testing.T) {
 		"high assurance":     {helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceHigh}, nil, nil, ""},
 		"less assurance":     {helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceHigh}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, tokenvalidation.ReasonAssuranceLevel},
 		"assurance as asked": {helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceSubstantial}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, ""},
-		"assurance unsaid":   {helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceLow}, nil, []helseidtest.TokenOption{helseidtest.Claim("helseid://claims/identity/assurance_level", nil)}, tokenvalidation.ReasonAssuranceLevel},
+		"assurance unsaid":   {helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceLow}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/assurance_level", nil)}, tokenvalidation.ReasonAssuranceLevel},
 		"level 4 of 3":       {helseid.LoginRequest{SecurityLevel: 3}, nil, nil, ""},
-		"level unsaid":       {helseid.LoginRequest{SecurityLevel: 3}, nil, []helseidtest.TokenOption{helseidtest.Claim("helseid://claims/identity/security_level", nil)}, tokenvalidation.ReasonSecurityLevel},
-		"level as a number":  {helseid.LoginRequest{SecurityLevel: 3}, nil, []helseidtest.TokenOption{helseidtest.Claim("helseid://claims/identity/security_level", 4)}, tokenvalidation.ReasonSecurityLevel},
+		"level unsaid":       {helseid.LoginRequest{SecurityLevel: 3}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/security_level", nil)}, tokenvalidation.ReasonSecurityLevel},
+		"level as a number":  {helseid.LoginRequest{SecurityLevel: 3}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/security_level", 4)}, tokenvalidation.ReasonSecurityLevel},
 		"any level":          {helseid.LoginRequest{}, []helseidtest.LoginOption{helseidtest.AtLevel(2)}, nil, ""},
 		"young enough":       {helseid.LoginRequest{MaxAge: time.Minute}, nil, nil, ""},
-		"too old":            {helseid.LoginRequest{MaxAge: time.Minute}, nil, []helseidtest.TokenOption{helseidtest.Claim("auth_time", now-120)}, tokenvalidation.ReasonLoginAge},
-		"age unsaid":         {helseid.LoginRequest{MaxAge: time.Minute}, nil, []helseidtest.TokenOption{helseidtest.Claim("auth_time", nil)}, tokenvalidation.ReasonLoginAge},
+		"too old":            {helseid.LoginRequest{MaxAge: time.Minute}, nil, []mint.TokenOption{mint.Claim("auth_time", now-120)}, tokenvalidation.ReasonLoginAge},
+		"age unsaid":         {helseid.LoginRequest{MaxAge: time.Minute}, nil, []mint.TokenOption{mint.Claim("auth_time", nil)}, tokenvalidation.ReasonLoginAge},
 		"new login":          {helseid.LoginRequest{Prompt: helseid.PromptLogin}, nil, nil, ""},
-		"no new login":       {helseid.LoginRequest{Prompt: helseid.PromptLogin}, nil, []helseidtest.TokenOption{helseidtest.Claim("auth_time", now-60)}, tokenvalidation.ReasonLoginAge},
-		"new login, unsaid":  {helseid.LoginRequest{Prompt: helseid.PromptLogin}, nil, []helseidtest.TokenOption{helseidtest.Claim("auth_time", nil)}, tokenvalidation.ReasonLoginAge},
-		"old login accepted": {helseid.LoginRequest{}, nil, []helseidtest.TokenOption{helseidtest.Claim("auth_time", now-7200)}, ""},
+		"no new login":       {helseid.LoginRequest{Prompt: helseid.PromptLogin}, nil, []mint.TokenOption{mint.Claim("auth_time", now-60)}, tokenvalidation.ReasonLoginAge},
+		"new login, unsaid":  {helseid.LoginRequest{Prompt: helseid.PromptLogin}, nil, []mint.TokenOption{mint.Claim("auth_time", nil)}, tokenvalidation.ReasonLoginAge},
+		"old login accepted": {helseid.LoginRequest{}, nil, []mint.TokenOption{mint.Claim("auth_time", now-7200)}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -285,12 +287,12 @@ func TestSamePerson(t *testing.T) {
 		}
 	}
 	state, answer := w.callback(t, loginRequest())
-	session, err := w.client.FinishLogin(t.Context(), state, answer, check(helseidtest.DefaultPersonalIdentityNumber))
+	session, err := w.client.FinishLogin(t.Context(), state, answer, check(mint.DefaultPersonalIdentityNumber))
 	require.NoError(t, err)
 	require.NotNil(t, session)
 
 	state, answer = w.callback(t, loginRequest(), helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
-	session, err = w.client.FinishLogin(t.Context(), state, answer, check(helseidtest.DefaultPersonalIdentityNumber))
+	session, err = w.client.FinishLogin(t.Context(), state, answer, check(mint.DefaultPersonalIdentityNumber))
 	requireError(t, err, errOther)
 	require.ErrorIs(t, err, helseid.ErrLogin)
 	require.Nil(t, session)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 func b64decode(text string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(text) }
@@ -111,7 +112,7 @@ func TestTokenCacheOverTime(t *testing.T) {
 	t.Run("T077 T078 a token of a minute is gone two minutes later", func(t *testing.T) {
 		t.Parallel()
 		bubble(t, func(t *testing.T) {
-			w := newWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.TokenLifetime(time.Minute)}})
+			w := newWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.TokenLifetime(time.Minute)}})
 			first := w.token(t)
 			pause(30 * time.Second)
 			require.Same(t, first, w.token(t), "the very same")

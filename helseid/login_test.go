@@ -11,6 +11,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -35,8 +36,7 @@ func newLoginWorld(t testing.TB, options worldOptions) *world {
 	options.scopes = []string{testScope, otherScope, journalScope}
 	w := newWorld(t, options)
 	server = w.server
-	config, err := server.NewLoginClient(redirectURI, options.scopes...)
-	require.NoError(t, err)
+	config := server.NewClient(helseidtest.RedirectURI(redirectURI), helseidtest.Scopes(options.scopes...))
 	config.HTTPClient, config.OnEvent, config.DPoPKey = w.config.HTTPClient, w.config.OnEvent, w.config.DPoPKey
 	if inner != nil {
 		inner(&config)
@@ -98,8 +98,8 @@ func TestLogin(t *testing.T) {
 	user := session.User()
 	require.Equal(t, "KVART GREVLING", user.Name)
 	require.Equal(t, tokenvalidation.SecurityLevel4, user.SecurityLevel)
-	require.Equal(t, tokenvalidation.HPRNumber(helseidtest.DefaultHPRNumber), user.HPRNumber)
-	require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, user.PersonalIdentityNumber.Reveal())
+	require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), user.HPRNumber)
+	require.Equal(t, mint.DefaultPersonalIdentityNumber, user.PersonalIdentityNumber.Reveal())
 
 	api := w.api(apiHost, good)
 	for _, resource := range []string{testResource, journalResource, testResource} {
@@ -125,7 +125,7 @@ func TestLogin(t *testing.T) {
 
 	info, err := session.UserInfo(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, tokenvalidation.HPRNumber(helseidtest.DefaultHPRNumber), info.HPRDetails.HPRNumber)
+	require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), info.HPRDetails.HPRNumber)
 
 	target, err := session.Logout(t.Context(), helseid.LogoutRequest{State: "after"})
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 // A login that HelseID has given nothing for leaves nothing in the store, and can be
@@ -61,7 +62,7 @@ func TestRefreshLifetimeThatIsNone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
-				w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.RelaxedNonce()}})
+				w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce)}})
 				w.server.AlterTokenResponse(func(response map[string]any) { response["rt_expires_in"] = value })
 				session := w.logIn(t)
 				require.WithinDuration(t, time.Now().Add(12*time.Hour), session.Expiry(), time.Second)

@@ -14,6 +14,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -135,7 +136,7 @@ func TestRedirectURIAsRegistered(t *testing.T) {
 			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Registered.RedirectURIs = []string{registered} }})
 			require.NoError(t, w.server.AddClient(helseidtest.Client{
 				ID: w.config.ClientID, PublicJWKs: [][]byte{w.config.Key.PublicJWK()}, Scopes: []string{testScope},
-				GrantTypes: []string{"authorization_code"}, RedirectURIs: []string{registered}, ParentOrganization: helseidtest.DefaultParentOrganization,
+				GrantTypes: []string{"authorization_code"}, RedirectURIs: []string{registered}, ParentOrganization: mint.DefaultParentOrganization,
 			}))
 			_, err := w.client.StartLogin(t.Context(), request)
 			require.NoError(t, err, registered)
@@ -226,7 +227,7 @@ func multiTenantLogin(t testing.TB, w *world) helseidtest.Client {
 		ID: w.config.ClientID, PublicJWKs: [][]byte{w.config.Key.PublicJWK()},
 		Scopes:     []string{testScope, otherScope, journalScope},
 		GrantTypes: []string{"authorization_code", "refresh_token", "client_credentials"}, RedirectURIs: []string{redirectURI},
-		ParentOrganization: helseidtest.DefaultSupplier, MultiTenant: true, Delegations: []string{"999977775", "994598759"},
+		ParentOrganization: mint.DefaultSupplier, MultiTenant: true, Delegations: []string{"999977775", "994598759"},
 	}
 }
 
@@ -281,8 +282,7 @@ func TestLoginRequestMistakes(t *testing.T) {
 func TestLoopbackRedirect(t *testing.T) {
 	t.Parallel()
 	w := newLoginWorld(t, worldOptions{})
-	config, err := w.server.NewLoginClient("http://localhost:8080/callback", testScope)
-	require.NoError(t, err)
+	config := w.server.NewClient(helseidtest.RedirectURI("http://localhost:8080/callback"), helseidtest.Scopes(testScope))
 	config.HTTPClient = w.config.HTTPClient
 	client := newClient(t, config)
 	login, err := client.StartLogin(t.Context(), helseid.LoginRequest{RedirectURI: "http://localhost:49152/callback"})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 func (w *world) metadataRequests() int {
@@ -139,7 +140,7 @@ func TestIssuerWithPath(t *testing.T) {
 
 func TestT089TwoIssuersTwoDocuments(t *testing.T) {
 	t.Parallel()
-	first, second := newWorld(t, worldOptions{}), newWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Path("/b"), helseidtest.RelaxedNonce()}})
+	first, second := newWorld(t, worldOptions{}), newWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Path("/b"), helseidtest.Relaxed(rule.Nonce)}})
 	first.token(t)
 	second.token(t)
 	first.token(t)

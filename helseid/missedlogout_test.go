@@ -16,6 +16,8 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -148,7 +150,7 @@ func TestEndSession(t *testing.T) {
 func TestLogoutDuringTheEndOfALogin(t *testing.T) {
 	t.Parallel()
 	logoutToken := func(w *world, subject, sid any) string {
-		return w.server.LogoutToken(helseidtest.Audience(w.config.ClientID), helseidtest.Claim("sub", subject), helseidtest.Claim("sid", sid))
+		return w.server.LogoutToken(mint.Audience(w.config.ClientID), mint.Claim("sub", subject), mint.Claim("sid", sid))
 	}
 	for name, claims := range map[string]func(user tokenvalidation.User) (subject, sid any){
 		"of the session": func(user tokenvalidation.User) (any, any) { return user.Subject, user.SessionID },
@@ -252,7 +254,7 @@ func TestReindexingIsMadeGood(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		store := &hookedStore{}
 		w := newLoginWorld(t, worldOptions{
-			server: []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.RefreshTokenLifetime(400 * time.Hour)},
+			server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.RefreshTokenLifetime(400 * time.Hour)},
 			config: func(c *helseid.Config) { c.SessionStore = store },
 		})
 		w.server.AlterTokenResponse(func(response map[string]any) {

@@ -22,6 +22,8 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -157,7 +159,7 @@ func TestSeveralAudiences(t *testing.T) {
 // T171: an answer without a refresh token leaves the old one good.
 func TestT171RefreshWithoutRotation(t *testing.T) {
 	t.Parallel()
-	w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.WithoutRotation()}})
+	w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.WithoutRotation()}})
 	session := w.logIn(t)
 	for _, request := range []helseid.TokenRequest{
 		{Resource: journalResource}, {Resource: journalResource, Scopes: []string{journalScope}}, {Scopes: []string{testScope}},
@@ -174,9 +176,9 @@ func TestT171RefreshWithoutRotation(t *testing.T) {
 func TestT172UsersAreDistinct(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.TokenLifetime(time.Minute)}})
+		w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.TokenLifetime(time.Minute)}})
 		users := map[string]*helseid.Session{}
-		for _, number := range []string{helseidtest.DefaultPersonalIdentityNumber, helseidtest.ClinicianAtLevel3} {
+		for _, number := range []string{mint.DefaultPersonalIdentityNumber, helseidtest.ClinicianAtLevel3} {
 			users[number] = w.logIn(t, helseidtest.AsUser(number))
 		}
 		system, err := w.client.Token(t.Context(), helseid.TokenRequest{Resource: testResource, Scopes: []string{testScope}})
@@ -454,7 +456,7 @@ func TestRefreshTokenExpires(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{
-			helseidtest.RelaxedNonce(), helseidtest.RefreshTokenLifetime(time.Hour), helseidtest.TokenLifetime(10 * time.Minute),
+			helseidtest.Relaxed(rule.Nonce), helseidtest.RefreshTokenLifetime(time.Hour), helseidtest.TokenLifetime(10 * time.Minute),
 		}})
 		session := w.logIn(t)
 		require.WithinDuration(t, time.Now().Add(time.Hour), session.Expiry(), time.Second)
@@ -522,10 +524,10 @@ func TestSessionWithoutRefreshToken(t *testing.T) {
 // T167: a refreshed ID token is of the same login, or the session ends.
 func TestT167RefreshedIDToken(t *testing.T) {
 	t.Parallel()
-	claim := helseidtest.Claim
+	claim := mint.Claim
 	now := time.Now().Unix()
 	for name, test := range map[string]struct {
-		change helseidtest.TokenOption
+		change mint.TokenOption
 		reason tokenvalidation.Reason
 	}{
 		"the same":           {claim("x", 1), ""},
@@ -533,7 +535,7 @@ func TestT167RefreshedIDToken(t *testing.T) {
 		"another person":     {claim("sub", "b3RoZXI="), tokenvalidation.ReasonOtherLogin},
 		"another number":     {claim("helseid://claims/identity/pid", helseidtest.ClinicianAtLevel3), tokenvalidation.ReasonOtherLogin},
 		"another client":     {claim("aud", "another"), tokenvalidation.ReasonAudience},
-		"another audience":   {helseidtest.Audience("another", "third"), tokenvalidation.ReasonAudience},
+		"another audience":   {mint.Audience("another", "third"), tokenvalidation.ReasonAudience},
 		"another login":      {claim("auth_time", now-7200), tokenvalidation.ReasonOtherLogin},
 		"another session":    {claim("sid", "another"), tokenvalidation.ReasonOtherLogin},
 		"another nonce":      {claim("nonce", "another"), tokenvalidation.ReasonOtherLogin},
@@ -541,7 +543,7 @@ func TestT167RefreshedIDToken(t *testing.T) {
 		"issued before":      {claim("iat", now-7200), tokenvalidation.ReasonTime},
 		"no auth_time":       {claim("auth_time", nil), ""},
 		"of another token":   {claim("at_hash", "AAAAAAAAAAAAAAAAAAAAAA"), tokenvalidation.ReasonTokenHash},
-		"a forged signature": {helseidtest.BrokenSignature(), tokenvalidation.ReasonSignature},
+		"a forged signature": {mint.BrokenSignature(), tokenvalidation.ReasonSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -968,7 +970,7 @@ func TestLogoutDuringARefresh(t *testing.T) {
 func TestSessionWithAnAttest(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.TokenLifetime(50 * time.Minute)}})
+		w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.TokenLifetime(50 * time.Minute)}})
 		request := loginRequest()
 		request.Attest = &clientassertion.Attest{LegalEntity: "999977775", PurposeOfUse: clientassertion.PurposeTreatment, DecisionID: "5b1c"}
 		session := w.logInWith(t, request)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // revoked are the refresh tokens that HelseID was told to revoke.
@@ -197,7 +198,7 @@ func TestSingleLogoutWithoutAStore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, store := newHookedWorld(t)
 		first := w.logIn(t)
-		token := w.logoutToken(first, helseidtest.Claim("sid", nil))
+		token := w.logoutToken(first, mint.Claim("sid", nil))
 		pause(time.Minute)
 		later := w.logIn(t) // after the token was made
 		form := url.Values{"logout_token": {token}}

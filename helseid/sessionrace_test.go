@@ -18,6 +18,8 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -275,7 +277,7 @@ func TestForeignRefreshTokenIsDropped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, store := newHookedWorld(t)
 		session := w.logIn(t)
-		w.server.AlterIDTokens(helseidtest.Claim("sub", "b3RoZXI="))
+		w.server.AlterIDTokens(mint.Claim("sub", "b3RoZXI="))
 		store.failWith(failAt("save", errStoreTimeout, 1, -1))
 		_, err := userToken(t, session, journalResource)
 		requireError(t, err, helseid.ErrLoginRequired)
@@ -352,7 +354,7 @@ func TestRefusedLoginIsRevoked(t *testing.T) {
 			return []helseid.LoginCheck{func(context.Context, tokenvalidation.User) error { return errors.New("no") }}
 		},
 		"by its ID token": func(w *world, _ *hookedStore) []helseid.LoginCheck {
-			w.server.AlterIDTokens(helseidtest.Claim("nonce", "another"))
+			w.server.AlterIDTokens(mint.Claim("nonce", "another"))
 			return nil
 		},
 		"by the store": func(_ *world, store *hookedStore) []helseid.LoginCheck {
@@ -386,7 +388,7 @@ func TestRefusedLoginIsRevoked(t *testing.T) {
 func TestAttestOfASessionAges(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.TokenLifetime(2 * time.Hour)}})
+		w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.TokenLifetime(2 * time.Hour)}})
 		request := loginRequest()
 		request.Attest = &clientassertion.Attest{LegalEntity: "999977775", PurposeOfUse: clientassertion.PurposeTreatment, DecisionID: "5b1c"}
 		start := time.Now()
@@ -445,8 +447,8 @@ func TestUserInfoIgnoresTheContext(t *testing.T) {
 // The index leads to every living session, whatever else has happened.
 func TestLogoutIndex(t *testing.T) {
 	t.Parallel()
-	bySubject := helseidtest.Claim("sid", nil)
-	logout := func(t *testing.T, w *world, session *helseid.Session, options ...helseidtest.TokenOption) {
+	bySubject := mint.Claim("sid", nil)
+	logout := func(t *testing.T, w *world, session *helseid.Session, options ...mint.TokenOption) {
 		t.Helper()
 		response := postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session, options...)}})
 		require.Equal(t, http.StatusOK, response.Code)
@@ -455,7 +457,7 @@ func TestLogoutIndex(t *testing.T) {
 		t.Parallel()
 		w, _ := newHookedWorld(t)
 		session := w.logIn(t)
-		logout(t, w, session, helseidtest.Claim("sub", "b3RoZXI="))
+		logout(t, w, session, mint.Claim("sub", "b3RoZXI="))
 		require.True(t, w.lives(t, session))
 		logout(t, w, session)
 		require.False(t, w.lives(t, session))
@@ -518,7 +520,7 @@ func TestLogoutsDoNotWait(t *testing.T) {
 		}
 		last := w.logIn(t, helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
 		w.server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointRevocation, Delay: time.Minute, Times: -1})
-		form := url.Values{"logout_token": {w.logoutToken(sessions[0], helseidtest.Claim("sid", nil))}}
+		form := url.Values{"logout_token": {w.logoutToken(sessions[0], mint.Claim("sid", nil))}}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(form.Encode()))
@@ -545,7 +547,7 @@ func TestLogoutDuringALogin(t *testing.T) {
 	store.afterSave = func(key string) error {
 		if strings.HasPrefix(key, "sub-") && once.CompareAndSwap(false, true) {
 			_, claims := jws(t, store.member(t, "id_token"))
-			token := w.server.LogoutToken(helseidtest.Audience(w.config.ClientID), helseidtest.Claim("sub", claims["sub"]), helseidtest.Claim("sid", nil))
+			token := w.server.LogoutToken(mint.Audience(w.config.ClientID), mint.Claim("sub", claims["sub"]), mint.Claim("sid", nil))
 			postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {token}})
 		}
 		return nil
@@ -599,7 +601,7 @@ func TestSessionsDoNotPrint(t *testing.T) {
 		row, err = store.Load(t.Context(), key)
 		require.NoError(t, err)
 	}
-	testUser := &helseid.TestUser{PersonalIdentityNumber: helseidtest.DefaultPersonalIdentityNumber}
+	testUser := &helseid.TestUser{PersonalIdentityNumber: mint.DefaultPersonalIdentityNumber}
 	for name, value := range map[string]any{
 		"session": session, "session value": *session, "source": session.TokenSource(helseid.TokenRequest{}), "row": row, "row pointer": &row,
 		"store": &store.MemorySessionStore, "client": w.client, "test user": testUser, "test user value": *testUser,
@@ -613,7 +615,7 @@ func TestSessionsDoNotPrint(t *testing.T) {
 			texts = append(texts, fmt.Sprintf(verb, value))
 		}
 		for _, text := range texts {
-			for _, secret := range []string{refreshToken, idToken, idToken[len(idToken)-40:], session.ID().Reveal(), helseidtest.DefaultPersonalIdentityNumber} {
+			for _, secret := range []string{refreshToken, idToken, idToken[len(idToken)-40:], session.ID().Reveal(), mint.DefaultPersonalIdentityNumber} {
 				require.NotContains(t, text, secret, name)
 			}
 		}

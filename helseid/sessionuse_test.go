@@ -9,6 +9,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 func boundedRequest(maxAge, idle time.Duration) helseid.LoginRequest {
@@ -77,13 +78,13 @@ func TestMaxSessionAgeCountsFromTheAuthentication(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		w, store := newHookedWorld(t)
-		w.server.AlterIDTokens(helseidtest.AuthenticatedAt(time.Now().Add(-time.Hour)))
+		w.server.AlterIDTokens(mint.AuthenticatedAt(time.Now().Add(-time.Hour)))
 		session := w.logInWith(t, boundedRequest(90*time.Minute, 0))
 		require.WithinDuration(t, time.Now().Add(30*time.Minute), session.Expiry(), time.Second)
 		_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
 		require.NoError(t, err)
 
-		w.server.AlterIDTokens(helseidtest.AuthenticatedAt(time.Now().Add(-2 * time.Hour)))
+		w.server.AlterIDTokens(mint.AuthenticatedAt(time.Now().Add(-2 * time.Hour)))
 		state, callback := w.callback(t, boundedRequest(90*time.Minute, 0))
 		_, err = w.client.FinishLogin(t.Context(), state, callback)
 		requireError(t, err, helseid.ErrLogin)

@@ -71,9 +71,9 @@ func kmsWorld(t testing.TB, change func(*helseid.Config)) (w *world, client, pro
 	t.Helper()
 	w = newWorld(t, worldOptions{server: demanding})
 	client, proofs = &kms{Signer: rsa2048()}, &kms{Signer: rsa2048()}
-	config, err := w.server.NewClientWithKey(client, clientassertion.KeyOptions{}, testScope, otherScope)
-	require.NoError(t, err)
+	config := w.server.NewClient(helseidtest.SigningKey(client, clientassertion.KeyOptions{}), helseidtest.Scopes(testScope, otherScope))
 	w.config.ClientID, w.config.Key = config.ClientID, config.Key
+	var err error
 	w.config.DPoPKey, err = dpop.NewKey(proofs, "PS256")
 	require.NoError(t, err)
 	if change != nil {

@@ -12,14 +12,15 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // ofLogin makes a logout token one of a session's user, for the world's client.
-func (w *world) logoutToken(session *helseid.Session, options ...helseidtest.TokenOption) string {
-	standard := []helseidtest.TokenOption{
-		helseidtest.Audience(w.config.ClientID),
-		helseidtest.Claim("sub", session.User().Subject),
-		helseidtest.Claim("sid", session.User().SessionID),
+func (w *world) logoutToken(session *helseid.Session, options ...mint.TokenOption) string {
+	standard := []mint.TokenOption{
+		mint.Audience(w.config.ClientID),
+		mint.Claim("sub", session.User().Subject),
+		mint.Claim("sid", session.User().SessionID),
 	}
 	token := w.server.LogoutToken(append(standard, options...)...)
 	secrets.add("logout token", token)
@@ -48,18 +49,18 @@ func (w *world) lives(t testing.TB, session *helseid.Session) bool {
 // A logout token ends the sessions that it names, and no others.
 func TestBackChannelLogout(t *testing.T) {
 	t.Parallel()
-	claim := helseidtest.Claim
+	claim := mint.Claim
 	for name, test := range map[string]struct {
-		options []helseidtest.TokenOption
+		options []mint.TokenOption
 		own     bool // the session of the same sid lives on
 		sibling bool // another session of the same user lives on
 	}{
 		"sid and sub":         {nil, false, true},
-		"sid alone":           {[]helseidtest.TokenOption{claim("sub", nil)}, false, true},
-		"sub alone":           {[]helseidtest.TokenOption{claim("sid", nil)}, false, false},
-		"another sid":         {[]helseidtest.TokenOption{claim("sid", "another")}, true, true},
-		"another's sub":       {[]helseidtest.TokenOption{claim("sub", "b3RoZXI=")}, true, true},
-		"another's sub alone": {[]helseidtest.TokenOption{claim("sub", "b3RoZXI="), claim("sid", nil)}, true, true},
+		"sid alone":           {[]mint.TokenOption{claim("sub", nil)}, false, true},
+		"sub alone":           {[]mint.TokenOption{claim("sid", nil)}, false, false},
+		"another sid":         {[]mint.TokenOption{claim("sid", "another")}, true, true},
+		"another's sub":       {[]mint.TokenOption{claim("sub", "b3RoZXI=")}, true, true},
+		"another's sub alone": {[]mint.TokenOption{claim("sub", "b3RoZXI="), claim("sid", nil)}, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -87,12 +88,12 @@ func TestBackChannelLogout(t *testing.T) {
 // What is not a logout token of HelseID's for this client ends nothing.
 func TestBackChannelLogoutRefusals(t *testing.T) {
 	t.Parallel()
-	claim, header := helseidtest.Claim, helseidtest.Header
+	claim, header := mint.Claim, mint.Header
 	w := newLoginWorld(t, worldOptions{})
 	session := w.logIn(t)
 	handler := w.client.BackChannelLogout()
-	for name, options := range map[string][]helseidtest.TokenOption{
-		"another client":    {helseidtest.Audience("another")},
+	for name, options := range map[string][]mint.TokenOption{
+		"another client":    {mint.Audience("another")},
 		"another issuer":    {claim("iss", "https://evil.example")},
 		"no events":         {claim("events", nil)},
 		"another event":     {claim("events", map[string]any{"http://schemas.openid.net/event/other": map[string]any{}})},
@@ -104,11 +105,11 @@ func TestBackChannelLogoutRefusals(t *testing.T) {
 		"no jti":            {claim("jti", nil)},
 		"no iat":            {claim("iat", nil)},
 		"no exp":            {claim("exp", nil)},
-		"expired":           {helseidtest.Expired()},
+		"expired":           {mint.Expired()},
 		"an access token":   {header("typ", "at+jwt")},
 		"not signed":        {header("alg", "none")},
-		"broken signature":  {helseidtest.BrokenSignature()},
-		"another's own key": {helseidtest.SignedWithUnknownKey()},
+		"broken signature":  {mint.BrokenSignature()},
+		"another's own key": {mint.SignedWithUnknownKey()},
 	} {
 		response := postLogout(t, handler, url.Values{"logout_token": {w.logoutToken(session, options...)}})
 		require.Equal(t, http.StatusBadRequest, response.Code, name)
@@ -116,7 +117,7 @@ func TestBackChannelLogoutRefusals(t *testing.T) {
 		require.Empty(t, secrets.find(response.Body.String()), name)
 		require.True(t, w.lives(t, session), name)
 	}
-	idToken := w.server.IDToken(helseidtest.Audience(w.config.ClientID), claim("sub", session.User().Subject), claim("sid", session.User().SessionID))
+	idToken := w.server.IDToken(mint.Audience(w.config.ClientID), claim("sub", session.User().Subject), claim("sid", session.User().SessionID))
 	for name, form := range map[string]url.Values{
 		"nothing": {}, "empty": {"logout_token": {""}}, "no token": {"logout_token": {"abc"}}, "an ID token": {"logout_token": {idToken}},
 		"two tokens": {"logout_token": {w.logoutToken(session), w.logoutToken(session)}}, "too long": {"logout_token": {strings.Repeat("x", 100_000)}},
@@ -198,8 +199,7 @@ func TestClientsShareAStore(t *testing.T) {
 	store := &helseid.MemorySessionStore{}
 	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
 	own := w.logIn(t)
-	config, err := w.server.NewLoginClient(redirectURI, testScope)
-	require.NoError(t, err)
+	config := w.server.NewClient(helseidtest.RedirectURI(redirectURI), helseidtest.Scopes(testScope))
 	config.HTTPClient, config.DPoPKey, config.SessionStore = w.config.HTTPClient, w.config.DPoPKey, store
 	other := newClient(t, config)
 	login, err := other.StartLogin(t.Context(), helseid.LoginRequest{})
@@ -212,12 +212,12 @@ func TestClientsShareAStore(t *testing.T) {
 
 	_, err = other.Session(t.Context(), own.ID().Reveal())
 	requireError(t, err, helseid.ErrLoginRequired)
-	token := w.logoutToken(own, helseidtest.Claim("sid", nil))
+	token := w.logoutToken(own, mint.Claim("sid", nil))
 	require.Equal(t, http.StatusOK, postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {token}}).Code)
 	require.False(t, w.lives(t, own))
 	_, err = other.Session(t.Context(), theirs.ID().Reveal())
 	require.NoError(t, err)
-	theirsToken := w.logoutToken(own, helseidtest.Claim("sid", nil), helseidtest.Audience(config.ClientID))
+	theirsToken := w.logoutToken(own, mint.Claim("sid", nil), mint.Audience(config.ClientID))
 	require.Equal(t, http.StatusOK, postLogout(t, other.BackChannelLogout(), url.Values{"logout_token": {theirsToken}}).Code)
 	_, err = other.Session(t.Context(), theirs.ID().Reveal())
 	requireError(t, err, helseid.ErrLoginRequired)

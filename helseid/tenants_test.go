@@ -20,6 +20,8 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 // Synthetic organisations, as in Norsk helsenett's own samples. The check digits
@@ -50,7 +52,7 @@ func (w *world) become(t testing.TB, registration helseidtest.Client, change fun
 		registration.Scopes = []string{testScope, otherScope}
 	}
 	if registration.ParentOrganization == "" {
-		registration.ParentOrganization = helseidtest.DefaultParentOrganization
+		registration.ParentOrganization = mint.DefaultParentOrganization
 	}
 	require.NoError(t, w.server.AddClient(registration))
 	if change != nil {
@@ -101,28 +103,28 @@ func TestDetailsOnTheWire(t *testing.T) {
 		child   any
 	}{
 		"T032 nothing is asked for, nothing is sent": {
-			client: singleTenant(), parent: helseidtest.DefaultParentOrganization,
+			client: singleTenant(), parent: mint.DefaultParentOrganization,
 		},
 		"T021 T032 T033 single-tenant child, tenancy not said": {
 			client: singleTenant(), request: helseid.TokenRequest{Organization: organization{Child: childOrg}},
 			want:   organizationDetail("urn:oid:2.16.578.1.12.4.1.4.101", childOrg),
-			parent: helseidtest.DefaultParentOrganization, child: childOrg,
+			parent: mint.DefaultParentOrganization, child: childOrg,
 		},
 		"T021 T033 single-tenant child": {
 			client: singleTenant(), request: helseid.TokenRequest{Organization: organization{Child: childOrg}},
 			change: func(c *helseid.Config) { c.Tenancy = clientassertion.SingleTenant },
 			want:   organizationDetail("urn:oid:2.16.578.1.12.4.1.4.101", childOrg),
-			parent: helseidtest.DefaultParentOrganization, child: childOrg,
+			parent: mint.DefaultParentOrganization, child: childOrg,
 		},
 		"T021 single-tenant child, by the older sample": {
 			client: singleTenant(), request: helseid.TokenRequest{Organization: organization{Child: childOrg}},
 			change: func(c *helseid.Config) { c.Variants.OldSingleTenantSystem = true },
 			want:   organizationDetail("urn:oid:2.16.578.1.12.4.1.2.101", childOrg),
-			parent: helseidtest.DefaultParentOrganization, child: childOrg,
+			parent: mint.DefaultParentOrganization, child: childOrg,
 		},
 		"single-tenant client that names nobody": {
 			client: singleTenant(), change: func(c *helseid.Config) { c.Tenancy = clientassertion.SingleTenant },
-			parent: helseidtest.DefaultParentOrganization,
+			parent: mint.DefaultParentOrganization,
 		},
 		"T023 T033 multi-tenant parent and child": {
 			client: multiTenant(), request: helseid.TokenRequest{Organization: organization{Parent: parentOrg, Child: childOrg}},
@@ -167,7 +169,7 @@ func TestDetailsOnTheWire(t *testing.T) {
 				require.NoError(t, err)
 				return detail.String()
 			}() + `]`,
-			parent: helseidtest.DefaultParentOrganization, child: childOrg,
+			parent: mint.DefaultParentOrganization, child: childOrg,
 		},
 		"T029 a free-form detail alone, an object": {
 			client: multiTenant(),
@@ -634,7 +636,7 @@ func TestAttestLivesAnHour(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
-				w := newWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.TokenLifetime(test.lifetime)}, config: noRetries})
+				w := newWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.TokenLifetime(test.lifetime)}, config: noRetries})
 				api := w.api(apiHost, good)
 				start := time.Now()
 				request := test.request(t)

@@ -19,6 +19,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // demanding is a server that wants a nonce, as HelseID does.
@@ -166,7 +167,7 @@ type countingServer struct{ count atomic.Int64 }
 func realServer(t testing.TB, token func(w http.ResponseWriter, nth int64, token func() string)) (*countingServer, helseid.Config) {
 	t.Helper()
 	counting := &countingServer{}
-	mint := helseidtest.NewServer(t, helseidtest.InMemory())
+	minter := helseidtest.NewServer(t, helseidtest.InMemory())
 	key, err := dpop.GenerateKey()
 	require.NoError(t, err)
 	mux := http.NewServeMux()
@@ -180,7 +181,7 @@ func realServer(t testing.TB, token func(w http.ResponseWriter, nth int64, token
 		secrets.add("proof", r.Header.Get("DPoP"))
 		w.Header().Set("Content-Type", "application/json")
 		token(w, counting.count.Add(1), func() string {
-			access := mint.Token(helseidtest.Claim("cnf", map[string]string{"jkt": key.Thumbprint()}))
+			access := minter.Token(mint.Claim("cnf", map[string]string{"jkt": key.Thumbprint()}))
 			secrets.add("access token", access)
 			return `{"access_token":"` + access + `","token_type":"DPoP","expires_in":600}`
 		})
@@ -501,19 +502,19 @@ func TestTokenAnswers(t *testing.T) {
 		"opaque access_token":          {change("access_token", "opaque-._~+/token=="), true, ""},
 		"opaque with two dots":         {change("access_token", "not.a.jws"), true, ""},
 
-		"bound to another key":    {access(func(w *world) string { return w.boundToken(helseidtest.BoundToAnotherKey()) }), false, "cnf.jkt"},
-		"a JWT that is not bound": {access(func(w *world) string { return w.boundToken(helseidtest.Unbound()) }), false, "cnf.jkt"},
-		"cnf is a text":           {access(func(w *world) string { return w.boundToken(helseidtest.Claim("cnf", w.key.Thumbprint())) }), false, "cnf.jkt"},
-		"cnf.jkt is a number":     {access(func(w *world) string { return w.boundToken(helseidtest.Claim("cnf", map[string]any{"jkt": 1})) }), false, "cnf.jkt"},
+		"bound to another key":    {access(func(w *world) string { return w.boundToken(mint.BoundToAnotherKey()) }), false, "cnf.jkt"},
+		"a JWT that is not bound": {access(func(w *world) string { return w.boundToken(mint.Unbound()) }), false, "cnf.jkt"},
+		"cnf is a text":           {access(func(w *world) string { return w.boundToken(mint.Claim("cnf", w.key.Thumbprint())) }), false, "cnf.jkt"},
+		"cnf.jkt is a number":     {access(func(w *world) string { return w.boundToken(mint.Claim("cnf", map[string]any{"jkt": 1})) }), false, "cnf.jkt"},
 		"cnf.jkt in another case": {access(func(w *world) string {
-			return w.boundToken(helseidtest.Claim("cnf", map[string]any{"JKT": w.key.Thumbprint()}))
+			return w.boundToken(mint.Claim("cnf", map[string]any{"JKT": w.key.Thumbprint()}))
 		}), false, "cnf.jkt"},
 		"cnf.jkt padded": {access(func(w *world) string {
-			return w.boundToken(helseidtest.Claim("cnf", map[string]any{"jkt": w.key.Thumbprint() + "="}))
+			return w.boundToken(mint.Claim("cnf", map[string]any{"jkt": w.key.Thumbprint() + "="}))
 		}), false, "cnf.jkt"},
-		"cnf by certificate":       {access(func(w *world) string { return w.boundToken(helseidtest.Claim("cnf", map[string]any{"x5t#S256": "x"})) }), false, "cnf.jkt"},
-		"bound, broken signature":  {access(func(w *world) string { return w.boundToken(helseidtest.BrokenSignature()) }), true, ""},
-		"bound, expired by itself": {access(func(w *world) string { return w.boundToken(helseidtest.Expired()) }), true, ""},
+		"cnf by certificate":       {access(func(w *world) string { return w.boundToken(mint.Claim("cnf", map[string]any{"x5t#S256": "x"})) }), false, "cnf.jkt"},
+		"bound, broken signature":  {access(func(w *world) string { return w.boundToken(mint.BrokenSignature()) }), true, ""},
+		"bound, expired by itself": {access(func(w *world) string { return w.boundToken(mint.Expired()) }), true, ""},
 
 		"scope a number":       {change("scope", 1), false, "scope"},
 		"scope a mixed array":  {change("scope", []any{"a", 1}), false, "scope"},

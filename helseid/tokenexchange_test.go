@@ -10,6 +10,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -26,7 +27,7 @@ func newExchangeWorld(t testing.TB, options worldOptions) *world {
 	require.NoError(t, w.server.AddClient(helseidtest.Client{
 		ID: w.config.ClientID, PublicJWKs: [][]byte{w.config.Key.PublicJWK()}, Scopes: []string{downstreamScope},
 		GrantTypes: []string{"urn:ietf:params:oauth:grant-type:token-exchange", "client_credentials"},
-		APIs:       []string{testResource}, ParentOrganization: helseidtest.DefaultParentOrganization,
+		APIs:       []string{testResource}, ParentOrganization: mint.DefaultParentOrganization,
 	}))
 	return w
 }
@@ -35,8 +36,7 @@ func newExchangeWorld(t testing.TB, options worldOptions) *world {
 // returns the user's token for the API.
 func (w *world) callerWith(t testing.TB, number string) helseid.Secret {
 	t.Helper()
-	config, err := w.server.NewLoginClient(redirectURI, testScope)
-	require.NoError(t, err)
+	config := w.server.NewClient(helseidtest.RedirectURI(redirectURI), helseidtest.Scopes(testScope))
 	require.NoError(t, w.server.AddClient(helseidtest.Client{
 		ID: config.ClientID, PublicJWKs: [][]byte{config.Key.PublicJWK()}, Scopes: []string{testScope},
 		GrantTypes: []string{"authorization_code", "refresh_token"}, RedirectURIs: []string{redirectURI}, Actors: []string{w.config.ClientID},
@@ -59,14 +59,14 @@ func (w *world) callerWith(t testing.TB, number string) helseid.Secret {
 func TestTokenExchange(t *testing.T) {
 	t.Parallel()
 	w := newExchangeWorld(t, worldOptions{})
-	caller := w.callerWith(t, helseidtest.DefaultPersonalIdentityNumber)
+	caller := w.callerWith(t, mint.DefaultPersonalIdentityNumber)
 	request := helseid.TokenRequest{Scopes: []string{downstreamScope}}
 	before := w.tokenRequests()
 	token, err := w.client.Exchange(t.Context(), caller, request)
 	require.NoError(t, err)
 	_, claims := jws(t, token.Access.Reveal())
 	require.Equal(t, downstreamResource, claims["aud"])
-	require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, claims["helseid://claims/identity/pid"])
+	require.Equal(t, mint.DefaultPersonalIdentityNumber, claims["helseid://claims/identity/pid"])
 	require.Equal(t, w.config.ClientID, claims["client_id"])
 	require.NotEmpty(t, claims["helseid://claims/client/original_client_id"])
 
@@ -99,7 +99,7 @@ func TestTokenExchange(t *testing.T) {
 		persons = append(persons, claims["helseid://claims/identity/pid"])
 		proofClaims(t, w, call.request, apiURL)
 	}
-	first, second := any(helseidtest.DefaultPersonalIdentityNumber), any(helseidtest.ClinicianAtLevel3)
+	first, second := any(mint.DefaultPersonalIdentityNumber), any(helseidtest.ClinicianAtLevel3)
 	require.Equal(t, []any{first, second, first, second, nil}, persons, "the last is the system itself")
 	exchanges := 0
 	for _, request := range w.server.Requests(helseidtest.EndpointToken)[before:] {
@@ -131,7 +131,7 @@ func TestTokenExchangeWithoutASubject(t *testing.T) {
 func TestRequireSubjectToken(t *testing.T) {
 	t.Parallel()
 	w := newExchangeWorld(t, worldOptions{})
-	caller := w.callerWith(t, helseidtest.DefaultPersonalIdentityNumber)
+	caller := w.callerWith(t, mint.DefaultPersonalIdentityNumber)
 	api := w.api(apiHost, good)
 	request := helseid.TokenRequest{Scopes: []string{downstreamScope}, RequireSubjectToken: true}
 	client := w.client.HTTPClient(request)
@@ -177,7 +177,7 @@ func TestTokenExchangeAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newExchangeWorld(t, worldOptions{})
-			caller := w.callerWith(t, helseidtest.DefaultPersonalIdentityNumber)
+			caller := w.callerWith(t, mint.DefaultPersonalIdentityNumber)
 			w.server.AlterTokenResponse(func(response map[string]any) {
 				response["issued_token_type"] = test.issued
 				if test.issued == nil {
@@ -200,9 +200,9 @@ func TestTokenExchangeRefused(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		w := newExchangeWorld(t, worldOptions{})
-		caller := w.callerWith(t, helseidtest.DefaultPersonalIdentityNumber)
+		caller := w.callerWith(t, mint.DefaultPersonalIdentityNumber)
 		request := helseid.TokenRequest{Scopes: []string{downstreamScope}}
-		stranger := helseid.NewSecret(w.server.Token(helseidtest.Clinician(), helseidtest.Audience("nhn:another-api")))
+		stranger := helseid.NewSecret(w.server.Token(mint.Clinician(), mint.Audience("nhn:another-api")))
 		secrets.add("subject token", stranger.Reveal())
 		for range 3 {
 			_, err := w.client.Exchange(t.Context(), stranger, request)
@@ -226,7 +226,7 @@ func TestTokenExchangeRefused(t *testing.T) {
 func TestTokenExchangeForAnOrganisation(t *testing.T) {
 	t.Parallel()
 	w := newExchangeWorld(t, worldOptions{})
-	caller := w.callerWith(t, helseidtest.DefaultPersonalIdentityNumber)
+	caller := w.callerWith(t, mint.DefaultPersonalIdentityNumber)
 	before := w.tokenRequests()
 	request := helseid.TokenRequest{Scopes: []string{downstreamScope}}
 	_, err := w.client.Exchange(helseid.ForOrganization(t.Context(), "", "999977775"), caller, request)

@@ -16,6 +16,8 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 // The margins are min(30 s, 10 %) and min(5 s, 5 %) of the lifetime.
@@ -37,7 +39,7 @@ func TestTokenStates(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{
-					server: []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.TokenLifetime(test.lifetime)},
+					server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.TokenLifetime(test.lifetime)},
 					config: noRetries,
 				})
 				start := time.Now()
@@ -108,7 +110,7 @@ func TestFailedRenewal(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
 				w := newWorld(t, worldOptions{
-					server: []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.TokenLifetime(test.lifetime)},
+					server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.TokenLifetime(test.lifetime)},
 					config: noRetries,
 				})
 				start := time.Now()
@@ -637,7 +639,7 @@ func TestScopes(t *testing.T) {
 			w := newWorld(t, worldOptions{})
 			answer := w.tokenAnswer(t, map[string]any{
 				"scope": test.answer, "rejected_scope": test.rejected,
-				"access_token": w.boundToken(helseidtest.Claim("scope", test.claim)),
+				"access_token": w.boundToken(mint.Claim("scope", test.claim)),
 			})
 			w.server.Inject(helseidtest.Fault{Body: answer, Times: -1})
 			request := helseid.TokenRequest{Scopes: test.asked}

@@ -535,7 +535,7 @@ func TestCloseEndsOwnConnections(t *testing.T) {
 	server := helseidtest.NewServer(t)
 	api := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer api.Close()
-	config := server.ClientConfig(t, testScope)
+	config := server.NewClient(helseidtest.Scopes(testScope))
 	config.HTTPClient = nil
 	before := runtime.NumGoroutine() // and one more, in which the condition is looked at
 	for range 5 {

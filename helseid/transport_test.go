@@ -18,6 +18,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 var apiRequest = helseid.TokenRequest{Scopes: []string{testScope}}
@@ -596,7 +597,7 @@ func TestT070RefusedTokens(t *testing.T) {
 	t.Run("an API that refuses everything costs a token per 30 seconds at most", func(t *testing.T) {
 		t.Parallel()
 		bubble(t, func(t *testing.T) {
-			w := newWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.TokenLifetime(time.Hour)}})
+			w := newWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.TokenLifetime(time.Hour)}})
 			w.api(apiHost, always)
 			start := time.Now()
 			for time.Since(start) < 10*time.Minute {
@@ -919,8 +920,7 @@ func TestHostsAreASCII(t *testing.T) {
 			t.Run(kind+" "+host, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, worldOptions{})
-				file, err := w.server.ConfigFileFor(helseidtest.Client{Scopes: []string{testScope}, AllowBearer: true})
-				require.NoError(t, err)
+				file := w.server.ConfigFile(helseidtest.Client{Scopes: []string{testScope}, AllowBearer: true})
 				config, err := helseid.ParseConfig(file)
 				require.NoError(t, err)
 				config.HTTPClient = &http.Client{Transport: w.net}
@@ -1092,8 +1092,7 @@ func TestContextReachesTheProofsSigner(t *testing.T) {
 		c.Key, err = clientassertion.NewKey(signer.Signer, clientassertion.KeyOptions{})
 		require.NoError(t, err)
 	}})
-	config, err := w.server.NewClientWithKey(rsa2048(), clientassertion.KeyOptions{}, testScope)
-	require.NoError(t, err)
+	config := w.server.NewClient(helseidtest.SigningKey(rsa2048(), clientassertion.KeyOptions{}), helseidtest.Scopes(testScope))
 	w.config.ClientID = config.ClientID
 	client := newClient(t, w.config)
 	w.api(apiHost, good)

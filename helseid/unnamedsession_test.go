@@ -10,6 +10,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -17,19 +18,19 @@ import (
 // have no sid, and only those.
 func TestBackChannelLogoutOfSessionsWithoutSID(t *testing.T) {
 	t.Parallel()
-	claim := helseidtest.Claim
+	claim := mint.Claim
 	for name, test := range map[string]struct {
-		options []helseidtest.TokenOption
+		options []mint.TokenOption
 		named   bool // the session with the token's sid lives on
 		unnamed bool // that without a sid lives on
 		sibling bool // the user's with another sid lives on
 	}{
 		"sid and sub":                {nil, false, false, true},
-		"a sid that is not known":    {[]helseidtest.TokenOption{claim("sid", "another")}, true, false, true},
-		"sid alone":                  {[]helseidtest.TokenOption{claim("sub", nil)}, false, true, true},
-		"sub alone":                  {[]helseidtest.TokenOption{claim("sid", nil)}, false, false, false},
-		"another's sub":              {[]helseidtest.TokenOption{claim("sub", "b3RoZXI=")}, true, true, true},
-		"another's sub, unknown sid": {[]helseidtest.TokenOption{claim("sub", "b3RoZXI="), claim("sid", "another")}, true, true, true},
+		"a sid that is not known":    {[]mint.TokenOption{claim("sid", "another")}, true, false, true},
+		"sid alone":                  {[]mint.TokenOption{claim("sub", nil)}, false, true, true},
+		"sub alone":                  {[]mint.TokenOption{claim("sid", nil)}, false, false, false},
+		"another's sub":              {[]mint.TokenOption{claim("sub", "b3RoZXI=")}, true, true, true},
+		"another's sub, unknown sid": {[]mint.TokenOption{claim("sub", "b3RoZXI="), claim("sid", "another")}, true, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -58,7 +59,7 @@ func TestLogoutOfASIDDuringALogin(t *testing.T) {
 		w, _ := newHookedWorld(t)
 		first := w.logIn(t)
 		if !hasSID {
-			w.server.AlterIDTokens(helseidtest.Claim("sid", nil))
+			w.server.AlterIDTokens(mint.Claim("sid", nil))
 		}
 		state, callback := w.callback(t, loginRequest())
 		_, err := w.client.FinishLogin(t.Context(), state, callback, w.logoutCheck(t, w.logoutToken(first)))

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid"
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // unreadableRows is a store in which one process cannot read some rows that are
@@ -43,9 +43,9 @@ func (w *world) callLogout(t testing.TB, channel string, client *helseid.Client,
 		client.FrontChannelLogout().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?"+query.Encode(), nil))
 		return recorder.Code
 	}
-	var options []helseidtest.TokenOption
+	var options []mint.TokenOption
 	if channel == "back, sub" {
-		options = append(options, helseidtest.Claim("sid", nil))
+		options = append(options, mint.Claim("sid", nil))
 	}
 	return postLogout(t, client.BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session, options...)}}).Code
 }

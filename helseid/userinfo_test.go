@@ -8,6 +8,8 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -20,7 +22,7 @@ func TestUserInfo(t *testing.T) {
 			t.Parallel()
 			options := worldOptions{config: func(c *helseid.Config) { c.BearerUserInfo = bearer }}
 			if bearer {
-				options.server = []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.Relaxed(helseidtest.RuleUserInfoProof)}
+				options.server = []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.Relaxed(rule.UserInfoProof)}
 			}
 			w := newLoginWorld(t, options)
 			session := w.logIn(t)
@@ -29,7 +31,7 @@ func TestUserInfo(t *testing.T) {
 			require.Equal(t, session.User().Subject, info.User.Subject)
 			require.Equal(t, session.User().PersonalIdentityNumber.Reveal(), info.User.PersonalIdentityNumber.Reveal())
 			require.Equal(t, "LE", info.HPRDetails.Approvals[0].Profession)
-			require.Equal(t, tokenvalidation.HPRNumber(helseidtest.DefaultHPRNumber), info.HPRDetails.HPRNumber)
+			require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), info.HPRDetails.HPRNumber)
 			require.Equal(t, []tokenvalidation.HPRCode{{Value: "1", Description: "Full rekvisisjonsrett"}}, info.HPRDetails.Approvals[0].RequisitionRights)
 			require.False(t, info.IssuedAt.IsZero())
 			require.Empty(t, info.Malformed)

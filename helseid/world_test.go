@@ -21,6 +21,8 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 const (
@@ -52,7 +54,7 @@ type worldOptions struct {
 func newWorld(t testing.TB, options worldOptions) *world {
 	t.Helper()
 	if options.server == nil {
-		options.server = []helseidtest.Option{helseidtest.RelaxedNonce()}
+		options.server = []helseidtest.Option{helseidtest.Relaxed(rule.Nonce)}
 	}
 	if options.scopes == nil {
 		options.scopes = []string{testScope, otherScope}
@@ -60,7 +62,7 @@ func newWorld(t testing.TB, options worldOptions) *world {
 	w := &world{events: &eventCount{}}
 	w.server = helseidtest.NewServer(t, append(options.server, helseidtest.InMemory())...)
 	w.net = &network{helseid: w.server.HTTPClient().Transport, hosts: make(map[string]http.RoundTripper)}
-	w.config = w.server.ClientConfig(t, options.scopes...)
+	w.config = w.server.NewClient(helseidtest.Scopes(options.scopes...))
 	w.config.HTTPClient = &http.Client{Transport: w.net}
 	w.config.OnEvent = w.events.add
 	var err error
@@ -100,9 +102,9 @@ func (w *world) tokenRequests() int {
 }
 
 // boundToken mints a token that is bound to the client's key.
-func (w *world) boundToken(options ...helseidtest.TokenOption) string {
-	bound := helseidtest.Claim("cnf", map[string]string{"jkt": w.key.Thumbprint()})
-	token := w.server.Token(append([]helseidtest.TokenOption{bound, helseidtest.Scopes(testScope)}, options...)...)
+func (w *world) boundToken(options ...mint.TokenOption) string {
+	bound := mint.Claim("cnf", map[string]string{"jkt": w.key.Thumbprint()})
+	token := w.server.Token(append([]mint.TokenOption{bound, mint.Scopes(testScope)}, options...)...)
 	secrets.add("access token", token)
 	return token
 }

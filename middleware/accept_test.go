@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/middleware"
 )
@@ -56,7 +56,7 @@ func TestAccepted(t *testing.T) {
 	f := theForge()
 	cases := map[string]func(*world) *http.Request{
 		"T114 a system":            func(w *world) *http.Request { return w.genuine() },
-		"T114 a clinician":         func(w *world) *http.Request { return w.genuine(helseidtest.Clinician()) },
+		"T114 a clinician":         func(w *world) *http.Request { return w.genuine(mint.Clinician()) },
 		"T136 DPOP":                scheme("DPOP "),
 		"T136 dpop":                scheme("dpop "),
 		"T136 dpOP":                scheme("dpOP "),
@@ -235,11 +235,11 @@ func TestNonceOfWrongType(t *testing.T) {
 func TestAllowOtherAudiences(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{config: func(c *middleware.Config) { c.Token.AllowOtherAudiences = true }})
-	require.Equal(t, http.StatusOK, w.serve(w.genuine(helseidtest.Audience(helseidtest.DefaultAudience, "nhn:other"))).StatusCode)
-	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine(helseidtest.Audience("nhn:other", "nhn:another"))).StatusCode)
+	require.Equal(t, http.StatusOK, w.serve(w.genuine(mint.Audience(mint.DefaultAudience, "nhn:other"))).StatusCode)
+	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine(mint.Audience("nhn:other", "nhn:another"))).StatusCode)
 	w = newWorld(t, worldOptions{})
-	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine(helseidtest.Audience(helseidtest.DefaultAudience, "nhn:other"))).StatusCode, "not asked for")
-	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine(helseidtest.Audience("nhn:other", helseidtest.DefaultAudience))).StatusCode, "in whichever order")
+	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine(mint.Audience(mint.DefaultAudience, "nhn:other"))).StatusCode, "not asked for")
+	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine(mint.Audience("nhn:other", mint.DefaultAudience))).StatusCode, "in whichever order")
 }
 
 // The type JWT is let in where that is allowed, and only there.
@@ -249,11 +249,11 @@ func TestTokenTypes(t *testing.T) {
 	for typ, status := range map[string]int{
 		"at+jwt": 200, "JWT": 200, "jwt": 200, "application/jwt": 200, "dpop+jwt": 401, "client-authentication+jwt": 401, "": 401,
 	} {
-		require.Equal(t, status, w.serve(w.genuine(helseidtest.Header("typ", typ))).StatusCode, typ)
+		require.Equal(t, status, w.serve(w.genuine(mint.Header("typ", typ))).StatusCode, typ)
 	}
 	w = newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Token.TokenTypes = []string{"JWT"} }})
 	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine()).StatusCode)
-	require.Equal(t, http.StatusOK, w.serve(w.genuine(helseidtest.Header("typ", "JWT"))).StatusCode)
+	require.Equal(t, http.StatusOK, w.serve(w.genuine(mint.Header("typ", "JWT"))).StatusCode)
 }
 
 // Proofs with another algorithm than those that are configured are refused, and

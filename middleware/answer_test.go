@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/dpop"
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // challenge is one challenge of WWW-Authenticate, taken apart by the grammar of
@@ -109,7 +109,7 @@ func refusal(t testing.TB, request *http.Request, response *http.Response) (prob
 		}
 	}
 	// The API's own name is in the scopes that it demands.
-	requireNoEcho(t, request, strings.ReplaceAll(answer, helseidtest.DefaultAudience, ""))
+	requireNoEcho(t, request, strings.ReplaceAll(answer, mint.DefaultAudience, ""))
 	require.NotRegexp(t, identityNumber, answer)
 	return document, found
 }

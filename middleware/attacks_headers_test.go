@@ -5,7 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -63,10 +63,10 @@ func headerAttacks() []attack {
 		headers("bearer in lower case", "authorization_scheme", func(t, _ string) ([]string, []string) { return []string{"bearer " + t}, nil }),
 		headers("Bearer without token", "authorization_scheme", func(_, _ string) ([]string, []string) { return []string{"Bearer"}, nil }),
 		newAttack("T149 an unbound token as Bearer", "authorization_scheme", func(w *world) *http.Request {
-			return withHeaders([]string{"Bearer " + w.server.Token(helseidtest.Unbound())}, nil)
+			return withHeaders([]string{"Bearer " + w.server.Token(mint.Unbound())}, nil)
 		}),
 		newAttack("an unbound token as Bearer, with a proof", "authorization_scheme", func(w *world) *http.Request {
-			token := w.server.Token(helseidtest.Unbound())
+			token := w.server.Token(mint.Unbound())
 			return plain("Bearer "+token, w.proof(token, nil, nil))
 		}),
 
@@ -214,10 +214,10 @@ func bearerAttacks() []attack {
 			return withHeaders([]string{"Bearer " + token, "Bearer " + token}, nil)
 		}),
 		bearer("broken signature", "token_signature", func(w *world) *http.Request {
-			return bearerRequest(w.server.Token(helseidtest.Unbound(), helseidtest.BrokenSignature()))
+			return bearerRequest(w.server.Token(mint.Unbound(), mint.BrokenSignature()))
 		}),
 		bearer("expired", "token_expired", func(w *world) *http.Request {
-			return bearerRequest(w.server.Token(helseidtest.Unbound(), helseidtest.Expired()))
+			return bearerRequest(w.server.Token(mint.Unbound(), mint.Expired()))
 		}),
 	}
 	for name, cnf := range confirmations() {

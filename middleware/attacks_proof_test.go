@@ -9,12 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
 // issued is an attack with tokens and proofs of helseidtest.
-func issued(name, reason string, options ...helseidtest.ProofOption) attack {
+func issued(name, reason string, options ...mint.ProofOption) attack {
 	return newAttack(name, reason, func(w *world) *http.Request {
 		token := w.server.Token()
 		return plain("DPoP "+token, w.server.Proof(http.MethodGet, resource, token, options...))
@@ -69,7 +69,7 @@ func proofFormatAttacks() []attack {
 		mangledProof("bits left over", malformed, func(h, p, s string) string { return h + "." + p + "." + s[:len(s)-1] + "_" }),
 		mangledProof("a comma and rubbish after it", malformed, func(h, p, s string) string { return h + "." + p + "." + s + ", x" }),
 
-		issued("T127 T147 broken signature", "proof_signature", helseidtest.BrokenProofSignature()),
+		issued("T127 T147 broken signature", "proof_signature", mint.BrokenProofSignature()),
 		mangledProof("claims of another proof", "proof_signature", func(h, p, s string) string {
 			claims := with("jti", `"another"`)(string(decoded(p)))
 			return h + "." + b64([]byte(claims)) + "." + s
@@ -119,11 +119,11 @@ func proofHeaderAttacks() []attack {
 	p256 := strings.TrimSuffix(newKeyMust(f.ec["P-256"]).Public().JWK(), "}")
 	n := b64(f.rsa.N.Bytes())
 	table := []attack{
-		issued("T125 T147 typ JWT", "proof_typ", helseidtest.ProofHeader("typ", "JWT")),
-		issued("T147 no alg", "proof_alg", helseidtest.ProofHeader("alg", nil)),
-		issued("T147 symmetric alg", "proof_alg", helseidtest.ProofHeader("alg", "HS256")),
-		issued("T147 no jwk", "proof_jwk", helseidtest.ProofHeader("jwk", nil)),
-		issued("T128 T147 private key in jwk", "proof_jwk", helseidtest.PrivateKeyInProof()),
+		issued("T125 T147 typ JWT", "proof_typ", mint.ProofHeader("typ", "JWT")),
+		issued("T147 no alg", "proof_alg", mint.ProofHeader("alg", nil)),
+		issued("T147 symmetric alg", "proof_alg", mint.ProofHeader("alg", "HS256")),
+		issued("T147 no jwk", "proof_jwk", mint.ProofHeader("jwk", nil)),
+		issued("T128 T147 private key in jwk", "proof_jwk", mint.PrivateKeyInProof()),
 		badProofHeader("crit", "proof_malformed", also(`"crit":["exp"],"exp":1`)),
 		badProofHeader("crit empty", "proof_malformed", also(`"crit":[]`)),
 		badProofHeader("b64 without crit", "proof_malformed", also(`"b64":true`)),
@@ -206,18 +206,18 @@ func newKeyMust(signing crypto.Signer) *jose.Key {
 
 func proofClaimAttacks() []attack {
 	table := []attack{
-		issued("T120 T147 no jti", "proof_jti", helseidtest.ProofClaim("jti", nil)),
-		issued("T121 T147 no htm", "proof_htm", helseidtest.ProofClaim("htm", nil)),
-		issued("T122 T147 no htu", "proof_htu", helseidtest.ProofClaim("htu", nil)),
-		issued("T123 no iat", "proof_iat", helseidtest.ProofClaim("iat", nil)),
-		issued("T124 T147 no ath", "proof_ath", helseidtest.ProofClaim("ath", nil)),
+		issued("T120 T147 no jti", "proof_jti", mint.ProofClaim("jti", nil)),
+		issued("T121 T147 no htm", "proof_htm", mint.ProofClaim("htm", nil)),
+		issued("T122 T147 no htu", "proof_htu", mint.ProofClaim("htu", nil)),
+		issued("T123 no iat", "proof_iat", mint.ProofClaim("iat", nil)),
+		issued("T124 T147 no ath", "proof_ath", mint.ProofClaim("ath", nil)),
 		newAttack("T131 T147 iat two hours old", "proof_iat", func(w *world) *http.Request {
 			token := w.server.Token()
-			return plain("DPoP "+token, w.server.Proof(http.MethodGet, resource, token, helseidtest.ProofIssuedAt(time.Now().Add(-2*time.Hour))))
+			return plain("DPoP "+token, w.server.Proof(http.MethodGet, resource, token, mint.ProofClaim("iat", time.Now().Add(-2*time.Hour).Unix())))
 		}),
 		newAttack("T147 iat in an hour", "proof_iat", func(w *world) *http.Request {
 			token := w.server.Token()
-			return plain("DPoP "+token, w.server.Proof(http.MethodGet, resource, token, helseidtest.ProofIssuedAt(time.Now().Add(time.Hour))))
+			return plain("DPoP "+token, w.server.Proof(http.MethodGet, resource, token, mint.ProofClaim("iat", time.Now().Add(time.Hour).Unix())))
 		}),
 		badProofClaims("iat 12 s old", "proof_iat", at("iat", -12)),
 		badProofClaims("iat in 11 s", "proof_iat", at("iat", 11)),

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
@@ -84,7 +84,7 @@ func tokenFormatAttacks() []attack {
 		badToken("a million dots", "token_too_long", text(strings.Repeat(".", 1<<20))),
 
 		badToken("an ID token", "token_typ", func(w *world) string {
-			return w.server.Token(helseidtest.Clinician(), helseidtest.Header("typ", "JWT"), helseidtest.Claim("nonce", "n"), helseidtest.Claim("at_hash", "h"))
+			return w.server.Token(mint.Clinician(), mint.Header("typ", "JWT"), mint.Claim("nonce", "n"), mint.Claim("at_hash", "h"))
 		}),
 		badToken("a client assertion", "token_typ", func(w *world) string {
 			return w.token(with("typ", `"client-authentication+jwt"`), with("iss", `"the-client"`))

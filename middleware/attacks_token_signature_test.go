@@ -12,7 +12,7 @@ import (
 	"math/big"
 	"strings"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 func publicDER(f *forge) []byte {
@@ -96,8 +96,8 @@ func tokenSignatureAttacks() []attack {
 	const signature = "token_signature"
 	f := theForge()
 	table := []attack{
-		badToken("T148 T150 another key under a known kid", signature, func(w *world) string { return w.server.Token(helseidtest.SignedWithUnknownKey()) }),
-		badToken("T127 broken", signature, func(w *world) string { return w.server.Token(helseidtest.BrokenSignature()) }),
+		badToken("T148 T150 another key under a known kid", signature, func(w *world) string { return w.server.Token(mint.SignedWithUnknownKey()) }),
+		badToken("T127 broken", signature, func(w *world) string { return w.server.Token(mint.BrokenSignature()) }),
 		badToken("another claim", signature, mangled(func(h, p, s string) string {
 			return h + "." + b64([]byte(with("scope", `["nhn:test-api/admin"]`)(string(decoded(p))))) + "." + s
 		})),

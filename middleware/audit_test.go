@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/dpop"
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -31,11 +31,11 @@ func TestAuditRecord(t *testing.T) {
 	mux.Handle("GET /journal/{id}", w.auth.Require(w.reach, middleware.User()))
 	mux.Handle("GET /other", w.auth.Require(w.reach, middleware.System()))
 	w.handler = mux
-	options := []helseidtest.TokenOption{helseidtest.Clinician(), helseidtest.Organization("994598759", "999977775", "987654325"), helseidtest.Claim("jti", "THE-JTI"), helseidtest.Claim("idp", 7)}
+	options := []mint.TokenOption{mint.Clinician(), mint.Organization("994598759", "999977775", "987654325"), mint.Claim("jti", "THE-JTI"), mint.Claim("idp", 7)}
 	w.requireOK(w.genuine(options...))
 	want := middleware.Record{
 		Allowed: true, Method: http.MethodGet, Route: "GET /journal/{id}",
-		ClientID: "helseidtest-client", HPRNumber: helseidtest.DefaultHPRNumber, TokenID: "THE-JTI",
+		ClientID: "helseidtest-client", HPRNumber: mint.DefaultHPRNumber, TokenID: "THE-JTI",
 		Organization: tokenvalidation.Organization{Parent: "994598759", Child: "999977775", Supplier: "987654325"},
 		Malformed:    []string{"idp"},
 	}
@@ -57,7 +57,7 @@ func TestAuditRecord(t *testing.T) {
 		Unproven: true, Duration: w.lastRecord().Duration,
 	}, w.lastRecord())
 	// … and one whose token is not is nobody.
-	w.requireRefused(w.genuine(append(options, helseidtest.BrokenSignature())...), "token_signature")
+	w.requireRefused(w.genuine(append(options, mint.BrokenSignature())...), "token_signature")
 	require.Equal(t, middleware.Record{Status: http.StatusUnauthorized, Reason: "token_signature", Method: http.MethodGet, Route: "GET /journal/{id}", Duration: w.lastRecord().Duration}, w.lastRecord())
 }
 
@@ -65,7 +65,7 @@ func TestAuditRecord(t *testing.T) {
 // shown that it is theirs.
 func TestAuditRecordOfARefusal(t *testing.T) {
 	t.Parallel()
-	known := []helseidtest.TokenOption{helseidtest.Clinician()}
+	known := []mint.TokenOption{mint.Clinician()}
 	for name, test := range map[string]struct {
 		requirement middleware.Requirement
 		request     func(*world) *http.Request
@@ -75,9 +75,9 @@ func TestAuditRecordOfARefusal(t *testing.T) {
 		"a requirement":  {middleware.System(), func(w *world) *http.Request { return w.genuine(known...) }, true, false},
 		"another method": {nil, func(w *world) *http.Request { r := w.genuine(known...); r.Method = "PUT"; return r }, true, true},
 		"a broken proof": {nil, func(w *world) *http.Request { r := w.genuine(known...); r.Header.Set("DPoP", "x.y.z"); return r }, true, true},
-		"another's key":  {nil, func(w *world) *http.Request { return w.genuine(append(known, helseidtest.BoundToAnotherKey())...) }, true, true},
-		"no key":         {nil, func(w *world) *http.Request { return w.genuine(append(known, helseidtest.Unbound())...) }, true, true},
-		"a forged token": {nil, func(w *world) *http.Request { return w.genuine(append(known, helseidtest.BrokenSignature())...) }, false, false},
+		"another's key":  {nil, func(w *world) *http.Request { return w.genuine(append(known, mint.BoundToAnotherKey())...) }, true, true},
+		"no key":         {nil, func(w *world) *http.Request { return w.genuine(append(known, mint.Unbound())...) }, true, true},
+		"a forged token": {nil, func(w *world) *http.Request { return w.genuine(append(known, mint.BrokenSignature())...) }, false, false},
 		"no token":       {nil, func(w *world) *http.Request { return httptest.NewRequest("GET", resource, nil) }, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,8 +111,8 @@ func TestAuditLog(t *testing.T) {
 			var buffer bytes.Buffer
 			w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Audit = middleware.AuditLog(slog.New(handler(&buffer))) }})
 			requests := []*http.Request{
-				w.genuine(helseidtest.Clinician(), helseidtest.Claim("name", 1)), w.genuine(helseidtest.BrokenSignature()), withHeaders(nil, nil),
-				w.genuine(helseidtest.Clinician(), helseidtest.Organization("994598759", "999977775", "987654325"), helseidtest.Scopes("x")),
+				w.genuine(mint.Clinician(), mint.Claim("name", 1)), w.genuine(mint.BrokenSignature()), withHeaders(nil, nil),
+				w.genuine(mint.Clinician(), mint.Organization("994598759", "999977775", "987654325"), mint.Scopes("x")),
 			}
 			// A path with a number in it is no route.
 			requests = append(requests, w.at("GET", "https://api.example.no/patient/06828399789", "GET", "https://api.example.no/patient/06828399789"))
@@ -124,13 +124,13 @@ func TestAuditLog(t *testing.T) {
 			refusing := w.auth.Require(w.reach, func(context.Context, *tokenvalidation.Claims) error {
 				return fmt.Errorf("the journal of Ola Nordmann, 06828399789: %w", middleware.ErrUnavailable)
 			})
-			serveOn(t, refusing, w.genuine(helseidtest.TokenID("THE-JTI")))
+			serveOn(t, refusing, w.genuine(mint.TokenID("THE-JTI")))
 			log := buffer.String()
 			require.Equal(t, len(requests)+1, strings.Count(log, "\n"))
 			require.NotContains(t, log, "Nordmann")
 			require.NotRegexp(t, identityNumber, log)
 			require.NotRegexp(t, jwsLike, log)
-			for _, text := range []string{"request allowed", "request refused", "helseidtest-client", helseidtest.DefaultHPRNumber, "994598759", "999977775", "987654325", "token_signature", "no_credentials", "scope", "malformed_claims", "INFO", "WARN", "THE-JTI", "requirement cannot be checked", "other"} {
+			for _, text := range []string{"request allowed", "request refused", "helseidtest-client", mint.DefaultHPRNumber, "994598759", "999977775", "987654325", "token_signature", "no_credentials", "scope", "malformed_claims", "INFO", "WARN", "THE-JTI", "requirement cannot be checked", "other"} {
 				require.Contains(t, log, text)
 			}
 			for _, request := range requests {
@@ -259,5 +259,5 @@ func TestGuardAsMiddleware(t *testing.T) {
 	require.Equal(t, 1, w.reached())
 	// Without requirements a genuine token is enough.
 	w.handler = w.auth.Guard()(mux)
-	w.requireOK(w.genuine(helseidtest.Scopes()))
+	w.requireOK(w.genuine(mint.Scopes()))
 }

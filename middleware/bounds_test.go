@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -61,7 +61,7 @@ func TestBoundedForwardedHosts(t *testing.T) {
 func TestBoundedRecords(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
-	w.requireOK(w.genuine(helseidtest.Claim("jti", strings.Repeat("å", 3000)), helseidtest.Claim("client_id", strings.Repeat("c", 3000))))
+	w.requireOK(w.genuine(mint.Claim("jti", strings.Repeat("å", 3000)), mint.Claim("client_id", strings.Repeat("c", 3000))))
 	record := w.lastRecord()
 	require.Equal(t, strings.Repeat("å", 128), record.TokenID)
 	require.Equal(t, strings.Repeat("c", 256), record.ClientID)

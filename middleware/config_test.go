@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -131,7 +131,7 @@ func TestWriteProblem(t *testing.T) {
 			_, _ = w.Write([]byte("no: " + problem.Reason + " " + r.Method))
 		}
 	}})
-	response := w.serve(w.genuine(helseidtest.Clinician(), helseidtest.SecurityLevel(3)))
+	response := w.serve(w.genuine(mint.Clinician(), mint.SecurityLevel(3)))
 	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
 	require.Equal(t, "text/plain", response.Header.Get("Content-Type"))
 	require.Equal(t, "no-store", response.Header.Get("Cache-Control"))
@@ -142,7 +142,7 @@ func TestWriteProblem(t *testing.T) {
 		Detail: "the user must log in at security level 4", ACRValues: "Level4",
 	}}, problems)
 	w.net.setDown(true)
-	response = w.serve(w.genuine(helseidtest.Header("kid", "x")))
+	response = w.serve(w.genuine(mint.Header("kid", "x")))
 	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
 	require.NotEmpty(t, response.Header.Get("Retry-After"))
 	require.Len(t, problems, 2)
@@ -163,10 +163,10 @@ func TestContext(t *testing.T) {
 	require.Nil(t, middleware.Claims(context.Background()))
 	require.Empty(t, middleware.Token(context.Background()).Reveal())
 	w := newWorld(t, worldOptions{cold: true})
-	request := w.genuine(helseidtest.Clinician())
+	request := w.genuine(mint.Clinician())
 	w.requireOK(request)
 	require.Nil(t, middleware.Claims(request.Context()), "the caller's own request is as before")
 	caller := middleware.Claims(w.caller())
-	require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, caller.User.PersonalIdentityNumber.Reveal())
+	require.Equal(t, mint.DefaultPersonalIdentityNumber, caller.User.PersonalIdentityNumber.Reveal())
 	require.Equal(t, request.Header.Get("Authorization"), "DPoP "+middleware.Token(w.caller()).Reveal())
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -21,7 +21,7 @@ import (
 const grpcMethod = "/journal.v1.Journal/Get"
 
 // rpc is a request as an interceptor of gRPC sees it: no net/http, names in lower case.
-func (w *world) rpc(path string, options ...helseidtest.TokenOption) middleware.Request {
+func (w *world) rpc(path string, options ...mint.TokenOption) middleware.Request {
 	token := w.server.Token(options...)
 	return middleware.Request{
 		Method: http.MethodPost,
@@ -38,7 +38,7 @@ func (w *world) rpc(path string, options ...helseidtest.TokenOption) middleware.
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
-	request := w.rpc(grpcMethod, helseidtest.Clinician())
+	request := w.rpc(grpcMethod, mint.Clinician())
 	decision := w.auth.Decide(t.Context(), request, middleware.User())
 	require.True(t, decision.Allowed())
 	require.Nil(t, decision.Problem)
@@ -154,7 +154,7 @@ func TestDecideNonces(t *testing.T) {
 	signed := func(nonce string) middleware.Request {
 		request := w.rpc(grpcMethod)
 		token := strings.TrimPrefix(request.Header["authorization"][0], "DPoP ")
-		request.Header["dpop"] = []string{w.server.Proof(http.MethodPost, "https://api.example.no"+grpcMethod, token, helseidtest.ProofClaim("nonce", nonce))}
+		request.Header["dpop"] = []string{w.server.Proof(http.MethodPost, "https://api.example.no"+grpcMethod, token, mint.ProofClaim("nonce", nonce))}
 		return request
 	}
 	decision = w.auth.Decide(t.Context(), signed(olderNonce()))
@@ -241,10 +241,10 @@ func TestOrganizationInPath(t *testing.T) {
 	mux.Handle("GET /misspelt/{parent}", w.auth.Require(w.reach, middleware.ParentOrganizationInPath("paren")))
 	server := w.listen(mux)
 	outside := w.listen(w.auth.Guard(middleware.ParentOrganizationInPath("parent"))(http.HandlerFunc(w.reach)))
-	both, none := helseidtest.Organization("994598759", "999977775", ""), helseidtest.Organization("", "", "")
+	both, none := mint.Organization("994598759", "999977775", ""), mint.Organization("", "", "")
 	for _, test := range []struct {
 		target string
-		token  helseidtest.TokenOption
+		token  mint.TokenOption
 		reason string
 	}{
 		{server.URL + "/parents/994598759", both, ""},
@@ -295,7 +295,7 @@ func TestForRequestBehindForwardAuth(t *testing.T) {
 				request := w.at("GET", "http://auth"+own, method, "https://api.example.no"+uri, set("X-Forwarded-Method", method, "X-Forwarded-Uri", uri))
 				if bearer {
 					request.Header.Del("DPoP")
-					request.Header.Set("Authorization", "Bearer "+w.server.Token(helseidtest.Unbound()))
+					request.Header.Set("Authorization", "Bearer "+w.server.Token(mint.Unbound()))
 				}
 				return request
 			}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -19,7 +20,7 @@ func exampleAPI() (*helseidtest.Server, *middleware.Middleware) {
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example of a program
 	}
-	config := middleware.Config{Issuer: server.Issuer(), Audience: helseidtest.DefaultAudience}
+	config := middleware.Config{Issuer: server.Issuer(), Audience: mint.DefaultAudience}
 	config.Token.HTTPClient = server.HTTPClient()
 	auth, err := middleware.New(config)
 	if err != nil {
@@ -80,7 +81,7 @@ func ExampleForRequest() {
 
 	for _, path := range []string{"/organizations/994598759", "/organizations/999977775", "/organizations/994598759?drafts=yes"} {
 		request := httptest.NewRequest(http.MethodGet, path, nil)
-		server.Authorize(request, server.Token(helseidtest.Organization("994598759", "", "")))
+		server.Authorize(request, server.Token(mint.Organization("994598759", "", "")))
 		response := httptest.NewRecorder()
 		mux.ServeHTTP(response, request)
 		fmt.Println(response.Code, path)
@@ -105,7 +106,7 @@ func ExampleMiddleware_Refuse() {
 	}, middleware.User())
 
 	request := httptest.NewRequest(http.MethodGet, "/journal/1", nil)
-	server.Authorize(request, server.Token(helseidtest.Clinician(), helseidtest.SecurityLevel(3)))
+	server.Authorize(request, server.Token(mint.Clinician(), mint.SecurityLevel(3)))
 	response := httptest.NewRecorder()
 	handler.ServeHTTP(response, request)
 	fmt.Println(response.Code, response.Body)

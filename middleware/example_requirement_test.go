@@ -10,19 +10,20 @@ import (
 	"net/http/httptest"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // exampleCall sends a request of somebody's to an API with one requirement, and
 // tells the answer.
-func exampleCall(requirement middleware.Requirement, caller ...helseidtest.TokenOption) string {
+func exampleCall(requirement middleware.Requirement, caller ...mint.TokenOption) string {
 	server, err := helseidtest.Start(helseidtest.InMemory())
 	if err != nil {
 		return err.Error()
 	}
 	defer server.Close()
-	config := middleware.Config{Issuer: server.Issuer(), Audience: helseidtest.DefaultAudience}
+	config := middleware.Config{Issuer: server.Issuer(), Audience: mint.DefaultAudience}
 	config.Token.HTTPClient = server.HTTPClient()
 	auth, err := middleware.New(config)
 	if err != nil {
@@ -45,8 +46,8 @@ func exampleCall(requirement middleware.Requirement, caller ...helseidtest.Token
 func ExampleAll() {
 	clinician := middleware.All(middleware.SecurityLevel(4), middleware.HPRNumber(), middleware.AnyParentOrganization())
 
-	fmt.Println(exampleCall(clinician, helseidtest.Clinician()))
-	fmt.Println(exampleCall(clinician, helseidtest.Clinician(), helseidtest.HPRNumber("")))
+	fmt.Println(exampleCall(clinician, mint.Clinician()))
+	fmt.Println(exampleCall(clinician, mint.Clinician(), mint.HPRNumber("")))
 	// Output:
 	// 200 OK
 	// 403 hpr_number
@@ -59,8 +60,8 @@ func ExampleAny() {
 		middleware.All(middleware.System(), middleware.Scope("nhn:test-api/batch")),
 	)
 
-	fmt.Println(exampleCall(either, helseidtest.Clinician()))
-	fmt.Println(exampleCall(either, helseidtest.Scopes("nhn:test-api/batch")))
+	fmt.Println(exampleCall(either, mint.Clinician()))
+	fmt.Println(exampleCall(either, mint.Scopes("nhn:test-api/batch")))
 	fmt.Println(exampleCall(either)) // a system without that scope
 	// Output:
 	// 200 OK
@@ -78,10 +79,10 @@ func ExampleOrganizationLookup() {
 		return customers[o.Parent], nil
 	})
 
-	fmt.Println(exampleCall(customer, helseidtest.Organization("994598759", "", "")))
-	fmt.Println(exampleCall(customer, helseidtest.Organization("222333444", "", "")))
+	fmt.Println(exampleCall(customer, mint.Organization("994598759", "", "")))
+	fmt.Println(exampleCall(customer, mint.Organization("222333444", "", "")))
 	down = true
-	fmt.Println(exampleCall(customer, helseidtest.Organization("994598759", "", "")))
+	fmt.Println(exampleCall(customer, mint.Organization("994598759", "", "")))
 	// Output:
 	// 200 OK
 	// 403 organization

@@ -12,6 +12,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -54,7 +55,7 @@ func ExampleMiddleware_Require_test() {
 	defer auth.Close()
 	handler := auth.Require(journal, middleware.SecurityLevel(4), middleware.HPRNumber())
 	for _, level := range []int{4, 3} {
-		token := server.Token(helseidtest.Clinician(), helseidtest.Audience("nhn:my-api"), helseidtest.SecurityLevel(level))
+		token := server.Token(mint.Clinician(), mint.Audience("nhn:my-api"), mint.SecurityLevel(level))
 		request := httptest.NewRequest("GET", "/journal/1", nil)
 		server.Authorize(request, token)
 		response := httptest.NewRecorder()

@@ -10,12 +10,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 )
 
 // lastingToken is for a target that runs for long.
-func (w *world) lastingToken() string { return w.server.Token(helseidtest.ExpiresIn(24 * time.Hour)) }
+func (w *world) lastingToken() string { return w.server.Token(mint.ExpiresIn(24 * time.Hour)) }
 
 // FuzzCredentials: whatever is in the two headers, nothing gets in, nothing
 // breaks, and the answer is a refusal in due form.
@@ -25,8 +25,8 @@ func FuzzCredentials(f *testing.F) {
 	proof := w.server.Proof(http.MethodGet, "https://other.example.no/", good)
 	for _, seed := range [][2]string{
 		{"", ""}, {"DPoP", ""}, {"DPoP " + good, proof}, {"DPoP " + good, ""}, {"Bearer " + good, proof}, {"DPoP " + good + ", DPoP " + good, proof + "," + proof},
-		{"DPoP ..", ".."}, {"DPoP e30.e30.AA", "e30.e30.AA"}, {"DPoP " + good, w.server.Proof("GET", resource, good, helseidtest.ProofClaim("nonce", 1), helseidtest.ProofClaim("ath", 1))},
-		{"DPoP " + w.server.Token(helseidtest.BrokenSignature()), proof}, {"DPoP " + good, good}, {"DPoP " + proof, proof},
+		{"DPoP ..", ".."}, {"DPoP e30.e30.AA", "e30.e30.AA"}, {"DPoP " + good, w.server.Proof("GET", resource, good, mint.ProofClaim("nonce", 1), mint.ProofClaim("ath", 1))},
+		{"DPoP " + w.server.Token(mint.BrokenSignature()), proof}, {"DPoP " + good, good}, {"DPoP " + proof, proof},
 	} {
 		f.Add(seed[0], seed[1])
 	}
@@ -126,7 +126,7 @@ func FuzzTarget(f *testing.F) {
 	}
 	token := w.lastingToken()
 	f.Fuzz(func(t *testing.T, htu string) {
-		request := plain("DPoP "+token, w.server.Proof(http.MethodGet, resource, token, helseidtest.ProofClaim("htu", htu)))
+		request := plain("DPoP "+token, w.server.Proof(http.MethodGet, resource, token, mint.ProofClaim("htu", htu)))
 		recorder := httptest.NewRecorder()
 		w.handler.ServeHTTP(recorder, request)
 		require.Less(t, recorder.Code, 500)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -49,7 +49,7 @@ func (w *world) call(request *http.Request, protocol ...func(*http.Protocols)) (
 }
 
 // authorized is a request with a token and a proof for its URL.
-func (w *world) authorized(method, target string, body io.Reader, options ...helseidtest.TokenOption) *http.Request {
+func (w *world) authorized(method, target string, body io.Reader, options ...mint.TokenOption) *http.Request {
 	w.Helper()
 	request, err := http.NewRequestWithContext(w.Context(), method, target, body)
 	require.NoError(w, err)
@@ -87,7 +87,7 @@ func TestNestedGuards(t *testing.T) {
 			require.True(t, w.lastRecord().Nested)
 			require.Equal(t, "GET /clinicians", w.lastRecord().Route)
 
-			status, body = w.call(w.authorized(http.MethodGet, server.URL+"/v1/journal/1", nil, helseidtest.Organization("", "", "")), protocol)
+			status, body = w.call(w.authorized(http.MethodGet, server.URL+"/v1/journal/1", nil, mint.Organization("", "", "")), protocol)
 			require.Equal(t, http.StatusForbidden, status)
 			require.Contains(t, body, "parent_organization")
 
@@ -107,15 +107,15 @@ func TestNestedBearerGuards(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.BearerOnly = true }})
 	server := w.listen(w.auth.Guard()(w.auth.Require(w.reach, middleware.Scope(testScope))))
-	request := func(options ...helseidtest.TokenOption) *http.Request {
+	request := func(options ...mint.TokenOption) *http.Request {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/x", nil)
 		require.NoError(t, err)
-		request.Header.Set("Authorization", "Bearer "+w.server.Token(append(options, helseidtest.Unbound())...))
+		request.Header.Set("Authorization", "Bearer "+w.server.Token(append(options, mint.Unbound())...))
 		return request
 	}
 	status, _ := w.call(request())
 	require.Equal(t, http.StatusOK, status)
-	status, body := w.call(request(helseidtest.Scopes()))
+	status, body := w.call(request(mint.Scopes()))
 	require.Equal(t, http.StatusForbidden, status)
 	require.Contains(t, body, `"reason":"scope"`)
 }
@@ -133,7 +133,7 @@ func TestNestedGuardsOfAnother(t *testing.T) {
 		t.Cleanup(auth.Close)
 		return auth
 	}
-	same, other := another(helseidtest.DefaultAudience), another("nhn:other")
+	same, other := another(mint.DefaultAudience), another("nhn:other")
 	status, body := w.call(w.authorized(http.MethodGet, w.listen(w.auth.Guard()(other.Require(w.reach))).URL, nil))
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Contains(t, body, "token_audience")
@@ -229,7 +229,7 @@ func withTestContext(r *http.Request) *http.Request {
 func (w *world) foreign(r *http.Request) context.Context {
 	var found context.Context
 	request := httptest.NewRequest(r.Method, "http://"+r.Host+r.RequestURI, nil)
-	w.server.Authorize(request, w.server.Token(helseidtest.Clinician()))
+	w.server.Authorize(request, w.server.Token(mint.Clinician()))
 	w.auth.Require(func(_ http.ResponseWriter, r *http.Request) { found = r.Context() }).ServeHTTP(httptest.NewRecorder(), request)
 	require.NotNil(w, found)
 	return found

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/dpop"
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -40,7 +40,7 @@ func newNonceWorld(t testing.TB) (*world, *dpop.NonceIssuer) {
 func (w *world) withNonce(nonce any) *http.Request {
 	request := w.genuine()
 	token := strings.TrimPrefix(request.Header.Get("Authorization"), "DPoP ")
-	request.Header.Set("DPoP", w.server.Proof(http.MethodGet, resource, token, helseidtest.ProofClaim("nonce", nonce)))
+	request.Header.Set("DPoP", w.server.Proof(http.MethodGet, resource, token, mint.ProofClaim("nonce", nonce)))
 	return request
 }
 
@@ -67,7 +67,7 @@ func testNonces(t *testing.T) {
 		require.Empty(t, response.Header.Get("DPoP-Nonce"), "it has the newest")
 	}
 	// Other faults are told as they are, without a nonce.
-	for _, option := range []helseidtest.ProofOption{helseidtest.ProofClaim("htm", "PUT"), helseidtest.ProofClaim("ath", "x")} {
+	for _, option := range []mint.ProofOption{mint.ProofClaim("htm", "PUT"), mint.ProofClaim("ath", "x")} {
 		request := w.genuine()
 		token := strings.TrimPrefix(request.Header.Get("Authorization"), "DPoP ")
 		request.Header.Set("DPoP", w.server.Proof(http.MethodGet, resource, token, option))
@@ -86,7 +86,7 @@ func TestNonceIsNotEnough(t *testing.T) {
 	w.requireRefused(request, "proof_replayed")
 	request = w.genuine()
 	token := strings.TrimPrefix(request.Header.Get("Authorization"), "DPoP ")
-	request.Header.Set("DPoP", w.server.Proof(http.MethodGet, resource, token, helseidtest.ProofClaim("nonce", nonces.Nonce()), proofAt(-60)))
+	request.Header.Set("DPoP", w.server.Proof(http.MethodGet, resource, token, mint.ProofClaim("nonce", nonces.Nonce()), proofAt(-60)))
 	w.requireRefused(request, "proof_iat")
 }
 

@@ -13,12 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/middleware"
 )
 
 // unknownKid names a key that nobody has.
-func unknownKid() helseidtest.TokenOption { return helseidtest.Header("kid", jose.NewID()) }
+func unknownKid() mint.TokenOption { return mint.Header("kid", jose.NewID()) }
 
 // Sixty tokens with random kid cause at most two requests for keys. Those that nobody
 // has asked about are not called forged, and the next good request gets in.
@@ -70,7 +71,7 @@ func requireLater(t testing.TB, response *http.Response) {
 func TestEmergencyRotationInAFlood(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)
-	auth, err := middleware.New(middleware.Config{Issuer: server.Issuer(), Audience: helseidtest.DefaultAudience})
+	auth, err := middleware.New(middleware.Config{Issuer: server.Issuer(), Audience: mint.DefaultAudience})
 	require.NoError(t, err)
 	defer auth.Close()
 	api := httptest.NewServer(auth.Require(func(http.ResponseWriter, *http.Request) {}))
@@ -250,7 +251,7 @@ func TestSnapshot(t *testing.T) {
 	snapshot, err := w.auth.Validator().Snapshot()
 	require.NoError(t, err)
 	w.net.setDown(true)
-	config := middleware.Config{Issuer: w.server.Issuer(), Audience: helseidtest.DefaultAudience}
+	config := middleware.Config{Issuer: w.server.Issuer(), Audience: mint.DefaultAudience}
 	config.Token.HTTPClient = &http.Client{Transport: w.net}
 	config.Token.Snapshot = snapshot
 	restarted, err := middleware.New(config)

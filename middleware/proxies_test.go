@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -52,7 +52,7 @@ func TestUnixSocket(t *testing.T) {
 			require.NoError(t, err)
 			request.Header.Set("X-Forwarded-Proto", "https")
 			request.Header.Set("X-Forwarded-Host", "api.example.no")
-			w.server.Authorize(request, w.server.Token(), helseidtest.ProofClaim("htu", "https://api.example.no/x"))
+			w.server.Authorize(request, w.server.Token(), mint.ProofClaim("htu", "https://api.example.no/x"))
 			response, err := transport.RoundTrip(request)
 			require.NoError(t, err)
 			require.NoError(t, response.Body.Close())

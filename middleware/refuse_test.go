@@ -14,7 +14,7 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -39,7 +39,7 @@ func TestRefuse(t *testing.T) {
 			mux := http.NewServeMux()
 			mux.Handle("GET /journal/{id}", w.auth.Require(func(rw http.ResponseWriter, r *http.Request) { w.auth.Refuse(rw, r, test.err) }))
 			w.handler = mux
-			request := w.genuine(helseidtest.Clinician())
+			request := w.genuine(mint.Clinician())
 			response, found := w.requireRefused(request, test.reason)
 			require.Equal(t, test.status, response.StatusCode)
 			if name == "a step-up" {
@@ -97,7 +97,7 @@ func TestRequirementThatPanics(t *testing.T) {
 	w := newWorld(t, worldOptions{cold: true})
 	panicking := func(context.Context, *tokenvalidation.Claims) error { panic("patient 06828399789") }
 	server := w.listen(recovering(w.auth.Require(w.reach, panicking)))
-	status, body := w.call(w.authorized(http.MethodGet, server.URL+"/x", nil, helseidtest.Clinician()))
+	status, body := w.call(w.authorized(http.MethodGet, server.URL+"/x", nil, mint.Clinician()))
 	require.Equal(t, http.StatusInternalServerError, status)
 	require.Empty(t, body)
 	require.Zero(t, w.reached())
@@ -172,7 +172,7 @@ func TestNonceIsNotStored(t *testing.T) {
 			get := func(nonce string) *http.Response {
 				request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/x", nil)
 				require.NoError(t, err)
-				w.server.Authorize(request, w.server.Token(), helseidtest.ProofClaim("nonce", nonce))
+				w.server.Authorize(request, w.server.Token(), mint.ProofClaim("nonce", nonce))
 				response, err := server.Client().Do(request)
 				require.NoError(t, err)
 				_, err = io.Copy(io.Discard, response.Body)

@@ -12,22 +12,22 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 const claimPrefix = "helseid://claims/"
 
-func claim(name, value string) helseidtest.TokenOption {
-	return helseidtest.Claim(name, json.RawMessage(value))
+func claim(name, value string) mint.TokenOption {
+	return mint.Claim(name, json.RawMessage(value))
 }
 
 // demand is a requirement against a caller, and the answer.
 type demand struct {
 	name        string
 	requirement middleware.Requirement
-	token       []helseidtest.TokenOption
+	token       []mint.TokenOption
 
 	status     int
 	reason     string // "" if it is met
@@ -40,15 +40,15 @@ func login(reason string, parameters map[string]string) demand {
 	return demand{status: http.StatusUnauthorized, reason: reason, parameters: parameters}
 }
 
-func (d demand) of(name string, requirement middleware.Requirement, token ...helseidtest.TokenOption) demand {
+func (d demand) of(name string, requirement middleware.Requirement, token ...mint.TokenOption) demand {
 	d.name, d.requirement, d.token = name, requirement, token
 	return d
 }
 
 func demands() []demand {
 	met := demand{status: http.StatusOK}
-	clinician := func(options ...helseidtest.TokenOption) []helseidtest.TokenOption {
-		return append([]helseidtest.TokenOption{helseidtest.Clinician()}, options...)
+	clinician := func(options ...mint.TokenOption) []mint.TokenOption {
+		return append([]mint.TokenOption{mint.Clinician()}, options...)
 	}
 	const level = claimPrefix + "identity/security_level"
 	const assurance = claimPrefix + "identity/assurance_level"
@@ -61,57 +61,57 @@ func demands() []demand {
 	level4 := login("security_level", map[string]string{"acr_values": "Level4"})
 	list := []demand{
 		met.of("T153 scope there", middleware.Scope("nhn:test-api/read")),
-		met.of("T151 all of two scopes there", middleware.Scope("a", "b"), helseidtest.Scopes("a", "b", "c")),
-		met.of("T151 one of two scopes there", middleware.AnyScope("a", "b"), helseidtest.Scopes("b")),
-		met.of("T152 several others", middleware.AnyScope("…/all", "…/sysvak"), helseidtest.Scopes("…/grunndata", "…/sysvak")),
+		met.of("T151 all of two scopes there", middleware.Scope("a", "b"), mint.Scopes("a", "b", "c")),
+		met.of("T151 one of two scopes there", middleware.AnyScope("a", "b"), mint.Scopes("b")),
+		met.of("T152 several others", middleware.AnyScope("…/all", "…/sysvak"), mint.Scopes("…/grunndata", "…/sysvak")),
 		scope("nhn:test-api/write").of("T153 another scope", middleware.Scope("nhn:test-api/write")),
-		scope("a b").of("one of two", middleware.Scope("a", "b"), helseidtest.Scopes("a")),
-		scope("nhn:test-api/read").of("T153 no scope claim", middleware.Scope("nhn:test-api/read"), helseidtest.Claim("scope", nil)),
+		scope("a b").of("one of two", middleware.Scope("a", "b"), mint.Scopes("a")),
+		scope("nhn:test-api/read").of("T153 no scope claim", middleware.Scope("nhn:test-api/read"), mint.Claim("scope", nil)),
 		scope("nhn:test-api/read").of("scope null", middleware.Scope("nhn:test-api/read"), claim("scope", "null")),
 		scope("nhn:test-api/read").of("scope of a wrong type", middleware.Scope("nhn:test-api/read"), claim("scope", `{"nhn:test-api/read":1}`)),
-		scope("nhn:test-api/read").of("scope in another case", middleware.Scope("nhn:test-api/read"), helseidtest.Scopes("nhn:test-api/Read")),
-		scope("nhn:test-api/read").of("a longer scope", middleware.Scope("nhn:test-api/read"), helseidtest.Scopes("nhn:test-api/readwrite")),
-		scope("nhn:test-api/read").of("two scopes in one element", middleware.Scope("nhn:test-api/read"), helseidtest.Scopes("x nhn:test-api/read")),
-		scope("a b").of("T151 none of two", middleware.AnyScope("a", "b"), helseidtest.Scopes("c")),
+		scope("nhn:test-api/read").of("scope in another case", middleware.Scope("nhn:test-api/read"), mint.Scopes("nhn:test-api/Read")),
+		scope("nhn:test-api/read").of("a longer scope", middleware.Scope("nhn:test-api/read"), mint.Scopes("nhn:test-api/readwrite")),
+		scope("nhn:test-api/read").of("two scopes in one element", middleware.Scope("nhn:test-api/read"), mint.Scopes("x nhn:test-api/read")),
+		scope("a b").of("T151 none of two", middleware.AnyScope("a", "b"), mint.Scopes("c")),
 		scope("owner:api'write").of("a scope that does not fit a challenge", middleware.Scope(`owner:api\write`)),
 
 		met.of("a user", middleware.User(), clinician()...),
 		forbidden("user").of("a user, and it is a system", middleware.User()),
 		met.of("a system", middleware.System()),
-		met.of("a system with its client id as sub", middleware.System(), helseidtest.Claim("sub", "helseidtest-client")),
+		met.of("a system with its client id as sub", middleware.System(), mint.Claim("sub", "helseidtest-client")),
 		forbidden("system").of("a system, and it is a user", middleware.System(), clinician()...),
-		forbidden("system").of("a system, and it is a user without number", middleware.System(), helseidtest.Claim("sub", "pseudonym")),
+		forbidden("system").of("a system, and it is a user without number", middleware.System(), mint.Claim("sub", "pseudonym")),
 
 		met.of("T154 level 4", middleware.SecurityLevel(4), clinician()...),
 		met.of("T154 level 4 where 3 is needed", middleware.SecurityLevel(3), clinician()...),
-		level4.of("T154 level 3 where 4 is needed", middleware.SecurityLevel(4), clinician(helseidtest.SecurityLevel(3))...),
-		level4.of("T154 level 2 where 4 is needed", middleware.SecurityLevel(4), clinician(helseidtest.SecurityLevel(2))...),
-		level4.of("T154 level missing", middleware.SecurityLevel(4), clinician(helseidtest.Claim(level, nil))...),
+		level4.of("T154 level 3 where 4 is needed", middleware.SecurityLevel(4), clinician(mint.SecurityLevel(3))...),
+		level4.of("T154 level 2 where 4 is needed", middleware.SecurityLevel(4), clinician(mint.SecurityLevel(2))...),
+		level4.of("T154 level missing", middleware.SecurityLevel(4), clinician(mint.Claim(level, nil))...),
 		level4.of("level null", middleware.SecurityLevel(4), clinician(claim(level, "null"))...),
 		level4.of("level as a number", middleware.SecurityLevel(4), clinician(claim(level, "4"))...),
 		level4.of("level unknown", middleware.SecurityLevel(4), clinician(claim(level, `"9"`))...),
-		login("security_level", map[string]string{"acr_values": "Level3"}).of("level 2 where 3 is needed", middleware.SecurityLevel(3), clinician(helseidtest.SecurityLevel(2))...),
+		login("security_level", map[string]string{"acr_values": "Level3"}).of("level 2 where 3 is needed", middleware.SecurityLevel(3), clinician(mint.SecurityLevel(2))...),
 		forbidden("user").of("a level, and it is a system", middleware.SecurityLevel(4)),
-		forbidden("user").of("a level, and it is a system with one", middleware.SecurityLevel(4), helseidtest.SecurityLevel(4)),
+		forbidden("user").of("a level, and it is a system with one", middleware.SecurityLevel(4), mint.SecurityLevel(4)),
 
 		met.of("assurance high", middleware.AssuranceLevel(tokenvalidation.AssuranceHigh), clinician()...),
 		met.of("assurance high where substantial is needed", middleware.AssuranceLevel(tokenvalidation.AssuranceSubstantial), clinician()...),
 		login("assurance_level", map[string]string{"acr_values": "High"}).of("assurance substantial where high is needed",
-			middleware.AssuranceLevel(tokenvalidation.AssuranceHigh), clinician(helseidtest.AssuranceLevel("substantial"))...),
+			middleware.AssuranceLevel(tokenvalidation.AssuranceHigh), clinician(mint.AssuranceLevel("substantial"))...),
 		login("assurance_level", map[string]string{"acr_values": "Level3"}).of("assurance low where substantial is needed",
-			middleware.AssuranceLevel(tokenvalidation.AssuranceSubstantial), clinician(helseidtest.AssuranceLevel("low"))...),
+			middleware.AssuranceLevel(tokenvalidation.AssuranceSubstantial), clinician(mint.AssuranceLevel("low"))...),
 		login("assurance_level", map[string]string{"acr_values": "Level2"}).of("assurance missing",
-			middleware.AssuranceLevel(tokenvalidation.AssuranceLow), clinician(helseidtest.Claim(assurance, nil))...),
+			middleware.AssuranceLevel(tokenvalidation.AssuranceLow), clinician(mint.Claim(assurance, nil))...),
 		login("assurance_level", nil).of("assurance of a wrong type", middleware.AssuranceLevel(tokenvalidation.AssuranceHigh), clinician(claim(assurance, "true"))...),
 		forbidden("user").of("assurance, and it is a system", middleware.AssuranceLevel(tokenvalidation.AssuranceLow)),
 
 		met.of("T155 HPR number", middleware.HPRNumber(), clinician()...),
-		forbidden("hpr_number").of("T155 HPR number missing", middleware.HPRNumber(), clinician(helseidtest.HPRNumber(""))...),
+		forbidden("hpr_number").of("T155 HPR number missing", middleware.HPRNumber(), clinician(mint.HPRNumber(""))...),
 		forbidden("hpr_number").of("HPR number null", middleware.HPRNumber(), clinician(claim(hpr, "null"))...),
 		forbidden("hpr_number").of("HPR number as a number", middleware.HPRNumber(), clinician(claim(hpr, "565505933"))...),
 		forbidden("hpr_number").of("HPR number that is none", middleware.HPRNumber(), clinician(claim(hpr, `"0"`))...),
 		forbidden("user").of("HPR number, and it is a system", middleware.HPRNumber()),
-		met.of("T155 HPR number missing where none is needed", middleware.User(), clinician(helseidtest.HPRNumber(""))...),
+		met.of("T155 HPR number missing where none is needed", middleware.User(), clinician(mint.HPRNumber(""))...),
 
 		met.of("T156 profession", middleware.Profession("TL", "LE"), clinician(attestWith(`"authorization":{"code":"LE","system":"urn:oid:2.16.578.1.12.4.1.1.9060"}`))...),
 		forbidden("profession").of("T157 another profession", middleware.Profession("TL"), clinician(attestWith(`"authorization":{"code":"LE","system":"urn:oid:2.16.578.1.12.4.1.1.9060"}`))...),
@@ -127,15 +127,15 @@ func demands() []demand {
 		met.of("parent in the set", middleware.ParentOrganization("999977775", "994598759")),
 		met.of("any parent", middleware.AnyParentOrganization()),
 		forbidden("parent_organization").of("another parent", middleware.ParentOrganization("999977775")),
-		forbidden("parent_organization").of("no parent", middleware.AnyParentOrganization(), helseidtest.Organization("", "", "")),
+		forbidden("parent_organization").of("no parent", middleware.AnyParentOrganization(), mint.Organization("", "", "")),
 		forbidden("parent_organization").of("parent of a wrong type", middleware.ParentOrganization("994598759"), claim(claimPrefix+"client/claims/orgnr_parent", `["994598759"]`)),
-		forbidden("parent_organization").of("the child is not the parent", middleware.ParentOrganization("999977775"), helseidtest.Organization("994598759", "999977775", "")),
-		met.of("child in the set", middleware.ChildOrganization("999977775"), helseidtest.Organization("994598759", "999977775", "")),
+		forbidden("parent_organization").of("the child is not the parent", middleware.ParentOrganization("999977775"), mint.Organization("994598759", "999977775", "")),
+		met.of("child in the set", middleware.ChildOrganization("999977775"), mint.Organization("994598759", "999977775", "")),
 		forbidden("child_organization").of("no child", middleware.AnyChildOrganization()),
-		forbidden("child_organization").of("another child", middleware.ChildOrganization("994598759"), helseidtest.Organization("994598759", "999977775", "")),
-		met.of("supplier in the set", middleware.SupplierOrganization("987654325"), helseidtest.Organization("994598759", "", "987654325")),
+		forbidden("child_organization").of("another child", middleware.ChildOrganization("994598759"), mint.Organization("994598759", "999977775", "")),
+		met.of("supplier in the set", middleware.SupplierOrganization("987654325"), mint.Organization("994598759", "", "987654325")),
 		forbidden("supplier_organization").of("no supplier", middleware.AnySupplierOrganization()),
-		forbidden("supplier_organization").of("another supplier", middleware.SupplierOrganization("994598759"), helseidtest.Organization("994598759", "", "987654325")),
+		forbidden("supplier_organization").of("another supplier", middleware.SupplierOrganization("994598759"), mint.Organization("994598759", "", "987654325")),
 
 		met.of("all of none", middleware.All()),
 		met.of("all of two", middleware.All(middleware.System(), middleware.AnyParentOrganization())),
@@ -145,13 +145,13 @@ func demands() []demand {
 		forbidden("user").of("none of any: the first decides", middleware.Any(middleware.User(), middleware.AnyChildOrganization())),
 		forbidden("requirement").of("any of none", middleware.Any()),
 		met.of("any within all within any", middleware.Any(middleware.User(), middleware.All(middleware.System(), middleware.Any(middleware.AnyChildOrganization(), middleware.AnyParentOrganization())))),
-		level4.of("none of any: a login would help", middleware.Any(middleware.SecurityLevel(4), middleware.System()), clinician(helseidtest.SecurityLevel(3))...),
+		level4.of("none of any: a login would help", middleware.Any(middleware.SecurityLevel(4), middleware.System()), clinician(mint.SecurityLevel(3))...),
 	}
 	return append(list, customDemands()...)
 }
 
 // attestWith makes an attest of now whose practitioner has a member.
-func attestWith(member string) helseidtest.TokenOption {
+func attestWith(member string) mint.TokenOption {
 	return claim("nhn:tillitsrammeverk:parameters", fmt.Sprintf(`{"toa":%d,"practitioner":{%s}}`, time.Now().Unix(), member))
 }
 
@@ -172,7 +172,7 @@ func customDemands() []demand {
 	return []demand{
 		met.of("a lookup that says yes", lookup(true, nil)),
 		forbidden("organization").of("a lookup that says no", lookup(false, nil)),
-		forbidden("organization").of("a lookup for no organisation", lookup(true, nil), helseidtest.Claim(claimPrefix+"client/claims/orgnr_parent", nil)),
+		forbidden("organization").of("a lookup for no organisation", lookup(true, nil), mint.Claim(claimPrefix+"client/claims/orgnr_parent", nil)),
 		down.of("a lookup that fails", lookup(false, errors.New("password=secret"))),
 		down.of("a lookup that says yes and fails", lookup(true, errors.New("down"))),
 		down.of("a lookup that fails with a denial", lookup(false, &middleware.Denial{Reason: "x"})),
@@ -235,16 +235,16 @@ func TestAges(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{cold: true})
-		attest := func(seconds int64) helseidtest.TokenOption {
+		attest := func(seconds int64) mint.TokenOption {
 			return claim("nhn:tillitsrammeverk:parameters", fmt.Sprintf(`{"toa":%d}`, time.Now().Unix()-seconds))
 		}
-		authenticated := func(seconds int64) helseidtest.TokenOption {
-			return helseidtest.Claim("auth_time", time.Now().Unix()-seconds)
+		authenticated := func(seconds int64) mint.TokenOption {
+			return mint.Claim("auth_time", time.Now().Unix()-seconds)
 		}
-		check := func(requirement middleware.Requirement, reason string, options ...helseidtest.TokenOption) {
+		check := func(requirement middleware.Requirement, reason string, options ...mint.TokenOption) {
 			t.Helper()
 			w.handler = w.auth.Require(w.reach, requirement)
-			request := w.genuine(append([]helseidtest.TokenOption{helseidtest.Clinician()}, options...)...)
+			request := w.genuine(append([]mint.TokenOption{mint.Clinician()}, options...)...)
 			if reason == "" {
 				w.requireOK(request)
 				return
@@ -262,7 +262,7 @@ func TestAges(t *testing.T) {
 		check(age, "", authenticated(0))
 		check(age, "", authenticated(600))
 		check(age, "authentication_age", authenticated(601))
-		check(age, "authentication_age", helseidtest.Claim("auth_time", nil))
+		check(age, "authentication_age", mint.Claim("auth_time", nil))
 		check(age, "authentication_age", claim("auth_time", "null"))
 		check(age, "authentication_age", claim("auth_time", `"`+fmt.Sprint(time.Now().Unix())+`"`))
 		check(age, "authentication_age", claim("auth_time", "0"))
@@ -273,7 +273,7 @@ func TestAges(t *testing.T) {
 		check(middleware.FreshAttest(), "attest_missing", claim("nhn:tillitsrammeverk:parameters", "null"))
 		check(middleware.FreshAttest(), "attestation_has_expired", claim("nhn:tillitsrammeverk:parameters", "{}"))
 		check(middleware.FreshAttest(), "attestation_has_expired", claim("nhn:tillitsrammeverk:parameters", `{"toa":"1"}`))
-		_, found := w.requireRefused(w.genuine(helseidtest.Clinician(), attest(3601)), "attestation_has_expired")
+		_, found := w.requireRefused(w.genuine(mint.Clinician(), attest(3601)), "attestation_has_expired")
 		require.Contains(t, found.parameters["error_description"], "attestation_has_expired")
 		w.handler = w.auth.Require(w.reach, age)
 		w.requireRefused(w.genuine(), "user")
@@ -287,15 +287,15 @@ func TestAgesFromTheFuture(t *testing.T) {
 	inAnHour := time.Now().Add(time.Hour).Unix()
 	for reason, test := range map[string]struct {
 		requirement middleware.Requirement
-		option      helseidtest.TokenOption
+		option      mint.TokenOption
 	}{
-		"authentication_age":      {middleware.AuthenticatedWithin(10 * time.Minute), helseidtest.Claim("auth_time", inAnHour)},
+		"authentication_age":      {middleware.AuthenticatedWithin(10 * time.Minute), mint.Claim("auth_time", inAnHour)},
 		"attestation_has_expired": {middleware.FreshAttest(), claim("nhn:tillitsrammeverk:parameters", fmt.Sprintf(`{"toa":%d}`, inAnHour))},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{cold: true, requirements: []middleware.Requirement{test.requirement}})
-			request := w.genuine(helseidtest.Clinician(), test.option)
+			request := w.genuine(mint.Clinician(), test.option)
 			response := w.serve(request)
 			require.NotEqual(t, http.StatusOK, response.StatusCode)
 			document, _ := refusal(t, request, response)
@@ -318,7 +318,7 @@ func TestRequirementsInOrder(t *testing.T) {
 	w.requireRefused(w.genuine(), "b")
 	require.Equal(t, []string{"a helseidtest-client", "b helseidtest-client"}, asked)
 	// They are asked about genuine callers only.
-	w.requireRefused(w.genuine(helseidtest.BrokenSignature()), "token_signature")
+	w.requireRefused(w.genuine(mint.BrokenSignature()), "token_signature")
 	require.Len(t, asked, 2)
 }
 

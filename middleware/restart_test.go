@@ -9,6 +9,7 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -38,17 +39,17 @@ func TestRestart(t *testing.T) {
 					require.NoError(t, err)
 				}
 				proof.Nonces = nonces
-				auth, err := middleware.New(middleware.Config{Issuer: server.Issuer(), Audience: helseidtest.DefaultAudience, Proof: proof})
+				auth, err := middleware.New(middleware.Config{Issuer: server.Issuer(), Audience: mint.DefaultAudience, Proof: proof})
 				require.NoError(t, err)
 				t.Cleanup(auth.Close)
 				handler = auth.Require(func(http.ResponseWriter, *http.Request) {})
 			}
 			token := server.Token()
-			request := func(options ...helseidtest.ProofOption) *http.Request {
+			request := func(options ...mint.ProofOption) *http.Request {
 				made, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api.URL+"/journal/1", nil)
 				require.NoError(t, err)
 				if nonces != nil {
-					options = append(options, helseidtest.ProofClaim("nonce", nonces.Nonce()))
+					options = append(options, mint.ProofClaim("nonce", nonces.Nonce()))
 				}
 				server.Authorize(made, token, options...)
 				return made

@@ -17,7 +17,7 @@ var errNotGuarded = redact.Words("middleware: UserInfo: the context is not that 
 //
 // HelseID's page shows the token sent as a bearer token. The HelseID of package
 // helseidtest demands a proof of a bound token unless it is told otherwise
-// (helseidtest.Relaxed(helseidtest.RuleUserInfoProof)).
+// (helseidtest.Relaxed(rule.UserInfoProof)).
 func (m *Middleware) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, error) {
 	token := Token(ctx).Reveal()
 	if token == "" {

@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -17,14 +19,14 @@ const registerScope = "helseid://scopes/hpr/hpr_number"
 // userInfoWorld is one whose HelseID takes bound tokens at UserInfo without a proof,
 // as HelseID's page shows it.
 func userInfoWorld(t *testing.T) *world {
-	return newWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Relaxed(helseidtest.RuleUserInfoProof)}})
+	return newWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Relaxed(rule.UserInfoProof)}})
 }
 
 // A handler asks what HelseID knows about its caller beyond the token.
 func TestUserInfoOfACaller(t *testing.T) {
 	t.Parallel()
 	w := userInfoWorld(t)
-	response := w.serve(w.genuine(helseidtest.Clinician(), helseidtest.Scopes(testScope, "openid", registerScope)))
+	response := w.serve(w.genuine(mint.Clinician(), mint.Scopes(testScope, "openid", registerScope)))
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	info, err := w.auth.UserInfo(w.caller())
 	require.NoError(t, err)
@@ -41,15 +43,15 @@ func TestUserInfoRefusals(t *testing.T) {
 	fault := func(status int, body string) helseidtest.Fault {
 		return helseidtest.Fault{Endpoint: helseidtest.EndpointUserInfo, Status: status, Body: body, Times: -1}
 	}
-	user := []helseidtest.TokenOption{helseidtest.Clinician(), helseidtest.Scopes(testScope, "openid")}
+	user := []mint.TokenOption{mint.Clinician(), mint.Scopes(testScope, "openid")}
 	for name, test := range map[string]struct {
-		token []helseidtest.TokenOption
+		token []mint.TokenOption
 		fault helseidtest.Fault
 		want  error
 		asked int
 	}{
-		"a system's token":   {[]helseidtest.TokenOption{helseidtest.Scopes(testScope, "openid")}, helseidtest.Fault{}, tokenvalidation.ErrInvalidToken, 0},
-		"without openid":     {[]helseidtest.TokenOption{helseidtest.Clinician(), helseidtest.Scopes(testScope)}, helseidtest.Fault{}, tokenvalidation.ErrUserInfoRefused, 1},
+		"a system's token":   {[]mint.TokenOption{mint.Scopes(testScope, "openid")}, helseidtest.Fault{}, tokenvalidation.ErrInvalidToken, 0},
+		"without openid":     {[]mint.TokenOption{mint.Clinician(), mint.Scopes(testScope)}, helseidtest.Fault{}, tokenvalidation.ErrUserInfoRefused, 1},
 		"an expired session": {user, fault(401, ``), tokenvalidation.ErrUserInfoRefused, 1},
 		"another person":     {user, fault(200, `{"sub":"another"}`), tokenvalidation.ErrUnavailable, 1},
 		"nobody":             {user, fault(200, `{}`), tokenvalidation.ErrUnavailable, 1},

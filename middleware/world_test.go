@@ -19,12 +19,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/middleware"
 )
 
 const (
-	testScope = helseidtest.DefaultAudience + "/read"
+	testScope = mint.DefaultAudience + "/read"
 	resource  = "https://api.example.no/journal/1"
 )
 
@@ -61,7 +62,7 @@ func newWorld(t testing.TB, options worldOptions) *world {
 	var err error
 	w.key, err = jose.GenerateKey()
 	require.NoError(t, err)
-	config := middleware.Config{Issuer: w.server.Issuer(), Audience: helseidtest.DefaultAudience, Audit: w.audit}
+	config := middleware.Config{Issuer: w.server.Issuer(), Audience: mint.DefaultAudience, Audit: w.audit}
 	config.Token.HTTPClient = &http.Client{Transport: w.net}
 	// What a guard refuses because it has just started is another test's.
 	config.Proof.AcceptProofsFromBeforeStart = true
@@ -153,7 +154,7 @@ func serveOn(t testing.TB, handler http.Handler, request *http.Request) *http.Re
 }
 
 // genuine is a request that must be let in.
-func (w *world) genuine(options ...helseidtest.TokenOption) *http.Request {
+func (w *world) genuine(options ...mint.TokenOption) *http.Request {
 	return w.genuineWith(w.server.Token(options...))
 }
 
@@ -229,8 +230,8 @@ func (w *world) tokenClaims() string {
 	now := time.Now().Unix()
 	return fmt.Sprintf(`{"iss":%q,"aud":%q,"client_id":"the-client","scope":[%q],"iat":%d,"nbf":%d,"exp":%d,"jti":%q,`+
 		`"sub":"the-pseudonym","helseid://claims/identity/pid":%q,"cnf":{"jkt":%q}}`,
-		w.server.Issuer(), helseidtest.DefaultAudience, testScope, now, now, now+600, "token-"+jose.NewID(),
-		helseidtest.DefaultPersonalIdentityNumber, w.key.Public().Thumbprint())
+		w.server.Issuer(), mint.DefaultAudience, testScope, now, now, now+600, "token-"+jose.NewID(),
+		mint.DefaultPersonalIdentityNumber, w.key.Public().Thumbprint())
 }
 
 // token signs a good token after changes to its header and claims.
@@ -331,8 +332,8 @@ func jsonText(text string) string {
 }
 
 // proofAt dates a proof that many seconds from now.
-func proofAt(seconds int64) helseidtest.ProofOption {
-	return helseidtest.ProofClaim("iat", time.Now().Unix()+seconds)
+func proofAt(seconds int64) mint.ProofOption {
+	return mint.ProofClaim("iat", time.Now().Unix()+seconds)
 }
 
 // linesOf counts the lines of a function's body, without comments.

@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -40,7 +40,7 @@ func newFoundry(t testing.TB, bits int) *foundry {
 	require.NoError(t, err)
 	// The claims are those of a clinician's token, as HelseID's look.
 	server := newServer(t)
-	_, rest, _ := strings.Cut(server.Token(helseidtest.Clinician()), ".")
+	_, rest, _ := strings.Cut(server.Token(mint.Clinician()), ".")
 	payload, _, _ := strings.Cut(rest, ".")
 	text, err := base64.RawURLEncoding.DecodeString(payload)
 	require.NoError(t, err)
@@ -78,7 +78,7 @@ func (f *foundry) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (f *foundry) validator(t testing.TB, change func(*tokenvalidation.Config)) *tokenvalidation.Validator {
 	t.Helper()
-	config := tokenvalidation.Config{Issuer: foundryIssuer, Audience: helseidtest.DefaultAudience, HTTPClient: &http.Client{Transport: f}}
+	config := tokenvalidation.Config{Issuer: foundryIssuer, Audience: mint.DefaultAudience, HTTPClient: &http.Client{Transport: f}}
 	if change != nil {
 		change(&config)
 	}

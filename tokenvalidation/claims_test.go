@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -19,12 +19,12 @@ func raw(text string) json.RawMessage { return json.RawMessage(text) }
 
 func TestSystem(t *testing.T) {
 	t.Parallel()
-	for name, options := range map[string][]helseidtest.TokenOption{
+	for name, options := range map[string][]mint.TokenOption{
 		"without sub":             nil,
-		"sub is the client":       {helseidtest.Claim("sub", "helseidtest-client")},
-		"sub null":                {helseidtest.Claim("sub", raw("null"))},
-		"sub empty":               {helseidtest.Claim("sub", "")},
-		"all about the user null": {helseidtest.Claim("sub", raw("null")), helseidtest.Claim(claimPrefix+"identity/pid", raw("null")), helseidtest.Claim(claimPrefix+"hpr/hpr_number", raw("null"))},
+		"sub is the client":       {mint.Claim("sub", "helseidtest-client")},
+		"sub null":                {mint.Claim("sub", raw("null"))},
+		"sub empty":               {mint.Claim("sub", "")},
+		"all about the user null": {mint.Claim("sub", raw("null")), mint.Claim(claimPrefix+"identity/pid", raw("null")), mint.Claim(claimPrefix+"hpr/hpr_number", raw("null"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -35,7 +35,7 @@ func TestSystem(t *testing.T) {
 			require.Equal(t, "helseidtest client", claims.ClientName)
 			require.Equal(t, "private_key_jwt", claims.ClientAuthentication)
 			require.Equal(t, tokenvalidation.TenancySingle, claims.Tenancy)
-			require.Equal(t, tokenvalidation.Organization{Parent: helseidtest.DefaultParentOrganization}, claims.Organization)
+			require.Equal(t, tokenvalidation.Organization{Parent: mint.DefaultParentOrganization}, claims.Organization)
 			require.False(t, claims.Organization.IsZero())
 			require.Equal(t, []string{"nhn:test-api/read"}, claims.Scopes)
 			require.True(t, claims.HasScope("nhn:test-api/read"))
@@ -58,35 +58,35 @@ func TestSystem(t *testing.T) {
 // Each of these alone makes the token a person's.
 func TestUserIsFound(t *testing.T) {
 	t.Parallel()
-	for _, option := range []helseidtest.TokenOption{
-		helseidtest.Claim("sub", "a-pseudonym"),
-		helseidtest.Claim(claimPrefix+"identity/pid", helseidtest.DefaultPersonalIdentityNumber),
-		helseidtest.Claim(claimPrefix+"identity/pid_pseudonym", "a-pseudonym"),
-		helseidtest.Claim(claimPrefix+"hpr/hpr_number", "1"),
+	for _, option := range []mint.TokenOption{
+		mint.Claim("sub", "a-pseudonym"),
+		mint.Claim(claimPrefix+"identity/pid", mint.DefaultPersonalIdentityNumber),
+		mint.Claim(claimPrefix+"identity/pid_pseudonym", "a-pseudonym"),
+		mint.Claim(claimPrefix+"hpr/hpr_number", "1"),
 	} {
 		claims := validated(t, option)
 		require.NotNil(t, claims.User)
 		require.False(t, claims.IsSystem())
 	}
-	claims := validated(t, helseidtest.Claim("sub", "helseidtest-client"), helseidtest.HPRNumber("1"))
+	claims := validated(t, mint.Claim("sub", "helseidtest-client"), mint.HPRNumber("1"))
 	require.Empty(t, claims.User.Subject, "the client is not the user")
 }
 
 func TestClinician(t *testing.T) {
 	t.Parallel()
 	login := time.Now().Add(-time.Hour).Truncate(time.Second)
-	claims := validated(t, helseidtest.Clinician(),
-		helseidtest.Claim("auth_time", login.Unix()),
-		helseidtest.Claim(claimPrefix+"identity/pid_pseudonym", "older"),
-		helseidtest.Claim(claimPrefix+"client/on_behalf_of", "999977775"),
-		helseidtest.Claim("middle_name", "VON"))
+	claims := validated(t, mint.Clinician(),
+		mint.Claim("auth_time", login.Unix()),
+		mint.Claim(claimPrefix+"identity/pid_pseudonym", "older"),
+		mint.Claim(claimPrefix+"client/on_behalf_of", "999977775"),
+		mint.Claim("middle_name", "VON"))
 	require.False(t, claims.IsSystem())
 	user := claims.User
 	require.Equal(t, "0bq1hVF0yNRmqvCD6xLlwuYJ5vDOEgqUhpC8/xsm+mQ=", user.Subject)
 	require.Equal(t, user.Subject, claims.Subject)
-	require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, user.PersonalIdentityNumber.Reveal())
+	require.Equal(t, mint.DefaultPersonalIdentityNumber, user.PersonalIdentityNumber.Reveal())
 	require.Equal(t, "older", user.Pseudonym)
-	require.Equal(t, tokenvalidation.HPRNumber(helseidtest.DefaultHPRNumber), user.HPRNumber)
+	require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), user.HPRNumber)
 	require.Equal(t, []string{"KVART GREVLING", "KVART", "VON", "GREVLING"}, []string{user.Name, user.GivenName, user.MiddleName, user.FamilyName})
 	require.Equal(t, tokenvalidation.SecurityLevel4, user.SecurityLevel)
 	require.Equal(t, tokenvalidation.AssuranceHigh, user.AssuranceLevel)
@@ -101,25 +101,25 @@ func TestClinician(t *testing.T) {
 
 func TestMultiTenant(t *testing.T) {
 	t.Parallel()
-	claims := validated(t, helseidtest.Organization("994598759", "999977775", "987654325"),
-		helseidtest.Claim("nhn:sfm:journal-id", "5e6d1b38-0ff3-4b2b-9f0e-3f4d5d2f2a11"),
-		helseidtest.Claim("e-helse:sfm.api/client/claims/sfm-id", "6e6d1b38-0ff3-4b2b-9f0e-3f4d5d2f2a22"))
+	claims := validated(t, mint.Organization("994598759", "999977775", "987654325"),
+		mint.Claim("nhn:sfm:journal-id", "5e6d1b38-0ff3-4b2b-9f0e-3f4d5d2f2a11"),
+		mint.Claim("e-helse:sfm.api/client/claims/sfm-id", "6e6d1b38-0ff3-4b2b-9f0e-3f4d5d2f2a22"))
 	require.Equal(t, tokenvalidation.Organization{Parent: "994598759", Child: "999977775", Supplier: "987654325"}, claims.Organization)
 	require.Equal(t, tokenvalidation.TenancyMulti, claims.Tenancy)
 	require.Equal(t, "5e6d1b38-0ff3-4b2b-9f0e-3f4d5d2f2a11", claims.JournalID)
 	require.Equal(t, "6e6d1b38-0ff3-4b2b-9f0e-3f4d5d2f2a22", claims.SFMID)
 
-	none := validated(t, helseidtest.Organization("", "", ""), helseidtest.Claim(claimPrefix+"client/client_tenancy", "none"))
+	none := validated(t, mint.Organization("", "", ""), mint.Claim(claimPrefix+"client/client_tenancy", "none"))
 	require.True(t, none.Organization.IsZero())
 	require.Equal(t, tokenvalidation.TenancyNone, none.Tenancy)
-	missing := validated(t, helseidtest.Claim(claimPrefix+"client/client_tenancy", nil))
+	missing := validated(t, mint.Claim(claimPrefix+"client/client_tenancy", nil))
 	require.Equal(t, tokenvalidation.TenancySingle, missing.Tenancy)
 }
 
 func TestTokenExchange(t *testing.T) {
 	t.Parallel()
-	claims := validated(t, helseidtest.ClientID("third"), helseidtest.Claim(claimPrefix+"client/original_client_id", "first"),
-		helseidtest.Claim("act", raw(`{"iss":"https://helseid.test","client_id":"second","helseid://claims/client/claims/orgnr_parent":"994598759",
+	claims := validated(t, mint.ClientID("third"), mint.Claim(claimPrefix+"client/original_client_id", "first"),
+		mint.Claim("act", raw(`{"iss":"https://helseid.test","client_id":"second","helseid://claims/client/claims/orgnr_parent":"994598759",
 			"helseid://claims/client/claims/orgnr_child":"999977775","act":{"client_id":"first"}}`)))
 	require.Equal(t, "third", claims.ClientID)
 	require.Equal(t, "first", claims.OriginalClientID)
@@ -130,12 +130,12 @@ func TestTokenExchange(t *testing.T) {
 	}, claims.Actor)
 	require.Empty(t, claims.Malformed)
 
-	chain := func(length int) helseidtest.TokenOption {
+	chain := func(length int) mint.TokenOption {
 		actors := "null"
 		for i := range length {
 			actors = fmt.Sprintf(`{"client_id":"c%d","act":%s}`, i, actors)
 		}
-		return helseidtest.Claim("act", raw(actors))
+		return mint.Claim("act", raw(actors))
 	}
 	claims = validated(t, chain(10))
 	depth := 0
@@ -150,7 +150,7 @@ func TestTokenExchange(t *testing.T) {
 		requireReason(t, err, tokenvalidation.ReasonActors)
 	}
 
-	claims = validated(t, helseidtest.Claim("act", raw(`{"client_id":7,"act":"x"}`)))
+	claims = validated(t, mint.Claim("act", raw(`{"client_id":7,"act":"x"}`)))
 	require.Equal(t, &tokenvalidation.Actor{}, claims.Actor)
 	require.ElementsMatch(t, []string{"act", "act.client_id"}, claims.Malformed)
 }
@@ -159,13 +159,13 @@ func TestTokenExchange(t *testing.T) {
 // client than the one that sends it.
 func TestExchangedSystemToken(t *testing.T) {
 	t.Parallel()
-	original := helseidtest.Claim(claimPrefix+"client/original_client_id", "first")
-	claims := validated(t, helseidtest.ClientID("second"), original, helseidtest.Claim("sub", "first"))
+	original := mint.Claim(claimPrefix+"client/original_client_id", "first")
+	claims := validated(t, mint.ClientID("second"), original, mint.Claim("sub", "first"))
 	require.Nil(t, claims.User)
 	require.True(t, claims.IsSystem())
-	claims = validated(t, helseidtest.ClientID("second"), original, helseidtest.Claim("sub", "a-person"))
+	claims = validated(t, mint.ClientID("second"), original, mint.Claim("sub", "a-person"))
 	require.Equal(t, "a-person", claims.User.Subject)
-	claims = validated(t, helseidtest.ClientID("second"), helseidtest.Claim("sub", "first"))
+	claims = validated(t, mint.ClientID("second"), mint.Claim("sub", "first"))
 	require.NotNil(t, claims.User, "nothing says that it is a client")
 }
 
@@ -193,7 +193,7 @@ const attest = `{
 
 func TestAttest(t *testing.T) {
 	t.Parallel()
-	claims := validated(t, helseidtest.Clinician(), helseidtest.Claim("nhn:tillitsrammeverk:parameters", raw(attest)))
+	claims := validated(t, mint.Clinician(), mint.Claim("nhn:tillitsrammeverk:parameters", raw(attest)))
 	require.Empty(t, claims.Malformed)
 	found := claims.Attest
 	require.Equal(t, time.Unix(1700000000, 0).UTC(), found.AttestedAt)
@@ -237,7 +237,7 @@ func TestMalformedAttest(t *testing.T) {
 		`{"care_relationship":{"decision_ref":{"id":{},"user_selected":"true"},"purpose_of_use":"TREAT"}}`:             {name + ".care_relationship.decision_ref.id", name + ".care_relationship.decision_ref.user_selected", name + ".care_relationship.purpose_of_use"},
 		`{"care_relationship":{"decision_ref":{"user_selected":1}},"practitioner":{"legal_entity":"x","hpr_nr":null}}`: {name + ".care_relationship.decision_ref.user_selected", name + ".practitioner.legal_entity"},
 	} {
-		claims := validated(t, helseidtest.Claim(name, raw(value)))
+		claims := validated(t, mint.Claim(name, raw(value)))
 		require.ElementsMatch(t, malformed, claims.Malformed, value)
 		require.Equal(t, value == "null" || value[0] != '{', claims.Attest == nil)
 		if claims.Attest != nil {
@@ -262,7 +262,7 @@ func TestWrongTypes(t *testing.T) {
 	}
 	for _, name := range texts {
 		for _, value := range []string{`null`, `1`, `4.5`, `true`, `[]`, `["x"]`, `{}`, `{"a":null}`} {
-			claims, err := validator.Validate(t.Context(), server.Token(helseidtest.Clinician(), helseidtest.Claim(name, raw(value))))
+			claims, err := validator.Validate(t.Context(), server.Token(mint.Clinician(), mint.Claim(name, raw(value))))
 			require.NoError(t, err, name)
 			if value == "null" {
 				require.Empty(t, claims.Malformed, name)
@@ -287,16 +287,16 @@ func TestWrongTypes(t *testing.T) {
 		claimPrefix + "client/on_behalf_of":          {`"x"`},
 	} {
 		for _, value := range values {
-			claims, err := validator.Validate(t.Context(), server.Token(helseidtest.Clinician(), helseidtest.Claim(name, raw(value))))
+			claims, err := validator.Validate(t.Context(), server.Token(mint.Clinician(), mint.Claim(name, raw(value))))
 			require.NoError(t, err, name)
 			require.Equal(t, []string{name}, claims.Malformed, value)
 		}
 	}
 	// What is left is empty, and nothing is more than it says.
-	claims, err := validator.Validate(t.Context(), server.Token(helseidtest.Clinician(),
-		helseidtest.Claim(claimPrefix+"identity/security_level", 4), helseidtest.Claim(claimPrefix+"hpr/hpr_number", 565505933),
-		helseidtest.Claim("scope", raw(`{"nhn:test-api/read":true}`)), helseidtest.Claim(claimPrefix+"client/client_tenancy", "multi"),
-		helseidtest.Claim(claimPrefix+"client/claims/orgnr_parent", 994598759)))
+	claims, err := validator.Validate(t.Context(), server.Token(mint.Clinician(),
+		mint.Claim(claimPrefix+"identity/security_level", 4), mint.Claim(claimPrefix+"hpr/hpr_number", 565505933),
+		mint.Claim("scope", raw(`{"nhn:test-api/read":true}`)), mint.Claim(claimPrefix+"client/client_tenancy", "multi"),
+		mint.Claim(claimPrefix+"client/claims/orgnr_parent", 994598759)))
 	require.NoError(t, err)
 	require.Zero(t, claims.User.SecurityLevel)
 	require.Empty(t, claims.User.HPRNumber)
@@ -315,7 +315,7 @@ func TestMalformedUserIsNoSystem(t *testing.T) {
 		claimPrefix + "identity/pid_pseudonym": `{}`,
 		claimPrefix + "hpr/hpr_number":         `565505933`,
 	} {
-		claims := validated(t, helseidtest.Claim(name, raw(value)))
+		claims := validated(t, mint.Claim(name, raw(value)))
 		require.Equal(t, []string{name}, claims.Malformed)
 		require.False(t, claims.IsSystem(), name)
 	}
@@ -338,9 +338,9 @@ func TestConfirmation(t *testing.T) {
 		`[]`:                                     {Present: true, Unsupported: true},
 		`false`:                                  {Present: true, Unsupported: true},
 	} {
-		require.Equal(t, want, validated(t, helseidtest.Claim("cnf", raw(cnf))).Confirmation, cnf)
+		require.Equal(t, want, validated(t, mint.Claim("cnf", raw(cnf))).Confirmation, cnf)
 	}
-	require.Equal(t, tokenvalidation.Confirmation{}, validated(t, helseidtest.Unbound()).Confirmation)
+	require.Equal(t, tokenvalidation.Confirmation{}, validated(t, mint.Unbound()).Confirmation)
 }
 
 func TestScopes(t *testing.T) {
@@ -349,7 +349,7 @@ func TestScopes(t *testing.T) {
 		`["a","b c"]`: {"a", "b c"}, `"a b  c"`: {"a", "b", "c"}, `""`: nil, `[]`: nil, `null`: nil, `"a"`: {"a"},
 		`"a\tb c"`: {"a\tb", "c"}, `"a\nb"`: {"a\nb"}, `"a\u00a0b"`: {"a\u00a0b"},
 	} {
-		claims := validated(t, helseidtest.Claim("scope", raw(value)))
+		claims := validated(t, mint.Claim("scope", raw(value)))
 		require.Len(t, claims.Scopes, len(want))
 		for _, scope := range want {
 			require.True(t, claims.HasScope(scope), value)
@@ -362,8 +362,8 @@ func TestScopes(t *testing.T) {
 // Claims of an API's own are read by name.
 func TestOwnClaims(t *testing.T) {
 	t.Parallel()
-	claims := validated(t, helseidtest.Claim("nhn:vkp/client/claims/vkp-id", "vkp-1"), helseidtest.Claim("n", 7), helseidtest.Claim("o", raw(`{"a":[1,2]}`)),
-		helseidtest.Claim("empty", raw("null")), helseidtest.Claim("secret", "06828399789"))
+	claims := validated(t, mint.Claim("nhn:vkp/client/claims/vkp-id", "vkp-1"), mint.Claim("n", 7), mint.Claim("o", raw(`{"a":[1,2]}`)),
+		mint.Claim("empty", raw("null")), mint.Claim("secret", "06828399789"))
 	id, err := tokenvalidation.Claim[string](claims, "nhn:vkp/client/claims/vkp-id")
 	require.NoError(t, err)
 	require.Equal(t, "vkp-1", id)

@@ -9,6 +9,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -30,10 +31,10 @@ func ExampleValidator_Validate() {
 	defer server.Close()
 	defer validator.Close()
 	for _, token := range []string{
-		server.Token(helseidtest.Audience("nhn:some-api")),
-		server.Token(helseidtest.Audience("nhn:some-api"), helseidtest.Clinician()),
-		server.Token(helseidtest.Audience("nhn:other-api")),
-		server.Token(helseidtest.Audience("nhn:some-api"), helseidtest.Expired()),
+		server.Token(mint.Audience("nhn:some-api")),
+		server.Token(mint.Audience("nhn:some-api"), mint.Clinician()),
+		server.Token(mint.Audience("nhn:other-api")),
+		server.Token(mint.Audience("nhn:some-api"), mint.Expired()),
 	} {
 		claims, err := validator.Validate(context.Background(), token)
 		var refused *tokenvalidation.Error
@@ -59,7 +60,7 @@ func ExampleClaim() {
 	server, validator := start()
 	defer server.Close()
 	defer validator.Close()
-	token := server.Token(helseidtest.Audience("nhn:some-api"), helseidtest.Claim("nhn:some-api/client/claims/region", "south"))
+	token := server.Token(mint.Audience("nhn:some-api"), mint.Claim("nhn:some-api/client/claims/region", "south"))
 	claims, err := validator.Validate(context.Background(), token)
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example of a program
@@ -73,7 +74,7 @@ func ExampleValidator_Snapshot() {
 	server, validator := start()
 	defer server.Close()
 	defer validator.Close()
-	token := server.Token(helseidtest.Audience("nhn:some-api"))
+	token := server.Token(mint.Audience("nhn:some-api"))
 	if _, err := validator.Validate(context.Background(), token); err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example of a program
 	}
@@ -100,7 +101,7 @@ func ExamplePersonalIdentityNumber() {
 	server, validator := start()
 	defer server.Close()
 	defer validator.Close()
-	claims, err := validator.Validate(context.Background(), server.Token(helseidtest.Audience("nhn:some-api"), helseidtest.Clinician()))
+	claims, err := validator.Validate(context.Background(), server.Token(mint.Audience("nhn:some-api"), mint.Clinician()))
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example of a program
 	}
@@ -133,7 +134,7 @@ func ExampleNewIDToken() {
 		log.Fatal(err) //nolint:forbidigo // an example of a program
 	}
 	defer validator.Close()
-	idToken := server.IDToken(helseidtest.Audience("my-client"), helseidtest.Claim("nonce", "of this login"))
+	idToken := server.IDToken(mint.Audience("my-client"), mint.Claim("nonce", "of this login"))
 
 	for _, nonce := range []string{"of this login", "of another login"} {
 		claims, err := validator.Validate(context.Background(), idToken, tokenvalidation.IDTokenExpectation{Nonce: nonce})
@@ -186,7 +187,7 @@ func ExampleKeySet() {
 	defer keys.Close()
 	verifier := oidc.NewVerifier(server.Issuer(), keys, &oidc.Config{ClientID: "my-client"})
 
-	raw := server.Token(helseidtest.Clinician(), helseidtest.Audience("my-client"), helseidtest.Header("typ", "JWT"), helseidtest.Claim("nonce", "n-1"))
+	raw := server.Token(mint.Clinician(), mint.Audience("my-client"), mint.Header("typ", "JWT"), mint.Claim("nonce", "n-1"))
 	token, err := verifier.Verify(context.Background(), raw)
 	if err != nil {
 		fmt.Println(err)

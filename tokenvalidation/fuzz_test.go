@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -17,12 +17,12 @@ import (
 func FuzzValidate(f *testing.F) {
 	server := newServer(f)
 	validator := newValidator(f, server, nil)
-	genuine := server.Token(helseidtest.Clinician())
+	genuine := server.Token(mint.Clinician())
 	parts := strings.Split(genuine, ".")
 	for _, seed := range []string{
-		"", "..", "a.b.c", "e30.e30.AA", genuine[:len(genuine)-2] + "AA", server.Token(helseidtest.Header("alg", "none")), server.Token(helseidtest.Header("kid", "../../x")),
-		server.Token(helseidtest.Claim("exp", 1e300)), server.Token(helseidtest.Claim("cnf", []int{1})), parts[0] + ".." + parts[2], parts[0] + "." + parts[1] + ".",
-		server.Token(helseidtest.SignedWithUnknownKey()),
+		"", "..", "a.b.c", "e30.e30.AA", genuine[:len(genuine)-2] + "AA", server.Token(mint.Header("alg", "none")), server.Token(mint.Header("kid", "../../x")),
+		server.Token(mint.Claim("exp", 1e300)), server.Token(mint.Claim("cnf", []int{1})), parts[0] + ".." + parts[2], parts[0] + "." + parts[1] + ".",
+		server.Token(mint.SignedWithUnknownKey()),
 	} {
 		f.Add(seed)
 	}
@@ -53,7 +53,7 @@ func FuzzClaims(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, name, value string) {
-		token, ok := tryMint(func() string { return server.Token(helseidtest.Claim(name, raw(value))) })
+		token, ok := tryMint(func() string { return server.Token(mint.Claim(name, raw(value))) })
 		if !ok {
 			return
 		}
@@ -94,7 +94,7 @@ func FuzzIDTokenClaims(f *testing.F) {
 			require.True(t, errors.As(err, &refused), err)
 			require.ErrorIs(t, err, tokenvalidation.ErrInvalidToken)
 		}
-		if token, ok := tryMint(func() string { return idToken(server, helseidtest.Claim(name, raw(value))) }); ok {
+		if token, ok := tryMint(func() string { return idToken(server, mint.Claim(name, raw(value))) }); ok {
 			claims, err := validator.Validate(t.Context(), token, tokenvalidation.IDTokenExpectation{Nonce: "the-nonce"})
 			if err != nil {
 				requireRefusal(err)
@@ -110,7 +110,7 @@ func FuzzIDTokenClaims(f *testing.F) {
 			}
 		}
 		if token, ok := tryMint(func() string {
-			return server.LogoutToken(helseidtest.Audience(loginClient), helseidtest.Claim(name, raw(value)))
+			return server.LogoutToken(mint.Audience(loginClient), mint.Claim(name, raw(value)))
 		}); ok {
 			claims, err := validator.ValidateLogout(t.Context(), token)
 			if err != nil {

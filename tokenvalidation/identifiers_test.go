@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -41,7 +41,7 @@ func everyPrint(t testing.TB, value any) []string {
 // hidden are the digits in every form that formatting could give them.
 func requireHidden(t testing.TB, printed []string) {
 	t.Helper()
-	const digits = helseidtest.DefaultPersonalIdentityNumber
+	const digits = mint.DefaultPersonalIdentityNumber
 	for _, text := range printed {
 		for _, form := range []string{digits, fmt.Sprintf("%x", digits), fmt.Sprintf("%X", digits), digits[:8], digits[3:]} {
 			require.NotContains(t, text, form)
@@ -53,10 +53,10 @@ func requireHidden(t testing.TB, printed []string) {
 // claims, the user, somebody's own type, a pointer, a map or an error.
 func TestPersonalIdentityNumberIsNeverPrinted(t *testing.T) {
 	t.Parallel()
-	claims := validated(t, helseidtest.Clinician(), helseidtest.Claim("nhn:tillitsrammeverk:parameters", raw(
+	claims := validated(t, mint.Clinician(), mint.Claim("nhn:tillitsrammeverk:parameters", raw(
 		`{"practitioner":{"identifier":{"id":"06828399789"}},"patients":[{"identifier":{"id":"06828399789"}}]}`)))
 	number := claims.User.PersonalIdentityNumber
-	require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, number.Reveal())
+	require.Equal(t, mint.DefaultPersonalIdentityNumber, number.Reveal())
 	type own struct {
 		Exported   tokenvalidation.PersonalIdentityNumber
 		unexported tokenvalidation.PersonalIdentityNumber
@@ -111,9 +111,9 @@ func TestPersonalIdentityNumber(t *testing.T) {
 	require.Empty(t, zero.String())
 	require.Empty(t, fmt.Sprint(zero))
 	require.Empty(t, zero.Reveal())
-	one := validated(t, helseidtest.Clinician()).User.PersonalIdentityNumber
-	same := validated(t, helseidtest.Clinician()).User.PersonalIdentityNumber
-	other := validated(t, helseidtest.Clinician(), helseidtest.Claim(claimPrefix+"identity/pid", "13116900216")).User.PersonalIdentityNumber
+	one := validated(t, mint.Clinician()).User.PersonalIdentityNumber
+	same := validated(t, mint.Clinician()).User.PersonalIdentityNumber
+	other := validated(t, mint.Clinician(), mint.Claim(claimPrefix+"identity/pid", "13116900216")).User.PersonalIdentityNumber
 	require.False(t, one.IsZero())
 	require.True(t, one.Equal(same))
 	require.False(t, one.Equal(other))
@@ -150,7 +150,7 @@ func TestLevels(t *testing.T) {
 	require.Less(t, tokenvalidation.AssuranceLow, tokenvalidation.AssuranceSubstantial)
 	require.Less(t, tokenvalidation.AssuranceSubstantial, tokenvalidation.AssuranceHigh)
 	for text, want := range map[string]tokenvalidation.AssuranceLevel{"low": tokenvalidation.AssuranceLow, "substantial": tokenvalidation.AssuranceSubstantial, "high": tokenvalidation.AssuranceHigh} {
-		require.Equal(t, want, validated(t, helseidtest.Clinician(), helseidtest.AssuranceLevel(text)).User.AssuranceLevel)
+		require.Equal(t, want, validated(t, mint.Clinician(), mint.AssuranceLevel(text)).User.AssuranceLevel)
 		require.Equal(t, text, want.String())
 		data, err := json.Marshal(want)
 		require.NoError(t, err)
@@ -158,6 +158,6 @@ func TestLevels(t *testing.T) {
 	}
 	require.Empty(t, tokenvalidation.AssuranceLevel(9).String())
 	for level := range 3 {
-		require.Equal(t, tokenvalidation.SecurityLevel(level+2), validated(t, helseidtest.Clinician(), helseidtest.SecurityLevel(level+2)).User.SecurityLevel)
+		require.Equal(t, tokenvalidation.SecurityLevel(level+2), validated(t, mint.Clinician(), mint.SecurityLevel(level+2)).User.SecurityLevel)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -16,15 +17,15 @@ const loginClient = "the-login-client"
 
 // idToken mints an ID token as HelseID writes them: type JWT, the client as
 // audience, the nonce of the login.
-func idToken(server *helseidtest.Server, opts ...helseidtest.TokenOption) string {
-	standard := []helseidtest.TokenOption{
-		helseidtest.Clinician(),
-		helseidtest.Audience(loginClient),
-		helseidtest.Header("typ", "JWT"),
-		helseidtest.Claim("nonce", "the-nonce"),
-		helseidtest.Claim("client_id", nil),
-		helseidtest.Claim("scope", nil),
-		helseidtest.Unbound(),
+func idToken(server *helseidtest.Server, opts ...mint.TokenOption) string {
+	standard := []mint.TokenOption{
+		mint.Clinician(),
+		mint.Audience(loginClient),
+		mint.Header("typ", "JWT"),
+		mint.Claim("nonce", "the-nonce"),
+		mint.Claim("client_id", nil),
+		mint.Claim("scope", nil),
+		mint.Unbound(),
 	}
 	return server.Token(append(standard, opts...)...)
 }
@@ -44,9 +45,9 @@ func TestIDToken(t *testing.T) {
 	t.Cleanup(validator.Close)
 
 	const accessToken = "an-access-token"
-	claim, header := helseidtest.Claim, helseidtest.Header
+	claim, header := mint.Claim, mint.Header
 	now := time.Now().Unix()
-	type options = []helseidtest.TokenOption
+	type options = []mint.TokenOption
 	for name, test := range map[string]struct {
 		options options
 		reason  tokenvalidation.Reason // empty: accepted
@@ -66,7 +67,7 @@ func TestIDToken(t *testing.T) {
 		"T166 no aud":                     {options{claim("aud", nil)}, tokenvalidation.ReasonAudience},
 		"T166 iat in the future":          {options{claim("iat", now+600)}, tokenvalidation.ReasonNotYet},
 		"T166 nbf in the future":          {options{claim("nbf", now+600)}, tokenvalidation.ReasonNotYet},
-		"T166 expired":                    {options{helseidtest.Expired()}, tokenvalidation.ReasonExpired},
+		"T166 expired":                    {options{mint.Expired()}, tokenvalidation.ReasonExpired},
 		"T166 another issuer":             {options{claim("iss", "https://evil.example")}, tokenvalidation.ReasonIssuer},
 		"T166 another client":             {options{claim("aud", "another")}, tokenvalidation.ReasonAudience},
 		"T166 several clients":            {options{claim("aud", []string{loginClient, "another"})}, tokenvalidation.ReasonAudience},
@@ -89,8 +90,8 @@ func TestIDToken(t *testing.T) {
 		"type that is true":               {options{header("typ", true)}, tokenvalidation.ReasonType},
 		"alg none":                        {options{header("alg", "none")}, tokenvalidation.ReasonAlgorithm},
 		"another algorithm":               {options{header("alg", "PS256")}, tokenvalidation.ReasonAlgorithm},
-		"broken signature":                {options{helseidtest.BrokenSignature()}, tokenvalidation.ReasonSignature},
-		"a key that HelseID does not own": {options{helseidtest.SignedWithUnknownKey()}, tokenvalidation.ReasonSignature},
+		"broken signature":                {options{mint.BrokenSignature()}, tokenvalidation.ReasonSignature},
+		"a key that HelseID does not own": {options{mint.SignedWithUnknownKey()}, tokenvalidation.ReasonSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -99,9 +100,9 @@ func TestIDToken(t *testing.T) {
 			})
 			if test.reason == "" {
 				require.NoError(t, err)
-				require.Equal(t, tokenvalidation.HPRNumber(helseidtest.DefaultHPRNumber), claims.User.HPRNumber)
+				require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), claims.User.HPRNumber)
 				require.Equal(t, tokenvalidation.SecurityLevel4, claims.User.SecurityLevel)
-				require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, claims.User.PersonalIdentityNumber.Reveal())
+				require.Equal(t, mint.DefaultPersonalIdentityNumber, claims.User.PersonalIdentityNumber.Reveal())
 				require.WithinDuration(t, time.Now().Add(10*time.Minute), claims.Expiry, time.Minute)
 				return
 			}
@@ -121,7 +122,7 @@ func TestIDTokenWithoutExpectations(t *testing.T) {
 	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: server.Issuer() + "/", ClientID: loginClient})
 	require.NoError(t, err)
 	t.Cleanup(validator.Close)
-	token := idToken(server, helseidtest.Claim("nonce", nil), helseidtest.Claim("auth_time", nil), helseidtest.Claim("at_hash", "x"))
+	token := idToken(server, mint.Claim("nonce", nil), mint.Claim("auth_time", nil), mint.Claim("at_hash", "x"))
 	_, err = validator.Validate(t.Context(), token, tokenvalidation.IDTokenExpectation{})
 	require.NoError(t, err)
 }
@@ -155,35 +156,35 @@ func TestT167RefreshedIDToken(t *testing.T) {
 	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: server.Issuer(), ClientID: loginClient})
 	require.NoError(t, err)
 	t.Cleanup(validator.Close)
-	claim := helseidtest.Claim
+	claim := mint.Claim
 	now := time.Now().Unix()
 	first, err := validator.Validate(t.Context(), idToken(server, claim("iat", now-60), claim("auth_time", now-100)), tokenvalidation.IDTokenExpectation{})
 	require.NoError(t, err)
 	require.Equal(t, "the-nonce", first.Nonce)
 	for name, test := range map[string]struct {
-		options []helseidtest.TokenOption
+		options []mint.TokenOption
 		reason  tokenvalidation.Reason
 	}{
 		"the same":           {nil, ""},
-		"without nonce":      {[]helseidtest.TokenOption{claim("nonce", nil)}, ""},
-		"without auth_time":  {[]helseidtest.TokenOption{claim("auth_time", nil)}, ""},
-		"without level":      {[]helseidtest.TokenOption{claim("helseid://claims/identity/security_level", nil)}, ""},
-		"without sid":        {[]helseidtest.TokenOption{claim("sid", nil)}, ""},
-		"same iat":           {[]helseidtest.TokenOption{claim("iat", now-60)}, ""},
-		"older iat":          {[]helseidtest.TokenOption{claim("iat", now-61)}, tokenvalidation.ReasonTime},
-		"another person":     {[]helseidtest.TokenOption{claim("sub", "x")}, tokenvalidation.ReasonOtherLogin},
-		"another pid":        {[]helseidtest.TokenOption{claim("helseid://claims/identity/pid", helseidtest.ClinicianAtLevel3)}, tokenvalidation.ReasonOtherLogin},
-		"another auth_time":  {[]helseidtest.TokenOption{claim("auth_time", now-99)}, tokenvalidation.ReasonOtherLogin},
-		"another nonce":      {[]helseidtest.TokenOption{claim("nonce", "x")}, tokenvalidation.ReasonOtherLogin},
-		"another sid":        {[]helseidtest.TokenOption{claim("sid", "x")}, tokenvalidation.ReasonOtherLogin},
-		"another level":      {[]helseidtest.TokenOption{claim("helseid://claims/identity/security_level", "3")}, tokenvalidation.ReasonOtherLogin},
-		"another client":     {[]helseidtest.TokenOption{claim("aud", "x")}, tokenvalidation.ReasonAudience},
-		"another authorized": {[]helseidtest.TokenOption{claim("azp", "x")}, tokenvalidation.ReasonAuthorizedParty},
-		"another issuer":     {[]helseidtest.TokenOption{claim("iss", "https://x.example")}, tokenvalidation.ReasonIssuer},
+		"without nonce":      {[]mint.TokenOption{claim("nonce", nil)}, ""},
+		"without auth_time":  {[]mint.TokenOption{claim("auth_time", nil)}, ""},
+		"without level":      {[]mint.TokenOption{claim("helseid://claims/identity/security_level", nil)}, ""},
+		"without sid":        {[]mint.TokenOption{claim("sid", nil)}, ""},
+		"same iat":           {[]mint.TokenOption{claim("iat", now-60)}, ""},
+		"older iat":          {[]mint.TokenOption{claim("iat", now-61)}, tokenvalidation.ReasonTime},
+		"another person":     {[]mint.TokenOption{claim("sub", "x")}, tokenvalidation.ReasonOtherLogin},
+		"another pid":        {[]mint.TokenOption{claim("helseid://claims/identity/pid", helseidtest.ClinicianAtLevel3)}, tokenvalidation.ReasonOtherLogin},
+		"another auth_time":  {[]mint.TokenOption{claim("auth_time", now-99)}, tokenvalidation.ReasonOtherLogin},
+		"another nonce":      {[]mint.TokenOption{claim("nonce", "x")}, tokenvalidation.ReasonOtherLogin},
+		"another sid":        {[]mint.TokenOption{claim("sid", "x")}, tokenvalidation.ReasonOtherLogin},
+		"another level":      {[]mint.TokenOption{claim("helseid://claims/identity/security_level", "3")}, tokenvalidation.ReasonOtherLogin},
+		"another client":     {[]mint.TokenOption{claim("aud", "x")}, tokenvalidation.ReasonAudience},
+		"another authorized": {[]mint.TokenOption{claim("azp", "x")}, tokenvalidation.ReasonAuthorizedParty},
+		"another issuer":     {[]mint.TokenOption{claim("iss", "https://x.example")}, tokenvalidation.ReasonIssuer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			options := append([]helseidtest.TokenOption{claim("auth_time", now-100)}, test.options...)
+			options := append([]mint.TokenOption{claim("auth_time", now-100)}, test.options...)
 			_, err := validator.Validate(t.Context(), idToken(server, options...), tokenvalidation.IDTokenExpectation{Previous: first})
 			if test.reason == "" {
 				require.NoError(t, err)
@@ -204,7 +205,7 @@ func TestT166SecurityLevel(t *testing.T) {
 	const name = "helseid://claims/identity/security_level"
 	for value, levels := range map[any]tokenvalidation.SecurityLevel{"4": 4, "3": 3, "2": 2, nil: 0, "": 0, 4: 0, "5": 0, "high": 0} {
 		for _, least := range []tokenvalidation.SecurityLevel{0, 2, 3, 4} {
-			_, err := validator.Validate(t.Context(), idToken(server, helseidtest.Claim(name, value)), tokenvalidation.IDTokenExpectation{SecurityLevel: least})
+			_, err := validator.Validate(t.Context(), idToken(server, mint.Claim(name, value)), tokenvalidation.IDTokenExpectation{SecurityLevel: least})
 			if levels >= least {
 				require.NoError(t, err)
 				continue
@@ -228,7 +229,7 @@ func TestRestoreIDToken(t *testing.T) {
 	restored, err := validator.Restore(token)
 	require.NoError(t, err)
 	require.Equal(t, validated, restored)
-	_, err = validator.Restore(idToken(server, helseidtest.Expired()))
+	_, err = validator.Restore(idToken(server, mint.Expired()))
 	require.NoError(t, err)
 	for _, broken := range []string{"", "a.b.c", "x", token[:40]} {
 		_, err = validator.Restore(broken)

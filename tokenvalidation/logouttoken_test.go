@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -19,8 +20,8 @@ func TestLogoutToken(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(validator.Close)
 	const event = "http://schemas.openid.net/event/backchannel-logout"
-	claim, header := helseidtest.Claim, helseidtest.Header
-	type options = []helseidtest.TokenOption
+	claim, header := mint.Claim, mint.Header
+	type options = []mint.TokenOption
 	for name, test := range map[string]struct {
 		options options
 		reason  tokenvalidation.Reason // empty: accepted
@@ -45,19 +46,19 @@ func TestLogoutToken(t *testing.T) {
 		"empty jti":             {options{claim("jti", "")}, tokenvalidation.ReasonLogout},
 		"no iat":                {options{claim("iat", nil)}, tokenvalidation.ReasonLogout},
 		"no exp":                {options{claim("exp", nil)}, tokenvalidation.ReasonTime},
-		"expired":               {options{helseidtest.Expired()}, tokenvalidation.ReasonExpired},
+		"expired":               {options{mint.Expired()}, tokenvalidation.ReasonExpired},
 		"not yet":               {options{claim("iat", time.Now().Unix()+600)}, tokenvalidation.ReasonNotYet},
-		"another client":        {options{helseidtest.Audience("another")}, tokenvalidation.ReasonAudience},
-		"several clients":       {options{helseidtest.Audience(loginClient, "another")}, tokenvalidation.ReasonAudience},
+		"another client":        {options{mint.Audience("another")}, tokenvalidation.ReasonAudience},
+		"several clients":       {options{mint.Audience(loginClient, "another")}, tokenvalidation.ReasonAudience},
 		"another issuer":        {options{claim("iss", "https://evil.example")}, tokenvalidation.ReasonIssuer},
 		"an access token":       {options{header("typ", "at+jwt")}, tokenvalidation.ReasonType},
 		"alg none":              {options{header("alg", "none")}, tokenvalidation.ReasonAlgorithm},
-		"broken signature":      {options{helseidtest.BrokenSignature()}, tokenvalidation.ReasonSignature},
-		"an unknown key":        {options{helseidtest.SignedWithUnknownKey()}, tokenvalidation.ReasonSignature},
+		"broken signature":      {options{mint.BrokenSignature()}, tokenvalidation.ReasonSignature},
+		"an unknown key":        {options{mint.SignedWithUnknownKey()}, tokenvalidation.ReasonSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			token := server.LogoutToken(append(options{helseidtest.Audience(loginClient)}, test.options...)...)
+			token := server.LogoutToken(append(options{mint.Audience(loginClient)}, test.options...)...)
 			claims, err := validator.ValidateLogout(t.Context(), token)
 			if test.reason != "" {
 				requireReason(t, err, test.reason)
@@ -73,7 +74,7 @@ func TestLogoutToken(t *testing.T) {
 	// An ID token is no logout token, and the other way round.
 	_, err = validator.ValidateLogout(t.Context(), idToken(server, claim("nonce", nil)))
 	requireReason(t, err, tokenvalidation.ReasonLogout)
-	logout := server.LogoutToken(helseidtest.Audience(loginClient), header("typ", "JWT"))
+	logout := server.LogoutToken(mint.Audience(loginClient), header("typ", "JWT"))
 	_, err = validator.Validate(t.Context(), logout, tokenvalidation.IDTokenExpectation{})
 	requireReason(t, err, tokenvalidation.ReasonType)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -151,7 +152,7 @@ func TestRefusalIsNeverRemembered(t *testing.T) {
 		server := newServer(t)
 		validator := newValidator(t, server, nil)
 		defer validator.Close()
-		early := server.Token(helseidtest.Claim("nbf", time.Now().Add(time.Minute).Unix()))
+		early := server.Token(mint.Claim("nbf", time.Now().Add(time.Minute).Unix()))
 		_, err := validator.Validate(t.Context(), early)
 		requireReason(t, err, tokenvalidation.ReasonNotYet)
 		wait(time.Minute)
@@ -189,10 +190,10 @@ func TestRememberedClaimsAreCopies(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	validator := newValidator(t, server, nil)
-	token := server.Token(helseidtest.Clinician(),
-		helseidtest.Claim("nhn:tillitsrammeverk:parameters", json.RawMessage(attest)),
-		helseidtest.Claim("act", json.RawMessage(`{"client_id":"a","act":{"client_id":"b"}}`)),
-		helseidtest.Claim("idp", 1), // malformed
+	token := server.Token(mint.Clinician(),
+		mint.Claim("nhn:tillitsrammeverk:parameters", json.RawMessage(attest)),
+		mint.Claim("act", json.RawMessage(`{"client_id":"a","act":{"client_id":"b"}}`)),
+		mint.Claim("idp", 1), // malformed
 	)
 	var all []*tokenvalidation.Claims
 	for range 3 {
@@ -262,14 +263,14 @@ func TestCarelessHandlerHarmsNobodyElse(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	validator := newValidator(t, server, nil)
-	token := server.Token(helseidtest.Clinician(), helseidtest.Claim("idp", 1))
+	token := server.Token(mint.Clinician(), mint.Claim("idp", 1))
 	for range 3 {
 		claims, err := validator.Validate(t.Context(), token)
 		require.NoError(t, err)
-		require.Equal(t, tokenvalidation.HPRNumber(helseidtest.DefaultHPRNumber), claims.User.HPRNumber)
+		require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), claims.User.HPRNumber)
 		require.Equal(t, tokenvalidation.SecurityLevel4, claims.User.SecurityLevel)
-		require.Equal(t, []string{helseidtest.DefaultAudience + "/read"}, claims.Scopes)
-		require.Equal(t, []string{helseidtest.DefaultAudience}, claims.Audience)
+		require.Equal(t, []string{mint.DefaultAudience + "/read"}, claims.Scopes)
+		require.Equal(t, []string{mint.DefaultAudience}, claims.Audience)
 		require.Equal(t, []string{"idp"}, claims.Malformed)
 		claims.User.HPRNumber, claims.User.SecurityLevel = "1", 2
 		claims.Scopes[0], claims.Audience[0], claims.Malformed[0] = "x", "x", "x"
@@ -295,7 +296,7 @@ func TestTokenMemoryOff(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
 	with, without := newValidator(t, server, nil), newValidator(t, server, func(c *tokenvalidation.Config) { c.TokenMemory = -1 })
-	for _, token := range []string{server.Token(helseidtest.Clinician()), server.Token(helseidtest.Expired()), server.Token(helseidtest.BrokenSignature()), "", "x"} {
+	for _, token := range []string{server.Token(mint.Clinician()), server.Token(mint.Expired()), server.Token(mint.BrokenSignature()), "", "x"} {
 		for range 2 {
 			first, firstErr := with.Validate(t.Context(), token)
 			second, secondErr := without.Validate(t.Context(), token)
@@ -315,7 +316,7 @@ func TestMemoryUnderLoad(t *testing.T) {
 	validator := newValidator(t, server, func(c *tokenvalidation.Config) { c.TokenMemory = 1 << 20 })
 	tokens := make([]string, 50)
 	for i := range tokens {
-		tokens[i] = server.Token(helseidtest.ClientID(strconv.Itoa(i)))
+		tokens[i] = server.Token(mint.ClientID(strconv.Itoa(i)))
 	}
 	var callers sync.WaitGroup
 	for caller := range 8 {

@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -23,7 +25,7 @@ func (i inspected) RoundTrip(request *http.Request) (*http.Response, error) {
 // An API's requests to HelseID name this library.
 func TestUserAgent(t *testing.T) {
 	t.Parallel()
-	server := helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(helseidtest.RuleUserInfoProof))
+	server := helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.UserInfoProof))
 	var agents []string
 	validator, err := tokenvalidation.New(tokenvalidation.Config{
 		Issuer: server.Issuer(), Audience: "nhn:agent-api",
@@ -31,7 +33,7 @@ func TestUserAgent(t *testing.T) {
 	})
 	require.NoError(t, err)
 	t.Cleanup(validator.Close)
-	_, err = validator.UserInfo(t.Context(), server.Token(helseidtest.Clinician(), helseidtest.Audience("nhn:agent-api"), helseidtest.Scopes("openid")))
+	_, err = validator.UserInfo(t.Context(), server.Token(mint.Clinician(), mint.Audience("nhn:agent-api"), mint.Scopes("openid")))
 	require.NoError(t, err)
 	require.Len(t, agents, 3, "metadata, keys and UserInfo")
 	for _, agent := range agents {

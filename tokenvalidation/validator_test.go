@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -23,44 +23,44 @@ func TestHelseIDRules(t *testing.T) {
 	// The clock stands still, so that a slow machine does not use the leeway up.
 	start := time.Now()
 	now := func(seconds int64) int64 { return start.Unix() + seconds }
-	issued := []helseidtest.TokenOption{
-		helseidtest.Claim("iat", now(0)), helseidtest.Claim("nbf", now(0)), helseidtest.Claim("exp", now(3600)),
+	issued := []mint.TokenOption{
+		mint.Claim("iat", now(0)), mint.Claim("nbf", now(0)), mint.Claim("exp", now(3600)),
 	}
 	for name, test := range map[string]struct {
-		options []helseidtest.TokenOption
+		options []mint.TokenOption
 		reason  tokenvalidation.Reason // "" if it must be let through
 	}{
 		"1 signature by HelseID's key":    {nil, ""},
-		"1 T150 by another key":           {[]helseidtest.TokenOption{helseidtest.SignedWithUnknownKey()}, tokenvalidation.ReasonSignature},
-		"1 broken":                        {[]helseidtest.TokenOption{helseidtest.BrokenSignature()}, tokenvalidation.ReasonSignature},
-		"1 alg none":                      {[]helseidtest.TokenOption{helseidtest.Header("alg", "none")}, tokenvalidation.ReasonAlgorithm},
-		"1 alg of another kind":           {[]helseidtest.TokenOption{helseidtest.Header("alg", "PS256")}, tokenvalidation.ReasonAlgorithm},
-		"1 unknown kid":                   {[]helseidtest.TokenOption{helseidtest.Header("kid", "x")}, tokenvalidation.ReasonKey},
-		"1 no kid":                        {[]helseidtest.TokenOption{helseidtest.Header("kid", nil)}, tokenvalidation.ReasonKey},
-		"2 typ at+jwt":                    {[]helseidtest.TokenOption{helseidtest.Header("typ", "at+jwt")}, ""},
-		"2 typ application/at+jwt":        {[]helseidtest.TokenOption{helseidtest.Header("typ", "application/AT+JWT")}, ""},
-		"2 typ JWT":                       {[]helseidtest.TokenOption{helseidtest.Header("typ", "JWT")}, tokenvalidation.ReasonType},
-		"2 typ that is a number":          {[]helseidtest.TokenOption{helseidtest.Header("typ", 7)}, tokenvalidation.ReasonType},
-		"2 typ that is a list":            {[]helseidtest.TokenOption{helseidtest.Header("typ", []string{"at+jwt"})}, tokenvalidation.ReasonType},
-		"2 no typ":                        {[]helseidtest.TokenOption{helseidtest.Header("typ", nil)}, tokenvalidation.ReasonType},
-		"3 T134 another issuer":           {[]helseidtest.TokenOption{helseidtest.Claim("iss", "https://helseid-sts.nhn.no")}, tokenvalidation.ReasonIssuer},
-		"3 issuer with slash":             {[]helseidtest.TokenOption{helseidtest.Claim("iss", server.Issuer()+"/")}, tokenvalidation.ReasonIssuer},
-		"3 no issuer":                     {[]helseidtest.TokenOption{helseidtest.Claim("iss", nil)}, tokenvalidation.ReasonIssuer},
-		"4 T134 another audience":         {[]helseidtest.TokenOption{helseidtest.Audience("nhn:other")}, tokenvalidation.ReasonAudience},
-		"4 no audience":                   {[]helseidtest.TokenOption{helseidtest.Claim("aud", nil)}, tokenvalidation.ReasonAudience},
-		"4 audience in another case":      {[]helseidtest.TokenOption{helseidtest.Audience("nhn:Test-API")}, tokenvalidation.ReasonAudience},
-		"5 a second audience":             {[]helseidtest.TokenOption{helseidtest.Audience(helseidtest.DefaultAudience, "nhn:other")}, tokenvalidation.ReasonAudience},
-		"5 an array of one":               {[]helseidtest.TokenOption{helseidtest.Claim("aud", []string{helseidtest.DefaultAudience})}, ""},
-		"6 T150 expired":                  {[]helseidtest.TokenOption{helseidtest.Expired()}, tokenvalidation.ReasonExpired},
-		"6 no exp":                        {[]helseidtest.TokenOption{helseidtest.Claim("exp", nil)}, tokenvalidation.ReasonTime},
-		"6 exp of a wrong type":           {[]helseidtest.TokenOption{helseidtest.Claim("exp", "soon")}, tokenvalidation.ReasonTime},
-		"7 nbf in the future":             {[]helseidtest.TokenOption{helseidtest.Claim("nbf", now(60))}, tokenvalidation.ReasonNotYet},
-		"7 iat in the future":             {[]helseidtest.TokenOption{helseidtest.Claim("iat", now(60))}, tokenvalidation.ReasonNotYet},
-		"7 no nbf":                        {[]helseidtest.TokenOption{helseidtest.Claim("nbf", nil)}, ""},
-		"8 a few seconds of leeway, nbf":  {[]helseidtest.TokenOption{helseidtest.Claim("nbf", now(3))}, ""},
-		"8 a few seconds of leeway, exp":  {[]helseidtest.TokenOption{helseidtest.Claim("exp", now(-2))}, ""},
-		"8 not more than a few, exp":      {[]helseidtest.TokenOption{helseidtest.Claim("exp", now(-6))}, tokenvalidation.ReasonExpired},
-		"a system's token has no subject": {[]helseidtest.TokenOption{helseidtest.Claim("sub", nil)}, ""},
+		"1 T150 by another key":           {[]mint.TokenOption{mint.SignedWithUnknownKey()}, tokenvalidation.ReasonSignature},
+		"1 broken":                        {[]mint.TokenOption{mint.BrokenSignature()}, tokenvalidation.ReasonSignature},
+		"1 alg none":                      {[]mint.TokenOption{mint.Header("alg", "none")}, tokenvalidation.ReasonAlgorithm},
+		"1 alg of another kind":           {[]mint.TokenOption{mint.Header("alg", "PS256")}, tokenvalidation.ReasonAlgorithm},
+		"1 unknown kid":                   {[]mint.TokenOption{mint.Header("kid", "x")}, tokenvalidation.ReasonKey},
+		"1 no kid":                        {[]mint.TokenOption{mint.Header("kid", nil)}, tokenvalidation.ReasonKey},
+		"2 typ at+jwt":                    {[]mint.TokenOption{mint.Header("typ", "at+jwt")}, ""},
+		"2 typ application/at+jwt":        {[]mint.TokenOption{mint.Header("typ", "application/AT+JWT")}, ""},
+		"2 typ JWT":                       {[]mint.TokenOption{mint.Header("typ", "JWT")}, tokenvalidation.ReasonType},
+		"2 typ that is a number":          {[]mint.TokenOption{mint.Header("typ", 7)}, tokenvalidation.ReasonType},
+		"2 typ that is a list":            {[]mint.TokenOption{mint.Header("typ", []string{"at+jwt"})}, tokenvalidation.ReasonType},
+		"2 no typ":                        {[]mint.TokenOption{mint.Header("typ", nil)}, tokenvalidation.ReasonType},
+		"3 T134 another issuer":           {[]mint.TokenOption{mint.Claim("iss", "https://helseid-sts.nhn.no")}, tokenvalidation.ReasonIssuer},
+		"3 issuer with slash":             {[]mint.TokenOption{mint.Claim("iss", server.Issuer()+"/")}, tokenvalidation.ReasonIssuer},
+		"3 no issuer":                     {[]mint.TokenOption{mint.Claim("iss", nil)}, tokenvalidation.ReasonIssuer},
+		"4 T134 another audience":         {[]mint.TokenOption{mint.Audience("nhn:other")}, tokenvalidation.ReasonAudience},
+		"4 no audience":                   {[]mint.TokenOption{mint.Claim("aud", nil)}, tokenvalidation.ReasonAudience},
+		"4 audience in another case":      {[]mint.TokenOption{mint.Audience("nhn:Test-API")}, tokenvalidation.ReasonAudience},
+		"5 a second audience":             {[]mint.TokenOption{mint.Audience(mint.DefaultAudience, "nhn:other")}, tokenvalidation.ReasonAudience},
+		"5 an array of one":               {[]mint.TokenOption{mint.Claim("aud", []string{mint.DefaultAudience})}, ""},
+		"6 T150 expired":                  {[]mint.TokenOption{mint.Expired()}, tokenvalidation.ReasonExpired},
+		"6 no exp":                        {[]mint.TokenOption{mint.Claim("exp", nil)}, tokenvalidation.ReasonTime},
+		"6 exp of a wrong type":           {[]mint.TokenOption{mint.Claim("exp", "soon")}, tokenvalidation.ReasonTime},
+		"7 nbf in the future":             {[]mint.TokenOption{mint.Claim("nbf", now(60))}, tokenvalidation.ReasonNotYet},
+		"7 iat in the future":             {[]mint.TokenOption{mint.Claim("iat", now(60))}, tokenvalidation.ReasonNotYet},
+		"7 no nbf":                        {[]mint.TokenOption{mint.Claim("nbf", nil)}, ""},
+		"8 a few seconds of leeway, nbf":  {[]mint.TokenOption{mint.Claim("nbf", now(3))}, ""},
+		"8 a few seconds of leeway, exp":  {[]mint.TokenOption{mint.Claim("exp", now(-2))}, ""},
+		"8 not more than a few, exp":      {[]mint.TokenOption{mint.Claim("exp", now(-6))}, tokenvalidation.ReasonExpired},
+		"a system's token has no subject": {[]mint.TokenOption{mint.Claim("sub", nil)}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -68,7 +68,7 @@ func TestHelseIDRules(t *testing.T) {
 			claims, err := validator.Validate(t.Context(), server.Token(slices.Concat(issued, test.options)...))
 			if test.reason == "" {
 				require.NoError(t, err)
-				require.Equal(t, helseidtest.DefaultAudience, claims.Audience[0])
+				require.Equal(t, mint.DefaultAudience, claims.Audience[0])
 				return
 			}
 			requireReason(t, err, test.reason)
@@ -82,15 +82,15 @@ func TestRefusedWithoutKeys(t *testing.T) {
 	server := newServer(t)
 	validator := newValidator(t, server, nil)
 	for token, reason := range map[string]tokenvalidation.Reason{
-		"":                                        tokenvalidation.ReasonMalformed,
-		"a.b.c":                                   tokenvalidation.ReasonMalformed,
-		"e30.e30.AA":                              tokenvalidation.ReasonType,
-		strings.Repeat("A", 16<<10+1):             tokenvalidation.ReasonTooLong,
-		strings.Repeat(".", 16<<10):               tokenvalidation.ReasonMalformed,
-		server.Token(helseidtest.Expired()):       tokenvalidation.ReasonExpired,
-		server.Token(helseidtest.Audience("x")):   tokenvalidation.ReasonAudience,
-		server.Token(helseidtest.Claim("x", 1)):   "",
-		server.Token(helseidtest.Claim("iss", 1)): tokenvalidation.ReasonIssuer,
+		"":                                 tokenvalidation.ReasonMalformed,
+		"a.b.c":                            tokenvalidation.ReasonMalformed,
+		"e30.e30.AA":                       tokenvalidation.ReasonType,
+		strings.Repeat("A", 16<<10+1):      tokenvalidation.ReasonTooLong,
+		strings.Repeat(".", 16<<10):        tokenvalidation.ReasonMalformed,
+		server.Token(mint.Expired()):       tokenvalidation.ReasonExpired,
+		server.Token(mint.Audience("x")):   tokenvalidation.ReasonAudience,
+		server.Token(mint.Claim("x", 1)):   "",
+		server.Token(mint.Claim("iss", 1)): tokenvalidation.ReasonIssuer,
 	} {
 		if reason == "" {
 			continue
@@ -113,9 +113,9 @@ func TestLeeway(t *testing.T) {
 			}
 			now := time.Now().Unix()
 			for claim, at := range map[string][2]int64{"exp": {now - seconds + 1, now - seconds}, "nbf": {now + seconds, now + seconds + 1}, "iat": {now + seconds, now + seconds + 1}} {
-				_, err := validator.Validate(t.Context(), server.Token(helseidtest.Claim(claim, at[0])))
+				_, err := validator.Validate(t.Context(), server.Token(mint.Claim(claim, at[0])))
 				require.NoError(t, err, "%s %v", claim, leeway)
-				_, err = validator.Validate(t.Context(), server.Token(helseidtest.Claim(claim, at[1])))
+				_, err = validator.Validate(t.Context(), server.Token(mint.Claim(claim, at[1])))
 				require.ErrorIs(t, err, tokenvalidation.ErrInvalidToken, "%s %v", claim, leeway)
 			}
 			validator.Close()

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -61,7 +62,7 @@ func newServer(t testing.TB) *helseidtest.Server {
 
 func newValidator(t testing.TB, server *helseidtest.Server, change func(*tokenvalidation.Config)) *tokenvalidation.Validator {
 	t.Helper()
-	config := tokenvalidation.Config{Issuer: server.Issuer(), Audience: helseidtest.DefaultAudience, HTTPClient: server.HTTPClient()}
+	config := tokenvalidation.Config{Issuer: server.Issuer(), Audience: mint.DefaultAudience, HTTPClient: server.HTTPClient()}
 	if change != nil {
 		change(&config)
 	}
@@ -72,7 +73,7 @@ func newValidator(t testing.TB, server *helseidtest.Server, change func(*tokenva
 }
 
 // validated are the claims of a token with these options.
-func validated(t testing.TB, options ...helseidtest.TokenOption) *tokenvalidation.Claims {
+func validated(t testing.TB, options ...mint.TokenOption) *tokenvalidation.Claims {
 	t.Helper()
 	server := newServer(t)
 	claims, err := newValidator(t, server, nil).Validate(t.Context(), server.Token(options...))

@@ -15,10 +15,7 @@ func startDemo(opts *options, report *report) (end func(), announce func(address
 	if err != nil {
 		return nil, nil, err
 	}
-	file, err := server.ConfigFile(opts.scope)
-	if err != nil {
-		return nil, nil, err
-	}
+	file := server.ConfigFile(helseidtest.Scopes(opts.scope))
 	folder, err := os.MkdirTemp("", "helseid-demo-")
 	if err != nil {
 		return nil, nil, err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 const (
@@ -85,7 +86,7 @@ func start(t *testing.T, server *helseidtest.Server, args ...string) *program {
 }
 
 // call sends a request with a token, and a proof for what is public.
-func (p *program) call(method, path, public string, token []helseidtest.TokenOption, proof ...helseidtest.ProofOption) (*http.Response, map[string]any) {
+func (p *program) call(method, path, public string, token []mint.TokenOption, proof ...mint.ProofOption) (*http.Response, map[string]any) {
 	p.Helper()
 	request, err := http.NewRequestWithContext(p.Context(), method, p.url+path, nil)
 	require.NoError(p, err)
@@ -94,8 +95,8 @@ func (p *program) call(method, path, public string, token []helseidtest.TokenOpt
 		public = p.url + path
 	}
 	if token != nil {
-		accessToken := p.server.Token(append([]helseidtest.TokenOption{helseidtest.Audience(audience), helseidtest.Scopes(scope)}, token...)...)
-		proof = append([]helseidtest.ProofOption{helseidtest.ProofClaim("htu", public)}, proof...)
+		accessToken := p.server.Token(append([]mint.TokenOption{mint.Audience(audience), mint.Scopes(scope)}, token...)...)
+		proof = append([]mint.ProofOption{mint.ProofClaim("htu", public)}, proof...)
 		request.Header.Set("Authorization", "DPoP "+accessToken)
 		request.Header.Set("DPoP", p.server.Proof(method, public, accessToken, proof...))
 	}
@@ -113,10 +114,10 @@ func (p *program) call(method, path, public string, token []helseidtest.TokenOpt
 	return response, document
 }
 
-func system() []helseidtest.TokenOption { return []helseidtest.TokenOption{} }
+func system() []mint.TokenOption { return []mint.TokenOption{} }
 
-func clinician(options ...helseidtest.TokenOption) []helseidtest.TokenOption {
-	return append([]helseidtest.TokenOption{helseidtest.Clinician()}, options...)
+func clinician(options ...mint.TokenOption) []mint.TokenOption {
+	return append([]mint.TokenOption{mint.Clinician()}, options...)
 }
 
 // The routes let in whom the contract says.
@@ -126,7 +127,7 @@ func TestRoutes(t *testing.T) {
 	p := start(t, server, "-issuer", server.Issuer())
 	for _, test := range []struct {
 		name, method, path string
-		token              []helseidtest.TokenOption
+		token              []mint.TokenOption
 		status             int
 	}{
 		{"health", "GET", "/healthz", nil, 200},
@@ -134,16 +135,16 @@ func TestRoutes(t *testing.T) {
 		{"a system", "GET", "/machine", system(), 200},
 		{"a system, another method", "DELETE", "/machine", system(), 200},
 		{"a user", "POST", "/machine", clinician(), 200},
-		{"another scope", "GET", "/machine", []helseidtest.TokenOption{helseidtest.Scopes("nhn:demo-api/write")}, 403},
-		{"another audience", "GET", "/machine", []helseidtest.TokenOption{helseidtest.Audience("nhn:other")}, 401},
+		{"another scope", "GET", "/machine", []mint.TokenOption{mint.Scopes("nhn:demo-api/write")}, 403},
+		{"another audience", "GET", "/machine", []mint.TokenOption{mint.Audience("nhn:other")}, 401},
 		{"a clinician", "GET", "/practitioner", clinician(), 200},
-		{"a clinician at level 3", "GET", "/practitioner", clinician(helseidtest.SecurityLevel(3)), 401},
-		{"a user without HPR number", "GET", "/practitioner", clinician(helseidtest.HPRNumber("")), 403},
+		{"a clinician at level 3", "GET", "/practitioner", clinician(mint.SecurityLevel(3)), 401},
+		{"a user without HPR number", "GET", "/practitioner", clinician(mint.HPRNumber("")), 403},
 		{"a system as a clinician", "GET", "/practitioner", system(), 403},
-		{"a clinician without scope", "GET", "/practitioner", clinician(helseidtest.Scopes()), 403},
+		{"a clinician without scope", "GET", "/practitioner", clinician(mint.Scopes()), 403},
 		{"an organisation", "GET", "/organisation", system(), 200},
-		{"no organisation", "GET", "/organisation", []helseidtest.TokenOption{helseidtest.Organization("", "", "")}, 403},
-		{"an organisation without scope", "GET", "/organisation", []helseidtest.TokenOption{helseidtest.Scopes("x")}, 403},
+		{"no organisation", "GET", "/organisation", []mint.TokenOption{mint.Organization("", "", "")}, 403},
+		{"an organisation without scope", "GET", "/organisation", []mint.TokenOption{mint.Scopes("x")}, 403},
 		{"a file", "GET", "/files/a/b.txt", system(), 200},
 		{"a file with a query", "PUT", "/files/a?b=c", system(), 200},
 		{"a double slash", "GET", "/files//x", system(), 200},
@@ -156,7 +157,7 @@ func TestRoutes(t *testing.T) {
 		{"encoded files without token", "GET", "/%66iles/x", nil, 401},
 		{"a dot before files", "GET", "/./files/x", nil, 401},
 		{"out of an open route to files", "GET", "/healthz/../files/x", nil, 401},
-		{"a file without scope", "GET", "/files/x", []helseidtest.TokenOption{helseidtest.Scopes("x")}, 403},
+		{"a file without scope", "GET", "/files/x", []mint.TokenOption{mint.Scopes("x")}, 403},
 		{"nothing", "GET", "/nothing", system(), 404},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -172,10 +173,10 @@ func TestAnswer(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)
 	p := start(t, server, "-issuer", server.Issuer())
-	_, body := p.call("GET", "/practitioner", "", clinician(helseidtest.Organization("994598759", "999977775", "987654325"), helseidtest.Claim("auth_time", 1700000000)))
+	_, body := p.call("GET", "/practitioner", "", clinician(mint.Organization("994598759", "999977775", "987654325"), mint.Claim("auth_time", 1700000000)))
 	user := body["user"].(map[string]any)
 	require.Equal(t, "***********", user["personal_identity_number"])
-	require.Equal(t, helseidtest.DefaultHPRNumber, user["hpr_number"])
+	require.Equal(t, mint.DefaultHPRNumber, user["hpr_number"])
 	require.Equal(t, "high", user["assurance_level"])
 	require.EqualValues(t, 4, user["security_level"])
 	require.Equal(t, "KVART GREVLING", user["name"])
@@ -184,7 +185,7 @@ func TestAnswer(t *testing.T) {
 	require.Equal(t, []any{audience}, body["audience"])
 	require.Equal(t, "helseidtest-client", body["client_id"])
 
-	_, body = p.call("GET", "/machine", "", []helseidtest.TokenOption{helseidtest.Organization("", "", "")})
+	_, body = p.call("GET", "/machine", "", []mint.TokenOption{mint.Organization("", "", "")})
 	require.Contains(t, body, "user")
 	require.Nil(t, body["user"])
 	require.Contains(t, body, "organization")
@@ -219,7 +220,7 @@ func TestNonce(t *testing.T) {
 	response, body := p.call("GET", "/machine", "", system())
 	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
 	require.Equal(t, "use_dpop_nonce", body["error"])
-	response, _ = p.call("GET", "/machine", "", system(), helseidtest.ProofClaim("nonce", response.Header.Get("DPoP-Nonce")))
+	response, _ = p.call("GET", "/machine", "", system(), mint.ProofClaim("nonce", response.Header.Get("DPoP-Nonce")))
 	require.Equal(t, http.StatusOK, response.StatusCode)
 }
 
@@ -229,7 +230,7 @@ func TestTokenTypes(t *testing.T) {
 	strict := start(t, server, "-issuer", server.Issuer())
 	// A space after the comma is no part of the type.
 	loose := start(t, server, "-issuer", server.Issuer(), "-token-typ", "at+jwt, JWT")
-	jwt := []helseidtest.TokenOption{helseidtest.Header("typ", "JWT")}
+	jwt := []mint.TokenOption{mint.Header("typ", "JWT")}
 	response, _ := strict.call("GET", "/machine", "", jwt)
 	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
 	response, _ = loose.call("GET", "/machine", "", jwt)
@@ -256,7 +257,7 @@ func TestForwardAuth(t *testing.T) {
 	ask := func(p *program) int {
 		request, err := http.NewRequest(http.MethodGet, p.url+"/machine", nil)
 		require.NoError(t, err)
-		token := server.Token(helseidtest.Audience(audience), helseidtest.Scopes(scope))
+		token := server.Token(mint.Audience(audience), mint.Scopes(scope))
 		request.Header.Set("Authorization", "DPoP "+token)
 		request.Header.Set("DPoP", server.Proof(http.MethodDelete, "https://api.example.no/journal/1", token))
 		request.Header.Set("X-Forwarded-Method", http.MethodDelete)
@@ -277,13 +278,13 @@ func TestFlags(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)
 	other := start(t, server, "-issuer", server.Issuer()+"/", "-audience", "nhn:other", "-scope", "")
-	response, _ := other.call("GET", "/machine", "", []helseidtest.TokenOption{helseidtest.Audience("nhn:other"), helseidtest.Scopes()})
+	response, _ := other.call("GET", "/machine", "", []mint.TokenOption{mint.Audience("nhn:other"), mint.Scopes()})
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	require.Contains(t, other.stderr.String(), "plain http")
 	all := start(t, server, "-issuer", server.Issuer(), "-scope", "nhn:demo-api/read nhn:demo-api/write", "-listen", "0.0.0.0:0")
-	response, _ = all.call("GET", "/machine", "", []helseidtest.TokenOption{helseidtest.Scopes("nhn:demo-api/read")})
+	response, _ = all.call("GET", "/machine", "", []mint.TokenOption{mint.Scopes("nhn:demo-api/read")})
 	require.Equal(t, http.StatusForbidden, response.StatusCode)
-	response, _ = all.call("GET", "/machine", "", []helseidtest.TokenOption{helseidtest.Scopes("nhn:demo-api/read", "nhn:demo-api/write")})
+	response, _ = all.call("GET", "/machine", "", []mint.TokenOption{mint.Scopes("nhn:demo-api/read", "nhn:demo-api/write")})
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	require.Contains(t, all.stderr.String(), "beyond this machine")
 	for name, test := range map[string]struct {
@@ -386,17 +387,17 @@ func TestJSON(t *testing.T) {
 	p.url = first["url"].(string)
 	for _, test := range []struct {
 		path  string
-		token []helseidtest.TokenOption
+		token []mint.TokenOption
 		want  map[string]any
 	}{
 		{"/files/x", nil, map[string]any{"event": "request", "allowed": false, "method": "GET", "route": "/files/", "status": 401.0, "reason": "no_credentials"}},
 		{"/practitioner", clinician(), map[string]any{
 			"event": "request", "allowed": true, "method": "GET", "route": "/practitioner",
-			"client_id": "helseidtest-client", "hpr_number": helseidtest.DefaultHPRNumber, "parent": helseidtest.DefaultParentOrganization,
+			"client_id": "helseidtest-client", "hpr_number": mint.DefaultHPRNumber, "parent": mint.DefaultParentOrganization,
 		}},
-		{"/machine", clinician(helseidtest.Claim("idp", 1)), map[string]any{
+		{"/machine", clinician(mint.Claim("idp", 1)), map[string]any{
 			"event": "request", "allowed": true, "method": "GET", "route": "/machine", "malformed": []any{"idp"},
-			"client_id": "helseidtest-client", "hpr_number": helseidtest.DefaultHPRNumber, "parent": helseidtest.DefaultParentOrganization,
+			"client_id": "helseidtest-client", "hpr_number": mint.DefaultHPRNumber, "parent": mint.DefaultParentOrganization,
 		}},
 	} {
 		answered := make(chan struct{})

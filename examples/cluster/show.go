@@ -11,6 +11,7 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/helseid/redisstore"
 )
 
@@ -32,7 +33,7 @@ func show(ctx context.Context, opts options, tell *narrator, stderr io.Writer) e
 	tell.step("redis", nil, "Redis is there and does what is needed.")
 
 	// It wants no nonce, so that one token is one request.
-	helseid, err := helseidtest.Start(helseidtest.RelaxedNonce())
+	helseid, err := helseidtest.Start(helseidtest.Relaxed(rule.Nonce))
 	if err != nil {
 		return err
 	}
@@ -84,11 +85,8 @@ func (s *stage) startProcesses(ctx context.Context, stderr io.Writer) (end func(
 			"API process %s runs at %s, behind a load balancer at %s.", name, ready.URL, public)
 	}
 
-	file, err := s.helseid.ConfigFile(scope) // HelseID Selvbetjening hands this out
-	if err != nil {
-		return end, err
-	}
-	key, err := dpop.GenerateKey() // tokens are bound to it, so the processes need the same
+	file := s.helseid.ConfigFile(helseidtest.Scopes(scope)) // HelseID Selvbetjening hands this out
+	key, err := dpop.GenerateKey()                          // tokens are bound to it, so the processes need the same
 	if err != nil {
 		return end, err
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // clientsFile is the file of -clients.
@@ -62,7 +64,15 @@ type userEntry struct {
 	IdentityProvider       string `json:"identityProvider"`
 	Network                string `json:"network"`
 
-	HPRApprovals []helseidtest.HPRApproval `json:"hprApprovals"`
+	HPRApprovals []approvalEntry `json:"hprApprovals"`
+}
+
+// approvalEntry is written as userinfo writes it.
+type approvalEntry struct {
+	Profession        string                    `json:"profession"`
+	Authorization     tokenvalidation.HPRCode   `json:"authorization"`
+	RequisitionRights []tokenvalidation.HPRCode `json:"requisition_rights"`
+	Specialities      []tokenvalidation.HPRCode `json:"specialities"`
 }
 
 type apiEntry struct {
@@ -83,9 +93,9 @@ func (c clientEntry) client() (helseidtest.Client, error) {
 		AllowBearer: c.AllowBearer, UnsignedTerms: c.UnsignedTerms, APIs: c.APIs, Actors: c.Actors, AudienceClaims: c.AudienceClaims,
 	}
 	if client.ParentOrganization == "" {
-		client.ParentOrganization = helseidtest.DefaultParentOrganization
+		client.ParentOrganization = mint.DefaultParentOrganization
 		if c.MultiTenant {
-			client.ParentOrganization = helseidtest.DefaultSupplier
+			client.ParentOrganization = mint.DefaultSupplier
 		}
 	}
 	if len(client.GrantTypes) == 0 && len(client.RedirectURIs) > 0 {
@@ -155,10 +165,14 @@ func parseClients(data []byte) (*contents, error) {
 		found.clients = append(found.clients, client)
 	}
 	for i, entry := range file.Users {
+		var approvals []tokenvalidation.HPRApproval
+		for _, approval := range entry.HPRApprovals {
+			approvals = append(approvals, tokenvalidation.HPRApproval(approval))
+		}
 		user := helseidtest.User{
 			PersonalIdentityNumber: entry.PersonalIdentityNumber,
 			GivenName:              entry.GivenName, MiddleName: entry.MiddleName, FamilyName: entry.FamilyName,
-			HPRNumber: entry.HPRNumber, HPRApprovals: entry.HPRApprovals, SecurityLevel: entry.SecurityLevel,
+			HPRNumber: entry.HPRNumber, HPRApprovals: approvals, SecurityLevel: entry.SecurityLevel,
 			AssuranceLevel: entry.AssuranceLevel, IdentityProvider: entry.IdentityProvider, Network: entry.Network,
 		}
 		err := trial.AddUser(user)

@@ -158,7 +158,7 @@ func serve(ctx context.Context, opts options, report *report) error {
 	start := &startPage{}
 	settings := []helseidtest.Option{
 		helseidtest.ListenOn(opts.listen), helseidtest.LoginPage(helseidtest.DefaultLoginPage), helseidtest.StartPage(start),
-		helseidtest.Selvbetjening(), helseidtest.TestTokens(opts.testKey),
+		helseidtest.Selvbetjening{}, helseidtest.TestTokens(opts.testKey),
 	}
 	if opts.test {
 		settings = append(settings, helseidtest.TestEnvironmentMetadata())
@@ -195,7 +195,7 @@ func serve(ctx context.Context, opts options, report *report) error {
 // announce tells where the server is, and what it has beside HelseID's own
 // endpoints.
 func announce(server *helseidtest.Server, opts options, report *report) {
-	testTokens := server.Issuer() + string(helseidtest.EndpointTestToken)
+	testTokens := server.Issuer() + "/v2/create-test-token-with-key"
 	report.say(event{
 		"event": "listening", "issuer": server.Issuer(), "selvbetjening": server.SelvbetjeningURL(), "draft_api_key": helseidtest.DraftAPIKey,
 		"test_tokens": testTokens, "test_token_key": opts.testKey,
@@ -210,7 +210,7 @@ var errWrite = errors.New("the client's file")
 
 // makeClient registers a client that can do everything, and writes its file.
 func makeClient(server *helseidtest.Server, path string) (string, func(), error) {
-	file, err := server.ConfigFileFor(helseidtest.Client{
+	file := server.ConfigFile(helseidtest.Client{
 		Name:                   "Lokal demoklient",
 		Scopes:                 []string{"nhn:demo-api/read"},
 		GrantTypes:             []string{"authorization_code", "refresh_token", "client_credentials"},
@@ -218,9 +218,6 @@ func makeClient(server *helseidtest.Server, path string) (string, func(), error)
 		PostLogoutRedirectURIs: []string{"http://localhost:8080/"},
 		ChildOrganizations:     []string{"999977775"},
 	})
-	if err != nil {
-		return "", nil, err
-	}
 	cleanup := func() {}
 	if path == "" {
 		folder, err := os.MkdirTemp("", "localhelseid-")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // program is the example while it runs.
@@ -140,8 +141,7 @@ func clientFile(t *testing.T) []byte {
 	t.Helper()
 	server, err := helseidtest.Start(helseidtest.InMemory())
 	require.NoError(t, err)
-	file, err := server.ConfigFile("nhn:demo-api/read")
-	require.NoError(t, err)
+	file := server.ConfigFile(helseidtest.Scopes("nhn:demo-api/read"))
 	return file
 }
 
@@ -154,7 +154,7 @@ func TestClientsFile(t *testing.T) {
 		require.NoError(t, os.WriteFile(temporary, []byte(text), 0o600))
 		require.NoError(t, os.Rename(temporary, path))
 	}
-	write(`{"clients":[` + string(one) + `],"users":[{"personalIdentityNumber":"` + helseidtest.DefaultPersonalIdentityNumber + `","givenName":"NY","familyName":"BJØRN"}]}`)
+	write(`{"clients":[` + string(one) + `],"users":[{"personalIdentityNumber":"` + mint.DefaultPersonalIdentityNumber + `","givenName":"NY","familyName":"BJØRN"}]}`)
 	p := start(t, "-clients", path)
 	require.EqualValues(t, 1, p.next("clients_loaded")["clients"])
 	_, body := p.page("GET", nil)
@@ -204,7 +204,7 @@ func TestEverythingInTheFile(t *testing.T) {
 			"unsignedTerms": {"994598759": ["nhn:a/read"]}, "apis": ["nhn:b"], "actors": ["c"], "audienceClaims": {"nhn:a/client/claims/id": "7"}
 		}],
 		"users": [{
-			"personalIdentityNumber": "`+helseidtest.DefaultPersonalIdentityNumber+`", "hprNumber": "1", "assuranceLevel": "low", "network": "helsenett",
+			"personalIdentityNumber": "`+mint.DefaultPersonalIdentityNumber+`", "hprNumber": "1", "assuranceLevel": "low", "network": "helsenett",
 			"hprApprovals": [{"profession": "SP", "authorization": {"value": "1", "description": "Autorisasjon"}, "requisition_rights": [], "specialities": []}]
 		}],
 		"apis": [{"name": "nhn:a", "claims": []}]
@@ -223,7 +223,7 @@ func TestEverythingInTheFile(t *testing.T) {
 	require.Equal(t, map[string][]string{"994598759": {"nhn:a/read"}}, client.UnsignedTerms)
 	users := server.Users()
 	i := slices.IndexFunc(users, func(u helseidtest.User) bool {
-		return u.PersonalIdentityNumber == helseidtest.DefaultPersonalIdentityNumber
+		return u.PersonalIdentityNumber == mint.DefaultPersonalIdentityNumber
 	})
 	require.Equal(t, "low", users[i].AssuranceLevel)
 	require.Equal(t, "helsenett", users[i].Network)

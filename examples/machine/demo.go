@@ -21,10 +21,7 @@ func startDemo(opts *options, report *report) (helseid.Config, func(), error) {
 	if opts.parent != "" {
 		registration.MultiTenant, registration.Delegations = true, []string{opts.parent}
 	}
-	file, err := server.ConfigFileFor(registration)
-	if err != nil {
-		return helseid.Config{}, server.Close, err
-	}
+	file := server.ConfigFile(registration)
 	config, err := helseid.ParseConfig(file)
 	if err != nil {
 		return helseid.Config{}, server.Close, err

@@ -65,8 +65,7 @@ func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 		handler(w, req)
 	}))
 	t.Cleanup(r.api.Close)
-	file, err := r.server.ConfigFile(scope)
-	require.NoError(t, err)
+	file := r.server.ConfigFile(helseidtest.Scopes(scope))
 	r.file = writeFile(t, file)
 	return r
 }
@@ -305,8 +304,7 @@ func TestFailures(t *testing.T) {
 	t.Run("no delegation", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t, nil)
-		file, err := r.server.ConfigFileFor(helseidtest.Client{Scopes: []string{scope}, MultiTenant: true, Delegations: []string{"994598759"}})
-		require.NoError(t, err)
+		file := r.server.ConfigFile(helseidtest.Client{Scopes: []string{scope}, MultiTenant: true, Delegations: []string{"994598759"}})
 		out := machine(t, "-json", "-config", writeFile(t, file), "-url", r.api.URL, "-parent", "987654325")
 		require.Equal(t, 1, out.code)
 		got := summary(t, out)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -98,10 +99,7 @@ func journal(w http.ResponseWriter, r *http.Request) {
 // systemCalls is what a vendor's backend does: from the configuration file to a
 // call in a few lines.
 func systemCalls(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
-	file, err := server.ConfigFile(scope) // HelseID Selvbetjening hands this out
-	if err != nil {
-		return err
-	}
+	file := server.ConfigFile(helseidtest.Scopes(scope)) // HelseID Selvbetjening hands this out
 	config, err := helseid.ParseConfig(file)
 	if err != nil {
 		return err
@@ -135,10 +133,7 @@ func systemCalls(ctx context.Context, tell *narrator, server *helseidtest.Server
 // clinicianLogsIn is what the backend of a health record does: a login, calls of
 // an API, a logout.
 func clinicianLogsIn(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
-	config, err := server.NewLoginClient("https://ehr.example.no/callback", scope)
-	if err != nil {
-		return err
-	}
+	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"), helseidtest.Scopes(scope))
 	client, err := helseid.New(config)
 	if err != nil {
 		return err
@@ -179,8 +174,8 @@ func clinicianLogsIn(ctx context.Context, tell *narrator, server *helseidtest.Se
 
 // clinicianCalls uses tokens made to order, as tests of an API do.
 func clinicianCalls(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
-	clinician := []helseidtest.TokenOption{
-		helseidtest.Clinician(), helseidtest.Audience(audience), helseidtest.Scopes(scope),
+	clinician := []mint.TokenOption{
+		mint.Clinician(), mint.Audience(audience), mint.Scopes(scope),
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, api+"/journal", nil)
 	if err != nil {
@@ -192,7 +187,7 @@ func clinicianCalls(ctx context.Context, tell *narrator, server *helseidtest.Ser
 		return err
 	}
 
-	weaker := server.Token(append(clinician, helseidtest.SecurityLevel(3))...)
+	weaker := server.Token(append(clinician, mint.SecurityLevel(3))...)
 	server.Authorize(request, weaker)
 	response, err = http.DefaultTransport.RoundTrip(request)
 	return tell.answer("step-up", "The same clinician, logged in at level 3", response, err, http.StatusUnauthorized)
@@ -200,7 +195,7 @@ func clinicianCalls(ctx context.Context, tell *narrator, server *helseidtest.Ser
 
 // attacks are made by somebody who has seen a clinician's request go by.
 func attacks(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
-	token := server.Token(helseidtest.Clinician(), helseidtest.Audience(audience), helseidtest.Scopes(scope))
+	token := server.Token(mint.Clinician(), mint.Audience(audience), mint.Scopes(scope))
 	seen, err := http.NewRequestWithContext(ctx, http.MethodGet, api+"/journal", nil)
 	if err != nil {
 		return err
@@ -216,7 +211,7 @@ func attacks(ctx context.Context, tell *narrator, server *helseidtest.Server, ap
 	bearer.Header.Set("Authorization", "Bearer "+token)
 	bearer.Header.Del("DPoP")
 	ownKey := seen.Clone(ctx)
-	server.Authorize(ownKey, token, helseidtest.SignedWithAnotherKey())
+	server.Authorize(ownKey, token, mint.ProofWithAnotherKey())
 
 	for _, attack := range []struct {
 		what    string

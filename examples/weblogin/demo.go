@@ -31,7 +31,7 @@ func startDemo(opts *options, report *report) (*setup, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := server.ConfigFileFor(helseidtest.Client{
+	file := server.ConfigFile(helseidtest.Client{
 		Name:                   "Demojournal",
 		Scopes:                 []string{demoScope},
 		GrantTypes:             []string{"authorization_code", "refresh_token"},
@@ -40,10 +40,6 @@ func startDemo(opts *options, report *report) (*setup, error) {
 		MultiTenant:            true,
 		Delegations:            []string{"994598759", "987654325"},
 	})
-	if err != nil {
-		server.Close()
-		return nil, err
-	}
 	config, err := helseid.ParseConfig(file)
 	if err != nil {
 		server.Close()

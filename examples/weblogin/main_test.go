@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 var (
@@ -129,8 +130,8 @@ func TestDemo(t *testing.T) {
 	p := start(t)
 	_, body := p.page("/", nil)
 	require.Contains(t, body, "Logg inn med HelseID")
-	body = p.logIn("/me", helseidtest.DefaultPersonalIdentityNumber)
-	for _, text := range []string{"Min side", "KVART GREVLING", helseidtest.DefaultHPRNumber, "***********", "ingen bestemt organisasjon", "Innholdet i ID-token"} {
+	body = p.logIn("/me", mint.DefaultPersonalIdentityNumber)
+	for _, text := range []string{"Min side", "KVART GREVLING", mint.DefaultHPRNumber, "***********", "ingen bestemt organisasjon", "Innholdet i ID-token"} {
 		require.Contains(t, body, text)
 	}
 	_, body = p.page("/me?organization=org:994598759/999977775", nil)
@@ -194,13 +195,12 @@ func TestStepUp(t *testing.T) {
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t, helseidtest.LoginPage(helseidtest.DefaultLoginPage))
-	file, err := server.ConfigFileFor(helseidtest.Client{
+	file := server.ConfigFile(helseidtest.Client{
 		GrantTypes:   []string{"authorization_code", "refresh_token"},
 		Scopes:       []string{"nhn:demo-api/read"},
 		RedirectURIs: []string{"https://ehr.example.no/callback", "http://localhost:1/signed/in"}, PostLogoutRedirectURIs: []string{"http://localhost:1/"},
 		ChildOrganizations: []string{"999977775"},
 	})
-	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "client.json")
 	require.NoError(t, os.WriteFile(path, file, 0o600))
 	p := start(t, "-config", path, "-api", "http://127.0.0.1:1/nobody")
@@ -221,8 +221,7 @@ func TestFlags(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)
 	write := func(client helseidtest.Client) string {
-		file, err := server.ConfigFileFor(client)
-		require.NoError(t, err)
+		file := server.ConfigFile(client)
 		path := filepath.Join(t.TempDir(), "client.json")
 		require.NoError(t, os.WriteFile(path, file, 0o600))
 		return path

@@ -13,6 +13,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // What the server answers can be bent, and is straight again afterwards.
@@ -20,9 +21,9 @@ func TestAlter(t *testing.T) {
 	t.Parallel()
 	a := newLoginAsker(t)
 	s := a.server
-	s.AlterIDTokens(helseidtest.Claim("nonce", "another"), helseidtest.Header("alg", "none"))
-	s.AlterAccessTokens(helseidtest.SecurityLevel(2), helseidtest.Claim("at", 1))
-	s.AlterTokenResponse(helseidtest.WithoutExpiresIn, helseidtest.LowerCaseTokenType, func(response map[string]any) { response["more"] = true })
+	s.AlterIDTokens(mint.Claim("nonce", "another"), mint.Header("alg", "none"))
+	s.AlterAccessTokens(mint.SecurityLevel(2), mint.Claim("at", 1))
+	s.AlterTokenResponse(func(response map[string]any) { delete(response, "expires_in") }, func(response map[string]any) { response["token_type"] = "dpop" }, func(response map[string]any) { response["more"] = true })
 	s.AlterCallback(func(parameters url.Values) { parameters.Del("iss"); parameters.Set("x", "y") })
 	callback := a.login(t, a.push(t))
 	require.NotContains(t, callback, "iss")
@@ -53,18 +54,18 @@ func TestAlter(t *testing.T) {
 func TestMintedTokens(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t, helseidtest.InMemory())
-	header, claims := jws(t, server.IDToken(helseidtest.Audience("c"), helseidtest.Claim("nonce", "n")))
+	header, claims := jws(t, server.IDToken(mint.Audience("c"), mint.Claim("nonce", "n")))
 	require.Equal(t, "JWT", header["typ"])
 	require.Equal(t, "c", claims["aud"])
 	require.Equal(t, "n", claims["nonce"])
 	require.NotContains(t, claims, "scope")
 	require.InDelta(t, 300, claims["exp"].(float64)-claims["iat"].(float64), 0)
-	header, claims = jws(t, server.LogoutToken(helseidtest.Claim("sub", nil)))
+	header, claims = jws(t, server.LogoutToken(mint.Claim("sub", nil)))
 	require.Equal(t, "logout+jwt", header["typ"])
-	require.Equal(t, helseidtest.DefaultClientID, claims["aud"])
+	require.Equal(t, mint.DefaultClientID, claims["aud"])
 	require.NotContains(t, claims, "sub")
 	require.NotEmpty(t, claims["sid"])
-	require.Equal(t, claimsOf(t, server.IDToken())["sid"], claimsOf(t, server.Token(helseidtest.Clinician()))["sid"])
+	require.Equal(t, claimsOf(t, server.IDToken())["sid"], claimsOf(t, server.Token(mint.Clinician()))["sid"])
 }
 
 // An answer that is lost on the way has been acted on.
@@ -150,7 +151,7 @@ func TestEveryEndpointIsObserved(t *testing.T) {
 	a := newLoginAsker(t, page(t))
 	for _, endpoint := range []helseidtest.Endpoint{
 		helseidtest.EndpointMetadata, helseidtest.EndpointJWKS, helseidtest.EndpointToken, helseidtest.EndpointPAR, helseidtest.EndpointAuthorize,
-		helseidtest.EndpointLogin, helseidtest.EndpointUserInfo, helseidtest.EndpointRevocation, helseidtest.EndpointEndSession, helseidtest.EndpointAvailableIDPs,
+		helseidtest.Endpoint("/login"), helseidtest.EndpointUserInfo, helseidtest.EndpointRevocation, helseidtest.EndpointEndSession, helseidtest.Endpoint("/connect/availableidps"),
 	} {
 		a.server.Inject(helseidtest.Fault{Endpoint: endpoint, Status: 503})
 		request, err := http.NewRequestWithContext(t.Context(), "GET", a.server.Issuer()+string(endpoint)+"?q=1", nil)
@@ -205,7 +206,7 @@ func TestUsers(t *testing.T) {
 	require.Equal(t, claims["sub"], again["sub"])
 	require.NotEqual(t, claims["sid"], again["sid"])
 
-	response, err := a.http.Get(s.Issuer() + string(helseidtest.EndpointAvailableIDPs))
+	response, err := a.http.Get(s.Issuer() + "/connect/availableidps")
 	var names []string
 	require.NoError(t, json.NewDecoder(visit(t, response, err).Body).Decode(&names))
 	require.Contains(t, names, "testidp-oidc")
@@ -227,21 +228,18 @@ func TestUsers(t *testing.T) {
 func TestLoginClients(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t, helseidtest.InMemory())
-	config, err := server.NewLoginClient(callbackURI, testScope)
-	require.NoError(t, err)
+	config := server.NewClient(helseidtest.RedirectURI(callbackURI), helseidtest.Scopes(testScope))
 	require.Equal(t, helseid.Registration{
 		ClientName: "helseidtest client", GrantTypes: []string{"client_credentials", "authorization_code", "refresh_token"},
 		Scopes: []string{testScope}, RedirectURIs: []string{callbackURI}, PostLogoutRedirectURIs: []string{loggedOut},
 	}, config.Registered)
 	for _, uri := range []string{"", "/callback", "%"} {
-		_, err = server.NewLoginClient(uri)
-		require.Error(t, err)
+		require.Panics(t, func() { server.NewClient(helseidtest.RedirectURI(uri)) })
 	}
-	file, err := server.ConfigFileFor(helseidtest.Client{
+	file := server.ConfigFile(helseidtest.Client{
 		Name: "named", Scopes: []string{testScope}, GrantTypes: []string{"authorization_code"}, RedirectURIs: []string{callbackURI}, PostLogoutRedirectURIs: []string{loggedOut},
 	})
-	require.NoError(t, err)
-	config, err = helseid.ParseConfig(file)
+	config, err := helseid.ParseConfig(file)
 	require.NoError(t, err)
 	require.Equal(t, helseid.Registration{
 		ClientName: "named", GrantTypes: []string{"authorization_code"},

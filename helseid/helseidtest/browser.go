@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// LoginOption says who is in front of the browser that Server.LogIn plays.
+// LoginOption says who is in front of the browser that [Server.LogIn] plays.
 type LoginOption func(*browser)
 
 type browser struct {
@@ -19,7 +19,7 @@ type browser struct {
 }
 
 // AsUser logs in the person with this national identity number. The default is
-// the first of Server.Users.
+// the first of [Server.Users].
 func AsUser(personalIdentityNumber string) LoginOption {
 	return func(b *browser) { b.choice.User = personalIdentityNumber }
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
@@ -19,7 +20,7 @@ func (s *Server) codeGrant(form url.Values, client *Client, assertion jose.Objec
 	if form.Get("code") == "" {
 		return nil, invalidRequest("code is missing")
 	}
-	if s.demands(RuleParameters) && form.Has("scope") {
+	if s.demands(rule.Parameters) && form.Has("scope") {
 		return nil, invalidRequest("scope is not allowed with a code")
 	}
 	redeemed, refused := s.takeCode(form, client, proof)
@@ -50,9 +51,8 @@ func (s *Server) codeGrant(form url.Values, client *Client, assertion jose.Objec
 	return response, nil
 }
 
-// takeCode checks a code and spends it, whatever comes of the request
-// afterwards. Another client, a wrong verifier and the like spend it, too: there
-// is nothing to gain from asking again.
+// takeCode checks a code and uses it up, whether the request succeeds or not:
+// another client or a wrong verifier uses it up, too, so that nobody can try again.
 func (s *Server) takeCode(form url.Values, client *Client, proof *dpop.Proof) (*code, *refusal) {
 	now := s.Now()
 	s.logins.mu.Lock()
@@ -61,36 +61,27 @@ func (s *Server) takeCode(form url.Values, client *Client, proof *dpop.Proof) (*
 	if found == nil {
 		return nil, invalidGrant("the code is unknown")
 	}
-	if s.demands(RuleSameClient) && found.client.ID != client.ID {
+	if s.demands(rule.SameClient) && found.client.ID != client.ID {
 		return nil, invalidGrant("the code is another client's")
 	}
-	if s.demands(RuleSingleUse) && found.used {
+	if s.demands(rule.SingleUse) && found.used {
 		if found.grant != nil {
 			found.grant.revoked = true
 		}
 		return nil, invalidGrant("the code has been used before: what was issued from it is revoked")
 	}
 	found.used = true
-	if s.demands(RuleExpiry) && !now.Before(found.expiry) {
+	if s.demands(rule.Expiry) && !now.Before(found.expiry) {
 		return nil, invalidGrant("the code has expired")
 	}
-	if s.demands(RuleRedirectURI) && form.Get("redirect_uri") != found.redirectURI {
+	if s.demands(rule.RedirectURI) && form.Get("redirect_uri") != found.redirectURI {
 		return nil, invalidGrant("redirect_uri is not the one that was pushed")
 	}
-	if s.demands(RuleBinding) && found.binding != "" && (proof == nil || proof.Thumbprint != found.binding) {
+	if s.demands(rule.Binding) && found.binding != "" && (proof == nil || proof.Thumbprint != found.binding) {
 		return nil, invalidGrant("the code is bound to another DPoP key")
 	}
-	if s.demands(RulePKCE) {
-		verifier := form.Get("code_verifier")
-		hash := sha256.Sum256([]byte(verifier))
-		switch {
-		case verifier == "":
-			return nil, invalidGrant("code_verifier is missing")
-		case !verifierSyntax.MatchString(verifier):
-			return nil, invalidGrant("code_verifier is not 43 to 128 unreserved characters")
-		case base64.RawURLEncoding.EncodeToString(hash[:]) != found.challenge:
-			return nil, invalidGrant("code_verifier does not fit code_challenge")
-		}
+	if refused := s.checkVerifier(form.Get("code_verifier"), found.challenge); refused != nil {
+		return nil, refused
 	}
 	found.grant = &grant{authorization: found.authorization, login: found.login, expiry: now.Add(s.options.refreshLifetime)}
 	if proof != nil {
@@ -98,6 +89,22 @@ func (s *Server) takeCode(form url.Values, client *Client, proof *dpop.Proof) (*
 	}
 	redeemed := *found
 	return &redeemed, nil
+}
+
+func (s *Server) checkVerifier(verifier, challenge string) *refusal {
+	if !s.demands(rule.PKCE) {
+		return nil
+	}
+	hash := sha256.Sum256([]byte(verifier))
+	switch {
+	case verifier == "":
+		return invalidGrant("code_verifier is missing")
+	case !verifierSyntax.MatchString(verifier):
+		return invalidGrant("code_verifier is not 43 to 128 unreserved characters")
+	case base64.RawURLEncoding.EncodeToString(hash[:]) != challenge:
+		return invalidGrant("code_verifier does not fit code_challenge")
+	}
+	return nil
 }
 
 // userDetails are those of the request object, for the whole session, or those
@@ -110,7 +117,7 @@ func (s *Server) userDetails(client *Client, assertion jose.Object, authorized *
 	if authorized.details == nil {
 		return s.details(client, list)
 	}
-	if len(list) > 0 && s.demands(RuleDetails) {
+	if len(list) > 0 && s.demands(rule.Details) {
 		return nil, &refusal{http.StatusBadRequest, "access_denied", "HID-DOUBLE-STRUCTURE: the login's request object has details, and so has the client assertion"}
 	}
 	return authorized.details, nil
@@ -119,16 +126,16 @@ func (s *Server) userDetails(client *Client, assertion jose.Object, authorized *
 // forUser finds the scopes and audiences of a user's token: those of the login,
 // narrowed by scope and resource.
 func (s *Server) forUser(authorized *authorization, scopes, resources []string) (narrowed, audiences []string, refused *refusal) {
-	if len(resources) > 1 && s.demands(RuleResource) {
+	if len(resources) > 1 && s.demands(rule.Resource) {
 		return nil, nil, invalidTarget("a token is for one resource, or for all of the login")
 	}
 	for _, resource := range resources {
-		if s.demands(RuleResource) && len(authorized.resources) > 0 && !slices.Contains(authorized.resources, resource) {
+		if s.demands(rule.Resource) && len(authorized.resources) > 0 && !slices.Contains(authorized.resources, resource) {
 			return nil, nil, invalidTarget("the resource is not one of the login's")
 		}
 	}
 	if len(resources) > 0 {
-		if _, refused := audiencesOf(scopes, resources); refused != nil && s.demands(RuleResource) {
+		if _, refused := audiencesOf(scopes, resources); refused != nil && s.demands(rule.Resource) {
 			return nil, nil, refused
 		}
 		audiences = resources

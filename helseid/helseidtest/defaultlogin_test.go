@@ -14,6 +14,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 type loginVisit struct {
@@ -25,9 +26,8 @@ type loginVisit struct {
 
 func openLogin(t *testing.T, request helseid.LoginRequest) *loginVisit {
 	t.Helper()
-	server := helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce(), helseidtest.LoginPage(helseidtest.DefaultLoginPage))
-	config, err := server.NewLoginClient("https://ehr.example.no/callback")
-	require.NoError(t, err)
+	server := helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce), helseidtest.LoginPage(helseidtest.DefaultLoginPage))
+	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"))
 	client, err := helseid.New(config)
 	require.NoError(t, err)
 	t.Cleanup(client.Close)

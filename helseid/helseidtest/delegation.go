@@ -11,10 +11,10 @@ import (
 // DelegationDelay makes Delegate and RevokeDelegation take effect after a while,
 // as in Altinn, where it takes up to an hour. The default is at once.
 func DelegationDelay(delay time.Duration) Option {
-	return func(o *options) { o.delegationDelay = delay }
+	return option(func(o *options) { o.delegationDelay = delay })
 }
 
-// delegationChange is one that takes effect at a time.
+// delegationChange is a delegation given or revoked, from a point in time.
 type delegationChange struct {
 	parent string
 	at     time.Time

@@ -7,14 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
 
 const (
 	detailOrganization = "helseid_authorization"
-	detailJournalID    = "nhn:sfm:journal-id"
-	detailAttest       = "nhn:tillitsrammeverk:parameters"
 
 	systemMultiTenant     = "urn:oid:1.0.6523"
 	systemSingleTenant    = "urn:oid:2.16.578.1.12.4.1.4.101"
@@ -30,8 +29,8 @@ func detailRefusal(number, description string) *refusal {
 func (s *Server) details(client *Client, list []jose.Object) (map[string]any, *refusal) {
 	claims := map[string]any{}
 	if client.MultiTenant {
-		claims[claimClientTenancy] = "multi-tenant"
-		claims[claimParent] = nil
+		claims[claim.ClientTenancy] = "multi-tenant"
+		claims[claim.Parent] = nil
 	}
 	seen := map[string]bool{}
 	for _, detail := range list {
@@ -44,9 +43,9 @@ func (s *Server) details(client *Client, list []jose.Object) (map[string]any, *r
 		switch kind {
 		case detailOrganization:
 			refused = organizationClaims(client, detail, claims, s.Now())
-		case detailJournalID:
+		case claim.JournalID:
 			refused = journalClaim(client, detail, claims)
-		case detailAttest:
+		case claim.Attest:
 			refused = s.attestClaim(detail, claims)
 		default:
 			refused = detailRefusal("HID-1007", "the type of a detail is not known")
@@ -121,10 +120,10 @@ func multiTenantClaims(client *Client, value string, claims map[string]any, now 
 	case child != "" && len(client.ChildOrganizations) > 0 && !slices.Contains(client.ChildOrganizations, child):
 		return detailRefusal("HID-1003", "the parent number is whitelisted, but not the child number under it")
 	}
-	claims[claimParent] = parent
-	claims[claimSupplier] = client.ParentOrganization
+	claims[claim.Parent] = parent
+	claims[claim.Supplier] = client.ParentOrganization
 	if child != "" {
-		claims[claimChild] = child
+		claims[claim.Child] = child
 	}
 	return nil
 }
@@ -138,7 +137,7 @@ func singleTenantClaims(client *Client, child string, claims map[string]any) *re
 	case !slices.Contains(client.ChildOrganizations, child):
 		return detailRefusal("HID-1002", "the child number is not whitelisted for the client")
 	}
-	claims[claimChild] = child
+	claims[claim.Child] = child
 	return nil
 }
 
@@ -148,7 +147,7 @@ func journalClaim(client *Client, detail jose.Object, claims map[string]any) *re
 	if id == "" || !client.MultiTenant {
 		return detailRefusal("HID-1007", "the journal id is missing, or the client is not a multi-tenant one")
 	}
-	claims[detailJournalID] = id
+	claims[claim.JournalID] = id
 	return nil
 }
 
@@ -168,6 +167,6 @@ func (s *Server) attestClaim(detail jose.Object, claims map[string]any) *refusal
 		}
 		attest["patients"] = json.RawMessage(value.Raw())
 	}
-	claims[detailAttest] = attest
+	claims[claim.Attest] = attest
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 const (
@@ -61,7 +62,7 @@ func singleTenantClient() helseidtest.Client {
 // ask sends a token request with details under a claim.
 func ask(t testing.TB, client helseidtest.Client, claim string, details any, scope string) result {
 	t.Helper()
-	a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce()))
+	a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce)))
 	a.register(t, client)
 	attempt := a.build(t, "")
 	if details != nil {
@@ -174,7 +175,7 @@ func TestDetailsBecomeClaims(t *testing.T) {
 	})
 	t.Run("both names at once", func(t *testing.T) {
 		t.Parallel()
-		a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce()))
+		a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce)))
 		a.register(t, multi)
 		attempt := a.build(t, "")
 		attempt.assertion["assertion_details"], attempt.assertion["authorization_details"] = parent, parent
@@ -228,7 +229,7 @@ func tokenScopes(t testing.TB, answer result) any {
 // A request that is only delayed is one request.
 func TestDelayedRequestIsRecordedOnce(t *testing.T) {
 	t.Parallel()
-	a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce()))
+	a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce)))
 	a.server.Inject(helseidtest.Fault{Delay: time.Millisecond})
 	require.Equal(t, http.StatusOK, a.send(t, a.build(t, "")).status)
 	require.Len(t, a.server.Requests(helseidtest.EndpointToken), 1)

@@ -16,6 +16,7 @@
 //
 //		"github.com/helseid-go/sdk/helseid"
 //		"github.com/helseid-go/sdk/helseid/helseidtest"
+//		"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 //		"github.com/helseid-go/sdk/middleware"
 //	)
 //
@@ -23,7 +24,7 @@
 //		server := helseidtest.NewServer(t)
 //
 //		// A client under test gets its configuration from the server.
-//		client, err := helseid.New(server.ClientConfig(t, "nhn:some-api/read"))
+//		client, err := helseid.New(server.NewClient(helseidtest.Scopes("nhn:some-api/read")))
 //		if err != nil {
 //			t.Fatal(err)
 //		}
@@ -49,7 +50,7 @@
 //
 //		// It gets tokens that are minted to order, valid or broken.
 //		for level, want := range map[int]string{4: "the journal", 3: "security_level"} {
-//			minted := server.Token(helseidtest.Clinician(), helseidtest.SecurityLevel(level), helseidtest.Audience("nhn:some-api"))
+//			minted := server.Token(mint.Clinician(), mint.SecurityLevel(level), mint.Audience("nhn:some-api"))
 //			request := httptest.NewRequest("GET", "https://api.example.no/journal/1", nil) // the PublicURL
 //			server.Authorize(request, minted)
 //			response := httptest.NewRecorder()
@@ -62,84 +63,75 @@
 //
 // # I want to start a server
 //
-//   - in a test: NewServer. In a program: Start, which needs no testing.TB.
-//   - without a network, and inside testing/synctest: InMemory. The HTTPClient
-//     reaches it, and Mount puts an API beside it.
-//   - at a known address or path: ListenOn, Path. With pages: LoginPage,
-//     StartPage.
-//   - that demands less: Relaxed and RelaxedNonce. More: DemandProofAtPAR.
+//   - in a test: [NewServer]. In a program: [Start], which needs no
+//     testing.TB.
+//   - without a network, and inside testing/synctest: [InMemory]. The
+//     [Server.HTTPClient] reaches it, and [Server.Mount] puts an API beside
+//     it.
+//   - at a known address or path: [ListenOn], [Path]. With pages: [LoginPage],
+//     [StartPage].
+//   - that demands less: [Relaxed], with names of package rule. More:
+//     [DemandProofAtPAR].
 //
 // # I want to test a client
 //
-//   - a system: ClientConfig, NewClient, NewClientWithKey, NewMultiTenantClient;
-//     a configuration file: ConfigFile, ConfigFileFor; anything else: AddClient.
-//   - a login: NewLoginClient, LogIn (with AsUser, AtLevel, Cancelled and
-//     InBrowser), AddUser.
-//   - what it does about errors: Inject, SetClockSkew, RotateKey, RetireKeys,
-//     DemandNewNonceEachTime, TokenLifetime.
-//   - what it does about wrong answers: AlterTokenResponse, AlterAccessTokens,
-//     AlterIDTokens, AlterCallback.
-//   - what it has sent: Requests.
-//   - a supplier whose customers come and go: Delegate, RevokeDelegation,
-//     DelegationDelay.
-//   - the rotation of its keys and changes of its configuration: Selvbetjening,
-//     SelvbetjeningURL, KeyLifetime, KeyDelay, ManualApproval, Approve.
+//   - a system: [Server.NewClient] with [Scopes], [Delegations] and
+//     [SigningKey], or with a whole [Client]; a configuration file:
+//     [Server.ConfigFile]; with keys of its own: [Server.AddClient].
+//   - a login: [Server.NewClient] with [RedirectURI], [Server.LogIn] (with
+//     [AsUser], [AtLevel], [Cancelled] and [InBrowser]), [Server.AddUser].
+//   - what it does about errors: [Server.Inject], [Server.SetClockSkew],
+//     [Server.RotateKey], [Server.RetireKeys],
+//     [Server.DemandNewNonceEachTime], [TokenLifetime].
+//   - what it does about wrong answers: [Server.AlterTokenResponse],
+//     [Server.AlterAccessTokens], [Server.AlterIDTokens],
+//     [Server.AlterCallback].
+//   - what it has sent: [Server.Requests].
+//   - a supplier whose customers come and go: [Server.Delegate],
+//     [Server.RevokeDelegation], [DelegationDelay].
+//   - the rotation of its keys and changes of its configuration:
+//     [Selvbetjening], [Server.SelvbetjeningURL], [Server.Approve].
 //
 // # I want to test an API
 //
-//   - let somebody in: Token with Clinician, ForUser or neither, then Authorize;
-//     or Token and Proof.
-//   - with another user: PersonalIdentityNumber, Pseudonym, Subject, Name,
-//     HPRNumber, SecurityLevel, AssuranceLevel, Network, IdentityProvider,
-//     AuthenticationMethods, AuthenticatedAt, SessionID.
-//   - with another client: ClientID, ClientName, ClientAuthentication,
-//     LegacyClientAuthentication, Tenancy, Organization, Supplier, JournalID,
-//     SFMID, APIClientClaim.
-//   - with an attest of the trust framework: Attest. After token exchanges:
-//     ExchangedBy.
-//   - for other rights or another time: Audience, Scopes, ExpiresIn, TokenID.
-//   - for another key: BoundTo, BoundToJWK, with ProofKey.
-//   - keep somebody out, by the token: Expired, Issuer, InvalidIssuer,
-//     InvalidAudience, SignedWithUnknownKey, BrokenSignature, Type, Unbound,
-//     BoundToAnotherKey, WithoutDefaultClaims, WithoutUserClaims.
-//   - keep somebody out, by the proof: each of InvalidProofs; or ProofWithout,
-//     ProofWithoutHeader, ProofAge, ProofIssuedAt, ProofType,
-//     SymmetricProofAlgorithm, PrivateKeyInProof, BrokenProofSignature,
-//     SignedWithAnotherKey.
-//   - with anything else: Claim, Header, ProofClaim, ProofHeader.
-//   - the claims that its owner has chosen: AddAPI.
-//   - with a tool that is written for Test-Token-Tjenesten: TestTokens.
-//   - that reads ID tokens or logout tokens: IDToken, LogoutToken.
+//   - let somebody in: [Server.Token] with [mint.Clinician], [mint.ForUser] or
+//     neither, then [Server.Authorize]; or [Server.Token] and [Server.Proof].
+//   - another user or client, other rights, or keep somebody out: the options
+//     of package mint, and [mint.InvalidProofs].
+//   - the claims that its owner has chosen: [Server.AddAPI].
+//   - with a tool that is written for Test-Token-Tjenesten: [TestTokens].
+//   - that reads ID tokens or logout tokens: [Server.IDToken],
+//     [Server.LogoutToken].
 //
 // # Logins
 //
-// Server.NewLoginClient registers a client that logs users in, and Server.LogIn
-// plays the browser and the person in front of it:
+// RedirectURI makes a client one that logs users in, and [Server.LogIn] plays the
+// browser and the person in front of it:
 //
-//	config, err := server.NewLoginClient("https://app.example.no/callback", "nhn:some-api/read")
+//	config := server.NewClient(helseidtest.RedirectURI("https://app.example.no/callback"), helseidtest.Scopes("nhn:some-api/read"))
 //	// ... the application pushes its request and says where the login starts ...
 //	callback, err := server.LogIn(authorizeURL, helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
 //	// ... the application redeems the code that is in callback ...
 //
 // The people who can log in are synthetic, and built in or added with
-// Server.AddUser. In a real browser the first of them is logged in at once,
+// [Server.AddUser]. In a real browser the first of them is logged in at once,
 // unless the option LoginPage puts a page in between. The server demands what
-// HelseID demands, says what is wrong in error_description, and has a Rule for
-// each of its demands that Relaxed switches off.
+// HelseID demands, says what is wrong in error_description, and has a
+// [rule.Rule] for each of its demands that Relaxed switches off.
 //
 // # Faults
 //
-// Server.Inject makes an endpoint answer an error, answer late, cut the
+// [Server.Inject] makes an endpoint answer an error, answer late, cut the
 // connection or send half of its answer, before the request has been acted on or
-// after it; Server.SetClockSkew moves the clock; Server.RotateKey changes the
-// signing key; Server.AlterIDTokens and its like bend what is answered.
-// Server.Requests tells what came in.
+// after it; [Server.SetClockSkew] moves the clock; [Server.RotateKey] changes the
+// signing key; [Server.AlterIDTokens] and its like change the answers.
+// [Server.Requests] tells what came in.
 //
 // # Test material stays test material
 //
 // Nothing listens until a server is started, and then only on loopback. Its
 // keys are made when it starts: no token of it is worth anything elsewhere. Its
 // issuer is a loopback address, or the reserved name helseid.test in memory, and
-// the header of each token and proof has the member MarkerHeader, which no
+// the header of each token and proof has the member [mint.MarkerHeader], which no
 // option takes away.
 package helseidtest

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 func (a *asker) endSessionURL(pairs ...string) string {
@@ -26,32 +28,32 @@ func (a *asker) endSessionURL(pairs ...string) string {
 func TestEndSessionRefusals(t *testing.T) {
 	t.Parallel()
 	const next, hint = "post_logout_redirect_uri", "id_token_hint"
-	forClient := helseidtest.Audience(clientID)
+	forClient := mint.Audience(clientID)
 	for name, test := range map[string]struct {
 		query func(s *helseidtest.Server) []string
 		says  string // "" means that the browser is sent on
-		rule  helseidtest.Rule
+		rule  rule.Rule
 	}{
 		"good": {func(s *helseidtest.Server) []string { return []string{hint, s.IDToken(forClient), next, loggedOut} }, "", ""},
 		"expired": {func(s *helseidtest.Server) []string {
-			return []string{hint, s.IDToken(forClient, helseidtest.Expired()), next, loggedOut}
+			return []string{hint, s.IDToken(forClient, mint.Expired()), next, loggedOut}
 		}, "", ""},
 		"without a hint": {func(*helseidtest.Server) []string { return []string{next, loggedOut} },
-			"needs an id_token_hint", helseidtest.RuleRedirectURI},
+			"needs an id_token_hint", rule.RedirectURI},
 		"not registered": {func(s *helseidtest.Server) []string {
 			return []string{hint, s.IDToken(forClient), next, loggedOut + "x"}
 		},
-			"not registered", helseidtest.RuleRedirectURI},
+			"not registered", rule.RedirectURI},
 		"of an unknown client": {func(s *helseidtest.Server) []string { return []string{hint, s.IDToken(), next, loggedOut} },
-			"not registered", helseidtest.RuleRedirectURI},
+			"not registered", rule.RedirectURI},
 		"relative": {func(s *helseidtest.Server) []string { return []string{hint, s.IDToken(forClient), next, "/"} }, "absolute", ""},
 		"signed by another": {func(s *helseidtest.Server) []string {
-			return []string{hint, s.IDToken(forClient, helseidtest.SignedWithUnknownKey()), next, loggedOut}
+			return []string{hint, s.IDToken(forClient, mint.SignedWithUnknownKey()), next, loggedOut}
 		}, "not signed by this server", ""},
 		"an access token": {func(s *helseidtest.Server) []string { return []string{hint, s.Token(forClient), next, loggedOut} }, "not an ID token", ""},
 		"no token":        {func(*helseidtest.Server) []string { return []string{hint, "x"} }, "compact", ""},
 		"another issuer's": {func(s *helseidtest.Server) []string {
-			return []string{hint, s.IDToken(forClient, helseidtest.Claim("iss", "https://elsewhere.example.no"))}
+			return []string{hint, s.IDToken(forClient, mint.Claim("iss", "https://elsewhere.example.no"))}
 		}, "issuer", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +155,7 @@ func TestEndSessionMethods(t *testing.T) {
 	a := newLoginAsker(t)
 	client := a.person(t)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	form := url.Values{"id_token_hint": {a.server.IDToken(helseidtest.Audience(clientID))}, "post_logout_redirect_uri": {loggedOut}}
+	form := url.Values{"id_token_hint": {a.server.IDToken(mint.Audience(clientID))}, "post_logout_redirect_uri": {loggedOut}}
 	for method, status := range map[string]int{"GET": http.StatusFound, "POST": http.StatusFound, "PUT": http.StatusBadRequest} {
 		target, body := a.endSessionURL(), form.Encode()
 		if method == "GET" {

@@ -14,6 +14,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -42,7 +43,7 @@ func ExampleServer_AddClient() {
 		ID:                 "my-client",
 		PublicJWKs:         [][]byte{key.PublicJWK()},
 		Scopes:             []string{"nhn:some-api/read"},
-		ParentOrganization: helseidtest.DefaultParentOrganization,
+		ParentOrganization: mint.DefaultParentOrganization,
 	}); err != nil {
 		fmt.Println(err)
 		return
@@ -83,11 +84,7 @@ func ExampleServer_Mount() {
 		fmt.Fprint(w, "hello, ", middleware.Claims(r.Context()).Organization.Parent)
 	}))
 
-	config, err := server.NewClient("nhn:some-api/read")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read"))
 	client, err := helseid.New(config)
 	if err != nil {
 		fmt.Println(err)
@@ -113,11 +110,7 @@ func ExampleServer_Requests() {
 		return
 	}
 	defer server.Close()
-	config, err := server.NewClient("nhn:some-api/read")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read"))
 	client, err := helseid.New(config)
 	if err != nil {
 		fmt.Println(err)
@@ -148,11 +141,7 @@ func ExampleServer_SetClockSkew() {
 		return
 	}
 	defer server.Close()
-	config, err := server.NewClient("nhn:some-api/read")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read"))
 	client, err := helseid.New(config)
 	if err != nil {
 		fmt.Println(err)
@@ -180,7 +169,7 @@ func ExampleServer_RotateKey() {
 	}
 	defer server.Close()
 	validator, err := tokenvalidation.New(tokenvalidation.Config{
-		Issuer: server.Issuer(), Audience: helseidtest.DefaultAudience, HTTPClient: server.HTTPClient(),
+		Issuer: server.Issuer(), Audience: mint.DefaultAudience, HTTPClient: server.HTTPClient(),
 	})
 	if err != nil {
 		fmt.Println(err)

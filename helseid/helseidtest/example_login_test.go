@@ -11,6 +11,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // A HelseID in memory and a client of it that logs users in.
@@ -19,10 +20,7 @@ func exampleLoginClient() (server *helseidtest.Server, client *helseid.Client, c
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example
 	}
-	config, err := server.NewClientFor(helseidtest.Client{ID: "my-client", RedirectURIs: []string{"https://app.example.no/callback"}})
-	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
-	}
+	config := server.NewClient(helseidtest.Client{ID: "my-client", RedirectURIs: []string{"https://app.example.no/callback"}})
 	client, err = helseid.New(config)
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example
@@ -44,18 +42,14 @@ func exampleLogIn(server *helseidtest.Server, client *helseid.Client, options ..
 }
 
 // A login under test: one that ends well, and one that the user cancels.
-func ExampleServer_NewLoginClient() {
+func ExampleRedirectURI() {
 	server, err := helseidtest.Start(helseidtest.InMemory())
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer server.Close()
-	config, err := server.NewLoginClient("https://app.example.no/callback", "nhn:some-api/read")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	config := server.NewClient(helseidtest.RedirectURI("https://app.example.no/callback"), helseidtest.Scopes("nhn:some-api/read"))
 	client, err := helseid.New(config)
 	if err != nil {
 		fmt.Println(err)
@@ -124,7 +118,7 @@ func ExampleServer_LogoutToken() {
 		return
 	}
 
-	token := server.LogoutToken(helseidtest.Audience("my-client"), helseidtest.SessionID(session.User().SessionID))
+	token := server.LogoutToken(mint.Audience("my-client"), mint.SessionID(session.User().SessionID))
 	request := httptest.NewRequest(http.MethodPost, "/backchannel-logout", strings.NewReader("logout_token="+token))
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	response := httptest.NewRecorder()

@@ -14,6 +14,8 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 	"github.com/helseid-go/sdk/middleware"
 )
@@ -26,11 +28,7 @@ func Example() {
 		return
 	}
 	defer server.Close()
-	config, err := server.NewClient("nhn:some-api/read") // in a test: server.ClientConfig(t, ...)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read"))
 	client, err := helseid.New(config)
 	if err != nil {
 		fmt.Println(err)
@@ -67,8 +65,8 @@ func ExampleServer_Token() {
 
 	for _, level := range []int{4, 3} {
 		token := server.Token(
-			helseidtest.Clinician(), helseidtest.SecurityLevel(level),
-			helseidtest.Audience("nhn:my-api"), helseidtest.Scopes("nhn:my-api/read"),
+			mint.Clinician(), mint.SecurityLevel(level),
+			mint.Audience("nhn:my-api"), mint.Scopes("nhn:my-api/read"),
 		)
 		request := httptest.NewRequest(http.MethodGet, "http://127.0.0.1/journal/1", nil)
 		server.Authorize(request, token)
@@ -95,11 +93,7 @@ func ExampleServer_Inject() {
 		return
 	}
 	defer server.Close()
-	config, err := server.NewClient("nhn:some-api/read")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read"))
 	client, err := helseid.New(config)
 	if err != nil {
 		fmt.Println(err)
@@ -124,11 +118,7 @@ func ExampleServer_LogIn() {
 		return
 	}
 	defer server.Close()
-	config, err := server.NewLoginClient("https://app.example.no/callback", "nhn:some-api/read")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	config := server.NewClient(helseidtest.RedirectURI("https://app.example.no/callback"), helseidtest.Scopes("nhn:some-api/read"))
 	signer, err := clientassertion.New(clientassertion.Config{ClientID: config.ClientID, Audience: config.Issuer, Key: config.Key})
 	if err != nil {
 		fmt.Println(err)
@@ -183,7 +173,7 @@ func ExampleLoginPage() {
 			}
 			return
 		}
-		fmt.Fprintf(w, "<h1>%s</h1><form method=post>", html.EscapeString(login.ClientName()))
+		fmt.Fprintf(w, "<h1>%s</h1><form method=post>", html.EscapeString(login.ClientName))
 		for _, user := range login.Users() {
 			fmt.Fprintf(w, "<button name=user value=%s>%s</button>", user.PersonalIdentityNumber, html.EscapeString(user.GivenName))
 		}
@@ -206,7 +196,7 @@ func ExampleLoginPage() {
 
 // A server that demands less than HelseID does. It demands the rest.
 func ExampleRelaxed() {
-	server, err := helseidtest.Start(helseidtest.Relaxed(helseidtest.RuleParameters))
+	server, err := helseidtest.Start(helseidtest.Relaxed(rule.Parameters))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -225,11 +215,7 @@ func ExampleServer_AlterTokenResponse() {
 		return
 	}
 	defer server.Close()
-	config, err := server.NewClient("nhn:some-api/read")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read"))
 	client, err := helseid.New(config)
 	if err != nil {
 		fmt.Println(err)
@@ -240,7 +226,7 @@ func ExampleServer_AlterTokenResponse() {
 	server.AlterTokenResponse(func(response map[string]any) { response["token_type"] = "Bearer" })
 	_, err = client.Token(context.Background(), helseid.TokenRequest{})
 	fmt.Println(err != nil)
-	server.AlterTokenResponse(helseidtest.LowerCaseTokenType)
+	server.AlterTokenResponse(func(response map[string]any) { response["token_type"] = "dpop" })
 	_, err = client.Token(context.Background(), helseid.TokenRequest{})
 	fmt.Println(err)
 	// Output:
@@ -256,11 +242,7 @@ func ExampleServer_Browser() {
 		return
 	}
 	defer server.Close()
-	config, err := server.NewLoginClient("https://ehr.example.no/callback")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"))
 	client, err := helseid.New(config)
 	if err != nil {
 		fmt.Println(err)
@@ -279,7 +261,7 @@ func ExampleServer_Browser() {
 	}))
 	server.Mount("ehr.example.no", mux)
 
-	for _, user := range []string{helseidtest.DefaultPersonalIdentityNumber, helseidtest.ClinicianAtLevel3} {
+	for _, user := range []string{mint.DefaultPersonalIdentityNumber, helseidtest.ClinicianAtLevel3} {
 		page, err := server.Browser(helseidtest.AsUser(user)).Get("https://ehr.example.no/me")
 		if err != nil {
 			fmt.Println(err)

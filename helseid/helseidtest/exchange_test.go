@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 const exchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -65,7 +67,7 @@ func TestExchange(t *testing.T) {
 	require.Equal(t, act, after["act"])
 
 	// What the subject's token does not say is not filled in from the actor.
-	r = a.exchange(t, a.server.Token(helseidtest.ClientID(clientID), helseidtest.Organization("", "", "")))
+	r = a.exchange(t, a.server.Token(mint.ClientID(clientID), mint.Organization("", "", "")))
 	bare := claimsOf(t, a.send(t, r).AccessToken)
 	require.NotEmpty(t, bare["act"])
 	require.NotContains(t, bare, "helseid://claims/client/claims/orgnr_parent")
@@ -102,9 +104,9 @@ func TestExchangeRefusals(t *testing.T) {
 	form := func(name, value string) change {
 		return func(_ *testing.T, _ *asker, r *attempt) { r.form.Set(name, value) }
 	}
-	token := func(opts ...helseidtest.TokenOption) change {
+	token := func(opts ...mint.TokenOption) change {
 		return func(_ *testing.T, a *asker, r *attempt) {
-			r.form.Set("subject_token", a.server.Token(append([]helseidtest.TokenOption{helseidtest.ClientID(clientID)}, opts...)...))
+			r.form.Set("subject_token", a.server.Token(append([]mint.TokenOption{mint.ClientID(clientID)}, opts...)...))
 		}
 	}
 	chain := func(depth int) change {
@@ -112,13 +114,13 @@ func TestExchangeRefusals(t *testing.T) {
 		for range depth {
 			act = object{"client_id": "x", "act": act}
 		}
-		return token(helseidtest.Claim("act", act))
+		return token(mint.Claim("act", act))
 	}
 	const request = "invalid_request"
 	for name, test := range map[string]struct {
 		change     change
 		code, says string
-		rule       helseidtest.Rule
+		rule       rule.Rule
 	}{
 		"a minted token":       {token(), "", "", ""},
 		"no token type":        {form("subject_token_type", ""), request, "subject_token_type", ""},
@@ -126,15 +128,15 @@ func TestExchangeRefusals(t *testing.T) {
 		"asks for an ID token": {form("requested_token_type", "urn:ietf:params:oauth:token-type:id_token"), request, "requested_token_type", ""},
 		"no token":             {form("subject_token", ""), request, "compact", ""},
 		"an ID token":          {func(_ *testing.T, a *asker, r *attempt) { r.form.Set("subject_token", a.server.IDToken()) }, request, "not an access token", ""},
-		"signed by another":    {token(helseidtest.SignedWithUnknownKey()), request, "not signed by this server", ""},
-		"broken":               {token(helseidtest.BrokenSignature()), request, "not signed by this server", ""},
-		"another issuer's":     {token(helseidtest.Claim("iss", "https://elsewhere.example.no")), request, "issuer", ""},
-		"expired":              {token(helseidtest.Expired()), request, "expired", helseidtest.RuleExpiry},
-		"not valid yet":        {token(helseidtest.Claim("nbf", 1<<40)), request, "not valid yet", ""},
-		"for another API":      {token(helseidtest.Audience("nhn:other-api")), request, "another API", helseidtest.RuleActor},
-		"of a client without":  {token(helseidtest.ClientID("another-client")), request, "does not permit", helseidtest.RuleActor},
-		"of an unknown client": {token(helseidtest.ClientID("somebody")), request, "does not permit", helseidtest.RuleActor},
-		"a chain of five":      {chain(5), request, "at most 5", helseidtest.RuleActor},
+		"signed by another":    {token(mint.SignedWithUnknownKey()), request, "not signed by this server", ""},
+		"broken":               {token(mint.BrokenSignature()), request, "not signed by this server", ""},
+		"another issuer's":     {token(mint.Claim("iss", "https://elsewhere.example.no")), request, "issuer", ""},
+		"expired":              {token(mint.Expired()), request, "expired", rule.Expiry},
+		"not valid yet":        {token(mint.Claim("nbf", 1<<40)), request, "not valid yet", ""},
+		"for another API":      {token(mint.Audience("nhn:other-api")), request, "another API", rule.Actor},
+		"of a client without":  {token(mint.ClientID("another-client")), request, "does not permit", rule.Actor},
+		"of an unknown client": {token(mint.ClientID("somebody")), request, "does not permit", rule.Actor},
+		"a chain of five":      {chain(5), request, "at most 5", rule.Actor},
 		"a chain of four":      {chain(4), "", "", ""},
 		"no scope":             {form("scope", ""), "invalid_scope", "missing", ""},
 		"scope not granted":    {form("scope", testScope), "invalid_scope", "not granted", ""},
@@ -142,7 +144,7 @@ func TestExchangeRefusals(t *testing.T) {
 		"resource of no scope": {form("resource", "nhn:test-api"), "invalid_target", "resource", ""},
 		"client without the grant": {func(t *testing.T, a *asker, _ *attempt) {
 			a.addClient(t, helseidtest.Client{GrantTypes: []string{"client_credentials"}, APIs: []string{"nhn:test-api"}, Scopes: []string{"nhn:next-api/read"}})
-		}, "unauthorized_client", "grant type", helseidtest.RuleGrantType},
+		}, "unauthorized_client", "grant type", rule.GrantType},
 		"organisation": {func(_ *testing.T, _ *asker, r *attempt) {
 			r.assertion["assertion_details"] = organization("urn:oid:1.0.6523", "NO:ORGNR:999977774")
 		}, request, "HID-1005", ""},

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 // addClient registers a second client with the same key and returns its id.
@@ -41,11 +43,11 @@ func TestAuthorizeRefusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		change change
 		says   string
-		rule   helseidtest.Rule
+		rule   rule.Rule
 	}{
-		"state":     {func(_ *testing.T, _ *asker, q url.Values) { q.Set("state", "s") }, "push the others", helseidtest.RuleParameters},
-		"scope":     {func(_ *testing.T, _ *asker, q url.Values) { q.Set("scope", "openid") }, "push the others", helseidtest.RuleParameters},
-		"twice":     {func(_ *testing.T, _ *asker, q url.Values) { q.Add("client_id", clientID) }, "once each", helseidtest.RuleParameters},
+		"state":     {func(_ *testing.T, _ *asker, q url.Values) { q.Set("state", "s") }, "push the others", rule.Parameters},
+		"scope":     {func(_ *testing.T, _ *asker, q url.Values) { q.Set("scope", "openid") }, "push the others", rule.Parameters},
+		"twice":     {func(_ *testing.T, _ *asker, q url.Values) { q.Add("client_id", clientID) }, "once each", rule.Parameters},
 		"no client": {func(_ *testing.T, _ *asker, q url.Values) { q.Del("client_id") }, "unknown client", ""},
 		"no request_uri": {func(_ *testing.T, _ *asker, q url.Values) { q.Del("request_uri") },
 			"request_uri is missing", ""},
@@ -54,12 +56,12 @@ func TestAuthorizeRefusals(t *testing.T) {
 		},
 			"unknown", ""},
 		"of another client": {func(t *testing.T, a *asker, q url.Values) { q.Set("client_id", a.addClient(t, loginClient())) },
-			"another client", helseidtest.RuleSameClient},
+			"another client", rule.SameClient},
 		"used": {func(t *testing.T, a *asker, q url.Values) {
 			_, err := a.server.LogIn(a.authorizeURL(q.Get("request_uri")))
 			require.NoError(t, err)
-		}, "used before", helseidtest.RuleSingleUse},
-		"expired": {func(*testing.T, *asker, url.Values) { wait(time.Minute) }, "expired", helseidtest.RuleExpiry},
+		}, "used before", rule.SingleUse},
+		"expired": {func(*testing.T, *asker, url.Values) { wait(time.Minute) }, "expired", rule.Expiry},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -114,50 +116,50 @@ func TestCodeRefusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		push, redeem change
 		code, says   string
-		rule         helseidtest.Rule
+		rule         rule.Rule
 	}{
 		"as it should be":    {nothing, nothing, "", "", ""},
 		"no code":            {nothing, without("code"), "invalid_request", "code is missing", ""},
 		"unknown code":       {nothing, form("code", "x"), grant, "unknown", ""},
-		"with scope":         {nothing, form("scope", testScope), "invalid_request", "scope", helseidtest.RuleParameters},
-		"expired":            {nothing, func(*testing.T, *asker, *attempt) { wait(time.Minute) }, grant, "expired", helseidtest.RuleExpiry},
+		"with scope":         {nothing, form("scope", testScope), "invalid_request", "scope", rule.Parameters},
+		"expired":            {nothing, func(*testing.T, *asker, *attempt) { wait(time.Minute) }, grant, "expired", rule.Expiry},
 		"nearly expired":     {nothing, func(*testing.T, *asker, *attempt) { wait(time.Minute - time.Second) }, "", "", ""},
-		"no redirect_uri":    {nothing, without("redirect_uri"), grant, "redirect_uri", helseidtest.RuleRedirectURI},
-		"other redirect_uri": {nothing, form("redirect_uri", "http://localhost:1234/callback"), grant, "redirect_uri", helseidtest.RuleRedirectURI},
-		"no verifier":        {nothing, without("code_verifier"), grant, "missing", helseidtest.RulePKCE},
-		"other verifier":     {nothing, form("code_verifier", strings.Repeat("a", 43)), grant, "does not fit", helseidtest.RulePKCE},
-		"the challenge":      {nothing, form("code_verifier", challenge), grant, "does not fit", helseidtest.RulePKCE},
-		"short verifier":     {nothing, form("code_verifier", "abc"), grant, "43 to 128", helseidtest.RulePKCE},
+		"no redirect_uri":    {nothing, without("redirect_uri"), grant, "redirect_uri", rule.RedirectURI},
+		"other redirect_uri": {nothing, form("redirect_uri", "http://localhost:1234/callback"), grant, "redirect_uri", rule.RedirectURI},
+		"no verifier":        {nothing, without("code_verifier"), grant, "missing", rule.PKCE},
+		"other verifier":     {nothing, form("code_verifier", strings.Repeat("a", 43)), grant, "does not fit", rule.PKCE},
+		"the challenge":      {nothing, form("code_verifier", challenge), grant, "does not fit", rule.PKCE},
+		"short verifier":     {nothing, form("code_verifier", "abc"), grant, "43 to 128", rule.PKCE},
 		"another client's": {nothing, func(t *testing.T, a *asker, r *attempt) { r.as(a.addClient(t, loginClient())) },
-			grant, "another client", helseidtest.RuleSameClient},
+			grant, "another client", rule.SameClient},
 		"client without the grant": {nothing, func(t *testing.T, a *asker, _ *attempt) {
 			client := loginClient()
 			client.GrantTypes = []string{"client_credentials"}
 			a.register(t, client)
-		}, "unauthorized_client", "grant type", helseidtest.RuleGrantType},
+		}, "unauthorized_client", "grant type", rule.GrantType},
 		"used": {nothing, func(t *testing.T, a *asker, r *attempt) {
 			require.Empty(t, a.send(t, a.redeem(t, r.form.Get("code"))).Error)
-		}, grant, "used before", helseidtest.RuleSingleUse},
+		}, grant, "used before", rule.SingleUse},
 		"bound to another key": {func(t *testing.T, _ *asker, r *attempt) { r.form.Set("dpop_jkt", thumbprint(t, newKey(t))) }, nothing,
-			grant, "another DPoP key", helseidtest.RuleBinding},
+			grant, "another DPoP key", rule.Binding},
 		"bound to the key": {func(t *testing.T, a *asker, r *attempt) { r.form.Set("dpop_jkt", thumbprint(t, a.dpopKey)) }, nothing, "", "", ""},
 		"bound by a proof": {func(t *testing.T, a *asker, r *attempt) { a.withProof(r, a.nonce(t)) }, func(t *testing.T, a *asker, r *attempt) {
 			r.proofKey = newKey(t)
 			r.proofHeader["jwk"] = publicJWK(t, r.proofKey)
-		}, grant, "another DPoP key", helseidtest.RuleBinding},
+		}, grant, "another DPoP key", rule.Binding},
 		"resource of the login":     {pushed("resource", "nhn:test-api"), form("resource", "nhn:test-api"), "", "", ""},
-		"resource not of the login": {pushed("resource", "nhn:test-api"), form("resource", "nhn:other-api"), "invalid_target", "login", helseidtest.RuleResource},
+		"resource not of the login": {pushed("resource", "nhn:test-api"), form("resource", "nhn:other-api"), "invalid_target", "login", rule.Resource},
 		"resource of a scope":       {nothing, form("resource", "nhn:other-api"), "", "", ""},
-		"resource of no scope":      {nothing, form("resource", "nhn:third-api"), "invalid_target", "resource", helseidtest.RuleResource},
+		"resource of no scope":      {nothing, form("resource", "nhn:third-api"), "invalid_target", "resource", rule.Resource},
 		"two resources": {nothing, func(_ *testing.T, _ *asker, r *attempt) {
 			r.form["resource"] = []string{"nhn:test-api", "nhn:other-api"}
 		},
-			"invalid_target", "one resource", helseidtest.RuleResource},
+			"invalid_target", "one resource", rule.Resource},
 		"details twice": {func(t *testing.T, a *asker, r *attempt) {
 			o := a.requestObject(t)
 			r.form.Set("request", sign(t, o.key, o.header, o.claims))
 		}, func(_ *testing.T, _ *asker, r *attempt) { r.assertion["assertion_details"] = goodAttest() },
-			"access_denied", "HID-DOUBLE-STRUCTURE", helseidtest.RuleDetails},
+			"access_denied", "HID-DOUBLE-STRUCTURE", rule.Details},
 		"bad details": {nothing, func(_ *testing.T, _ *asker, r *attempt) { r.assertion["assertion_details"] = object{"type": "x"} },
 			"invalid_request", "HID-1007", ""},
 		"no nonce": {nothing, func(_ *testing.T, _ *asker, r *attempt) { delete(r.proof, "nonce") }, "use_dpop_nonce", "nonce", ""},
@@ -300,7 +302,7 @@ func TestRefreshRefusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		push, refresh change
 		code, says    string
-		rule          helseidtest.Rule
+		rule          rule.Rule
 		spent         bool
 	}{
 		"as it should be": {nothing, nothing, "", "", "", true},
@@ -308,26 +310,26 @@ func TestRefreshRefusals(t *testing.T) {
 		"unknown token":   {nothing, form("refresh_token", "x"), grant, "unknown", "", false},
 		"no nonce":        {nothing, func(_ *testing.T, _ *asker, r *attempt) { delete(r.proof, "nonce") }, "use_dpop_nonce", "nonce", "", false},
 		"another client's": {nothing, func(t *testing.T, a *asker, r *attempt) { r.as(a.addClient(t, loginClient())) },
-			grant, "another client", helseidtest.RuleSameClient, false},
+			grant, "another client", rule.SameClient, false},
 		"another key": {nothing, func(t *testing.T, _ *asker, r *attempt) {
 			r.proofKey = newKey(t)
 			r.proofHeader["jwk"] = publicJWK(t, r.proofKey)
-		}, grant, "another DPoP key", helseidtest.RuleBinding, false},
+		}, grant, "another DPoP key", rule.Binding, false},
 		"scope narrower":            {nothing, form("scope", "openid "+testScope), "", "", "", true},
-		"scope wider":               {nothing, form("scope", testScope+" nhn:test-api/write"), "invalid_scope", "not granted in the login", helseidtest.RuleScope, false},
+		"scope wider":               {nothing, form("scope", testScope+" nhn:test-api/write"), "invalid_scope", "not granted in the login", rule.Scope, false},
 		"resource of a scope":       {nothing, form("resource", "nhn:other-api"), "", "", "", true},
-		"resource of no scope":      {nothing, form("resource", "nhn:third-api"), "invalid_target", "resource", helseidtest.RuleResource, false},
-		"resource not of the login": {form("resource", "nhn:test-api"), form("resource", "nhn:other-api"), "invalid_target", "login", helseidtest.RuleResource, false},
+		"resource of no scope":      {nothing, form("resource", "nhn:third-api"), "invalid_target", "resource", rule.Resource, false},
+		"resource not of the login": {form("resource", "nhn:test-api"), form("resource", "nhn:other-api"), "invalid_target", "login", rule.Resource, false},
 		"details twice": {func(t *testing.T, a *asker, r *attempt) {
 			o := a.requestObject(t)
 			r.form.Set("request", sign(t, o.key, o.header, o.claims))
 		}, func(_ *testing.T, _ *asker, r *attempt) { r.assertion["assertion_details"] = goodAttest() },
-			"access_denied", "HID-DOUBLE-STRUCTURE", helseidtest.RuleDetails, false},
+			"access_denied", "HID-DOUBLE-STRUCTURE", rule.Details, false},
 		"bad details": {nothing, func(_ *testing.T, _ *asker, r *attempt) { r.assertion["assertion_details"] = object{"type": "x"} },
 			"invalid_request", "HID-1007", "", false},
 		"used": {nothing, func(t *testing.T, a *asker, r *attempt) {
 			require.Empty(t, a.send(t, a.refresh(t, r.form.Get("refresh_token"))).Error)
-		}, grant, "used before", helseidtest.RuleSingleUse, true},
+		}, grant, "used before", rule.SingleUse, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -373,7 +375,7 @@ func TestRefreshTokens(t *testing.T) {
 	t.Run("live as long as the login", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			for _, rule := range []helseidtest.Rule{"", helseidtest.RuleExpiry} {
+			for _, rule := range []rule.Rule{"", rule.Expiry} {
 				a := newLoginAsker(t, helseidtest.RefreshTokenLifetime(time.Hour), helseidtest.Relaxed(rule))
 				token := a.tokens(t, a.push(t))
 				require.Equal(t, 3600, token.RefreshExpiresIn)
@@ -428,7 +430,7 @@ func TestRefreshTokens(t *testing.T) {
 	})
 	t.Run("not without offline_access, and no ID token without openid", func(t *testing.T) {
 		t.Parallel()
-		a := newLoginAsker(t, helseidtest.Relaxed(helseidtest.RuleOpenID))
+		a := newLoginAsker(t, helseidtest.Relaxed(rule.OpenID))
 		r := a.push(t)
 		r.form.Set("scope", testScope)
 		answer := a.tokens(t, r)
@@ -451,7 +453,7 @@ func TestDetailsOfLogins(t *testing.T) {
 		claims := claimsOf(t, token)
 		require.Equal(t, "999977774", claims[parent])
 		require.Equal(t, "999977775", claims[child])
-		require.Equal(t, helseidtest.DefaultParentOrganization, claims[supplier])
+		require.Equal(t, mint.DefaultParentOrganization, claims[supplier])
 		require.Equal(t, "journal-1", claims["nhn:sfm:journal-id"])
 		require.NotEmpty(t, claims["nhn:tillitsrammeverk:parameters"].(map[string]any)["toa"])
 		require.Equal(t, "multi-tenant", claims["helseid://claims/client/client_tenancy"])

@@ -1,32 +1,38 @@
 package helseidtest
 
 import (
-	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/answer"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// mintingKey is a key that the server signs with.
-type mintingKey struct {
-	key *jose.Key
+// signingKey is a key that the server signs tokens with.
+type signingKey struct {
+	*mint.Key
+	public *jose.PublicKey
 }
 
 // rsaKeys are made once in a process: RSA keys take long to find. All servers
 // of a process take them in the same order.
 var rsaKeys struct {
 	sync.Mutex
-	keys []*mintingKey
+	keys []*signingKey
 }
 
-func rsaKey(i int) (*mintingKey, error) {
+func rsaKey(i int) (*signingKey, error) {
 	rsaKeys.Lock()
 	defer rsaKeys.Unlock()
 	for len(rsaKeys.keys) <= i {
@@ -35,29 +41,26 @@ func rsaKey(i int) (*mintingKey, error) {
 			return nil, fmt.Errorf("helseidtest: %w", err)
 		}
 		fingerprint := sha1.Sum(private.N.Bytes())
-		key, err := jose.NewKey(private, jose.KeyOptions{
-			Algorithm: jose.RS256,
-			ID:        strings.ToUpper(hex.EncodeToString(fingerprint[:])),
-		})
+		key, err := mint.NewKey(private, strings.ToUpper(hex.EncodeToString(fingerprint[:])))
 		if err != nil {
 			return nil, fmt.Errorf("helseidtest: %w", err)
 		}
-		rsaKeys.keys = append(rsaKeys.keys, &mintingKey{key})
+		public, err := jose.NewPublicKey(private.Public(), jose.RS256)
+		if err != nil {
+			return nil, fmt.Errorf("helseidtest: %w", err)
+		}
+		rsaKeys.keys = append(rsaKeys.keys, &signingKey{key, public})
 	}
 	return rsaKeys.keys[i], nil
 }
 
-func newProofKey() (*mintingKey, error) {
-	key, err := jose.GenerateKey()
+// newECKey makes a key for a client or for proofs.
+func newECKey() (crypto.Signer, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("helseidtest: %w", err)
 	}
-	return &mintingKey{key}, nil
-}
-
-// sign signs any header and payload, also nonsense.
-func (k *mintingKey) sign(header, payload []byte) (string, error) {
-	return k.key.SignRaw(context.Background(), header, payload)
+	return private, nil
 }
 
 // RotateKey publishes a new signing key and signs with it from now on. The old
@@ -84,43 +87,18 @@ func (s *Server) RetireKeys() {
 	s.keys = s.keys[len(s.keys)-1:]
 }
 
-func (s *Server) signingKey() *mintingKey {
+func (s *Server) signingKey() *mint.Key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.keys[len(s.keys)-1]
+	return s.keys[len(s.keys)-1].Key
 }
 
 func (s *Server) serveJWKS(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	keys := make([]rawJSON, len(s.keys))
+	keys := make([]json.RawMessage, len(s.keys))
 	for i, key := range s.keys {
-		keys[i] = rawJSON(key.key.MarshalPublicJWK())
+		keys[i] = key.PublicJWK()
 	}
 	s.mu.Unlock()
-	writeJSON(w, http.StatusOK, map[string]any{"keys": keys})
-}
-
-type rawJSON []byte
-
-// MarshalJSON implements json.Marshaler.
-func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }
-
-var unknownKeys struct {
-	sync.Once
-	key *mintingKey
-	err error
-}
-
-// unknownKey is an RSA key that no server publishes.
-func unknownKey() (*mintingKey, error) {
-	unknownKeys.Do(func() {
-		private, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			unknownKeys.err = err
-			return
-		}
-		key, err := jose.NewKey(private, jose.KeyOptions{Algorithm: jose.RS256})
-		unknownKeys.key, unknownKeys.err = &mintingKey{key}, err
-	})
-	return unknownKeys.key, unknownKeys.err
+	answer.JSON(w, http.StatusOK, map[string]any{"keys": keys})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // A whole life: login, tokens, refresh, userinfo, logout.
@@ -41,9 +42,9 @@ func TestLogin(t *testing.T) {
 			"sub": "0bq1hVF0yNRmqvCD6xLlwuYJ5vDOEgqUhpC8/xsm+mQ=", "idp": "testidp-oidc", "amr": []any{"pwd"}, "nonce": "the-nonce",
 			"at_hash": b64(sha256Sum(first.AccessToken)[:16]), "s_hash": b64(sha256Sum("the-state")[:16]),
 			"name": "KVART GREVLING", "given_name": "KVART", "middle_name": "", "family_name": "GREVLING",
-			"helseid://claims/identity/pid":            helseidtest.DefaultPersonalIdentityNumber,
+			"helseid://claims/identity/pid":            mint.DefaultPersonalIdentityNumber,
 			"helseid://claims/identity/security_level": "4",
-			"helseid://claims/hpr/hpr_number":          helseidtest.DefaultHPRNumber,
+			"helseid://claims/hpr/hpr_number":          mint.DefaultHPRNumber,
 		} {
 			require.Equal(t, want, id[name], name)
 		}
@@ -58,7 +59,7 @@ func TestLogin(t *testing.T) {
 		}
 		require.Equal(t, "high", access["helseid://claims/identity/assurance_level"])
 		require.Equal(t, "internett", access["helseid://claims/identity/network"])
-		require.Equal(t, helseidtest.DefaultParentOrganization, access["helseid://claims/client/claims/orgnr_parent"])
+		require.Equal(t, mint.DefaultParentOrganization, access["helseid://claims/client/claims/orgnr_parent"])
 		require.Equal(t, map[string]any{"jkt": thumbprint(t, a.dpopKey)}, access["cnf"])
 
 		time.Sleep(10 * time.Minute) //nolint:forbidigo // inside of a synctest bubble
@@ -141,9 +142,9 @@ func TestSingleSignOn(t *testing.T) {
 		require.Equal(t, "login_required", callback.Get("error"))
 		_, unattended := again(func(form url.Values) {
 			form.Set("acr_values", "idp:testidp-oidc")
-			form.Set("test_pid", helseidtest.DefaultPersonalIdentityNumber)
+			form.Set("test_pid", mint.DefaultPersonalIdentityNumber)
 		})
-		require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, unattended["helseid://claims/identity/pid"], "another user than the browser's")
+		require.Equal(t, mint.DefaultPersonalIdentityNumber, unattended["helseid://claims/identity/pid"], "another user than the browser's")
 		_, other := again(with("prompt", "login"), helseidtest.AsUser(helseidtest.PersonWithoutHPRNumber))
 		require.NotEqual(t, first["sid"], other["sid"])
 		require.NotEqual(t, first["sub"], other["sub"])

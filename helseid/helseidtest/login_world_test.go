@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 // loginClient is the registration that logins are tested with.
 func loginClient() helseidtest.Client {
 	return helseidtest.Client{
-		ID: clientID, ParentOrganization: helseidtest.DefaultParentOrganization,
+		ID: clientID, ParentOrganization: mint.DefaultParentOrganization,
 		GrantTypes:             []string{"authorization_code", "refresh_token", "client_credentials"},
 		RedirectURIs:           []string{callbackURI, "http://localhost:1234/callback", "http://127.0.0.1/other", "http://[::1]:1/other"},
 		PostLogoutRedirectURIs: []string{loggedOut},

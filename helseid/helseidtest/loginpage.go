@@ -18,16 +18,35 @@ const (
 )
 
 // LoginPage puts a page between a login and its end: the handler, which shows
-// it, gets what it sends as well, and ends the login with Complete or Cancel. A
+// it, gets what it sends as well, and ends the login with Complete. A
 // form without an action does, since it is sent to where it came from. Logins
-// with test_pid, silent ones and Server.LogIn do without the page.
+// with test_pid, silent ones and [Server.LogIn] do without the page.
 func LoginPage(page func(w http.ResponseWriter, r *http.Request, login *PendingLogin)) Option {
-	return func(o *options) { o.loginPage = page }
+	return option(func(o *options) { o.loginPage = page })
 }
 
 // PendingLogin is a login that waits for the user. It belongs to one browser,
-// lives ten minutes and ends once.
+// lives ten minutes and ends once. What it says is what the client asks for.
 type PendingLogin struct {
+	// ClientID and ClientName are the client that the user logs in to.
+	ClientID, ClientName string
+
+	// Scopes are those asked for.
+	Scopes []string
+
+	// ACRValues are the values of acr_values.
+	ACRValues []string
+
+	// SecurityLevel is the one asked for: 4, or 0 for any. HelseID lets a user in
+	// at a lower one, too; the client has to look.
+	SecurityLevel int
+
+	// IdentityProvider is the one asked for, or "".
+	IdentityProvider string
+
+	// Prompt are the values of prompt.
+	Prompt []string
+
 	server  *Server
 	pushed  redact.Hidden[*authorization]
 	browser redact.Hidden[string] // the cookie
@@ -38,33 +57,11 @@ type PendingLogin struct {
 // ErrLoginEnded means that the login has been completed or cancelled before.
 var ErrLoginEnded = errors.New("helseidtest: the login has ended before")
 
-// ClientID is the client that the user logs in to.
-func (p *PendingLogin) ClientID() string { return p.pushed.Reveal().client.ID }
-
-// ClientName is the client's name.
-func (p *PendingLogin) ClientName() string { return p.pushed.Reveal().client.Name }
-
-// Scopes are those that the client asks for.
-func (p *PendingLogin) Scopes() []string { return slices.Clone(p.pushed.Reveal().scopes) }
-
-// ACRValues are the values of acr_values.
-func (p *PendingLogin) ACRValues() []string { return slices.Clone(p.pushed.Reveal().acr.all) }
-
-// SecurityLevel is the one that the client asks for: 4, or 0 for any. HelseID
-// lets a user in at a lower one, too; the client has to look.
-func (p *PendingLogin) SecurityLevel() int { return p.pushed.Reveal().acr.level }
-
-// IdentityProvider is the one that the client asks for, or "".
-func (p *PendingLogin) IdentityProvider() string { return p.pushed.Reveal().acr.idp }
-
-// Prompt are the values of prompt.
-func (p *PendingLogin) Prompt() []string { return slices.Clone(p.pushed.Reveal().prompt) }
-
 // Users are the people who can log in.
 func (p *PendingLogin) Users() []User { return p.server.Users() }
 
-// Complete logs the chosen user in and sends the browser back to the client. An
-// error leaves the answer to the caller.
+// Complete logs the chosen user in, or cancels the login, and sends the browser
+// back to the client. An error leaves the answer to the caller.
 func (p *PendingLogin) Complete(w http.ResponseWriter, r *http.Request, choice Choice) error {
 	if _, known := p.server.userByNumber(choice.User); !known && choice.User != "" {
 		return errors.New("helseidtest: Choice.User is not one of the server's users")
@@ -84,15 +81,15 @@ func (p *PendingLogin) Complete(w http.ResponseWriter, r *http.Request, choice C
 	return nil
 }
 
-// Cancel sends the browser back to the client with access_denied.
-func (p *PendingLogin) Cancel(w http.ResponseWriter, r *http.Request) error {
-	return p.Complete(w, r, Choice{Cancel: true})
-}
-
 // startLogin sends the browser to the page. The cookie is kept as long as the
 // browser: each of its logins goes with it.
 func (s *Server) startLogin(w http.ResponseWriter, r *http.Request, pushed *authorization) {
-	pending := &PendingLogin{server: s, pushed: redact.Hide(pushed), id: rand.Text(), expiry: s.Now().Add(pendingLifetime)}
+	pending := &PendingLogin{
+		ClientID: pushed.client.ID, ClientName: pushed.client.Name, Scopes: slices.Clone(pushed.scopes),
+		ACRValues: slices.Clone(pushed.acr.all), SecurityLevel: pushed.acr.level, IdentityProvider: pushed.acr.idp,
+		Prompt: slices.Clone(pushed.prompt),
+		server: s, pushed: redact.Hide(pushed), id: rand.Text(), expiry: s.Now().Add(pendingLifetime),
+	}
 	if cookie, err := r.Cookie(loginCookie); err == nil && len(cookie.Value) == len(pending.id) {
 		pending.browser = redact.HideText(cookie.Value)
 	} else {
@@ -103,7 +100,7 @@ func (s *Server) startLogin(w http.ResponseWriter, r *http.Request, pushed *auth
 	s.logins.sweep(s.Now())
 	s.logins.pending[pending.id] = pending
 	s.logins.mu.Unlock()
-	http.Redirect(w, r, s.issuer+string(EndpointLogin)+"?"+url.Values{"login": {pending.id}}.Encode(), http.StatusFound)
+	http.Redirect(w, r, s.issuer+string(endpointLogin)+"?"+url.Values{"login": {pending.id}}.Encode(), http.StatusFound)
 }
 
 func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
@@ -117,5 +114,6 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("X-Frame-Options", "DENY")
-	s.options.loginPage(w, r, pending)
+	shown := *pending // the page's own
+	s.options.loginPage(w, r, &shown)
 }

@@ -18,19 +18,19 @@ import (
 func page(t *testing.T) helseidtest.Option {
 	return helseidtest.LoginPage(func(w http.ResponseWriter, r *http.Request, login *helseidtest.PendingLogin) {
 		if r.Method == http.MethodGet {
-			fmt.Fprint(w, login.ClientID(), login.ClientName(), login.Scopes(), login.ACRValues(), login.SecurityLevel(), login.IdentityProvider(), login.Prompt(), len(login.Users()))
+			fmt.Fprint(w, login.ClientID, login.ClientName, login.Scopes, login.ACRValues, login.SecurityLevel, login.IdentityProvider, login.Prompt, len(login.Users()))
 			return
 		}
 		var err error
 		switch {
 		case r.PostForm.Has("cancel"):
-			err = login.Cancel(w, r)
+			err = login.Complete(w, r, helseidtest.Choice{Cancel: true})
 		case r.PostForm.Has("bad"):
 			require.Error(t, login.Complete(w, r, helseidtest.Choice{SecurityLevel: 5}))
 			err = login.Complete(w, r, helseidtest.Choice{User: "somebody"})
 		default:
 			err = login.Complete(w, r, helseidtest.Choice{User: r.PostForm.Get("user"), SecurityLevel: 4, IdentityProvider: "buypass-oidc"})
-			require.ErrorIs(t, login.Cancel(w, r), helseidtest.ErrLoginEnded)
+			require.ErrorIs(t, login.Complete(w, r, helseidtest.Choice{Cancel: true}), helseidtest.ErrLoginEnded)
 		}
 		if err != nil {
 			http.Error(w, "no", http.StatusTeapot)

@@ -39,7 +39,7 @@ type login struct {
 }
 
 // grant is what a login allows a client until it is revoked: the tokens that
-// stem from one code.
+// were issued for one code.
 type grant struct {
 	*authorization
 	login   login

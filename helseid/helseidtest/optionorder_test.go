@@ -12,6 +12,7 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // Options apply in the order given: what comes later has the last word, also after one
@@ -20,21 +21,21 @@ func TestOrderOfTokenOptions(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t, helseidtest.InMemory())
 	const attestClaim = "nhn:tillitsrammeverk:parameters"
-	attest := helseidtest.Attest(completeAttest())
-	claims := func(options ...helseidtest.TokenOption) map[string]any {
+	attest := mint.Attest(completeAttest())
+	claims := func(options ...mint.TokenOption) map[string]any {
 		return claimsOf(t, server.Token(options...))
 	}
 	require.IsType(t, map[string]any{}, claims(attest)[attestClaim])
-	require.Equal(t, "mine", claims(attest, helseidtest.Claim(attestClaim, "mine"))[attestClaim])
-	require.NotContains(t, claims(attest, helseidtest.Claim(attestClaim, nil)), attestClaim)
-	require.NotContains(t, claims(attest, helseidtest.WithoutDefaultClaims()), attestClaim)
-	require.IsType(t, map[string]any{}, claims(helseidtest.Claim(attestClaim, "mine"), attest)[attestClaim])
-	practitioner := claims(attest, helseidtest.Clinician())[attestClaim].(map[string]any)["practitioner"]
+	require.Equal(t, "mine", claims(attest, mint.Claim(attestClaim, "mine"))[attestClaim])
+	require.NotContains(t, claims(attest, mint.Claim(attestClaim, nil)), attestClaim)
+	require.NotContains(t, claims(attest, mint.WithoutDefaultClaims()), attestClaim)
+	require.IsType(t, map[string]any{}, claims(mint.Claim(attestClaim, "mine"), attest)[attestClaim])
+	practitioner := claims(attest, mint.Clinician())[attestClaim].(map[string]any)["practitioner"]
 	require.Contains(t, practitioner, "hpr_nr", "the user who comes later counts")
 
 	for name, set := range map[string]any{"int": 1_000_000, "int64": int64(1_000_000), "float64": 1e6, "uint32 as int32": int32(1_000_000)} {
-		require.EqualValues(t, 1_000_060, claims(helseidtest.Claim("iat", set), helseidtest.ExpiresIn(time.Minute))["exp"], name)
-		require.EqualValues(t, 1_000_000-7200, claims(helseidtest.Claim("iat", set), helseidtest.Expired())["iat"], name)
+		require.EqualValues(t, 1_000_060, claims(mint.Claim("iat", set), mint.ExpiresIn(time.Minute))["exp"], name)
+		require.EqualValues(t, 1_000_000-7200, claims(mint.Claim("iat", set), mint.Expired())["iat"], name)
 	}
 }
 
@@ -48,28 +49,28 @@ func TestOrderOfProofOptions(t *testing.T) {
 	require.NoError(t, err)
 	jwk, err := key.MarshalPrivateJWK()
 	require.NoError(t, err)
-	header := func(options ...helseidtest.ProofOption) map[string]any {
+	header := func(options ...mint.ProofOption) map[string]any {
 		header, _ := jws(t, server.Proof("GET", "https://api.example.no/x", "", options...))
 		return header
 	}
-	own := helseidtest.ProofKey(jwk)
-	for name, options := range map[string][]helseidtest.ProofOption{
-		"private key, then the key": {helseidtest.PrivateKeyInProof(), own},
-		"the key, then private key": {own, helseidtest.PrivateKeyInProof()},
+	own := mint.ProofKey(jwk)
+	for name, options := range map[string][]mint.ProofOption{
+		"private key, then the key": {mint.PrivateKeyInProof(), own},
+		"the key, then private key": {own, mint.PrivateKeyInProof()},
 	} {
 		shown := header(options...)["jwk"].(map[string]any)
 		require.Equal(t, "RSA", shown["kty"], name)
 		require.Contains(t, shown, "d", name)
 	}
-	require.NotContains(t, header(helseidtest.ProofWithoutHeader("jwk"), own), "jwk")
-	require.Equal(t, "HS256", header(helseidtest.SymmetricProofAlgorithm(), own)["alg"])
+	require.NotContains(t, header(mint.ProofHeader("jwk", nil), own), "jwk")
+	require.Equal(t, "HS256", header(mint.ProofHeader("alg", "HS256"), own)["alg"])
 	require.Contains(t, []any{"RS256", "PS256"}, header(own)["alg"])
-	another := header(own, helseidtest.SignedWithAnotherKey())
+	another := header(own, mint.ProofWithAnotherKey())
 	require.Equal(t, "ES256", another["alg"], "the algorithm is the key's")
 	require.Equal(t, "EC", another["jwk"].(map[string]any)["kty"])
 
 	at := time.Unix(1_000_000, 0)
-	claims := claimsOf(t, server.Proof("GET", "https://api.example.no/x", "", helseidtest.ProofClaim("iat", int(at.Unix())), helseidtest.ProofAge(time.Minute)))
+	claims := claimsOf(t, server.Proof("GET", "https://api.example.no/x", "", mint.ProofClaim("iat", int(at.Unix())), mint.ProofAge(time.Minute)))
 	require.EqualValues(t, at.Unix()-60, claims["iat"])
 }
 
@@ -85,11 +86,11 @@ func TestBehindPrefix(t *testing.T) {
 		{"/x", "https://api.example.no", "https://api.example.no/x"},
 	} {
 		request := httptest.NewRequest(http.MethodGet, test[0], nil)
-		server.Authorize(request, token, helseidtest.BehindPrefix(test[1]))
+		server.Authorize(request, token, mint.BehindPrefix(test[1]))
 		claims := claimsOf(t, request.Header.Get("DPoP"))
 		require.Equal(t, test[2], claims["htu"])
 	}
 	for _, wrong := range []string{"/journal", "https://api.example.no?x", "https://api.example.no#x", ":"} {
-		require.Panics(t, func() { server.Proof("GET", "https://api.example.no/x", token, helseidtest.BehindPrefix(wrong)) })
+		require.Panics(t, func() { server.Proof("GET", "https://api.example.no/x", token, mint.BehindPrefix(wrong)) })
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 // requestObject is one before it is signed.
@@ -74,7 +75,7 @@ func TestPARRefusals(t *testing.T) {
 		change change
 		code   string // "" means a request URI
 		says   string
-		rule   helseidtest.Rule // "" means that it cannot be relaxed
+		rule   rule.Rule // "" means that it cannot be relaxed
 	}{
 		"as it should be":       {func(*testing.T, *asker, *attempt) {}, "", "", ""},
 		"GET":                   {func(_ *testing.T, _ *asker, r *attempt) { r.method = "GET" }, request, "POST", ""},
@@ -84,86 +85,86 @@ func TestPARRefusals(t *testing.T) {
 		"assertion aud PAR": {func(_ *testing.T, a *asker, r *attempt) { r.assertion["aud"] = a.server.Issuer() + r.path },
 			"invalid_client", "aud", ""},
 		"assertion with details": {func(_ *testing.T, _ *asker, r *attempt) { r.assertion["assertion_details"] = goodAttest() },
-			request, "HID-1009", helseidtest.RuleDetails},
-		"repeated parameter": {func(_ *testing.T, _ *asker, r *attempt) { r.form.Add("state", "b") }, request, "repeated", helseidtest.RuleParameters},
-		"request_uri":        {form("request_uri", "urn:ietf:params:oauth:request_uri:x"), request, "request_uri", helseidtest.RuleParameters},
+			request, "HID-1009", rule.Details},
+		"repeated parameter": {func(_ *testing.T, _ *asker, r *attempt) { r.form.Add("state", "b") }, request, "repeated", rule.Parameters},
+		"request_uri":        {form("request_uri", "urn:ietf:params:oauth:request_uri:x"), request, "request_uri", rule.Parameters},
 		"client without the grant": {func(t *testing.T, a *asker, _ *attempt) {
 			client := loginClient()
 			client.GrantTypes = []string{"client_credentials", "refresh_token"}
 			a.register(t, client)
-		}, "unauthorized_client", "authorization_code", helseidtest.RuleGrantType},
+		}, "unauthorized_client", "authorization_code", rule.GrantType},
 
-		"no response_type":       {without("response_type"), "unsupported_response_type", "response_type", helseidtest.RuleResponseType},
-		"response_type token":    {form("response_type", "token"), "unsupported_response_type", "response_type", helseidtest.RuleResponseType},
-		"response_type hybrid":   {form("response_type", "code id_token"), "unsupported_response_type", "response_type", helseidtest.RuleResponseType},
+		"no response_type":       {without("response_type"), "unsupported_response_type", "response_type", rule.ResponseType},
+		"response_type token":    {form("response_type", "token"), "unsupported_response_type", "response_type", rule.ResponseType},
+		"response_type hybrid":   {form("response_type", "code id_token"), "unsupported_response_type", "response_type", rule.ResponseType},
 		"no redirect_uri":        {without("redirect_uri"), "unauthorized_client", "missing", ""},
 		"redirect_uri relative":  {form("redirect_uri", "/callback"), request, "absolute", ""},
 		"redirect_uri fragment":  {form("redirect_uri", callbackURI+"#x"), request, "fragment", ""},
-		"redirect_uri longer":    {form("redirect_uri", callbackURI+"/x"), request, "registered", helseidtest.RuleRedirectURI},
-		"redirect_uri query":     {form("redirect_uri", callbackURI+"?x=1"), request, "registered", helseidtest.RuleRedirectURI},
-		"redirect_uri http":      {form("redirect_uri", "http://app.example.no/callback"), request, "registered", helseidtest.RuleRedirectURI},
-		"redirect_uri port":      {form("redirect_uri", "https://app.example.no:444/callback"), request, "registered", helseidtest.RuleRedirectURI},
-		"redirect_uri case":      {form("redirect_uri", "https://app.example.no/Callback"), request, "registered", helseidtest.RuleRedirectURI},
+		"redirect_uri longer":    {form("redirect_uri", callbackURI+"/x"), request, "registered", rule.RedirectURI},
+		"redirect_uri query":     {form("redirect_uri", callbackURI+"?x=1"), request, "registered", rule.RedirectURI},
+		"redirect_uri http":      {form("redirect_uri", "http://app.example.no/callback"), request, "registered", rule.RedirectURI},
+		"redirect_uri port":      {form("redirect_uri", "https://app.example.no:444/callback"), request, "registered", rule.RedirectURI},
+		"redirect_uri case":      {form("redirect_uri", "https://app.example.no/Callback"), request, "registered", rule.RedirectURI},
 		"loopback any port":      {form("redirect_uri", "http://localhost:5678/callback"), "", "", ""},
 		"loopback address":       {form("redirect_uri", "http://127.0.0.1:5678/other"), "", "", ""},
-		"loopback version 6":     {form("redirect_uri", "http://[::1]:5678/other"), request, "registered", helseidtest.RuleRedirectURI},
+		"loopback version 6":     {form("redirect_uri", "http://[::1]:5678/other"), request, "registered", rule.RedirectURI},
 		"loopback no port":       {form("redirect_uri", "http://localhost/callback"), "", "", ""},
-		"loopback other path":    {form("redirect_uri", "http://localhost:1234/elsewhere"), request, "registered", helseidtest.RuleRedirectURI},
-		"loopback other query":   {form("redirect_uri", "http://localhost:1234/callback?x"), request, "registered", helseidtest.RuleRedirectURI},
-		"loopback other name":    {form("redirect_uri", "http://127.0.0.1:1234/callback"), request, "registered", helseidtest.RuleRedirectURI},
-		"loopback other scheme":  {form("redirect_uri", "https://localhost:1234/callback"), request, "registered", helseidtest.RuleRedirectURI},
-		"loopback lookalike":     {form("redirect_uri", "http://localhost.example.no:1234/callback"), request, "registered", helseidtest.RuleRedirectURI},
-		"loopback with userinfo": {form("redirect_uri", "http://x@localhost:5678/callback"), request, "registered", helseidtest.RuleRedirectURI},
+		"loopback other path":    {form("redirect_uri", "http://localhost:1234/elsewhere"), request, "registered", rule.RedirectURI},
+		"loopback other query":   {form("redirect_uri", "http://localhost:1234/callback?x"), request, "registered", rule.RedirectURI},
+		"loopback other name":    {form("redirect_uri", "http://127.0.0.1:1234/callback"), request, "registered", rule.RedirectURI},
+		"loopback other scheme":  {form("redirect_uri", "https://localhost:1234/callback"), request, "registered", rule.RedirectURI},
+		"loopback lookalike":     {form("redirect_uri", "http://localhost.example.no:1234/callback"), request, "registered", rule.RedirectURI},
+		"loopback with userinfo": {form("redirect_uri", "http://x@localhost:5678/callback"), request, "registered", rule.RedirectURI},
 
-		"no scope":              {without("scope"), request, "scope", helseidtest.RuleOpenID},
-		"no openid":             {scope(testScope), "invalid_scope", "openid", helseidtest.RuleOpenID},
+		"no scope":              {without("scope"), request, "scope", rule.OpenID},
+		"no openid":             {scope(testScope), "invalid_scope", "openid", rule.OpenID},
 		"openid alone":          {scope("openid"), "", "", ""},
-		"scope not granted":     {scope("openid nhn:test-api/delete"), "invalid_scope", "not granted", helseidtest.RuleScope},
-		"scope of no identity":  {scope("openid helseid://scopes/identity/shoe-size"), "invalid_scope", "not granted", helseidtest.RuleScope},
-		"scope in another case": {scope("openid " + strings.ToUpper(testScope)), "invalid_scope", "not granted", helseidtest.RuleScope},
+		"scope not granted":     {scope("openid nhn:test-api/delete"), "invalid_scope", "not granted", rule.Scope},
+		"scope of no identity":  {scope("openid helseid://scopes/identity/shoe-size"), "invalid_scope", "not granted", rule.Scope},
+		"scope in another case": {scope("openid " + strings.ToUpper(testScope)), "invalid_scope", "not granted", rule.Scope},
 		"offline_access without the grant": {func(t *testing.T, a *asker, _ *attempt) {
 			client := loginClient()
 			client.GrantTypes = []string{"authorization_code", "client_credentials"}
 			a.register(t, client)
-		}, "invalid_scope", "not granted", helseidtest.RuleScope},
+		}, "invalid_scope", "not granted", rule.Scope},
 
-		"no challenge":           {without("code_challenge"), request, "code_challenge", helseidtest.RulePKCE},
-		"no challenge method":    {without("code_challenge_method"), request, "S256", helseidtest.RulePKCE},
-		"challenge plain":        {form("code_challenge_method", "plain"), request, "S256", helseidtest.RulePKCE},
-		"challenge method lower": {form("code_challenge_method", "s256"), request, "S256", helseidtest.RulePKCE},
-		"challenge of 42":        {form("code_challenge", challenge[1:]), request, "43", helseidtest.RulePKCE},
-		"challenge of 44":        {form("code_challenge", challenge+"A"), request, "43", helseidtest.RulePKCE},
-		"challenge padded":       {form("code_challenge", challenge[:42]+"="), request, "43", helseidtest.RulePKCE},
-		"challenge base64":       {form("code_challenge", "+"+challenge[1:]), request, "43", helseidtest.RulePKCE},
+		"no challenge":           {without("code_challenge"), request, "code_challenge", rule.PKCE},
+		"no challenge method":    {without("code_challenge_method"), request, "S256", rule.PKCE},
+		"challenge plain":        {form("code_challenge_method", "plain"), request, "S256", rule.PKCE},
+		"challenge method lower": {form("code_challenge_method", "s256"), request, "S256", rule.PKCE},
+		"challenge of 42":        {form("code_challenge", challenge[1:]), request, "43", rule.PKCE},
+		"challenge of 44":        {form("code_challenge", challenge+"A"), request, "43", rule.PKCE},
+		"challenge padded":       {form("code_challenge", challenge[:42]+"="), request, "43", rule.PKCE},
+		"challenge base64":       {form("code_challenge", "+"+challenge[1:]), request, "43", rule.PKCE},
 		"resource of a scope":    {form("resource", "nhn:test-api"), "", "", ""},
 		"resources of two scopes": {func(_ *testing.T, _ *asker, r *attempt) {
 			r.form["resource"] = []string{"nhn:test-api", "nhn:other-api"}
 		}, "", "", ""},
-		"resource of no scope":      {form("resource", "nhn:third-api"), "invalid_target", "resource", helseidtest.RuleResource},
-		"resource of a scope short": {form("resource", "nhn:test"), "invalid_target", "resource", helseidtest.RuleResource},
-		"resource openid":           {form("resource", "openid"), "invalid_target", "resource", helseidtest.RuleResource},
+		"resource of no scope":      {form("resource", "nhn:third-api"), "invalid_target", "resource", rule.Resource},
+		"resource of a scope short": {form("resource", "nhn:test"), "invalid_target", "resource", rule.Resource},
+		"resource openid":           {form("resource", "openid"), "invalid_target", "resource", rule.Resource},
 
 		"acr_values known":       {form("acr_values", "idp:idporten-oidc amr:bankid Level4 High bp:amr:sc"), "", "", ""},
-		"acr_values unknown idp": {form("acr_values", "idp:example"), request, "identity provider", helseidtest.RuleACRValues},
-		"acr_values unknown amr": {form("acr_values", "amr:retina"), request, "acr_values", helseidtest.RuleACRValues},
-		"acr_values unknown":     {form("acr_values", "level4"), request, "acr_values", helseidtest.RuleACRValues},
+		"acr_values unknown idp": {form("acr_values", "idp:example"), request, "identity provider", rule.ACRValues},
+		"acr_values unknown amr": {form("acr_values", "amr:retina"), request, "acr_values", rule.ACRValues},
+		"acr_values unknown":     {form("acr_values", "level4"), request, "acr_values", rule.ACRValues},
 		"prompt known":           {form("prompt", "login consent select_account"), "", "", ""},
-		"prompt unknown":         {form("prompt", "create"), request, "prompt", helseidtest.RulePrompt},
-		"prompt none and login":  {form("prompt", "none login"), request, "none", helseidtest.RulePrompt},
+		"prompt unknown":         {form("prompt", "create"), request, "prompt", rule.Prompt},
+		"prompt none and login":  {form("prompt", "none login"), request, "none", rule.Prompt},
 		"max_age":                {form("max_age", "0"), "", "", ""},
-		"max_age negative":       {form("max_age", "-1"), request, "max_age", helseidtest.RuleMaxAge},
-		"max_age fraction":       {form("max_age", "1.5"), request, "max_age", helseidtest.RuleMaxAge},
-		"max_age empty":          {form("max_age", ""), request, "max_age", helseidtest.RuleMaxAge},
+		"max_age negative":       {form("max_age", "-1"), request, "max_age", rule.MaxAge},
+		"max_age fraction":       {form("max_age", "1.5"), request, "max_age", rule.MaxAge},
+		"max_age empty":          {form("max_age", ""), request, "max_age", rule.MaxAge},
 		"test login":             {form("acr_values", "idp:testidp-oidc", "test_pid", helseidtest.ClinicianAtLevel3, "test_security_level", "4"), "", "", ""},
-		"test login without idp": {form("test_pid", helseidtest.ClinicianAtLevel3), request, "idp:testidp-oidc", helseidtest.RuleTestLogin},
-		"test level without idp": {form("test_security_level", "4"), request, "idp:testidp-oidc", helseidtest.RuleTestLogin},
-		"test login unknown":     {form("acr_values", "idp:testidp-oidc", "test_pid", "21916841199"), request, "test_pid", helseidtest.RuleTestLogin},
-		"test level alone":       {form("acr_values", "idp:testidp-oidc", "test_security_level", "4"), request, "test_pid", helseidtest.RuleTestLogin},
+		"test login without idp": {form("test_pid", helseidtest.ClinicianAtLevel3), request, "idp:testidp-oidc", rule.TestLogin},
+		"test level without idp": {form("test_security_level", "4"), request, "idp:testidp-oidc", rule.TestLogin},
+		"test login unknown":     {form("acr_values", "idp:testidp-oidc", "test_pid", "21916841199"), request, "test_pid", rule.TestLogin},
+		"test level alone":       {form("acr_values", "idp:testidp-oidc", "test_security_level", "4"), request, "test_pid", rule.TestLogin},
 		"test level 5": {form("acr_values", "idp:testidp-oidc", "test_pid", helseidtest.ClinicianAtLevel3, "test_security_level", "5"),
-			request, "test_security_level", helseidtest.RuleTestLogin},
+			request, "test_security_level", rule.TestLogin},
 		"on_behalf_of":             {form("acr_values", "idp:idporten-oidc", "on_behalf_of", "994598759"), "", "", ""},
-		"on_behalf_of without idp": {form("on_behalf_of", "994598759"), request, "idp:idporten-oidc", helseidtest.RuleOnBehalfOf},
-		"on_behalf_of of eight":    {form("acr_values", "idp:idporten-oidc", "on_behalf_of", "99459875"), request, "nine digits", helseidtest.RuleOnBehalfOf},
+		"on_behalf_of without idp": {form("on_behalf_of", "994598759"), request, "idp:idporten-oidc", rule.OnBehalfOf},
+		"on_behalf_of of eight":    {form("acr_values", "idp:idporten-oidc", "on_behalf_of", "99459875"), request, "nine digits", rule.OnBehalfOf},
 
 		"request object":               {signed(func(*requestObject) {}), "", "", ""},
 		"request object array":         {objectClaim("authorization_details", []any{goodAttest()}), "", "", ""},
@@ -171,17 +172,17 @@ func TestPARRefusals(t *testing.T) {
 		"request object unknown key":   {signed(func(o *requestObject) { o.key = newKey(t) }), object1, "registered key", ""},
 		"request object twice a claim": {objectClaim("x", json.RawMessage(`{"a":1,"a":2}`)), object1, "strict JSON", ""},
 		"request object typ": {signed(func(o *requestObject) { o.header["typ"] = "oauth-authz-req+jwt" }),
-			object1, "typ", helseidtest.RuleRequestObject},
-		"request object iss":        {objectClaim("iss", "somebody"), object1, "iss", helseidtest.RuleRequestObject},
-		"request object aud":        {objectClaim("aud", "https://elsewhere.example.no"), object1, "aud", helseidtest.RuleRequestObject},
-		"request object client_id":  {objectClaim("client_id", nil), object1, "client_id", helseidtest.RuleRequestObject},
-		"request object no exp":     {objectClaim("exp", nil), object1, "exp", helseidtest.RuleRequestObject},
-		"request object long":       {objectTime("exp", 36), object1, "60 seconds", helseidtest.RuleRequestObject},
-		"request object expired":    {objectTime("exp", -35), object1, "expired", helseidtest.RuleRequestObject},
-		"request object no nbf":     {objectClaim("nbf", nil), object1, "nbf", helseidtest.RuleRequestObject},
-		"request object early":      {objectTime("nbf", 6), object1, "nbf", helseidtest.RuleRequestObject},
-		"request object no jti":     {objectClaim("jti", nil), object1, "jti", helseidtest.RuleRequestObject},
-		"request object no details": {objectClaim("authorization_details", nil), object1, "authorization_details", helseidtest.RuleRequestObject},
+			object1, "typ", rule.RequestObject},
+		"request object iss":        {objectClaim("iss", "somebody"), object1, "iss", rule.RequestObject},
+		"request object aud":        {objectClaim("aud", "https://elsewhere.example.no"), object1, "aud", rule.RequestObject},
+		"request object client_id":  {objectClaim("client_id", nil), object1, "client_id", rule.RequestObject},
+		"request object no exp":     {objectClaim("exp", nil), object1, "exp", rule.RequestObject},
+		"request object long":       {objectTime("exp", 36), object1, "60 seconds", rule.RequestObject},
+		"request object expired":    {objectTime("exp", -35), object1, "expired", rule.RequestObject},
+		"request object no nbf":     {objectClaim("nbf", nil), object1, "nbf", rule.RequestObject},
+		"request object early":      {objectTime("nbf", 6), object1, "nbf", rule.RequestObject},
+		"request object no jti":     {objectClaim("jti", nil), object1, "jti", rule.RequestObject},
+		"request object no details": {objectClaim("authorization_details", nil), object1, "authorization_details", rule.RequestObject},
 		"request object bad detail": {objectClaim("authorization_details", object{"type": "x"}), request, "HID-1007", ""},
 		"request object parent":     {objectClaim("authorization_details", organization("urn:oid:1.0.6523", "NO:ORGNR:994598759")), request, "HID-1005", ""},
 
@@ -191,10 +192,10 @@ func TestPARRefusals(t *testing.T) {
 			"invalid_dpop_proof", "htu", ""},
 		"proof of another key": {proof(func(t *testing.T, _ *asker, r *attempt) { r.proofKey = newKey(t) }), "invalid_dpop_proof", "signature", ""},
 		"dpop_jkt":             {func(t *testing.T, a *asker, r *attempt) { r.form.Set("dpop_jkt", thumbprint(t, a.dpopKey)) }, "", "", ""},
-		"dpop_jkt malformed":   {form("dpop_jkt", "x"), request, "dpop_jkt", helseidtest.RuleBinding},
+		"dpop_jkt malformed":   {form("dpop_jkt", "x"), request, "dpop_jkt", rule.Binding},
 		"dpop_jkt and proof":   {proof(func(t *testing.T, a *asker, r *attempt) { r.form.Set("dpop_jkt", thumbprint(t, a.dpopKey)) }), "", "", ""},
 		"dpop_jkt of another": {proof(func(t *testing.T, _ *asker, r *attempt) { r.form.Set("dpop_jkt", thumbprint(t, newKey(t))) }),
-			request, "dpop_jkt", helseidtest.RuleBinding},
+			request, "dpop_jkt", rule.Binding},
 	}
 	run := func(t *testing.T, change change, options ...helseidtest.Option) (*asker, result) {
 		a := newLoginAsker(t, options...)
@@ -262,8 +263,7 @@ func TestRedirectURIAsText(t *testing.T) {
 		"http://127.0.0.1/callback":       {"http://localhost/callback", "http://127.0.0.1/other", "HTTP://127.0.0.1/callback"},
 	} {
 		server := helseidtest.NewServer(t, helseidtest.InMemory())
-		config, err := server.NewLoginClient(registered)
-		require.NoError(t, err)
+		config := server.NewClient(helseidtest.RedirectURI(registered))
 		config.HTTPClient = server.HTTPClient()
 		client, err := helseid.New(config)
 		require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // Each error code and each number that HelseID documents occurs here, or it is
@@ -85,14 +86,14 @@ func TestEveryDocumentedRefusal(t *testing.T) {
 		"exchange, subject_token":       {exchanged(func(_ *testing.T, _ *asker, r *attempt) { r.form.Set("subject_token", "x") }), "invalid_request", "subject_token"},
 		"exchange, actor not permitted": {exchanged(func(t *testing.T, a *asker, _ *attempt) { a.register(t, loginClient()) }), "invalid_request", "does not permit"},
 		"exchange, too many": {exchanged(func(_ *testing.T, a *asker, r *attempt) {
-			options := []helseidtest.TokenOption{}
+			options := []mint.TokenOption{}
 			for range 5 {
-				options = append(options, helseidtest.ExchangedBy(helseidtest.Actor{ClientID: clientID}))
+				options = append(options, mint.ExchangedBy(mint.Actor{ClientID: clientID}))
 			}
 			r.form.Set("subject_token", a.server.Token(options...))
 		}), "invalid_request", "at most 5"},
 		"exchange, audience of another owner": {exchanged(func(_ *testing.T, a *asker, r *attempt) {
-			r.form.Set("subject_token", a.server.Token(helseidtest.ClientID(clientID), helseidtest.InvalidAudience()))
+			r.form.Set("subject_token", a.server.Token(mint.ClientID(clientID), mint.Audience("nhn:another-api")))
 		}), "invalid_request", "another API"},
 
 		"HID-1001": {details(multi, organization(multiSystem, "NO:ORGNR:222333444")), "invalid_request", ""},

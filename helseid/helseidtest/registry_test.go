@@ -11,12 +11,13 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 func TestRemove(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t, helseidtest.InMemory())
-	config := server.ClientConfig(t, "nhn:test-api/read")
+	config := server.NewClient(helseidtest.Scopes("nhn:test-api/read"))
 	client, err := helseid.New(config)
 	require.NoError(t, err)
 	defer client.Close()
@@ -29,7 +30,7 @@ func TestRemove(t *testing.T) {
 	require.ErrorAs(t, err, &refusal)
 	require.Equal(t, "invalid_client", refusal.Code)
 
-	server.RemoveUser(helseidtest.DefaultPersonalIdentityNumber)
+	server.RemoveUser(mint.DefaultPersonalIdentityNumber)
 	require.Len(t, server.Users(), 2)
 	server.RemoveUser(helseidtest.ClinicianAtLevel3)
 	server.RemoveUser(helseidtest.PersonWithoutHPRNumber)

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 func (a *asker) revocation(t testing.TB, token string) *attempt {
@@ -48,7 +49,7 @@ func TestRevocation(t *testing.T) {
 	require.Equal(t, second.RefreshToken, recorded[0].Form.Get("token"))
 	require.Contains(t, recorded[0].Assertion, `"another-client"`)
 
-	relaxed := newLoginAsker(t, helseidtest.Relaxed(helseidtest.RuleSameClient))
+	relaxed := newLoginAsker(t, helseidtest.Relaxed(rule.SameClient))
 	r := relaxed.revocation(t, relaxed.tokens(t, relaxed.push(t)).RefreshToken)
 	r.as(relaxed.addClient(t, loginClient()))
 	require.Equal(t, http.StatusOK, relaxed.send(t, r).status)

@@ -1,110 +1,81 @@
 package helseidtest
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
-	"mime"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/helseid-go/sdk/middleware"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/selvbetjening"
 )
-
-// The endpoints of HelseID Selvbetjening, by their paths below the issuer, with
-// the option Selvbetjening.
-const (
-	EndpointClientSecret  Endpoint = selvbetjeningPath + "/v1/client-secret"
-	EndpointClientConfig  Endpoint = selvbetjeningPath + "/v1/client"
-	EndpointClientDrafts  Endpoint = selvbetjeningPath + "/v1/client-drafts"
-	EndpointDelegations   Endpoint = selvbetjeningPath + "/v1/multi-tenant-delegations"
-	EndpointConfirmClient Endpoint = selvbetjeningPath + "/confirm-client/"
-)
-
-const (
-	selvbetjeningPath     = "/selvbetjening"
-	selvbetjeningAudience = "nhn:selvbetjening"
-)
-
-// olderPaths are other names of endpoints, which HelseID still answers to.
-var olderPaths = map[string]Endpoint{
-	selvbetjeningPath + "/v1/client-status":   EndpointClientConfig,
-	selvbetjeningPath + "/v0.1/client-drafts": EndpointClientDrafts,
-}
 
 // What HelseID Selvbetjening's API goes by.
 const (
 	// SelvbetjeningScope is the scope that a client needs for it, among its
 	// Scopes.
-	SelvbetjeningScope = selvbetjeningAudience + "/client"
+	SelvbetjeningScope = "nhn:selvbetjening/client"
 
 	// DraftAPIKey is what the header api-key must be to make client drafts.
 	DraftAPIKey = "helseidtest-api-key"
 )
 
-// DefaultKeyLifetime is how long clients' keys live with Selvbetjening. HelseID
-// does not publish its own.
-const DefaultKeyLifetime = 365 * 24 * time.Hour
+// defaultKeyLifetime is this server's. HelseID does not publish its own.
+const defaultKeyLifetime = 365 * 24 * time.Hour
 
-// Selvbetjening mounts the API of HelseID Selvbetjening at
-// Server.SelvbetjeningURL: a client's keys, its configuration, the delegations to
+// Selvbetjening is an Option that mounts the API of HelseID Selvbetjening at
+// [Server.SelvbetjeningURL]: a client's keys, its configuration, the delegations to
 // it, and client drafts. It takes tokens of this server with SelvbetjeningScope
 // and proofs, and nothing else. With it, clients' keys expire.
 //
 // Source: Norsk helsenett, Selvbetjening, Client API. It does not publish the
 // shape of a delegation in the answer: here it is an object with the parent's
 // organizationNumber.
-func Selvbetjening() Option { return func(o *options) { o.selvbetjening = true } }
+type Selvbetjening struct {
+	// KeyLifetime is how long a client's key lives from its registration. Zero
+	// means 365 days.
+	KeyLifetime time.Duration
 
-// KeyLifetime sets how long a client's key lives from its registration, with
-// Selvbetjening. The default is DefaultKeyLifetime.
-func KeyLifetime(lifetime time.Duration) Option { return func(o *options) { o.keyLifetime = lifetime } }
+	// KeyDelay makes a key that is registered through the API work only after a
+	// while, as HelseID's caches do: 10 to 20 seconds. Zero means at once.
+	KeyDelay time.Duration
 
-// KeyDelay makes a key that is registered through Selvbetjening work only after
-// a while, as HelseID's caches do: 10 to 20 seconds. The default is at once.
-func KeyDelay(delay time.Duration) Option { return func(o *options) { o.keyDelay = delay } }
+	// ManualApproval makes scopes and claims that a client asks for wait for
+	// Server.Approve. Otherwise they are granted at once.
+	ManualApproval bool
+}
 
-// ManualApproval makes scopes and claims that a client asks for through
-// Selvbetjening wait for Server.Approve. Otherwise they are granted at once.
-func ManualApproval() Option { return func(o *options) { o.manualApproval = true } }
+func (s Selvbetjening) apply(o *options) {
+	s.KeyLifetime = cmp.Or(s.KeyLifetime, defaultKeyLifetime)
+	o.selvbetjening = &s
+}
 
 // SelvbetjeningURL is the base URL of Selvbetjening's API, which the paths of
 // HelseID's documentation, such as /v1/client, follow. It is empty without the
 // option Selvbetjening.
 func (s *Server) SelvbetjeningURL() string {
-	if !s.options.selvbetjening {
+	if s.options.selvbetjening == nil {
 		return ""
 	}
-	return s.issuer + selvbetjeningPath
+	return s.issuer + selvbetjening.Path
 }
 
 // Approve grants what a client waits for, in place of the APIs' owners.
 func (s *Server) Approve(clientID string) error {
-	return s.changeClient(clientID, func(client *Client) {
-		client.Scopes = append(slices.Clip(client.Scopes), client.pendingScopes...)
-		client.AudienceClaims = merged(client.AudienceClaims, client.pendingClaims)
-		client.pendingScopes, client.pendingClaims = nil, nil
-	})
+	if !(registry{s}).ChangeClient(clientID, (*selvbetjening.Client).Approve) {
+		return errUnknownClient
+	}
+	return nil
 }
 
-// guardSelvbetjening makes the way in to the API. It reads the server's keys
-// without a request, so that neither faults nor records have to do with it.
-func (s *Server) guardSelvbetjening() error {
-	issuer, err := url.Parse(s.issuer)
-	if err != nil {
-		return err
+// startSelvbetjening makes the API, if there shall be one. It reads the server's
+// keys without a request, so that neither faults nor records have to do with it.
+func (s *Server) startSelvbetjening() (err error) {
+	if options := s.options.selvbetjening; options != nil {
+		s.self, err = selvbetjening.New(selvbetjening.Config{
+			Options: selvbetjening.Options(*options), Issuer: s.issuer, Keys: &http.Client{Transport: ownKeys{s}}, Registry: registry{s},
+			Scope: SelvbetjeningScope, DraftAPIKey: DraftAPIKey,
+		})
 	}
-	config := middleware.Config{
-		Issuer: s.issuer, Audience: selvbetjeningAudience, PublicURL: issuer.Scheme + "://" + issuer.Host,
-		WriteProblem: func(w http.ResponseWriter, r *http.Request, refused middleware.Problem) {
-			problem{status: refused.Status, detail: refused.Detail}.write(w, r)
-		},
-	}
-	config.Token.HTTPClient = &http.Client{Transport: ownKeys{s}}
-	config.Token.Time, config.Proof.Time = s.Now, s.Now
-	s.guard, err = middleware.New(config)
 	return err
 }
 
@@ -122,62 +93,64 @@ func (o ownKeys) RoundTrip(request *http.Request) (*http.Response, error) {
 	return nil, errors.New("helseidtest: the server asks itself for its keys only")
 }
 
-// selvbetjeningRoutes are the handlers, by endpoint.
-func (s *Server) selvbetjeningRoutes() map[Endpoint]http.HandlerFunc {
-	guarded := func(methods map[string]func(*http.Request, *Client) (any, *problem)) http.HandlerFunc {
-		return s.guard.Require(func(w http.ResponseWriter, r *http.Request) {
-			serve, known := methods[r.Method]
-			client := s.client(middleware.Claims(r.Context()).ClientID)
-			switch {
-			case !known:
-				problem{http.StatusMethodNotAllowed, "the endpoint does not take this method"}.write(w, r)
-			case client == nil:
-				problem{http.StatusForbidden, "the token's client is not registered any more"}.write(w, r)
-			default:
-				answerProblemOrJSON(w, r, func(r *http.Request) (any, *problem) { return serve(r, client) })
-			}
-		}, middleware.Scope(SelvbetjeningScope)).ServeHTTP
+// keyExpiry is when a key that is registered now expires.
+func (s *Server) keyExpiry() time.Time {
+	if s.options.selvbetjening == nil {
+		return time.Time{}
 	}
-	type methods = map[string]func(*http.Request, *Client) (any, *problem)
-	return map[Endpoint]http.HandlerFunc{
-		EndpointClientSecret:  guarded(methods{http.MethodGet: s.listSecrets, http.MethodPost: s.addSecret}),
-		EndpointClientConfig:  guarded(methods{http.MethodGet: s.showClient, http.MethodPut: s.replaceClient}),
-		EndpointDelegations:   guarded(methods{http.MethodGet: s.listDelegations}),
-		EndpointClientDrafts:  func(w http.ResponseWriter, r *http.Request) { answerProblemOrJSON(w, r, s.addDraft) },
-		EndpointConfirmClient: s.serveConfirmClient,
+	return s.Now().Add(s.options.selvbetjening.KeyLifetime)
+}
+
+// registry gives Selvbetjening the server's clients.
+type registry struct{ *Server }
+
+// Client implements selvbetjening.Registry.
+func (r registry) Client(id string) (selvbetjening.Client, bool) {
+	client := r.client(id)
+	if client == nil {
+		return selvbetjening.Client{}, false
 	}
+	shown := client.shown()
+	shown.Delegations = client.delegationsAt(r.Now())
+	return shown, true
 }
 
-// problem is an error answer (RFC 9457).
-type problem struct {
-	status int
-	detail string
+// ChangeClient implements selvbetjening.Registry.
+func (r registry) ChangeClient(id string, change func(*selvbetjening.Client)) bool {
+	return r.changeClient(id, func(client *Client) {
+		changed := client.shown()
+		change(&changed)
+		client.become(changed)
+	}) == nil
 }
 
-func badRequest(detail string) *problem { return &problem{http.StatusBadRequest, detail} }
-
-func (p problem) write(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(p.status)
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"type": "about:blank", "title": http.StatusText(p.status), "status": p.status, "detail": p.detail, "instance": r.URL.Path,
-	})
+// AddClient implements selvbetjening.Registry.
+func (r registry) AddClient(draft selvbetjening.Draft) {
+	client := Client{ID: draft.Client.ID, Name: "client draft", ParentOrganization: draft.Organization}
+	client.become(draft.Client)
+	client.GrantTypes = client.usualGrantTypes()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clients[client.ID] = &client
 }
 
-func answerProblemOrJSON(w http.ResponseWriter, r *http.Request, serve func(*http.Request) (any, *problem)) {
-	answer, refused := serve(r)
-	switch {
-	case refused != nil:
-		refused.write(w, r)
-	case answer == nil:
-		w.WriteHeader(http.StatusNoContent)
-	default:
-		writeJSON(w, http.StatusOK, answer)
+// shown is what Selvbetjening shows and changes of a client.
+func (c *Client) shown() selvbetjening.Client {
+	return selvbetjening.Client{
+		ID: c.ID, Scopes: c.Scopes, RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
+		ChildOrganizations: c.ChildOrganizations, Claims: c.AudienceClaims, Keys: c.keys,
+		PendingScopes: c.pendingScopes, PendingClaims: c.pendingClaims,
 	}
 }
 
-// isJSON reports that the request's body is said to be JSON.
-func isJSON(r *http.Request) bool {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
+// become takes over what Selvbetjening has changed.
+func (c *Client) become(changed selvbetjening.Client) {
+	c.Scopes, c.RedirectURIs, c.PostLogoutRedirectURIs = changed.Scopes, changed.RedirectURIs, changed.PostLogoutRedirectURIs
+	c.ChildOrganizations, c.AudienceClaims = changed.ChildOrganizations, changed.Claims
+	c.pendingScopes, c.pendingClaims = changed.PendingScopes, changed.PendingClaims
+	c.keys = changed.Keys
+	c.PublicJWKs = nil
+	for _, key := range changed.Keys {
+		c.PublicJWKs = append(c.PublicJWKs, key.JWK)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
 // selfServer is a client that may use Selvbetjening, with the SDK's client.
@@ -26,8 +27,8 @@ type selfServer struct {
 
 func newSelfServer(t testing.TB, options ...helseidtest.Option) *selfServer {
 	t.Helper()
-	server := helseidtest.NewServer(t, append(options, helseidtest.Selvbetjening(), helseidtest.InMemory())...)
-	return startSelfServer(t, server, server.ClientConfig(t, helseidtest.SelvbetjeningScope, testScope))
+	server := helseidtest.NewServer(t, append([]helseidtest.Option{helseidtest.Selvbetjening{}, helseidtest.InMemory()}, options...)...)
+	return startSelfServer(t, server, server.NewClient(helseidtest.Scopes(helseidtest.SelvbetjeningScope, testScope)))
 }
 
 func startSelfServer(t testing.TB, server *helseidtest.Server, config helseid.Config) *selfServer {
@@ -107,7 +108,7 @@ func TestKeyRotationOfAClient(t *testing.T) {
 			require.Equal(t, http.StatusOK, status, answer)
 			expiration, err := time.Parse(time.RFC3339, answer.(object)["expiration"].(string))
 			require.NoError(t, err)
-			require.WithinDuration(t, time.Now().Add(helseidtest.DefaultKeyLifetime), expiration, time.Minute)
+			require.WithinDuration(t, time.Now().Add(365*24*time.Hour), expiration, time.Minute)
 			require.NoError(t, s.tokenWith(key))
 			require.NoError(t, s.tokenWith(s.config.Key), "the old key works as well")
 
@@ -136,7 +137,7 @@ func TestKeyRotationOfAClient(t *testing.T) {
 func TestKeyTimes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSelfServer(t, helseidtest.KeyDelay(15*time.Second), helseidtest.KeyLifetime(time.Hour))
+		s := newSelfServer(t, helseidtest.Selvbetjening{KeyDelay: 15 * time.Second, KeyLifetime: time.Hour})
 		key, jwk := newClientKey(t)
 		time.Sleep(30 * time.Minute)
 		status, _ := s.call("POST", "/v1/client-secret", jwk)
@@ -196,22 +197,22 @@ func TestSelvbetjeningIsGuarded(t *testing.T) {
 	t.Parallel()
 	s := newSelfServer(t)
 	target := s.server.SelvbetjeningURL() + "/v1/client"
-	audience := helseidtest.Audience("nhn:selvbetjening")
-	scope := helseidtest.Scopes(helseidtest.SelvbetjeningScope)
-	client := helseidtest.ClientID(s.config.ClientID)
+	audience := mint.Audience("nhn:selvbetjening")
+	scope := mint.Scopes(helseidtest.SelvbetjeningScope)
+	client := mint.ClientID(s.config.ClientID)
 	for name, test := range map[string]struct {
-		tokens []helseidtest.TokenOption
-		proofs []helseidtest.ProofOption
+		tokens []mint.TokenOption
+		proofs []mint.ProofOption
 		status int
 	}{
-		"as it should be": {[]helseidtest.TokenOption{audience, scope, client}, nil, 200},
-		"another API's":   {[]helseidtest.TokenOption{scope, client}, nil, 401},
-		"other scope":     {[]helseidtest.TokenOption{audience, helseidtest.Scopes("x"), client}, nil, 403},
-		"bearer":          {[]helseidtest.TokenOption{audience, scope, client, helseidtest.Unbound()}, nil, 401},
-		"expired":         {[]helseidtest.TokenOption{audience, scope, client, helseidtest.Expired()}, nil, 401},
-		"forged":          {[]helseidtest.TokenOption{audience, scope, client, helseidtest.SignedWithUnknownKey()}, nil, 401},
-		"a stale proof":   {[]helseidtest.TokenOption{audience, scope, client}, []helseidtest.ProofOption{helseidtest.ProofAge(time.Minute)}, 401},
-		"nobody's":        {[]helseidtest.TokenOption{audience, scope, helseidtest.ClientID("somebody")}, nil, 403},
+		"as it should be": {[]mint.TokenOption{audience, scope, client}, nil, 200},
+		"another API's":   {[]mint.TokenOption{scope, client}, nil, 401},
+		"other scope":     {[]mint.TokenOption{audience, mint.Scopes("x"), client}, nil, 403},
+		"bearer":          {[]mint.TokenOption{audience, scope, client, mint.Unbound()}, nil, 401},
+		"expired":         {[]mint.TokenOption{audience, scope, client, mint.Expired()}, nil, 401},
+		"forged":          {[]mint.TokenOption{audience, scope, client, mint.SignedWithUnknownKey()}, nil, 401},
+		"a stale proof":   {[]mint.TokenOption{audience, scope, client}, []mint.ProofOption{mint.ProofAge(time.Minute)}, 401},
+		"nobody's":        {[]mint.TokenOption{audience, scope, mint.ClientID("somebody")}, nil, 403},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), "GET", target, nil)
 		require.NoError(t, err)
@@ -231,7 +232,7 @@ func TestSelvbetjeningIsGuarded(t *testing.T) {
 
 	without := helseidtest.NewServer(t, helseidtest.InMemory())
 	require.Empty(t, without.SelvbetjeningURL())
-	response, err := without.HTTPClient().Get(without.Issuer() + string(helseidtest.EndpointClientConfig))
+	response, err := without.HTTPClient().Get(without.Issuer() + "/selvbetjening/v1/client")
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusNotFound, response.StatusCode)
@@ -290,7 +291,7 @@ func TestClientConfiguration(t *testing.T) {
 	})
 	t.Run("waits for approval", func(t *testing.T) {
 		t.Parallel()
-		s := newSelfServer(t, helseidtest.ManualApproval())
+		s := newSelfServer(t, helseidtest.Selvbetjening{ManualApproval: true})
 		const name = "nhn:new-api/client/claims/some-id"
 		put := func(body string) any {
 			status, answer := s.call("PUT", "/v1/client", body)
@@ -416,9 +417,8 @@ func TestDelegations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const parent = "111222333"
 		for _, delay := range []time.Duration{0, time.Hour} {
-			server := helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Selvbetjening(), helseidtest.DelegationDelay(delay))
-			config, err := server.NewMultiTenantClient([]string{"222333444"}, testScope, helseidtest.SelvbetjeningScope)
-			require.NoError(t, err)
+			server := helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Selvbetjening{}, helseidtest.DelegationDelay(delay))
+			config := server.NewClient(helseidtest.Delegations("222333444"), helseidtest.Scopes(testScope, helseidtest.SelvbetjeningScope))
 			ask := func() string {
 				client, err := helseid.New(config)
 				require.NoError(t, err)
@@ -458,7 +458,7 @@ func TestDelegations(t *testing.T) {
 			require.Equal(t, "HID-1001", ask())
 			require.Error(t, server.Delegate("1", config.ClientID))
 			require.Error(t, server.Delegate(parent, "somebody"))
-			single := server.ClientConfig(t, testScope)
+			single := server.NewClient(helseidtest.Scopes(testScope))
 			require.ErrorContains(t, server.Delegate(parent, single.ClientID), "multi-tenant")
 		}
 	})

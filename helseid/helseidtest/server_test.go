@@ -22,6 +22,8 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 func getJSON(t testing.TB, server *helseidtest.Server, path string) map[string]any {
@@ -60,7 +62,7 @@ func TestServerListensOnLoopbackOnly(t *testing.T) {
 // A name that somebody has made lead to this machine reaches nothing.
 func TestServerRefusesOtherNames(t *testing.T) {
 	t.Parallel()
-	server := helseidtest.NewServer(t, helseidtest.Selvbetjening())
+	server := helseidtest.NewServer(t, helseidtest.Selvbetjening{})
 	for host, status := range map[string]int{
 		"": 200, "localhost": 200, "localhost:1": 200, "127.0.0.1": 200, "[::1]:8080": 200, "127.9.9.9:1": 200,
 		"evil.example": 421, "evil.example:80": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421, "10.0.0.1": 421, "[::]": 421,
@@ -186,88 +188,88 @@ func TestTokenOptions(t *testing.T) {
 	t.Parallel()
 	const claim = "helseid://claims/"
 	server := helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.TokenLifetime(20*time.Minute))
-	mint := func(options ...helseidtest.TokenOption) (header, claims map[string]any) {
+	minted := func(options ...mint.TokenOption) (header, claims map[string]any) {
 		token := server.Token(options...)
 		require.True(t, verifies(t, keySet(t, server), token))
 		return jws(t, token)
 	}
 	list := func(values ...any) []any { return values }
 
-	header, system := mint()
+	header, system := minted()
 	require.Equal(t, "at+jwt", header["typ"])
 	require.Equal(t, server.Issuer(), system["iss"])
-	require.Equal(t, helseidtest.DefaultAudience, system["aud"])
-	require.Equal(t, list(helseidtest.DefaultAudience+"/read"), system["scope"])
+	require.Equal(t, mint.DefaultAudience, system["aud"])
+	require.Equal(t, list(mint.DefaultAudience+"/read"), system["scope"])
 	require.InDelta(t, time.Now().Unix(), system["iat"], 5)
 	require.Equal(t, system["iat"], system["nbf"])
 	require.InDelta(t, 1200, system["exp"].(float64)-system["iat"].(float64), 0)
 	require.NotContains(t, system, "sub")
 	require.NotContains(t, system, claim+"identity/pid")
 	require.NotEmpty(t, system["cnf"].(map[string]any)["jkt"])
-	_, again := mint()
+	_, again := minted()
 	require.NotEqual(t, system["jti"], again["jti"])
 
-	_, clinician := mint(helseidtest.Clinician())
+	_, clinician := minted(mint.Clinician())
 	require.NotEmpty(t, clinician["sub"])
-	require.Equal(t, helseidtest.DefaultPersonalIdentityNumber, clinician[claim+"identity/pid"])
-	require.Equal(t, helseidtest.DefaultHPRNumber, clinician[claim+"hpr/hpr_number"])
+	require.Equal(t, mint.DefaultPersonalIdentityNumber, clinician[claim+"identity/pid"])
+	require.Equal(t, mint.DefaultHPRNumber, clinician[claim+"hpr/hpr_number"])
 	require.Equal(t, "4", clinician[claim+"identity/security_level"], "a string, as HelseID writes it")
 	require.Equal(t, "high", clinician[claim+"identity/assurance_level"])
 	require.InDelta(t, clinician["iat"].(float64), clinician["auth_time"], 0)
 
 	for name, test := range map[string]struct {
-		option helseidtest.TokenOption
+		option mint.TokenOption
 		claim  string
 		want   any // nil: absent
 	}{
-		"Audience":             {helseidtest.Audience("nhn:a"), "aud", "nhn:a"},
-		"Audience of two":      {helseidtest.Audience("nhn:a", "nhn:b"), "aud", list("nhn:a", "nhn:b")},
-		"Scopes":               {helseidtest.Scopes("a", "b"), "scope", list("a", "b")},
-		"ClientID":             {helseidtest.ClientID("c"), "client_id", "c"},
-		"SecurityLevel":        {helseidtest.SecurityLevel(3), claim + "identity/security_level", "3"},
-		"AssuranceLevel":       {helseidtest.AssuranceLevel("low"), claim + "identity/assurance_level", "low"},
-		"HPRNumber":            {helseidtest.HPRNumber("123"), claim + "hpr/hpr_number", "123"},
-		"no HPRNumber":         {helseidtest.HPRNumber(""), claim + "hpr/hpr_number", nil},
-		"Organization, parent": {helseidtest.Organization("1", "", ""), claim + "client/claims/orgnr_parent", "1"},
-		"Organization, child":  {helseidtest.Organization("1", "2", ""), claim + "client/claims/orgnr_child", "2"},
-		"Organization, none":   {helseidtest.Organization("", "", ""), claim + "client/claims/orgnr_parent", nil},
-		"supplier":             {helseidtest.Organization("1", "2", "3"), claim + "client/claims/orgnr_supplier", "3"},
-		"supplier's tenancy":   {helseidtest.Organization("1", "2", "3"), claim + "client/client_tenancy", "multi-tenant"},
-		"Claim":                {helseidtest.Claim("x", 1), "x", 1.0},
-		"Claim taken out":      {helseidtest.Claim("exp", nil), "exp", nil},
-		"Unbound":              {helseidtest.Unbound(), "cnf", nil},
+		"Audience":             {mint.Audience("nhn:a"), "aud", "nhn:a"},
+		"Audience of two":      {mint.Audience("nhn:a", "nhn:b"), "aud", list("nhn:a", "nhn:b")},
+		"Scopes":               {mint.Scopes("a", "b"), "scope", list("a", "b")},
+		"ClientID":             {mint.ClientID("c"), "client_id", "c"},
+		"SecurityLevel":        {mint.SecurityLevel(3), claim + "identity/security_level", "3"},
+		"AssuranceLevel":       {mint.AssuranceLevel("low"), claim + "identity/assurance_level", "low"},
+		"HPRNumber":            {mint.HPRNumber("123"), claim + "hpr/hpr_number", "123"},
+		"no HPRNumber":         {mint.HPRNumber(""), claim + "hpr/hpr_number", nil},
+		"Organization, parent": {mint.Organization("1", "", ""), claim + "client/claims/orgnr_parent", "1"},
+		"Organization, child":  {mint.Organization("1", "2", ""), claim + "client/claims/orgnr_child", "2"},
+		"Organization, none":   {mint.Organization("", "", ""), claim + "client/claims/orgnr_parent", nil},
+		"supplier":             {mint.Organization("1", "2", "3"), claim + "client/claims/orgnr_supplier", "3"},
+		"supplier's tenancy":   {mint.Organization("1", "2", "3"), claim + "client/client_tenancy", "multi-tenant"},
+		"Claim":                {mint.Claim("x", 1), "x", 1.0},
+		"Claim taken out":      {mint.Claim("exp", nil), "exp", nil},
+		"Unbound":              {mint.Unbound(), "cnf", nil},
 	} {
-		_, claims := mint(helseidtest.Clinician(), test.option)
+		_, claims := minted(mint.Clinician(), test.option)
 		if test.want == nil {
 			require.NotContains(t, claims, test.claim, name)
 			continue
 		}
 		require.Equal(t, test.want, claims[test.claim], name)
 	}
-	_, bound := mint(helseidtest.BoundToAnotherKey())
+	_, bound := minted(mint.BoundToAnotherKey())
 	require.NotEqual(t, system["cnf"], bound["cnf"])
-	_, expired := mint(helseidtest.Expired())
+	_, expired := minted(mint.Expired())
 	require.Less(t, expired["exp"].(float64), float64(time.Now().Add(-time.Minute).Unix()))
 	require.Less(t, expired["nbf"].(float64), expired["exp"].(float64))
 	require.Equal(t, expired["iat"], expired["nbf"])
-	_, brief := mint(helseidtest.ExpiresIn(7 * time.Second))
+	_, brief := minted(mint.ExpiresIn(7 * time.Second))
 	require.InDelta(t, 7, brief["exp"].(float64)-brief["iat"].(float64), 0)
-	_, past := mint(helseidtest.ExpiresIn(-7 * time.Second))
+	_, past := minted(mint.ExpiresIn(-7 * time.Second))
 	require.InDelta(t, -7, past["exp"].(float64)-past["iat"].(float64), 0)
-	header, _ = mint(helseidtest.Header("typ", "JWT"))
+	header, _ = minted(mint.Header("typ", "JWT"))
 	require.Equal(t, "JWT", header["typ"])
-	token := server.Token(helseidtest.Header("kid", nil))
+	token := server.Token(mint.Header("kid", nil))
 	header, _ = jws(t, token)
 	require.NotContains(t, header, "kid")
 
-	for name, option := range map[string]helseidtest.TokenOption{"unknown key": helseidtest.SignedWithUnknownKey(), "broken": helseidtest.BrokenSignature()} {
+	for name, option := range map[string]mint.TokenOption{"unknown key": mint.SignedWithUnknownKey(), "broken": mint.BrokenSignature()} {
 		token := server.Token(option)
 		header, claims := jws(t, token)
 		require.Contains(t, keySet(t, server), header["kid"], "under the kid of a published key")
 		require.False(t, verifies(t, keySet(t, server), token), name)
 		require.Equal(t, server.Issuer(), claims["iss"])
 	}
-	require.Panics(t, func() { server.Token(helseidtest.Claim("x", func() {})) })
+	require.Panics(t, func() { server.Token(mint.Claim("x", func() {})) })
 }
 
 func TestProofs(t *testing.T) {
@@ -292,27 +294,27 @@ func TestProofs(t *testing.T) {
 	require.Equal(t, "https://api.example.no/a%20b", claims["htu"])
 
 	for name, test := range map[string]struct {
-		option helseidtest.ProofOption
+		option mint.ProofOption
 		reason dpop.Reason
 	}{
-		"htm":            {helseidtest.ProofClaim("htm", "POST"), dpop.ReasonMethod},
-		"htu":            {helseidtest.ProofClaim("htu", "https://x.example.no/"), dpop.ReasonURI},
-		"ath":            {helseidtest.ProofClaim("ath", nil), dpop.ReasonTokenHash},
-		"jti":            {helseidtest.ProofClaim("jti", nil), dpop.ReasonID},
-		"old":            {helseidtest.ProofIssuedAt(time.Now().Add(-time.Minute)), dpop.ReasonTime},
-		"typ":            {helseidtest.ProofHeader("typ", "JWT"), dpop.ReasonType},
-		"no key":         {helseidtest.ProofHeader("jwk", nil), dpop.ReasonKey},
-		"private key":    {helseidtest.PrivateKeyInProof(), dpop.ReasonKey},
-		"another key":    {helseidtest.SignedWithAnotherKey(), dpop.ReasonBinding},
-		"broken":         {helseidtest.BrokenProofSignature(), dpop.ReasonSignature},
-		"another's sign": {helseidtest.ProofHeader("jwk", publicJWK(t, newKey(t))), dpop.ReasonBinding},
+		"htm":            {mint.ProofClaim("htm", "POST"), dpop.ReasonMethod},
+		"htu":            {mint.ProofClaim("htu", "https://x.example.no/"), dpop.ReasonURI},
+		"ath":            {mint.ProofClaim("ath", nil), dpop.ReasonTokenHash},
+		"jti":            {mint.ProofClaim("jti", nil), dpop.ReasonID},
+		"old":            {mint.ProofClaim("iat", time.Now().Add(-time.Minute).Unix()), dpop.ReasonTime},
+		"typ":            {mint.ProofHeader("typ", "JWT"), dpop.ReasonType},
+		"no key":         {mint.ProofHeader("jwk", nil), dpop.ReasonKey},
+		"private key":    {mint.PrivateKeyInProof(), dpop.ReasonKey},
+		"another key":    {mint.ProofWithAnotherKey(), dpop.ReasonBinding},
+		"broken":         {mint.BrokenProofSignature(), dpop.ReasonSignature},
+		"another's sign": {mint.ProofHeader("jwk", publicJWK(t, newKey(t))), dpop.ReasonBinding},
 	} {
 		var reason *dpop.ProofError
 		require.ErrorAs(t, check(server.Proof("GET", target, token, test.option)), &reason, name)
 		require.Equal(t, test.reason, reason.Reason, name)
 	}
 	t.Run("the other key's proof is good in itself", func(t *testing.T) {
-		proof := server.Proof("GET", target, token, helseidtest.SignedWithAnotherKey())
+		proof := server.Proof("GET", target, token, mint.ProofWithAnotherKey())
 		_, err := verifier.Verify(t.Context(), proof, dpop.Expectation{Method: "GET", URI: target, AccessToken: token})
 		require.NoError(t, err)
 	})
@@ -338,7 +340,7 @@ func TestAuthorize(t *testing.T) {
 		require.Equal(t, test.htu, claims["htu"])
 	}
 	request := httptest.NewRequest("GET", "/", nil)
-	server.Authorize(request, token, helseidtest.ProofClaim("nonce", "n"))
+	server.Authorize(request, token, mint.ProofClaim("nonce", "n"))
 	_, claims := jws(t, request.Header.Get("DPoP"))
 	require.Equal(t, "n", claims["nonce"])
 }
@@ -425,7 +427,7 @@ func TestDelay(t *testing.T) {
 	t.Run("is followed by the answer", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce()))
+			a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce)))
 			a.server.Inject(helseidtest.Fault{Delay: 3 * time.Second})
 			start := time.Now()
 			require.Empty(t, a.send(t, a.build(t, "")).Error)
@@ -457,7 +459,7 @@ func TestDelay(t *testing.T) {
 func TestClockSkew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce()))
+		a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce)))
 		right := a.build(t, "")
 		a.server.SetClockSkew(time.Hour)
 		require.Equal(t, time.Now().Add(time.Hour), a.server.Now())

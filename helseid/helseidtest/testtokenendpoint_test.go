@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -26,7 +27,7 @@ type testTokenAnswer struct {
 
 func askTestToken(t testing.TB, server *helseidtest.Server, method, key, body string) testTokenAnswer {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, server.Issuer()+string(helseidtest.EndpointTestToken), strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), method, server.Issuer()+"/v2/create-test-token-with-key", strings.NewReader(body))
 	require.NoError(t, err)
 	request.Header.Set("X-Auth-Key", key)
 	request.Header.Set("Content-Type", "application/json")
@@ -55,7 +56,7 @@ func TestTestTokenEndpoint(t *testing.T) {
 		want map[string]any // nil: absent
 	}{
 		"audience alone": {`{}`, object{
-			"aud": "nhn:a", "iss": server.Issuer(), "client_id": helseidtest.DefaultClientID, "sub": server.Users()[0].Subject, "cnf": nil,
+			"aud": "nhn:a", "iss": server.Issuer(), "client_id": mint.DefaultClientID, "sub": server.Users()[0].Subject, "cnf": nil,
 			claim + "identity/pid": nil, claim + "identity/security_level": nil, parentClaim: nil, "scope": nil,
 		}},
 		"unknown members": {`{"unknown":{"a":[1]},"dPoP":1}`, object{"aud": "nhn:a"}},
@@ -71,7 +72,7 @@ func TestTestTokenEndpoint(t *testing.T) {
 		"tenancy none":                {`{"clientClaimsParameters":{"clientTenancy":true,"clientTenancyType":2}}`, object{tenancyClaim: "none"}},
 		"tenancy not asked for":       {`{"clientClaimsParametersGeneration":2,"clientClaimsParameters":{"clientTenancy":false,"clientTenancyType":0}}`, object{tenancyClaim: nil}},
 		"cnfPublicKey":                {`{"clientClaimsParameters":{"cnfPublicKey":` + quoted + `}}`, object{"cnf": object{"jkt": thumbprint(t, key)}}},
-		"client defaults only":        {`{"clientClaimsParametersGeneration":1,"clientClaimsParameters":{"clientId":"c"}}`, object{"client_id": helseidtest.DefaultClientID}},
+		"client defaults only":        {`{"clientClaimsParametersGeneration":1,"clientClaimsParameters":{"clientId":"c"}}`, object{"client_id": mint.DefaultClientID}},
 		"client parameters only":      {`{"clientClaimsParametersGeneration":2,"clientClaimsParameters":{"clientId":"c","clientName":""}}`, object{"client_id": "c", claim + "client/client_name": nil, "jti": nil}},
 		"client none":                 {`{"clientClaimsParametersGeneration":0}`, object{"client_id": nil, "jti": nil}},
 		"client, as the sample sends": {`{"clientClaimsParametersGeneration":0,"withoutDefaultClientClaims":true,"clientClaimsParameters":{"scope":["s"]}}`, object{"client_id": nil, "scope": []any{"s"}}},
@@ -122,7 +123,7 @@ func TestTestTokenEndpoint(t *testing.T) {
 	}
 	header, _ := jws(t, askTestToken(t, server, "POST", "the-key", `{"audience":"a","headerParameters":{"typ":"jwt"}}`).SuccessResponse.AccessTokenJwt)
 	require.Equal(t, "jwt", header["typ"])
-	require.Equal(t, true, header[helseidtest.MarkerHeader])
+	require.Equal(t, true, header[mint.MarkerHeader])
 	forged := askTestToken(t, server, "POST", "the-key", `{"audience":"a","signJwtWithInvalidSigningKey":true}`)
 	require.False(t, verifies(t, keySet(t, server), forged.SuccessResponse.AccessTokenJwt))
 }
@@ -163,7 +164,7 @@ func TestTestTokenRefusals(t *testing.T) {
 	_, err := helseidtest.Start(helseidtest.TestTokens(""))
 	require.ErrorContains(t, err, "TestTokens")
 	without := helseidtest.NewServer(t, helseidtest.InMemory())
-	response, err := without.HTTPClient().Post(without.Issuer()+string(helseidtest.EndpointTestToken), "application/json", strings.NewReader(`{"audience":"a"}`))
+	response, err := without.HTTPClient().Post(without.Issuer()+"/v2/create-test-token-with-key", "application/json", strings.NewReader(`{"audience":"a"}`))
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusNotFound, response.StatusCode)
@@ -193,7 +194,7 @@ func TestTestTokenProofs(t *testing.T) {
 	}
 	require.Equal(t, http.StatusOK, send(t, "", ""))
 	require.Equal(t, http.StatusOK, send(t, `,"invalidDPoPProofParameters":0,"privateKeyForProofCreation":""`, ""))
-	for _, broken := range helseidtest.InvalidProofs() {
+	for _, broken := range mint.InvalidProofs() {
 		require.Equal(t, http.StatusUnauthorized, send(t, `,"invalidDPoPProofParameters":`+strconv.Itoa(broken.Number), ""), broken.Name)
 	}
 	key := newKey(t)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 // Every refusal of the token endpoint, one by one. Each case changes one thing
@@ -336,13 +337,13 @@ func TestNonces(t *testing.T) {
 	})
 	t.Run("relaxed", func(t *testing.T) {
 		t.Parallel()
-		a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce()))
+		a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce)))
 		require.Empty(t, a.send(t, a.build(t, "")).Error)
 		require.Equal(t, "use_dpop_nonce", a.send(t, a.build(t, "made-up")).Error)
 	})
 	t.Run("a new one each time", func(t *testing.T) {
 		t.Parallel()
-		for _, options := range [][]helseidtest.Option{{helseidtest.InMemory()}, {helseidtest.InMemory(), helseidtest.RelaxedNonce()}} {
+		for _, options := range [][]helseidtest.Option{{helseidtest.InMemory()}, {helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce)}} {
 			a := newAsker(t, helseidtest.NewServer(t, options...))
 			a.server.DemandNewNonceEachTime(true)
 			nonce := a.nonce(t)
@@ -360,7 +361,7 @@ func TestNonces(t *testing.T) {
 
 func TestTokensOfTheEndpoint(t *testing.T) {
 	t.Parallel()
-	a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce(), helseidtest.TokenLifetime(5*time.Minute)))
+	a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce), helseidtest.TokenLifetime(5*time.Minute)))
 	ask := func(scope string, resources ...string) (result, map[string]any) {
 		attempt := a.build(t, "")
 		attempt.form.Set("scope", scope)
@@ -393,7 +394,7 @@ func TestTokensOfTheEndpoint(t *testing.T) {
 
 func TestClientWithTwoKeys(t *testing.T) {
 	t.Parallel()
-	a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce()))
+	a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce)))
 	first, second := a.key, newKey(t)
 	var jwks [][]byte
 	for i, key := range []*ecdsa.PrivateKey{first, second} {
@@ -438,7 +439,7 @@ func TestAddClientMistakes(t *testing.T) {
 
 func TestRequestsAreRecorded(t *testing.T) {
 	t.Parallel()
-	server := helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce())
+	server := helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce))
 	a := newAsker(t, server)
 	first := a.build(t, "")
 	require.Empty(t, a.send(t, first).Error)
@@ -475,7 +476,7 @@ func asText(t testing.TB, value any) string {
 // A token request in a body that is too large, or in the URL, is none.
 func TestOtherPlacesForParameters(t *testing.T) {
 	t.Parallel()
-	a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce()))
+	a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce)))
 	attempt := a.build(t, "")
 	attempt.path += "?" + url.Values{"scope": {"nhn:test-api/write"}}.Encode()
 	answer := a.send(t, attempt)
@@ -490,7 +491,7 @@ func TestConfigurations(t *testing.T) {
 	t.Parallel()
 	for _, options := range [][]helseidtest.Option{{}, {helseidtest.InMemory()}, {helseidtest.Path("a/b/")}, {helseidtest.InMemory(), helseidtest.Path("/a")}} {
 		server := helseidtest.NewServer(t, options...)
-		client, err := helseid.New(server.ClientConfig(t, testScope))
+		client, err := helseid.New(server.NewClient(helseidtest.Scopes(testScope)))
 		require.NoError(t, err)
 		token, err := client.Token(t.Context(), helseid.TokenRequest{})
 		require.NoError(t, err)

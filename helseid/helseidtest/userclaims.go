@@ -3,43 +3,13 @@ package helseidtest
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"strconv"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
+	"github.com/helseid-go/sdk/tokenvalidation"
 )
-
-// API is an API as its owner has registered it.
-type API struct {
-	// Name is the API's short name, which scopes start with: the audience.
-	// Required.
-	Name string
-
-	// Claims are the claims about the user in access tokens for the API, which
-	// its owner decides and no client can change. Nil means all that the server
-	// knows; sub, sid, idp, amr and auth_time come with every login.
-	Claims []string
-}
-
-// AddAPI registers an API, or replaces the registration of its name. It decides
-// about tokens that clients get; those of Server.Token say what their options say.
-// Tokens for APIs that are not registered hold all claims about the user.
-func (s *Server) AddAPI(api API) error {
-	if api.Name == "" {
-		return errors.New("helseidtest: an API needs a Name")
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.apis[api.Name] = api
-	return nil
-}
-
-// RemoveAPI ends an API's registration.
-func (s *Server) RemoveAPI(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.apis, name)
-}
 
 // claims are those that come with every login.
 func (l login) claims() map[string]any {
@@ -52,16 +22,23 @@ func (l login) claims() map[string]any {
 func (l login) identity() map[string]any {
 	identity := map[string]any{
 		"name": l.user.name(), "given_name": l.user.GivenName, "middle_name": l.user.MiddleName, "family_name": l.user.FamilyName,
-		claimPID:            l.user.PersonalIdentityNumber,
-		claimPIDPseudonym:   l.user.Subject,
-		claimSecurityLevel:  strconv.Itoa(l.level),
-		claimAssuranceLevel: cmp.Or(l.user.AssuranceLevel, map[int]string{2: "low", 3: "substantial", 4: "high"}[l.level]),
-		claimNetwork:        l.user.Network,
+		claim.PID:            l.user.PersonalIdentityNumber,
+		claim.PIDPseudonym:   l.user.Subject,
+		claim.SecurityLevel:  strconv.Itoa(l.level),
+		claim.AssuranceLevel: cmp.Or(l.user.AssuranceLevel, map[int]string{2: "low", 3: "substantial", 4: "high"}[l.level]),
+		claim.Network:        l.user.Network,
 	}
 	if l.user.HPRNumber != "" {
-		identity[claimHPRNumber] = l.user.HPRNumber
+		identity[claim.HPRNumber] = l.user.HPRNumber
 	}
 	return identity
+}
+
+// allClaims are both.
+func (l login) allClaims() map[string]any {
+	claims := l.claims()
+	maps.Copy(claims, l.identity())
+	return claims
 }
 
 // claimsForAPIs are what the owners of the audiences want to know.
@@ -87,14 +64,14 @@ var claimsOfScopes = map[string][]string{
 	"profile":        {"name", "given_name", "middle_name", "family_name"},
 	"helseid://scopes/identity/all": {
 		"name", "given_name", "middle_name", "family_name",
-		claimPID, claimPIDPseudonym, claimSecurityLevel, claimAssuranceLevel, claimNetwork,
+		claim.PID, claim.PIDPseudonym, claim.SecurityLevel, claim.AssuranceLevel, claim.Network,
 	},
-	"helseid://scopes/identity/pid":             {claimPID},
-	"helseid://scopes/identity/pid_pseudonym":   {claimPIDPseudonym},
-	"helseid://scopes/identity/security_level":  {claimSecurityLevel},
-	"helseid://scopes/identity/assurance_level": {claimAssuranceLevel},
-	"helseid://scopes/identity/network":         {claimNetwork},
-	scopeHPRNumber:                              {claimHPRNumber},
+	"helseid://scopes/identity/pid":             {claim.PID},
+	"helseid://scopes/identity/pid_pseudonym":   {claim.PIDPseudonym},
+	"helseid://scopes/identity/security_level":  {claim.SecurityLevel},
+	"helseid://scopes/identity/assurance_level": {claim.AssuranceLevel},
+	"helseid://scopes/identity/network":         {claim.Network},
+	scopeHPRNumber:                              {claim.HPRNumber},
 	"helseid://scopes/client/info":              {},
 	"helseid://scopes/client/client_name":       {},
 }
@@ -118,12 +95,26 @@ func claimsForScopes(l login, scopes []string) map[string]any {
 
 // hprDetails is the claim that only userinfo has.
 func (u User) hprDetails() map[string]any {
-	details := map[string]any{"approvals": []HPRApproval{}, "hpr_number": nil, "no_hpr_number": u.HPRNumber == ""}
+	code := func(code tokenvalidation.HPRCode) map[string]any {
+		return map[string]any{"value": code.Value, "description": code.Description}
+	}
+	codes := func(list []tokenvalidation.HPRCode) []any {
+		written := []any{}
+		for _, one := range list {
+			written = append(written, code(one))
+		}
+		return written
+	}
+	approvals := []any{}
+	for _, approval := range u.HPRApprovals {
+		approvals = append(approvals, map[string]any{
+			"profession": approval.Profession, "authorization": code(approval.Authorization),
+			"requisition_rights": codes(approval.RequisitionRights), "specialities": codes(approval.Specialities),
+		})
+	}
+	details := map[string]any{"approvals": approvals, "hpr_number": nil, "no_hpr_number": u.HPRNumber == ""}
 	if u.HPRNumber != "" {
 		details["hpr_number"] = json.Number(u.HPRNumber)
-	}
-	if u.HPRApprovals != nil {
-		details["approvals"] = u.HPRApprovals
 	}
 	return details
 }

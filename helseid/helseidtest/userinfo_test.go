@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 func TestUserInfo(t *testing.T) {
@@ -20,32 +22,32 @@ func TestUserInfo(t *testing.T) {
 	none := func(proof map[string]any) { clear(proof) }
 	for name, test := range map[string]struct {
 		method, scheme string
-		token          []helseidtest.TokenOption // in place of a login's
+		token          []mint.TokenOption // in place of a login's
 		change         func(map[string]any)
 		code           string
 		status         int
-		rule           helseidtest.Rule
+		rule           rule.Rule
 	}{
 		"GET":               {"GET", "DPoP", nil, nil, "", 200, ""},
 		"POST":              {"POST", "DPoP", nil, nil, "", 200, ""},
 		"scheme lower":      {"GET", "dpop", nil, nil, "", 200, ""},
 		"PUT":               {"PUT", "DPoP", nil, nil, "invalid_request", 400, ""},
-		"bound, as bearer":  {"GET", "Bearer", nil, none, "invalid_token", 401, helseidtest.RuleUserInfoProof},
+		"bound, as bearer":  {"GET", "Bearer", nil, none, "invalid_token", 401, rule.UserInfoProof},
 		"scheme basic":      {"GET", "Basic", nil, none, "invalid_request", 401, ""},
 		"no proof":          {"GET", "DPoP", nil, none, "invalid_dpop_proof", 401, ""},
 		"proof for POST":    {"GET", "DPoP", nil, claim("htm", "POST"), "invalid_dpop_proof", 401, ""},
 		"proof elsewhere":   {"GET", "DPoP", nil, claim("htu", "https://elsewhere.example.no"+path), "invalid_dpop_proof", 401, ""},
 		"proof without ath": {"GET", "DPoP", nil, claim("ath", nil), "invalid_dpop_proof", 401, ""},
 		"ath of another":    {"GET", "DPoP", nil, claim("ath", b64(sha256Sum("x"))), "invalid_dpop_proof", 401, ""},
-		"unbound": {"GET", "Bearer", []helseidtest.TokenOption{helseidtest.Clinician(), helseidtest.Unbound(), helseidtest.Scopes("openid")},
+		"unbound": {"GET", "Bearer", []mint.TokenOption{mint.Clinician(), mint.Unbound(), mint.Scopes("openid")},
 			none, "", 200, ""},
-		"unbound, with a proof": {"GET", "DPoP", []helseidtest.TokenOption{helseidtest.Clinician(), helseidtest.Unbound(), helseidtest.Scopes("openid")},
+		"unbound, with a proof": {"GET", "DPoP", []mint.TokenOption{mint.Clinician(), mint.Unbound(), mint.Scopes("openid")},
 			nil, "invalid_token", 401, ""},
-		"without openid": {"GET", "Bearer", []helseidtest.TokenOption{helseidtest.Clinician(), helseidtest.Unbound()},
-			none, "insufficient_scope", 403, helseidtest.RuleOpenID},
-		"of a system":    {"GET", "Bearer", []helseidtest.TokenOption{helseidtest.Unbound(), helseidtest.Scopes("openid")}, none, "invalid_token", 401, ""},
-		"expired":        {"GET", "Bearer", []helseidtest.TokenOption{helseidtest.Clinician(), helseidtest.Unbound(), helseidtest.Scopes("openid"), helseidtest.Expired()}, none, "invalid_token", 401, helseidtest.RuleExpiry},
-		"signed by none": {"GET", "Bearer", []helseidtest.TokenOption{helseidtest.Clinician(), helseidtest.BrokenSignature()}, none, "invalid_token", 401, ""},
+		"without openid": {"GET", "Bearer", []mint.TokenOption{mint.Clinician(), mint.Unbound()},
+			none, "insufficient_scope", 403, rule.OpenID},
+		"of a system":    {"GET", "Bearer", []mint.TokenOption{mint.Unbound(), mint.Scopes("openid")}, none, "invalid_token", 401, ""},
+		"expired":        {"GET", "Bearer", []mint.TokenOption{mint.Clinician(), mint.Unbound(), mint.Scopes("openid"), mint.Expired()}, none, "invalid_token", 401, rule.Expiry},
+		"signed by none": {"GET", "Bearer", []mint.TokenOption{mint.Clinician(), mint.BrokenSignature()}, none, "invalid_token", 401, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +98,7 @@ func TestUserInfo(t *testing.T) {
 		a := newLoginAsker(t)
 		request, err := http.NewRequestWithContext(t.Context(), "GET", a.server.Issuer()+path, nil)
 		require.NoError(t, err)
-		good := "Bearer " + a.server.Token(helseidtest.Clinician(), helseidtest.Unbound(), helseidtest.Scopes("openid"))
+		good := "Bearer " + a.server.Token(mint.Clinician(), mint.Unbound(), mint.Scopes("openid"))
 		request.Header["Authorization"] = []string{good, good}
 		response, err := a.http.Do(request)
 		require.NoError(t, err)

@@ -28,6 +28,8 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 )
 
@@ -188,16 +190,15 @@ func TestNobodyPassesAfterALogout(t *testing.T) {
 	front, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	c := &checker{origin: "http://" + front.Addr().String()}
-	c.helseid, err = helseidtest.Start(helseidtest.RelaxedNonce(), helseidtest.TokenLifetime(checkerTokens))
+	c.helseid, err = helseidtest.Start(helseidtest.Relaxed(rule.Nonce), helseidtest.TokenLifetime(checkerTokens))
 	require.NoError(t, err)
 	defer c.helseid.Close()
-	file, err := c.helseid.ConfigFileFor(helseidtest.Client{
+	file := c.helseid.ConfigFile(helseidtest.Client{
 		ID: "checker", Scopes: []string{checkerScope},
 		RedirectURIs:           []string{c.origin + "/a/callback", c.origin + "/b/callback"},
 		PostLogoutRedirectURIs: []string{c.origin + "/bye"},
 		BackChannelLogoutURI:   c.origin + "/a/back",
 	})
-	require.NoError(t, err)
 	c.client = "checker"
 	key, err := dpop.GenerateKey()
 	require.NoError(t, err)
@@ -395,7 +396,7 @@ func (c *checker) logOut(ctx context.Context, client *http.Client, app string, _
 
 // tellLogout is HelseID's word, and reports that it was answered as carried out.
 func (c *checker) tellLogout(ctx context.Context, client *http.Client, app string, page workerPage) bool {
-	token := c.helseid.LogoutToken(helseidtest.Audience(c.client), helseidtest.Claim("sub", page.Subject), helseidtest.Claim("sid", page.SID))
+	token := c.helseid.LogoutToken(mint.Audience(c.client), mint.Claim("sub", page.Subject), mint.Claim("sid", page.SID))
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.origin+"/"+app+"/back", strings.NewReader(url.Values{"logout_token": {token}}.Encode()))
 	if err != nil {
 		return false

@@ -68,11 +68,7 @@ func ExampleStore_TokenCache() {
 		return
 	}
 	defer server.Close()
-	config, err := server.NewClient("nhn:some-api/read") // helseid.LoadConfig("client.json")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read")) // helseid.LoadConfig("client.json")
 
 	store, err := redisstore.New(redisstore.Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{exampleKey()}})
 	if err != nil {

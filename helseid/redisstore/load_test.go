@@ -17,6 +17,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -73,7 +74,7 @@ func startLoad(t *testing.T, config Config) *loaded {
 	l := &loaded{t: t, issuer: helseidtest.NewServer(t), stop: make(chan struct{}), client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: loadConnections},
 	}}
-	l.token = l.issuer.Token(helseidtest.Audience("nhn:some-api"))
+	l.token = l.issuer.Token(mint.Audience("nhn:some-api"))
 	for range 2 {
 		replays, err := NewReplays(config)
 		require.NoError(t, err)

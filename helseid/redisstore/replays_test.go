@@ -18,6 +18,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -304,7 +305,7 @@ func TestMiddlewareWithoutRedis(t *testing.T) {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api.URL+"/x", nil)
 		require.NoError(t, err)
-		issuer.Authorize(request, issuer.Token(helseidtest.Audience("nhn:some-api")))
+		issuer.Authorize(request, issuer.Token(mint.Audience("nhn:some-api")))
 		return request
 	}
 	seen := request(strict)

@@ -73,9 +73,8 @@ func TestTokenInMemoryNeedsNoRedis(t *testing.T) {
 		t.Cleanup(client.Close)
 		return client
 	}
-	system := shared(server.ClientConfig(t, testScope))
-	application, err := server.NewLoginClient("http://127.0.0.1/callback", testScope)
-	require.NoError(t, err)
+	system := shared(server.NewClient(helseidtest.Scopes(testScope)))
+	application := server.NewClient(helseidtest.RedirectURI("http://127.0.0.1/callback"), helseidtest.Scopes(testScope))
 	web := shared(application)
 	login, err := web.StartLogin(t.Context(), helseid.LoginRequest{Scopes: []string{helseid.ScopeOpenID, helseid.ScopeOfflineAccess, testScope}, Resources: []string{"nhn:some-api"}})
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
 const testScope = "nhn:some-api/read"
@@ -135,8 +136,8 @@ func TestValuesAreEncrypted(t *testing.T) {
 // fleet is some processes of one client, which share a cache.
 func fleet(t *testing.T, caches ...helseid.TokenCache) (*helseidtest.Server, []*helseid.Client) {
 	t.Helper()
-	server := helseidtest.NewServer(t, helseidtest.RelaxedNonce())
-	config := server.ClientConfig(t, testScope)
+	server := helseidtest.NewServer(t, helseidtest.Relaxed(rule.Nonce))
+	config := server.NewClient(helseidtest.Scopes(testScope))
 	key, err := dpop.GenerateKey()
 	require.NoError(t, err)
 	config.DPoPKey = key

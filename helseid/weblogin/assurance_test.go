@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -73,7 +74,7 @@ func TestStepUpOfALoginInTheFuture(t *testing.T) {
 			}})
 		}
 		for ahead, want := range map[time.Duration]bool{-6 * time.Minute: true, -5 * time.Minute: false, 0: false, 2 * time.Minute: true} {
-			w.server.AlterIDTokens(helseidtest.Claim("auth_time", time.Now().Add(ahead).Unix()))
+			w.server.AlterIDTokens(mint.Claim("auth_time", time.Now().Add(ahead).Unix()))
 			session, err := w.sessionOf()
 			require.NoError(t, err)
 			b := w.newBrowser()

@@ -447,8 +447,7 @@ func FuzzReturnTo(f *testing.F) {
 	}
 	server, err := helseidtest.Start(helseidtest.InMemory())
 	require.NoError(f, err)
-	config, err := server.NewLoginClient(redirectURI)
-	require.NoError(f, err)
+	config := server.NewClient(helseidtest.RedirectURI(redirectURI))
 	client, err := helseid.New(config)
 	require.NoError(f, err)
 	web, err := weblogin.New(weblogin.Config{Client: client})

@@ -18,10 +18,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example
 	}
-	config, err := server.NewLoginClient("https://ehr.example.no/callback")
-	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
-	}
+	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"))
 
 	client, err := helseid.New(config)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -414,7 +415,7 @@ func TestLoginsAtOnce(t *testing.T) {
 		"two tabs":                      {2, nil, false},
 		"five tabs":                     {5, nil, false},
 		"two tabs, with a session":      {2, nil, true},
-		"two people in two of the tabs": {2, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.DefaultPersonalIdentityNumber), asElg()}, false},
+		"two people in two of the tabs": {2, []helseidtest.LoginOption{helseidtest.AsUser(mint.DefaultPersonalIdentityNumber), asElg()}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -133,8 +133,7 @@ func TestReturnBelowAPrefix(t *testing.T) {
 func TestOriginOfTheRedirectURI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	config, err := w.server.NewLoginClient("https://EHR.example.no:443/callback")
-	require.NoError(t, err)
+	config := w.server.NewClient(helseidtest.RedirectURI("https://EHR.example.no:443/callback"))
 	client, err := helseid.New(config)
 	require.NoError(t, err)
 	t.Cleanup(client.Close)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -261,7 +262,7 @@ func TestSamePerson(t *testing.T) {
 	b.logIn("/login")
 	first := b.cookie(sessionCookie)
 
-	err = errors.New("she is " + helseidtest.DefaultPersonalIdentityNumber)
+	err = errors.New("she is " + mint.DefaultPersonalIdentityNumber)
 	answer := b.get(b.authenticate(b.begin("/login")))
 	requireProblem(t, answer, http.StatusForbidden, "Feil bruker")
 	require.Contains(t, answer.body, "prompt=login", "HelseID would send the same person again")
@@ -313,7 +314,7 @@ func TestOldLoginIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, func(c *weblogin.Config) { c.MaxSessionAge = test.limit })
-			w.server.AlterIDTokens(helseidtest.Claim("auth_time", time.Now().Add(-test.age).Unix()))
+			w.server.AlterIDTokens(mint.Claim("auth_time", time.Now().Add(-test.age).Unix()))
 			b := w.newBrowser()
 			answer := b.get(b.authenticate(b.begin("/login")))
 			requireProblem(t, answer, http.StatusForbidden, "Innloggingen er ikke lenger gyldig")
@@ -334,8 +335,7 @@ func mustClient(w *world) *helseid.Client {
 func TestLoopback(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	config, err := w.server.NewLoginClient("http://localhost:8080/signed-in")
-	require.NoError(t, err)
+	config := w.server.NewClient(helseidtest.RedirectURI("http://localhost:8080/signed-in"))
 	client, err := helseid.New(config)
 	require.NoError(t, err)
 	t.Cleanup(client.Close)

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid"
-	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 )
 
@@ -163,7 +163,7 @@ func TestNoLoopWithoutALifetime(t *testing.T) {
 func TestNoLoopWithoutALevel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	w.server.AlterIDTokens(helseidtest.Claim("helseid://claims/identity/security_level", nil))
+	w.server.AlterIDTokens(mint.Claim("helseid://claims/identity/security_level", nil))
 	shown, logins := w.newBrowser().follow("/secret/7")
 	requireProblem(t, shown, http.StatusForbidden, "Innloggingen er ikke sterk nok")
 	require.LessOrEqual(t, logins, 2)

@@ -21,8 +21,7 @@ func behindPrefix(t *testing.T, change func(*weblogin.Config), prepare ...func(*
 	t.Helper()
 	w := newWorld(t, nil)
 	var err error
-	w.client, err = w.server.NewLoginClient(origin+"/app/callback", "nhn:test-api/read")
-	require.NoError(t, err)
+	w.client = w.server.NewClient(helseidtest.RedirectURI(origin+"/app/callback"), helseidtest.Scopes("nhn:test-api/read"))
 	w.client.SessionStore, w.client.DPoPKey = w.store, w.key
 	for _, f := range prepare {
 		f(w)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 )
 
@@ -77,7 +78,7 @@ func TestAuthenticatedInTheFuture(t *testing.T) {
 		w := newWorld(t, nil)
 		now := time.Now()
 		for ahead, want := range map[time.Duration]string{4 * time.Minute: grevling, 6 * time.Minute: "nobody"} {
-			w.server.AlterIDTokens(helseidtest.Claim("auth_time", now.Add(ahead).Unix()))
+			w.server.AlterIDTokens(mint.Claim("auth_time", now.Add(ahead).Unix()))
 			session, err := w.sessionOf()
 			require.NoError(t, err)
 			b := w.newBrowser()
@@ -124,7 +125,7 @@ func TestEventsOfLogouts(t *testing.T) {
 			b.newBrowser().get("/front-channel?" + url.Values{"iss": {w.server.Issuer()}, "sid": {user.SessionID}}.Encode())
 		},
 		helseid.EndedByBackChannel: func(w *world, b *browser, user weblogin.Event) {
-			token := w.server.LogoutToken(helseidtest.Claim("sid", user.SessionID), helseidtest.Claim("sub", user.Subject), helseidtest.Claim("aud", w.client.ClientID))
+			token := w.server.LogoutToken(mint.Claim("sid", user.SessionID), mint.Claim("sub", user.Subject), mint.Claim("aud", w.client.ClientID))
 			answer := b.newBrowser().send("POST", "/back-channel", func(r *http.Request) {
 				r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 				r.Body = io.NopCloser(strings.NewReader(url.Values{"logout_token": {token}}.Encode()))

@@ -20,6 +20,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 )
 
@@ -70,12 +71,11 @@ var (
 func newWorld(t testing.TB, change func(*weblogin.Config)) *world {
 	t.Helper()
 	w := &world{TB: t, store: &helseid.MemorySessionStore{}, change: change, logged: &buffer{}}
-	w.server = helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.RelaxedNonce())
+	w.server = helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce))
 	var err error
 	w.key, err = dpop.GenerateKey()
 	require.NoError(t, err)
-	w.client, err = w.server.NewLoginClient(redirectURI, "nhn:test-api/read")
-	require.NoError(t, err)
+	w.client = w.server.NewClient(helseidtest.RedirectURI(redirectURI), helseidtest.Scopes("nhn:test-api/read"))
 	w.client.SessionStore, w.client.DPoPKey = w.store, w.key
 	w.client.Logger = slog.New(slog.NewTextHandler(w.logged, nil))
 	w.start()

@@ -205,10 +205,7 @@ func newTokenRows(count int) ([]*row, error) {
 	for i := range organizations {
 		organizations[i] = organizationNumber(i)
 	}
-	config, err := server.NewMultiTenantClient(organizations, lab.Scope)
-	if err != nil {
-		return nil, err
-	}
+	config := server.NewClient(helseidtest.Delegations(organizations...), helseidtest.Scopes(lab.Scope))
 	request := helseid.TokenRequest{Scopes: []string{lab.Scope}}
 	var firstTimes, times []float64
 	var firstTrips, trips float64

@@ -139,13 +139,10 @@ func checkJSRequests(server *helseidtest.Server) (string, error) {
 // newJSState registers the application that users log in to, and an API of its own that calls another.
 func newJSState(server *helseidtest.Server, page bool) (*jsState, error) {
 	const exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
-	api, err := server.ConfigFileFor(helseidtest.Client{
+	api := server.ConfigFile(helseidtest.Client{
 		ID: "the-api", GrantTypes: []string{exchange}, APIs: []string{jsFirstAPI}, Scopes: []string{jsNextAPI + jsScope},
 	})
-	if err != nil {
-		return nil, err
-	}
-	ehr, err := server.ConfigFileFor(helseidtest.Client{
+	ehr := server.ConfigFile(helseidtest.Client{
 		ID:                     "the-ehr",
 		GrantTypes:             []string{"authorization_code", "refresh_token", "client_credentials"},
 		Scopes:                 []string{jsFirstAPI + jsScope, jsSecondAPI + jsScope},
@@ -153,9 +150,6 @@ func newJSState(server *helseidtest.Server, page bool) (*jsState, error) {
 		PostLogoutRedirectURIs: []string{jsPostLogoutURI},
 		Actors:                 []string{"the-api"},
 	})
-	if err != nil {
-		return nil, err
-	}
 	user := server.Users()[0]
 	return &jsState{
 		Issuer:                server.Issuer(),

@@ -45,10 +45,7 @@ func serveLogins(ctx context.Context, folder string, stdout io.Writer) error {
 		return err
 	}
 	defer server.Close()
-	file, err := server.ConfigFileFor(helseidtest.Client{Scopes: []string{lab.Scope}, RedirectURIs: []string{floodRedirect}})
-	if err != nil {
-		return err
-	}
+	file := server.ConfigFile(helseidtest.Client{Scopes: []string{lab.Scope}, RedirectURIs: []string{floodRedirect}})
 	if err := os.WriteFile(filepath.Join(folder, configFile), file, 0o600); err != nil {
 		return err
 	}

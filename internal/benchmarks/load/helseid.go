@@ -43,10 +43,7 @@ func serveHelseID(ctx context.Context, folder string, stdout io.Writer) error {
 	for i := range organizations {
 		organizations[i] = tenant(i)
 	}
-	file, err := server.ConfigFileFor(helseidtest.Client{Scopes: []string{lab.Scope}, MultiTenant: true, Delegations: organizations})
-	if err != nil {
-		return err
-	}
+	file := server.ConfigFile(helseidtest.Client{Scopes: []string{lab.Scope}, MultiTenant: true, Delegations: organizations})
 	if err := os.WriteFile(filepath.Join(folder, configFile), file, 0o600); err != nil {
 		return err
 	}

@@ -1,0 +1,22 @@
+package helseidtest
+
+// Endpoint names an endpoint of the server, by its path below the issuer. Those
+// that an option adds have no constant: "/selvbetjening/v1/client-secret" is one.
+type Endpoint string
+
+// The endpoints, by their paths below the issuer.
+const (
+	EndpointMetadata   Endpoint = "/.well-known/openid-configuration"
+	EndpointJWKS       Endpoint = "/.well-known/openid-configuration/jwks"
+	EndpointToken      Endpoint = "/connect/token"
+	EndpointPAR        Endpoint = "/connect/par"
+	EndpointAuthorize  Endpoint = "/connect/authorize"
+	EndpointUserInfo   Endpoint = "/connect/userinfo"
+	EndpointRevocation Endpoint = "/connect/revocation"
+	EndpointEndSession Endpoint = "/connect/endsession"
+)
+
+const (
+	endpointLogin         Endpoint = "/login" // with LoginPage
+	endpointAvailableIDPs Endpoint = "/connect/availableidps"
+)

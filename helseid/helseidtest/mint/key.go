@@ -1,0 +1,67 @@
+package mint
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+	"sync"
+
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+// Key is a key that tokens or proofs are signed with. It shows no private part,
+// however it is printed, logged or marshalled.
+type Key struct {
+	unprintable
+	key *jose.Key
+}
+
+// NewKey makes one of an RSA key, which signs with RS256 as HelseID does, or of an
+// EC key, which signs with its curve's algorithm. The kid of an empty id is the
+// key's thumbprint.
+func NewKey(signer crypto.Signer, id string) (*Key, error) {
+	options := jose.KeyOptions{ID: id}
+	if _, isRSA := signer.(*rsa.PrivateKey); isRSA {
+		options.Algorithm = jose.RS256
+	}
+	key, err := jose.NewKey(signer, options)
+	if err != nil {
+		return nil, fmt.Errorf("mint: %w", err)
+	}
+	return &Key{key: key}, nil
+}
+
+// ID is the key's kid.
+func (k *Key) ID() string { return k.key.ID() }
+
+// PublicJWK is the public key as a JWK, with its kid.
+func (k *Key) PublicJWK() []byte { return k.key.MarshalPublicJWK() }
+
+// Thumbprint is the key's RFC 7638 thumbprint, as cnf has it.
+func (k *Key) Thumbprint() string { return k.key.Public().Thumbprint() }
+
+func (k *Key) algorithm() string { return string(k.key.Public().Algorithm()) }
+
+// member is the public key as a proof's header has it.
+func (k *Key) member() rawJSON { return rawJSON(k.key.Public().JWK()) }
+
+// sign signs any header and payload, also nonsense.
+func (k *Key) sign(header, payload []byte) (string, error) {
+	return k.key.SignRaw(context.Background(), header, payload)
+}
+
+type rawJSON []byte
+
+// MarshalJSON implements json.Marshaler.
+func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }
+
+// unknownKey is an RSA key that no server publishes.
+var unknownKey = sync.OnceValues(func() (*Key, error) {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, fmt.Errorf("mint: %w", err)
+	}
+	return NewKey(private, "")
+})

@@ -1,0 +1,115 @@
+package mint
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"reflect"
+	"time"
+)
+
+// TokenOption shapes a token: whom it is for, or what is wrong with it. Options
+// apply in the order given.
+type TokenOption func(*tokenSpec)
+
+// tokenSpec is a token that is not signed yet.
+type tokenSpec struct {
+	minter *Minter
+	header map[string]any
+	claims map[string]any
+	key    *Key
+	mangle func(string) string
+	err    error
+}
+
+// pendingClaim stands for the value of a claim that depends on the other options. An
+// option after it that sets or takes out the claim takes its place.
+type pendingClaim func(claims map[string]any) (any, error)
+
+// fail notes the first mistake.
+func (s *tokenSpec) fail(err error) { s.err = cmp.Or(s.err, fmt.Errorf("mint: %w", err)) }
+
+// Whom tokens are for unless told otherwise: the API of access tokens, and the
+// client.
+const (
+	DefaultAudience = "nhn:test-api"
+	DefaultClientID = "helseidtest-client"
+)
+
+// Claim sets a claim to any value, or takes it out if the value is nil.
+func Claim(name string, value any) TokenOption {
+	return func(s *tokenSpec) { s.claims[name] = value }
+}
+
+// Header sets a member of the token's header, or takes it out if the value is
+// nil.
+func Header(name string, value any) TokenOption {
+	return func(s *tokenSpec) { s.header[name] = value }
+}
+
+// ClaimOf sets a claim to what a function makes of all the other claims, at last. An
+// option after it that sets or takes out the claim takes its place.
+func ClaimOf(name string, value func(claims map[string]any) (any, error)) TokenOption {
+	return Claim(name, pendingClaim(value))
+}
+
+// Claims lets a function change the claims that the options before it have made.
+func Claims(change func(claims map[string]any)) TokenOption {
+	return func(s *tokenSpec) { change(s.claims) }
+}
+
+func claims(values map[string]any) TokenOption {
+	return func(s *tokenSpec) { maps.Copy(s.claims, values) }
+}
+
+// Audience sets aud: one API as a string, several as an array.
+func Audience(apis ...string) TokenOption {
+	if len(apis) == 1 {
+		return Claim("aud", apis[0])
+	}
+	return Claim("aud", apis)
+}
+
+// Issuer sets iss, such as that of another environment:
+// helseid.Production.Issuer. The server's key still signs.
+func Issuer(issuer string) TokenOption { return Claim("iss", issuer) }
+
+// Scopes sets the granted scopes.
+func Scopes(scopes ...string) TokenOption { return Claim("scope", scopes) }
+
+// Expired makes a token whose life has passed altogether.
+func Expired() TokenOption {
+	return func(s *tokenSpec) {
+		for name, ago := range map[string]int64{"iat": 7200, "nbf": 7200, "exp": 3600} {
+			if now, ok := seconds(s.claims[name]); ok {
+				s.claims[name] = now - ago
+			}
+		}
+		if start, ok := seconds(s.claims["nbf"]); ok {
+			s.claims["exp"] = start + 600
+		}
+	}
+}
+
+// ExpiresIn sets exp, counted from iat.
+func ExpiresIn(lifetime time.Duration) TokenOption {
+	return func(s *tokenSpec) {
+		if now, ok := seconds(s.claims["iat"]); ok {
+			s.claims["exp"] = now + int64(lifetime/time.Second)
+		}
+	}
+}
+
+// TokenID sets jti.
+func TokenID(id string) TokenOption { return Claim("jti", id) }
+
+// seconds reads a time that Claim may have set as any kind of number.
+func seconds(value any) (int64, bool) {
+	switch value := reflect.ValueOf(value); {
+	case value.CanInt():
+		return value.Int(), true
+	case value.CanFloat():
+		return int64(value.Float()), true
+	}
+	return 0, false
+}

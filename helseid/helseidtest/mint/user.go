@@ -1,0 +1,111 @@
+package mint
+
+import (
+	"errors"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
+)
+
+// What the claims of Clinician are. The person is synthetic: the national identity
+// number has a month above 80, which no real person's has.
+const (
+	DefaultPersonalIdentityNumber = "06828399789"
+	DefaultHPRNumber              = "565505933"
+	DefaultSubject                = "0bq1hVF0yNRmqvCD6xLlwuYJ5vDOEgqUhpC8/xsm+mQ="
+	DefaultSessionID              = "7C2F6E9F1D0A4B35"
+)
+
+// TestIdentityProvider is where synthetic persons log in.
+const TestIdentityProvider = "testidp-oidc"
+
+// ForUser makes the token that of one of the server's users (Server.Users), who has
+// just logged in at the user's own level, and of nobody else. Server.Token panics if
+// there is none with this number.
+func ForUser(personalIdentityNumber string) TokenOption {
+	return func(s *tokenSpec) {
+		user, known := s.minter.User(personalIdentityNumber)
+		if !known {
+			s.fail(errors.New("ForUser: add the user with Server.AddUser first"))
+			return
+		}
+		WithoutUserClaims()(s)
+		maps.Copy(s.claims, user)
+	}
+}
+
+// Clinician makes the token that of a logged-in clinician: a synthetic person
+// with an HPR number, at security level 4.
+func Clinician() TokenOption {
+	return func(s *tokenSpec) {
+		login := s.claims["iat"]
+		maps.Copy(s.claims, map[string]any{
+			"sub":                DefaultSubject,
+			"sid":                DefaultSessionID,
+			"idp":                TestIdentityProvider,
+			"amr":                []string{"pwd"},
+			"auth_time":          login,
+			"name":               "KVART GREVLING",
+			"given_name":         "KVART",
+			"middle_name":        "",
+			"family_name":        "GREVLING",
+			claim.PID:            DefaultPersonalIdentityNumber,
+			claim.HPRNumber:      DefaultHPRNumber,
+			claim.SecurityLevel:  "4",
+			claim.AssuranceLevel: "high",
+			claim.Network:        "internett",
+		})
+	}
+}
+
+// Subject sets sub, the user's pseudonym.
+func Subject(pseudonym string) TokenOption { return Claim("sub", pseudonym) }
+
+// PersonalIdentityNumber sets the user's national identity number. Use synthetic
+// ones only.
+func PersonalIdentityNumber(number string) TokenOption { return Claim(claim.PID, number) }
+
+// Pseudonym sets pid_pseudonym, the older form of sub.
+func Pseudonym(pseudonym string) TokenOption { return Claim(claim.PIDPseudonym, pseudonym) }
+
+// Name sets the user's names. HelseID writes the middle name also if it is
+// empty.
+func Name(given, middle, family string) TokenOption {
+	return claims(map[string]any{
+		"name":       strings.Join(strings.Fields(given+" "+middle+" "+family), " "),
+		"given_name": given, "middle_name": middle, "family_name": family,
+	})
+}
+
+// IdentityProvider sets idp: where the user logged in.
+func IdentityProvider(name string) TokenOption { return Claim("idp", name) }
+
+// AuthenticationMethods sets amr: how the user authenticated.
+func AuthenticationMethods(methods ...string) TokenOption { return Claim("amr", methods) }
+
+// AuthenticatedAt sets auth_time.
+func AuthenticatedAt(at time.Time) TokenOption { return Claim("auth_time", at.Unix()) }
+
+// Network sets the network that the user came from: internett or helsenett.
+func Network(name string) TokenOption { return Claim(claim.Network, name) }
+
+// SessionID sets sid.
+func SessionID(id string) TokenOption { return Claim("sid", id) }
+
+// SecurityLevel sets the user's security level, 2 to 4.
+func SecurityLevel(level int) TokenOption { return Claim(claim.SecurityLevel, strconv.Itoa(level)) }
+
+// AssuranceLevel sets the user's assurance level: low, substantial or high.
+func AssuranceLevel(level string) TokenOption { return Claim(claim.AssuranceLevel, level) }
+
+// HPRNumber sets the user's number in the register of health personnel. An
+// empty one takes the claim out, as for a user who is not in the register.
+func HPRNumber(number string) TokenOption {
+	if number == "" {
+		return Claim(claim.HPRNumber, nil)
+	}
+	return Claim(claim.HPRNumber, number)
+}

@@ -1,0 +1,59 @@
+package helseidtest
+
+import (
+	"net/http"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/selvbetjening"
+	"github.com/helseid-go/sdk/helseid/helseidtest/internal/testtoken"
+)
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(endpoint Endpoint, handler http.HandlerFunc) {
+		mux.Handle(s.base+string(endpoint), s.observed(endpoint, handler))
+	}
+	handle(EndpointMetadata, s.serveMetadata)
+	handle(EndpointJWKS, s.serveJWKS)
+	handle(EndpointToken, s.serveToken)
+	handle(EndpointPAR, s.servePAR)
+	handle(EndpointAuthorize, s.serveAuthorize)
+	handle(EndpointUserInfo, s.serveUserInfo)
+	handle(EndpointRevocation, s.serveRevocation)
+	handle(EndpointEndSession, s.serveEndSession)
+	handle(endpointAvailableIDPs, s.serveAvailableIDPs)
+	if s.options.loginPage != nil {
+		handle(endpointLogin, s.serveLogin)
+	}
+	if s.options.testTokens {
+		handle(testtoken.Path, s.testTokens().ServeHTTP)
+	}
+	if s.self != nil {
+		handlers := s.self.Handlers()
+		for path, handler := range handlers {
+			handle(Endpoint(path), handler)
+		}
+		for older, path := range selvbetjening.OlderPaths {
+			mux.Handle(s.base+older, s.observed(Endpoint(path), handlers[path]))
+		}
+	}
+	if s.options.startPage != nil {
+		mux.Handle(s.base+"/", s.options.startPage)
+	}
+	return mux
+}
+
+// observed puts the server's date and the injected faults before a handler.
+func (s *Server) observed(endpoint Endpoint, next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
+		w.Header().Set("Cache-Control", "no-store")
+		// The body is read first: a fault strikes after the server has had the
+		// credentials, which is when it is dangerous.
+		s.recordRequest(endpoint, r)
+		if fault := s.takeFault(endpoint); fault != nil {
+			fault.serve(w, r, next)
+			return
+		}
+		next(w, r)
+	})
+}
