@@ -80,7 +80,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[helseid.LoginRequest]("Application", "RedirectURI", "Scopes", "Resources", "IdentityProvider", "EID", "ACRValues", "OnBehalfOf", "Prompt", "JournalID"),
 		leaktest.Made[helseid.LoginState](w.loginState),
 		leaktest.Of[helseid.LogoutRequest](all),
-		leaktest.Made[helseid.MemorySessionStore](w.sessionStore),
+		leaktest.Made[helseid.MemoryStore](w.sessionStore),
 		leaktest.Of[helseid.Prompt](all),
 		leaktest.Of[helseid.Registration](all),
 		leaktest.Of[helseid.ScopeError](all),
@@ -88,7 +88,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[helseid.Session](w.session),
 		leaktest.Of[helseid.SessionEnd](all), // for the audit log: pseudonyms are what it is for
 		leaktest.Of[helseid.StepUp](all),
-		leaktest.Of[helseid.StoredSession]().Raw("stores take its fields"),
+		leaktest.Of[helseid.StoredRow]().Raw("stores take its fields"),
 		leaktest.Of[helseid.TestUser]().Raw("the caller fills it in: a synthetic number, refused in production"),
 		leaktest.Of[helseid.Token]("Type", "Scopes", "RejectedScopes"),
 		leaktest.Of[helseid.TokenError](all),
@@ -164,7 +164,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 
 		leaktest.Extra("Client.HTTPClient", func(s *leaktest.Secrets) any { return w.client(s).HTTPClient(w.request(s)) }),
 		leaktest.Extra("Client.Transport", func(s *leaktest.Secrets) any { return w.client(s).Transport(w.request(s)) }),
-		leaktest.Extra("Client.SessionStore", func(s *leaktest.Secrets) any { return w.client(s).SessionStore() }),
+		leaktest.Extra("Client.Store", func(s *leaktest.Secrets) any { return w.client(s).Store() }),
 		leaktest.Extra("Session.HTTPClient", func(s *leaktest.Secrets) any {
 			w.secrets(s)
 			return w.loggedIn.HTTPClient(helseid.TokenRequest{})
@@ -225,13 +225,13 @@ const leakAudience, leakCallback = "nhn:some-api", "https://app.example.no/callb
 
 // spyStore tells what is stored.
 type spyStore struct {
-	helseid.MemorySessionStore
+	helseid.MemoryStore
 	saved func(data []byte)
 }
 
-func (s *spyStore) Save(ctx context.Context, key string, row helseid.StoredSession) (bool, error) {
+func (s *spyStore) Save(ctx context.Context, key string, row helseid.StoredRow) (bool, error) {
 	s.saved(row.Data)
-	return s.MemorySessionStore.Save(ctx, key, row)
+	return s.MemoryStore.Save(ctx, key, row)
 }
 
 func newLeakWorld(t *testing.T) *leakWorld {
@@ -244,7 +244,7 @@ func newLeakWorld(t *testing.T) *leakWorld {
 	config, err := w.server.NewLoginClient(leakCallback, leakAudience+"/read")
 	require.NoError(t, err)
 	config.DPoPKey = w.newKey(&leaktest.Secrets{}).(*dpop.Key)
-	config.SessionStore = &spyStore{saved: func(data []byte) {
+	config.Store = &spyStore{saved: func(data []byte) {
 		var row map[string]any
 		require.NoError(t, json.Unmarshal(data, &row))
 		for _, name := range []string{"id_token", "refresh_token"} {
@@ -406,8 +406,8 @@ func (w *leakWorld) session(s *leaktest.Secrets) any {
 }
 
 func (w *leakWorld) sessionStore(s *leaktest.Secrets) any {
-	store := &helseid.MemorySessionStore{}
-	_, err := store.Save(context.Background(), "key", helseid.StoredSession{Data: []byte(s.Text()), Expiry: time.Now().Add(time.Hour)})
+	store := &helseid.MemoryStore{}
+	_, err := store.Save(context.Background(), "key", helseid.StoredRow{Data: []byte(s.Text()), Expiry: time.Now().Add(time.Hour)})
 	require.NoError(w.t, err)
 	return store
 }
@@ -478,7 +478,7 @@ func (w *leakWorld) number(s *leaktest.Secrets) any {
 // failing is a client whose store quotes what it was given.
 func (w *leakWorld) failing(s *leaktest.Secrets) *helseid.Client {
 	config := w.config
-	config.SessionStore = quotingStore{s.Text()}
+	config.Store = quotingStore{s.Text()}
 	client, err := helseid.New(config)
 	require.NoError(w.t, err)
 	w.t.Cleanup(client.Close)
@@ -491,11 +491,11 @@ type quotedError string
 
 func (e quotedError) Error() string { return "cannot store " + strings.TrimSpace(string(e)) }
 
-func (q quotingStore) Load(context.Context, string) (helseid.StoredSession, error) {
-	return helseid.StoredSession{}, quotedError(q.secret)
+func (q quotingStore) Load(context.Context, string) (helseid.StoredRow, error) {
+	return helseid.StoredRow{}, quotedError(q.secret)
 }
 
-func (q quotingStore) Save(context.Context, string, helseid.StoredSession) (bool, error) {
+func (q quotingStore) Save(context.Context, string, helseid.StoredRow) (bool, error) {
 	return false, quotedError(q.secret)
 }
 

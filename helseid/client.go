@@ -32,7 +32,7 @@ type Client struct {
 	shared   sharedCache
 
 	idTokens    *tokenvalidation.IDTokenValidator
-	store       SessionStore
+	store       Store
 	sessions    sessionPlaces
 	entombing   sync.Map     // keys of sessions that the store has not let end, and logouts
 	strangers   atomic.Int64 // how many of them anybody may have made up
@@ -86,9 +86,9 @@ func New(config Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: field DPoPKey: %w", ErrConfig, err)
 	}
-	store := config.SessionStore
+	store := config.Store
 	if store == nil {
-		store = &MemorySessionStore{}
+		store = &MemoryStore{}
 	}
 	backChannel := httpx.NoRedirect(config.HTTPClient)
 	source := metadata.NewSource(config.Issuer, backChannel, exchange.TokenEndpoint).Allow(config.EndpointOrigins)

@@ -83,13 +83,13 @@ func TestMemoryRowAndClocks(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	row := func(wall, own time.Duration) memoryRow {
-		return memoryRow{StoredSession{Expiry: now.Add(wall).Round(0)}, now.Add(own)}
+		return memoryRow{StoredRow{Expiry: now.Add(wall).Round(0)}, now.Add(own)}
 	}
 	require.True(t, row(time.Minute, time.Minute).isLive(now))
 	require.False(t, row(-time.Minute, time.Minute).isLive(now), "the machine has slept")
 	require.False(t, row(2*time.Hour, -time.Minute).isLive(now), "the clock has been set back")
-	store := &MemorySessionStore{}
-	_, err := store.Save(t.Context(), "a", StoredSession{Expiry: time.Unix(now.Add(time.Hour).Unix(), 0)})
+	store := &MemoryStore{}
+	_, err := store.Save(t.Context(), "a", StoredRow{Expiry: time.Unix(now.Add(time.Hour).Unix(), 0)})
 	require.NoError(t, err)
 	stored := store.rows["a"].Reveal()
 	require.WithinDuration(t, now.Add(time.Hour), stored.end, 2*time.Second)
@@ -142,8 +142,8 @@ func TestSessionAndClocks(t *testing.T) {
 // outbox, and makes no unused session young.
 func TestUsesAndClocks(t *testing.T) {
 	t.Parallel()
-	client := &Client{config: Config{SessionStore: &MemorySessionStore{}}, work: lifecycle.New(), report: &reporter{logger: slog.New(slog.DiscardHandler)}}
-	client.store = client.config.SessionStore
+	client := &Client{config: Config{Store: &MemoryStore{}}, work: lifecycle.New(), report: &reporter{logger: slog.New(slog.DiscardHandler)}}
+	client.store = client.config.Store
 	now := time.Now()
 	record := sessionRecord{Version: sessionVersion, Created: now.Unix(), IdleTimeout: 600}
 	use := func(key string, ahead time.Duration) error {
@@ -165,7 +165,7 @@ func TestUsesAndClocks(t *testing.T) {
 func TestNotedUseFromTheFuture(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client := &Client{store: &MemorySessionStore{}, work: lifecycle.New(), report: &reporter{logger: slog.New(slog.DiscardHandler)}}
+		client := &Client{store: &MemoryStore{}, work: lifecycle.New(), report: &reporter{logger: slog.New(slog.DiscardHandler)}}
 		record := sessionRecord{Version: sessionVersion, Created: time.Now().Unix(), IdleTimeout: 60}
 		session := client.sessionOf("id", "a", record, &tokenvalidation.IDClaims{})
 		session.noteUse(time.Now().Add(4*time.Minute).UnixMilli(), time.Now(), 6*time.Second)

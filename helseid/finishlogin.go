@@ -40,7 +40,7 @@ const maxCode = 4096
 //
 // Every error but ErrClosed wraps ErrLogin: the way on is a new login. It is an
 // *AuthorizationError if HelseID says that there is none, such as when the user
-// has cancelled, and wraps ErrUnavailable, ErrKey or ErrSessionStore too if something
+// has cancelled, and wraps ErrUnavailable, ErrKey or ErrStore too if something
 // did not answer. A key that hangs is waited for as long as Config.RequestTimeout
 // says, whatever the context.
 func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.Values, checks ...LoginCheck) (*Session, error) {
@@ -103,7 +103,7 @@ const loginTimeout = tokenRequestTimeout
 // what the first got. The mark is kept for longer than any clock takes the state for
 // good.
 func (c *Client) claimLogin(ctx context.Context, state *LoginState) error {
-	claimed, err := c.store.Save(ctx, c.loginKey(state), StoredSession{Data: []byte(`{"version":1}`), Expiry: state.Expiry().Add(clockTolerance)})
+	claimed, err := c.store.Save(ctx, c.loginKey(state), StoredRow{Data: []byte(`{"version":1}`), Expiry: state.Expiry().Add(clockTolerance)})
 	switch {
 	case err != nil:
 		return storeError(err)

@@ -22,7 +22,7 @@ func TestClaimIsTakenBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := &recordingStore{}
-			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore, c.TokenRetries = store, -1 }})
+			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store, c.TokenRetries = store, -1 }})
 			state, answer := w.callback(t, loginRequest())
 			w.server.Inject(fault)
 			_, err := w.client.FinishLogin(t.Context(), state, answer)

@@ -37,7 +37,7 @@ type LogoutRequest struct {
 //
 // It goes on when the context is cancelled. The session has ended in this process
 // even if there is an error, and the URL is good unless it is empty. The error
-// wraps ErrSessionStore if the session may live on in other processes, ErrUnavailable
+// wraps ErrStore if the session may live on in other processes, ErrUnavailable
 // if HelseID did not answer (it is asked again later, also by other processes if they
 // share the session store), and ErrConfig if the redirect URI cannot be used; it is a
 // *TokenError if HelseID refused the revocation. Elsewhere, a Session that is held
@@ -64,7 +64,7 @@ func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, er
 // and cannot look the session up, or need not wait for HelseID: the refresh token
 // is revoked in the background. An id that leads to no session has ended.
 //
-// The error wraps ErrSessionStore if the store does not answer. This process goes
+// The error wraps ErrStore if the store does not answer. This process goes
 // on trying for a day then.
 func (c *Client) EndSession(ctx context.Context, id string) error {
 	if id == "" {
@@ -209,7 +209,7 @@ func (c *Client) entomb(ctx context.Context, key string, unsettled *refreshOutco
 	posted := ""
 	for {
 		row, err := c.store.Load(ctx, key)
-		unreadable := errors.Is(err, ErrUnreadableSession)
+		unreadable := errors.Is(err, ErrUnreadableRow)
 		if err != nil && !unreadable {
 			return refreshToken, settled, storeError(err)
 		}
@@ -236,7 +236,7 @@ func (c *Client) entomb(ctx context.Context, key string, unsettled *refreshOutco
 		if err != nil {
 			return refreshToken, settled, err
 		}
-		saved, err := c.store.Save(ctx, key, StoredSession{Version: row.Version, Data: data, Expiry: time.Now().Add(2 * refreshTimeout)})
+		saved, err := c.store.Save(ctx, key, StoredRow{Version: row.Version, Data: data, Expiry: time.Now().Add(2 * refreshTimeout)})
 		if saved && err == nil {
 			c.tellEnd(ctx, &record)
 			_ = c.store.Delete(ctx, key) // or it expires

@@ -34,12 +34,12 @@ func tellLogout(t testing.TB, client *helseid.Client, token string) {
 }
 
 // unreadableSessions is a store whose encryption key this process lacks.
-type unreadableSessions struct{ helseid.SessionStore }
+type unreadableSessions struct{ helseid.Store }
 
-func (s unreadableSessions) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
-	row, err := s.SessionStore.Load(ctx, key)
+func (s unreadableSessions) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
+	row, err := s.Store.Load(ctx, key)
 	if err == nil && row.Version != 0 && strings.HasPrefix(key, "session-") {
-		return helseid.StoredSession{Version: row.Version}, helseid.ErrUnreadableSession
+		return helseid.StoredRow{Version: row.Version}, helseid.ErrUnreadableRow
 	}
 	return row, err
 }
@@ -55,7 +55,7 @@ func TestLogoutAtAProcessWithOtherKeys(t *testing.T) {
 			require.NoError(t, err)
 		},
 		"encryption key": func(_ *testing.T, config *helseid.Config) {
-			config.SessionStore = unreadableSessions{config.SessionStore}
+			config.Store = unreadableSessions{config.Store}
 		},
 	}
 	logouts := map[string]func(t *testing.T, w *world, other *helseid.Client, session *helseid.Session){
@@ -111,7 +111,7 @@ func TestEndSession(t *testing.T) {
 			session := w.logIn(t)
 			other := newClient(t, w.config) // has never seen the session
 			store.failWith(func(string) error { return errStoreTimeout })
-			requireError(t, other.EndSession(t.Context(), session.ID().Reveal()), helseid.ErrSessionStore)
+			requireError(t, other.EndSession(t.Context(), session.ID().Reveal()), helseid.ErrStore)
 			store.failWith(nil)
 			pause(time.Minute)
 			w.requireEnded(t, session)
@@ -127,7 +127,7 @@ func TestEndSession(t *testing.T) {
 			}
 			store.failWith(func(string) error { return errStoreTimeout })
 			for i := range 3000 {
-				requireError(t, w.client.EndSession(t.Context(), fmt.Sprint("made up ", i)), helseid.ErrSessionStore)
+				requireError(t, w.client.EndSession(t.Context(), fmt.Sprint("made up ", i)), helseid.ErrStore)
 			}
 			var tries atomic.Int64
 			store.failWith(func(op string) error {
@@ -253,7 +253,7 @@ func TestReindexingIsMadeGood(t *testing.T) {
 		store := &hookedStore{}
 		w := newLoginWorld(t, worldOptions{
 			server: []helseidtest.Option{helseidtest.RelaxedNonce(), helseidtest.RefreshTokenLifetime(400 * time.Hour)},
-			config: func(c *helseid.Config) { c.SessionStore = store },
+			config: func(c *helseid.Config) { c.Store = store },
 		})
 		w.server.AlterTokenResponse(func(response map[string]any) {
 			if _, ok := response["rt_expires_in"]; ok {

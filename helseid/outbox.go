@@ -77,14 +77,14 @@ const (
 func (c *Client) outboxRows() [2]string { return indexRows(c.storeKey("outbox", "")) }
 
 // loadOutbox reads a row, which is empty if there is none.
-func (c *Client) loadOutbox(ctx context.Context, rowKey string) (StoredSession, []outboxEntry, error) {
+func (c *Client) loadOutbox(ctx context.Context, rowKey string) (StoredRow, []outboxEntry, error) {
 	row, err := c.store.Load(ctx, rowKey)
 	if err != nil {
 		return row, nil, storeError(err)
 	}
 	var stored outboxRow
 	if row.Version != 0 && (json.Unmarshal(row.Data, &stored) != nil || stored.Version != outboxVersion) {
-		return row, nil, storeError(ErrUnreadableSession)
+		return row, nil, storeError(ErrUnreadableRow)
 	}
 	return row, stored.Entries, nil
 }
@@ -116,7 +116,7 @@ func (c *Client) changeOutbox(ctx context.Context, rowKey string, change func([]
 				expiry = until
 			}
 		}
-		saved, err := c.store.Save(ctx, rowKey, StoredSession{Version: row.Version, Data: data, Expiry: expiry})
+		saved, err := c.store.Save(ctx, rowKey, StoredRow{Version: row.Version, Data: data, Expiry: expiry})
 		switch {
 		case err != nil:
 			return storeError(err)
@@ -127,7 +127,7 @@ func (c *Client) changeOutbox(ctx context.Context, rowKey string, change func([]
 			break
 		}
 	}
-	return fmt.Errorf("%w: what is to be revoked changes too fast", ErrSessionStore)
+	return fmt.Errorf("%w: what is to be revoked changes too fast", ErrStore)
 }
 
 // post puts an entry into the first row that can be read.
@@ -140,7 +140,7 @@ func (c *Client) post(ctx context.Context, entry outboxEntry) error {
 			}
 			return append(entries, entry)
 		})
-		if !errors.Is(err, ErrUnreadableSession) {
+		if !errors.Is(err, ErrUnreadableRow) {
 			break
 		}
 	}
@@ -212,7 +212,7 @@ func (c *Client) deliver() (seen uint64) {
 			wait = min(max(time.Until(next), firstTryWait), outboxInterval)
 		}
 		if !clock.Sleep(c.work.Context(), wait) {
-			if c.config.SessionStore == nil {
+			if c.config.Store == nil {
 				_, _ = c.deliverDue(lifecycle.Unattended(), time.Now().Add(maxOutboxWait))
 			}
 			return c.posts.Load()
@@ -229,7 +229,7 @@ func (c *Client) deliverDue(ctx context.Context, now time.Time) (next time.Time,
 		if next.IsZero() || !rowNext.IsZero() && rowNext.Before(next) {
 			next = rowNext
 		}
-		if !errors.Is(rowErr, ErrUnreadableSession) { // which others can read
+		if !errors.Is(rowErr, ErrUnreadableRow) { // which others can read
 			err = errors.Join(err, rowErr)
 		}
 	}
@@ -334,7 +334,7 @@ func isHopeless(err error) bool {
 func (c *Client) lookIntoOutbox() {
 	now, last := time.Now().Unix(), c.looked.Load()
 	recent := last <= now && now-last < int64(outboxInterval/time.Second)
-	if c.config.SessionStore == nil || recent || !c.looked.CompareAndSwap(last, now) || c.work.Begin() != nil {
+	if c.config.Store == nil || recent || !c.looked.CompareAndSwap(last, now) || c.work.Begin() != nil {
 		return
 	}
 	go func() {

@@ -12,7 +12,7 @@ import (
 // The outbox holds so many entries, and of more those that are of use for longest.
 func TestOutboxSize(t *testing.T) {
 	t.Parallel()
-	client := &Client{store: &MemorySessionStore{}, report: &reporter{logger: slog.New(slog.DiscardHandler)}}
+	client := &Client{store: &MemoryStore{}, report: &reporter{logger: slog.New(slog.DiscardHandler)}}
 	now := time.Now()
 	const excess = 20
 	for i := range maxOutbox + excess {

@@ -191,11 +191,11 @@ func TestOutboxIsBounded(t *testing.T) {
 func TestUnreadableLogoutIsLeftToOthers(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		shared := &helseid.MemorySessionStore{}
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = shared }})
+		shared := &helseid.MemoryStore{}
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = shared }})
 		session := w.logIn(t)
-		config, store := w.config, &unreadableRows{SessionStore: shared}
-		config.SessionStore = store
+		config, store := w.config, &unreadableRows{Store: shared}
+		config.Store = store
 		store.lack("s")
 		lacking := newClient(t, config)
 		require.Equal(t, http.StatusServiceUnavailable, w.callLogout(t, "back, sub", lacking, session))
@@ -217,8 +217,8 @@ func TestRevocationIsTriedAgainWithoutAStore(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			store := &hookedStore{}
 			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) {
-				if c.SessionStore = store; own {
-					c.SessionStore = nil
+				if c.Store = store; own {
+					c.Store = nil
 				}
 			}})
 			session := w.logIn(t)

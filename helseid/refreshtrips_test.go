@@ -13,23 +13,23 @@ import (
 
 // countingStore counts how often it is asked.
 type countingStore struct {
-	helseid.MemorySessionStore
+	helseid.MemoryStore
 	calls atomic.Int64
 }
 
-func (s *countingStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (s *countingStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	s.calls.Add(1)
-	return s.MemorySessionStore.Load(ctx, key)
+	return s.MemoryStore.Load(ctx, key)
 }
 
-func (s *countingStore) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
+func (s *countingStore) Save(ctx context.Context, key string, session helseid.StoredRow) (bool, error) {
 	s.calls.Add(1)
-	return s.MemorySessionStore.Save(ctx, key, session)
+	return s.MemoryStore.Save(ctx, key, session)
 }
 
 func (s *countingStore) Delete(ctx context.Context, key string) error {
 	s.calls.Add(1)
-	return s.MemorySessionStore.Delete(ctx, key)
+	return s.MemoryStore.Delete(ctx, key)
 }
 
 // A refresh asks the store three times at most: with the look-up of its session, or,
@@ -38,7 +38,7 @@ func TestRefreshAsksTheStoreThreeTimes(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		store := &countingStore{}
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 		session := w.logIn(t)
 		other := newClient(t, w.config)
 		pause(time.Minute) // the outbox has been looked into

@@ -158,11 +158,11 @@ func (s *Session) origin(request TokenRequest, forIssuer bool) (tokenOrigin, err
 
 // Session looks a session up by its ID, which is a use of it. The error wraps
 // ErrLoginRequired if there is none, it has been used too little or for too long, or
-// it was made with another DPoP key, and ErrSessionStore if the store
+// it was made with another DPoP key, and ErrStore if the store
 // failed.
 //
 // If the store may have forgotten that the session has ended
-// (StoredSession.Unconfirmed), HelseID is asked with a refresh, once. A session
+// (StoredRow.Unconfirmed), HelseID is asked with a refresh, once. A session
 // without a refresh token ends then, and so does one that HelseID refuses. The error
 // is one of the refresh, such as ErrUnavailable, if HelseID has not decided.
 func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
@@ -209,7 +209,7 @@ type sessionRow struct {
 	record  sessionRecord
 	noted   int64 // the last use that is written down
 
-	// unconfirmed says that the session may have ended: see StoredSession.
+	// unconfirmed says that the session may have ended: see StoredRow.
 	unconfirmed bool
 }
 
@@ -217,7 +217,7 @@ type sessionRow struct {
 func (c *Client) loadSession(ctx context.Context, key string) (sessionRow, error) {
 	stored, err := c.store.Load(ctx, key)
 	switch {
-	case errors.Is(err, ErrUnreadableSession):
+	case errors.Is(err, ErrUnreadableRow):
 		c.report.logger.WarnContext(ctx, "a stored session cannot be read and counts as ended: has an encryption key been dropped?")
 		return sessionRow{}, errSessionEnded
 	case err != nil:
@@ -261,12 +261,12 @@ func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *user
 	if err != nil {
 		return nil, err
 	}
-	saved, err := c.store.Save(ctx, key, StoredSession{Data: data, Expiry: record.keptUntil()})
+	saved, err := c.store.Save(ctx, key, StoredRow{Data: data, Expiry: record.keptUntil()})
 	switch {
 	case err != nil:
 		return nil, storeError(err)
 	case !saved:
-		return nil, fmt.Errorf("%w: it holds a session under a new key", ErrSessionStore)
+		return nil, fmt.Errorf("%w: it holds a session under a new key", ErrStore)
 	}
 	if err := c.indexSession(ctx, key, session.identity(), record.IndexedUntil); err != nil {
 		_ = c.store.Delete(ctx, key)

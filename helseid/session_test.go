@@ -202,7 +202,7 @@ func TestT172UsersAreDistinct(t *testing.T) {
 func TestT173LogoutRevokes(t *testing.T) {
 	t.Parallel()
 	store := &recordingStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	session := w.logIn(t)
 	_, err := userToken(t, session, journalResource)
 	require.NoError(t, err)
@@ -404,7 +404,7 @@ func TestCloseDuringARefresh(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
-				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = &helseid.MemorySessionStore{} }})
+				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = &helseid.MemoryStore{} }})
 				session := w.logIn(t)
 				w.server.Inject(test.fault)
 				outcome := make(chan error, 1)
@@ -598,7 +598,7 @@ func TestUnusableTokenOfARefresh(t *testing.T) {
 func TestRefreshWithoutKeys(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = &helseid.MemorySessionStore{} }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = &helseid.MemoryStore{} }})
 		session := w.logIn(t)
 		other := newClient(t, w.config) // which has fetched no keys yet
 		same, err := other.Session(t.Context(), session.ID().Reveal())
@@ -615,12 +615,12 @@ func TestRefreshWithoutKeys(t *testing.T) {
 	})
 }
 
-// recordingStore is a SessionStore in memory that can be looked into, and that
+// recordingStore is a Store in memory that can be looked into, and that
 // fails when told to.
 type recordingStore struct {
-	helseid.MemorySessionStore
+	helseid.MemoryStore
 	mu   sync.Mutex
-	rows map[string]helseid.StoredSession
+	rows map[string]helseid.StoredRow
 	fail func(operation string) error // before the operation
 	late func(operation string) error // after it
 }
@@ -656,19 +656,19 @@ func (s *recordingStore) failLate(late func(operation string) error) {
 	s.late = late
 }
 
-func (s *recordingStore) Load(ctx context.Context, key string) (row helseid.StoredSession, err error) {
-	err = s.call("load", func() error { row, err = s.MemorySessionStore.Load(ctx, key); return err })
+func (s *recordingStore) Load(ctx context.Context, key string) (row helseid.StoredRow, err error) {
+	err = s.call("load", func() error { row, err = s.MemoryStore.Load(ctx, key); return err })
 	return row, err
 }
 
-func (s *recordingStore) Save(ctx context.Context, key string, session helseid.StoredSession) (saved bool, err error) {
+func (s *recordingStore) Save(ctx context.Context, key string, session helseid.StoredRow) (saved bool, err error) {
 	err = s.call("save", func() error {
-		saved, err = s.MemorySessionStore.Save(ctx, key, session)
+		saved, err = s.MemoryStore.Save(ctx, key, session)
 		if saved {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.rows == nil {
-				s.rows = make(map[string]helseid.StoredSession)
+				s.rows = make(map[string]helseid.StoredRow)
 			}
 			s.rows[key] = session
 		}
@@ -682,16 +682,16 @@ func (s *recordingStore) Delete(ctx context.Context, key string) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.rows, key)
-		return s.MemorySessionStore.Delete(ctx, key)
+		return s.MemoryStore.Delete(ctx, key)
 	})
 }
 
 // sessions are the rows that are sessions, by key.
-func (s *recordingStore) sessions() map[string]helseid.StoredSession {
+func (s *recordingStore) sessions() map[string]helseid.StoredRow {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := maps.Clone(s.rows)
-	maps.DeleteFunc(found, func(key string, _ helseid.StoredSession) bool { return !strings.HasPrefix(key, "session-") })
+	maps.DeleteFunc(found, func(key string, _ helseid.StoredRow) bool { return !strings.HasPrefix(key, "session-") })
 	return found
 }
 
@@ -724,7 +724,7 @@ func (s *recordingStore) members(t testing.TB) map[string]any {
 func TestStoredSession(t *testing.T) {
 	t.Parallel()
 	store := &recordingStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	session := w.logIn(t)
 	require.Len(t, store.sessions(), 1)
 	store.mu.Lock()
@@ -757,7 +757,7 @@ func TestStoredSession(t *testing.T) {
 func TestSessionIsFound(t *testing.T) {
 	t.Parallel()
 	store := &recordingStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	session := w.logIn(t)
 	id := session.ID().Reveal()
 	require.GreaterOrEqual(t, len(id), 32)
@@ -807,7 +807,7 @@ func TestSessionConfig(t *testing.T) {
 	t.Parallel()
 	w := newLoginWorld(t, worldOptions{})
 	config := w.config
-	config.SessionStore, config.DPoPKey = &helseid.MemorySessionStore{}, nil
+	config.Store, config.DPoPKey = &helseid.MemoryStore{}, nil
 	_, err := helseid.New(config)
 	requireError(t, err, helseid.ErrConfig)
 	require.ErrorContains(t, err, "DPoPKey")
@@ -827,7 +827,7 @@ func TestT169ProcessEndsInARefresh(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		store := &recordingStore{}
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 		session := w.logIn(t)
 		for key := range store.sessions() {
 			row, err := store.Load(t.Context(), key)
@@ -863,10 +863,10 @@ func TestSessionStoreFails(t *testing.T) {
 		err  error // of the first request for a token
 		sent int   // refreshes after it
 	}{
-		"down":                               {func(s *recordingStore) { s.failWith(func(string) error { return failing }) }, helseid.ErrSessionStore, 0},
-		"cannot save":                        {func(s *recordingStore) { s.failWith(failAt("save", failing, 0, -1)) }, helseid.ErrSessionStore, 0},
-		"does not take the mark, says so":    {func(s *recordingStore) { s.failWith(failAt("save", failing, 0, 1)) }, helseid.ErrSessionStore, 0},
-		"takes the mark, says not":           {func(s *recordingStore) { s.failLate(failAt("save", failing, 0, 1)) }, helseid.ErrSessionStore, 0},
+		"down":                               {func(s *recordingStore) { s.failWith(func(string) error { return failing }) }, helseid.ErrStore, 0},
+		"cannot save":                        {func(s *recordingStore) { s.failWith(failAt("save", failing, 0, -1)) }, helseid.ErrStore, 0},
+		"does not take the mark, says so":    {func(s *recordingStore) { s.failWith(failAt("save", failing, 0, 1)) }, helseid.ErrStore, 0},
+		"takes the mark, says not":           {func(s *recordingStore) { s.failLate(failAt("save", failing, 0, 1)) }, helseid.ErrStore, 0},
 		"does not take the outcome, once":    {func(s *recordingStore) { s.failWith(failAt("save", failing, 1, 1)) }, nil, 1},
 		"takes the outcome, says not":        {func(s *recordingStore) { s.failLate(failAt("save", failing, 1, 1)) }, nil, 1},
 		"does not take the outcome for long": {func(s *recordingStore) { s.failWith(failAt("save", failing, 1, -1)) }, nil, 1},
@@ -877,7 +877,7 @@ func TestSessionStoreFails(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
 				store := &recordingStore{}
-				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 				session := w.logIn(t)
 				test.arm(store)
 				_, err := userToken(t, session, journalResource)
@@ -927,10 +927,10 @@ func TestLoginWithoutAStore(t *testing.T) {
 	for _, operation := range []string{"load", "save"} {
 		store := &recordingStore{}
 		store.failWith(failAt(operation, errors.New("down"), 0, -1))
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 		state, callback := w.callback(t, loginRequest())
 		_, err := w.client.FinishLogin(t.Context(), state, callback)
-		requireError(t, err, helseid.ErrSessionStore)
+		requireError(t, err, helseid.ErrStore)
 		require.ErrorIs(t, err, helseid.ErrLogin)
 		require.Empty(t, store.sessions(), "nothing is left")
 	}
@@ -942,7 +942,7 @@ func TestLogoutDuringARefresh(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		store := &recordingStore{}
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 		session := w.logIn(t)
 		other, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
@@ -995,7 +995,7 @@ func TestSessionUnderLoad(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w := newLoginWorld(t, worldOptions{
 					server: []helseidtest.Option{helseidtest.TokenLifetime(3 * time.Second)},
-					config: func(c *helseid.Config) { c.SessionStore = &helseid.MemorySessionStore{} },
+					config: func(c *helseid.Config) { c.Store = &helseid.MemoryStore{} },
 				})
 				require.NoError(t, w.server.AddClient(multiTenantLogin(t, w)))
 				first := w.logIn(t)

@@ -108,7 +108,7 @@ func TestOnSessionEndLater(t *testing.T) {
 		session := w.logIn(t)
 		store.failWith(failAt("", errStoreTimeout, 0, -1))
 		_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
-		requireError(t, err, helseid.ErrSessionStore)
+		requireError(t, err, helseid.ErrStore)
 		require.Empty(t, told.take())
 		store.failWith(nil)
 		pause(time.Minute)

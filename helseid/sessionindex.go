@@ -100,7 +100,7 @@ func (c *Client) indexSession(ctx context.Context, key string, identity *tokenva
 // there they do no harm.
 func (c *Client) unindexSession(ctx context.Context, rowKey string, ended ...string) error {
 	_, err := c.changeIndex(ctx, rowKey, time.Time{}, func(index *sessionIndex) { index.Sessions = without(index.Sessions, ended...) })
-	if errors.Is(err, ErrUnreadableSession) {
+	if errors.Is(err, ErrUnreadableRow) {
 		return nil
 	}
 	return err
@@ -136,12 +136,12 @@ func indexRows(indexKey string) [2]string { return [2]string{indexKey, indexKey 
 func (c *Client) addToIndex(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex)) (sessionIndex, error) {
 	rows := indexRows(indexKey)
 	index, err := c.changeIndex(ctx, rows[0], expiry, change)
-	if !errors.Is(err, ErrUnreadableSession) {
+	if !errors.Is(err, ErrUnreadableRow) {
 		return index, err
 	}
-	return c.writeIndex(ctx, rows[1], expiry, change, func(ctx context.Context, key string) (StoredSession, sessionIndex, error) {
+	return c.writeIndex(ctx, rows[1], expiry, change, func(ctx context.Context, key string) (StoredRow, sessionIndex, error) {
 		row, index, err := c.loadIndex(ctx, key)
-		if errors.Is(err, ErrUnreadableSession) {
+		if errors.Is(err, ErrUnreadableRow) {
 			c.report.logger.WarnContext(ctx, "sessions of before may not be found when HelseID logs their user out: the index cannot be read")
 			return row, sessionIndex{Version: indexVersion}, nil
 		}
@@ -150,14 +150,14 @@ func (c *Client) addToIndex(ctx context.Context, indexKey string, expiry time.Ti
 }
 
 // changeIndex changes a row, which lives until the given time at least, and returns
-// it as it is then. The error wraps ErrUnreadableSession if the row cannot be read: it
+// it as it is then. The error wraps ErrUnreadableRow if the row cannot be read: it
 // is left as it is.
 func (c *Client) changeIndex(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex)) (sessionIndex, error) {
 	return c.writeIndex(ctx, indexKey, expiry, change, c.loadIndex)
 }
 
 func (c *Client) writeIndex(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex),
-	load func(context.Context, string) (StoredSession, sessionIndex, error),
+	load func(context.Context, string) (StoredRow, sessionIndex, error),
 ) (sessionIndex, error) {
 	for try := range indexTries {
 		row, index, err := load(ctx, indexKey)
@@ -176,7 +176,7 @@ func (c *Client) writeIndex(ctx context.Context, indexKey string, expiry time.Ti
 		if expiry.Before(row.Expiry) {
 			expiry = row.Expiry
 		}
-		saved, err := c.store.Save(ctx, indexKey, StoredSession{Version: row.Version, Data: data, Expiry: expiry})
+		saved, err := c.store.Save(ctx, indexKey, StoredRow{Version: row.Version, Data: data, Expiry: expiry})
 		switch {
 		case err != nil:
 			return sessionIndex{}, storeError(err)
@@ -188,13 +188,13 @@ func (c *Client) writeIndex(ctx context.Context, indexKey string, expiry time.Ti
 			break
 		}
 	}
-	return sessionIndex{}, fmt.Errorf("%w: the same user's sessions change too fast", ErrSessionStore)
+	return sessionIndex{}, fmt.Errorf("%w: the same user's sessions change too fast", ErrStore)
 }
 
-// loadIndex reads a row. The error wraps ErrSessionStore, and ErrUnreadableSession
+// loadIndex reads a row. The error wraps ErrStore, and ErrUnreadableRow
 // for a row that is there and cannot be read: nobody knows then which sessions there
 // are.
-func (c *Client) loadIndex(ctx context.Context, indexKey string) (StoredSession, sessionIndex, error) {
+func (c *Client) loadIndex(ctx context.Context, indexKey string) (StoredRow, sessionIndex, error) {
 	index := sessionIndex{Version: indexVersion}
 	row, err := c.store.Load(ctx, indexKey)
 	if err != nil {
@@ -205,7 +205,7 @@ func (c *Client) loadIndex(ctx context.Context, indexKey string) (StoredSession,
 	}
 	var stored sessionIndex
 	if err := json.Unmarshal(row.Data, &stored); err != nil || stored.Version != indexVersion {
-		return row, index, storeError(ErrUnreadableSession) // one of another version of this library's
+		return row, index, storeError(ErrUnreadableRow) // one of another version of this library's
 	}
 	return row, stored, nil
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// hookedStore is a SessionStore in which something happens just before or after
+// hookedStore is a Store in which something happens just before or after
 // a session is saved, and which obeys contexts as databases do.
 type hookedStore struct {
 	recordingStore
@@ -30,14 +30,14 @@ type hookedStore struct {
 	saves                 atomic.Int64
 }
 
-func (s *hookedStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (s *hookedStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	if err := ctx.Err(); err != nil {
-		return helseid.StoredSession{}, err
+		return helseid.StoredRow{}, err
 	}
 	return s.recordingStore.Load(ctx, key)
 }
 
-func (s *hookedStore) Save(ctx context.Context, key string, row helseid.StoredSession) (bool, error) {
+func (s *hookedStore) Save(ctx context.Context, key string, row helseid.StoredRow) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
@@ -70,7 +70,7 @@ func (s *hookedStore) Delete(ctx context.Context, key string) error {
 func newHookedWorld(t testing.TB) (*world, *hookedStore) {
 	t.Helper()
 	store := &hookedStore{}
-	return newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }}), store
+	return newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }}), store
 }
 
 // elsewhere is the same session in another process.
@@ -131,7 +131,7 @@ func TestFailedMarkLeavesAnother(t *testing.T) {
 			return errStoreTimeout
 		}
 		_, err := userToken(t, a, journalResource)
-		requireError(t, err, helseid.ErrSessionStore)
+		requireError(t, err, helseid.ErrStore)
 		_, err = userToken(t, a, journalResource)
 		require.NoError(t, err)
 		require.NoError(t, <-done)
@@ -405,17 +405,17 @@ func TestAttestOfASessionAges(t *testing.T) {
 }
 
 // forgetfulStore keeps rows for longer than it should.
-type forgetfulStore struct{ helseid.MemorySessionStore }
+type forgetfulStore struct{ helseid.MemoryStore }
 
-func (s *forgetfulStore) Save(ctx context.Context, key string, row helseid.StoredSession) (bool, error) {
+func (s *forgetfulStore) Save(ctx context.Context, key string, row helseid.StoredRow) (bool, error) {
 	row.Expiry = row.Expiry.Add(1000 * time.Hour)
-	return s.MemorySessionStore.Save(ctx, key, row)
+	return s.MemoryStore.Save(ctx, key, row)
 }
 
 func TestSessionExpiresInAnyStore(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = &forgetfulStore{} }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = &forgetfulStore{} }})
 		session := w.logIn(t)
 		pause(time.Until(session.Expiry()))
 		_, err := w.client.Session(t.Context(), session.ID().Reveal())
@@ -593,7 +593,7 @@ func TestSessionsDoNotPrint(t *testing.T) {
 	w, store := newHookedWorld(t)
 	session := w.logIn(t)
 	refreshToken, idToken := store.member(t, "refresh_token"), store.member(t, "id_token")
-	var row helseid.StoredSession
+	var row helseid.StoredRow
 	for key := range store.sessions() {
 		var err error
 		row, err = store.Load(t.Context(), key)
@@ -602,7 +602,7 @@ func TestSessionsDoNotPrint(t *testing.T) {
 	testUser := &helseid.TestUser{PersonalIdentityNumber: helseidtest.DefaultPersonalIdentityNumber}
 	for name, value := range map[string]any{
 		"session": session, "session value": *session, "source": session.TokenSource(helseid.TokenRequest{}), "row": row, "row pointer": &row,
-		"store": &store.MemorySessionStore, "client": w.client, "test user": testUser, "test user value": *testUser,
+		"store": &store.MemoryStore, "client": w.client, "test user": testUser, "test user value": *testUser,
 		"identity": session.Identity(), "client of sessions": session.HTTPClient(helseid.TokenRequest{}),
 		"login request": helseid.LoginRequest{TestUser: testUser},
 	} {
@@ -676,9 +676,9 @@ func TestMarkThatComesLate(t *testing.T) {
 			return nil
 		}
 		_, err := userToken(t, session, journalResource)
-		requireError(t, err, helseid.ErrSessionStore)
+		requireError(t, err, helseid.ErrStore)
 		for key := range store.sessions() {
-			saved, err := store.MemorySessionStore.Save(t.Context(), key, before)
+			saved, err := store.MemoryStore.Save(t.Context(), key, before)
 			require.NoError(t, err)
 			require.False(t, saved)
 		}
@@ -690,7 +690,7 @@ func TestMarkThatComesLate(t *testing.T) {
 }
 
 // rowOf is the row of the only session.
-func (s *recordingStore) rowOf(t testing.TB) helseid.StoredSession {
+func (s *recordingStore) rowOf(t testing.TB) helseid.StoredRow {
 	t.Helper()
 	for key := range s.sessions() {
 		row, err := s.Load(t.Context(), key)
@@ -698,7 +698,7 @@ func (s *recordingStore) rowOf(t testing.TB) helseid.StoredSession {
 		return row
 	}
 	require.FailNow(t, "no session is stored")
-	return helseid.StoredSession{}
+	return helseid.StoredRow{}
 }
 
 // A store that loses the mark, as a fail-over can, does not get the old refresh
@@ -714,9 +714,9 @@ func TestStoreLosesTheMark(t *testing.T) {
 		go func() { _, err := userToken(t, session, journalResource); done <- err }()
 		pause(time.Second)
 		for key := range store.sessions() {
-			require.NoError(t, store.MemorySessionStore.Delete(t.Context(), key))
+			require.NoError(t, store.MemoryStore.Delete(t.Context(), key))
 			before.Version = 0
-			saved, err := store.MemorySessionStore.Save(t.Context(), key, before)
+			saved, err := store.MemoryStore.Save(t.Context(), key, before)
 			require.NoError(t, err)
 			require.True(t, saved)
 		}
@@ -772,10 +772,10 @@ type unreadableStore struct {
 	dropped bool
 }
 
-func (s *unreadableStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (s *unreadableStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	row, err := s.recordingStore.Load(ctx, key)
 	if s.dropped && row.Version == 1 && err == nil {
-		return helseid.StoredSession{Version: row.Version}, fmt.Errorf("%w: wrong key", helseid.ErrUnreadableSession)
+		return helseid.StoredRow{Version: row.Version}, fmt.Errorf("%w: wrong key", helseid.ErrUnreadableRow)
 	}
 	return row, err
 }
@@ -785,7 +785,7 @@ func (s *unreadableStore) Load(ctx context.Context, key string) (helseid.StoredS
 func TestUnreadableSessions(t *testing.T) {
 	t.Parallel()
 	store := &unreadableStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	old := w.logIn(t)
 	store.dropped = true
 	require.False(t, w.lives(t, old))

@@ -338,7 +338,7 @@ func (c *Client) storeKey(kind, name string) string {
 
 // storeError hides what a store says: it may quote what was to be stored.
 func storeError(err error) error {
-	return &hiddenCause{ErrSessionStore, redact.Hide(err)}
+	return &hiddenCause{ErrStore, redact.Hide(err)}
 }
 
 // hiddenCause is an error whose cause can be tested for and is not printed. What this

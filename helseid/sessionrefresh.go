@@ -288,7 +288,7 @@ func (s *Session) saveAs(ctx context.Context, version uint64, record sessionReco
 	if end := time.Now().Add(refreshTimeout); record.Refreshing != 0 && expiry.Before(end) {
 		expiry = end // the row must be there when the refresh ends
 	}
-	saved, err := s.client.store.Save(ctx, s.key, StoredSession{Version: version, Data: data, Expiry: expiry, Confirmed: confirmed})
+	saved, err := s.client.store.Save(ctx, s.key, StoredRow{Version: version, Data: data, Expiry: expiry, Confirmed: confirmed})
 	if err != nil {
 		return false, storeError(err)
 	}
@@ -404,7 +404,7 @@ func (s *Session) trySettle(ctx context.Context, outcome *refreshOutcome) (gone 
 	}
 	for {
 		row, err := s.client.store.Load(ctx, s.key)
-		if errors.Is(err, ErrUnreadableSession) {
+		if errors.Is(err, ErrUnreadableRow) {
 			return true, nil
 		}
 		if err != nil {

@@ -104,7 +104,7 @@ func (c *Client) carryOut(ctx context.Context, logouts ...indexedLogout) error {
 		if err != nil {
 			c.carryOutLater(logout)
 		}
-		if errors.Is(err, ErrUnreadableSession) {
+		if errors.Is(err, ErrUnreadableRow) {
 			storing, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
 			_ = c.post(storing, outboxEntry{
 				Logout: &logout, Next: time.Now().Add(firstOutboxWait).UnixMilli(), Until: time.Now().Add(maxTrying).Unix(),
@@ -147,7 +147,7 @@ func (c *Client) endIndexed(ctx context.Context, logout indexedLogout) error {
 	defer stop()
 	rows := indexRows(logout.Index)
 	first, firstErr := c.endRow(storing, logout, rows[0], true)
-	second, secondErr := c.endRow(storing, logout, rows[1], errors.Is(firstErr, ErrUnreadableSession))
+	second, secondErr := c.endRow(storing, logout, rows[1], errors.Is(firstErr, ErrUnreadableRow))
 	// All have ended before the first of HelseID's answers is waited for.
 	c.revokeEndedQuietly(ctx, append(first, second...)...)
 	return errors.Join(firstErr, secondErr)
@@ -201,7 +201,7 @@ func (c *Client) meant(ctx context.Context, key string, logout indexedLogout) (b
 	row, err := c.loadSession(ctx, key)
 	record := row.record
 	switch {
-	case errors.Is(err, ErrSessionStore):
+	case errors.Is(err, ErrStore):
 		return false, err
 	case err != nil:
 		return true, nil //nolint:nilerr // it has ended, but perhaps not here

@@ -141,7 +141,7 @@ func TestBackChannelLogoutRefusals(t *testing.T) {
 func TestBackChannelLogoutInTrouble(t *testing.T) {
 	t.Parallel()
 	store := &recordingStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	session := w.logIn(t)
 	form := url.Values{"logout_token": {w.logoutToken(session)}}
 	w.server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointJWKS, Status: 503, Times: -1})
@@ -195,12 +195,12 @@ func TestFrontChannelLogout(t *testing.T) {
 // Two clients can share a store: a user's logout from one is none from the other.
 func TestClientsShareAStore(t *testing.T) {
 	t.Parallel()
-	store := &helseid.MemorySessionStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	store := &helseid.MemoryStore{}
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	own := w.logIn(t)
 	config, err := w.server.NewLoginClient(redirectURI, testScope)
 	require.NoError(t, err)
-	config.HTTPClient, config.DPoPKey, config.SessionStore = w.config.HTTPClient, w.config.DPoPKey, store
+	config.HTTPClient, config.DPoPKey, config.Store = w.config.HTTPClient, w.config.DPoPKey, store
 	other := newClient(t, config)
 	login, err := other.StartLogin(t.Context(), helseid.LoginRequest{})
 	require.NoError(t, err)

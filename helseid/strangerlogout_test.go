@@ -33,10 +33,10 @@ func TestStrangersCrowdOutNoLogout(t *testing.T) {
 			require.Equal(t, http.StatusServiceUnavailable, answer.Code)
 		},
 		"all of a user's": func(t *testing.T, _ *world, other *helseid.Client, session *helseid.Session, _ helseid.UserSession) {
-			requireError(t, other.EndSessionsOf(t.Context(), session.User().Subject), helseid.ErrSessionStore)
+			requireError(t, other.EndSessionsOf(t.Context(), session.User().Subject), helseid.ErrStore)
 		},
 		"one of a user's list": func(t *testing.T, _ *world, _ *helseid.Client, _ *helseid.Session, listed helseid.UserSession) {
-			requireError(t, listed.End(t.Context()), helseid.ErrSessionStore)
+			requireError(t, listed.End(t.Context()), helseid.ErrStore)
 		},
 	}
 	for stranger, call := range strangers {

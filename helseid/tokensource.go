@@ -92,7 +92,7 @@ func (s *TokenSource) entry() *cacheEntry {
 // The error is a *TokenError if HelseID refuses, and wraps ErrUnavailable,
 // ErrKey, ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted, ErrClosed,
 // ErrConfig or the context's error otherwise. That of a session's source can also wrap
-// ErrLoginRequired, ErrNoRefreshToken, ErrSeveralAudiences and ErrSessionStore.
+// ErrLoginRequired, ErrNoRefreshToken, ErrSeveralAudiences and ErrStore.
 func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 	return s.client.sourceFor(ctx, s).token(ctx)
 }

@@ -56,8 +56,8 @@ func (u UserSession) LogValue() slog.Value { return slog.StringValue("a user's s
 
 // SessionsOf lists the living sessions of a user, the newest first: at most a hundred.
 // The subject is that of tokenvalidation.User, which is no identity number. To list
-// sessions does not use them. The error wraps ErrSessionStore, and
-// ErrUnreadableSession if this process cannot tell which sessions there are.
+// sessions does not use them. The error wraps ErrStore, and
+// ErrUnreadableRow if this process cannot tell which sessions there are.
 func (c *Client) SessionsOf(ctx context.Context, subject string) ([]UserSession, error) {
 	var sessions []UserSession
 	for _, rowKey := range indexRows(c.subKey(subject)) {
@@ -83,7 +83,7 @@ func (c *Client) SessionsOf(ctx context.Context, subject string) ([]UserSession,
 func (c *Client) userSession(ctx context.Context, key string) (session UserSession, ok bool, err error) {
 	session = UserSession{client: c, key: key}
 	row, err := c.store.Load(ctx, key)
-	if errors.Is(err, ErrUnreadableSession) {
+	if errors.Is(err, ErrUnreadableRow) {
 		return session, row.Version != 0, nil
 	}
 	if err != nil {
@@ -116,7 +116,7 @@ func (c *Client) userSession(ctx context.Context, key string) (session UserSessi
 // this client's, and revokes their refresh tokens. A login of the user's that is under
 // way comes to nothing. It does not end the session at HelseID.
 //
-// The error wraps ErrSessionStore if sessions may live on. This process goes on trying
+// The error wraps ErrStore if sessions may live on. This process goes on trying
 // for a day then. The error wraps ErrConfig if there is no subject: nothing has ended.
 func (c *Client) EndSessionsOf(ctx context.Context, subject string) error {
 	if subject == "" {

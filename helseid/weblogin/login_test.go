@@ -366,7 +366,7 @@ func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	broken := newBreakable(w.store)
-	w.client.SessionStore = broken
+	w.client.Store = broken
 	w.start()
 	b := w.newBrowser()
 	b.logIn("/login")

@@ -57,7 +57,7 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		w.config.Logger.WarnContext(r.Context(), "a logout was incomplete", slog.String("cause", redact.Cause(err)))
 	}
-	if target == "" || errors.Is(err, helseid.ErrSessionStore) {
+	if target == "" || errors.Is(err, helseid.ErrStore) {
 		w.logoutIncomplete(rw, r, nil)
 		return
 	}

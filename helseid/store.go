@@ -12,12 +12,13 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// SessionStore keeps the sessions of logged-in users. Config.SessionStore puts
-// it where several processes, or one after a restart, find it. It is a table
-// with one atomic operation: a row has a version, and Save writes it only if
-// nobody else has in between.
+// Store is what the processes of a client share of its logged-in users: their
+// sessions, logins under way, the index by which a logout at HelseID finds them, and
+// what package weblogin keeps. Config.Store puts it where several processes, or one
+// after a restart, find it. It is a table with one atomic operation: a row has a
+// version, and Save writes it only if nobody else has in between.
 //
-//	UPDATE sessions SET data = $1, version = version + 1, expiry = $2
+//	UPDATE rows SET data = $1, version = version + 1, expiry = $2
 //	WHERE key = $3 AND version = $4
 //
 // The data is a JSON object of this library's with a version of its own, which
@@ -28,29 +29,28 @@ import (
 // The mark that a refresh is under way is part of the data. So the store is the
 // lock, too, that keeps two processes from using one refresh token. The clocks of
 // the processes must agree within half a minute.
-type SessionStore interface {
-	// Load returns what is stored under a key, or the zero StoredSession if
-	// there is nothing or it has expired. It must see what was last saved, by
+type Store interface {
+	// Load returns the row under a key, or the zero StoredRow if there is none or
+	// it has expired. It must see what was last saved, by
 	// whichever process: a replica that lags behind will not do. For a row that
 	// is there and cannot be read, such as one encrypted with a key that has been
 	// dropped, it returns the row's version and an error that wraps
-	// ErrUnreadableSession: the session has ended then.
-	Load(ctx context.Context, key string) (StoredSession, error)
+	// ErrUnreadableRow: a session has ended then.
+	Load(ctx context.Context, key string) (StoredRow, error)
 
-	// Save stores the session under a key with the version after
-	// session.Version, provided that the stored version is session.Version: zero
-	// for a key under which nothing may be stored. It reports whether it did.
-	// The check and the writing are one step.
-	Save(ctx context.Context, key string, session StoredSession) (saved bool, err error)
+	// Save stores the row under a key with the version after row.Version, provided
+	// that the stored version is row.Version: zero for a key under which nothing may
+	// be stored. It reports whether it did. The check and the writing are one step.
+	Save(ctx context.Context, key string, row StoredRow) (saved bool, err error)
 
-	// Delete removes what is stored under a key, if anything is.
+	// Delete removes the row under a key, if there is one.
 	Delete(ctx context.Context, key string) error
 }
 
-// StoredSession is one row of a SessionStore. It is printed without its data, and
-// does not marshal itself, so that nobody stores it unencrypted by mistake: a
-// store takes its fields.
-type StoredSession struct {
+// StoredRow is one row of a Store. It is printed without its data, and does not
+// marshal itself, so that nobody stores it unencrypted by mistake: a store takes its
+// fields.
+type StoredRow struct {
 	unprintable
 
 	// Version counts how often the row has been written. Zero means that there
@@ -78,36 +78,35 @@ type StoredSession struct {
 }
 
 // Format prints the version alone, for every verb.
-func (s StoredSession) Format(state fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(state, "stored session, version %d", s.Version)
+func (s StoredRow) Format(state fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(state, "stored row, version %d", s.Version)
 }
 
 // LogValue prints the version alone.
-func (s StoredSession) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
+func (s StoredRow) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 
 // MarshalText fails: a store takes the fields.
-func (s StoredSession) MarshalText() ([]byte, error) {
-	return nil, errors.New("helseid: a StoredSession is stored by its fields, with Data encrypted")
+func (s StoredRow) MarshalText() ([]byte, error) {
+	return nil, errors.New("helseid: a StoredRow is stored by its fields, with Data encrypted")
 }
 
-// ErrSessionStore is wrapped by the errors of a SessionStore that failed. The
-// session may be good: trying later can help.
-var ErrSessionStore = redact.Words("the session store failed")
+// ErrStore is wrapped by the errors of a Store that failed. The session may be good:
+// trying later can help.
+var ErrStore = redact.Words("the store failed")
 
-// ErrUnreadableSession says that what is stored under a key cannot be read, now or
-// later: see SessionStore.Load.
-var ErrUnreadableSession = redact.Words("the stored session cannot be read")
+// ErrUnreadableRow says that what is stored under a key cannot be read, now or
+// later: see Store.Load.
+var ErrUnreadableRow = redact.Words("the stored row cannot be read")
 
-// SessionStore returns Config.SessionStore, or the client's own memory. What
-// belongs to sessions can be kept there under keys of its own, as package
-// weblogin does: those of this package start with "session-", "login-", "sid-",
-// "sub-", "subonly-" and "outbox-".
-func (c *Client) SessionStore() SessionStore { return c.store }
+// Store returns Config.Store, or the client's own memory. What belongs to sessions
+// can be kept there under keys of its own, as package weblogin does: those of this
+// package start with "session-", "login-", "sid-", "sub-", "subonly-" and "outbox-".
+func (c *Client) Store() Store { return c.store }
 
-// MemorySessionStore is a SessionStore in this process's memory, which ends with
-// the process. A client without Config.SessionStore has one of its own. The zero
-// value is ready to use, and it is safe for concurrent use.
-type MemorySessionStore struct {
+// MemoryStore is a Store in this process's memory, which ends with the process. A
+// client without Config.Store has one of its own. The zero value is ready to use,
+// and it is safe for concurrent use.
+type MemoryStore struct {
 	mu    sync.Mutex
 	rows  map[string]redact.Hidden[memoryRow]
 	sweep sweeper
@@ -116,7 +115,7 @@ type MemorySessionStore struct {
 // memoryRow is a row that ends with its Expiry by the wall clock, or as much time
 // later as it was to live by the process's own, in case the wall clock is set back.
 type memoryRow struct {
-	StoredSession
+	StoredRow
 	end time.Time // has a monotonic reading
 }
 
@@ -125,23 +124,23 @@ func (r memoryRow) isLive(now time.Time) bool {
 }
 
 // Format prints what it is, for every verb.
-func (m *MemorySessionStore) Format(state fmt.State, _ rune) {
-	_, _ = io.WriteString(state, "session store in memory")
+func (m *MemoryStore) Format(state fmt.State, _ rune) {
+	_, _ = io.WriteString(state, "store in memory")
 }
 
-// Load implements SessionStore.
-func (m *MemorySessionStore) Load(_ context.Context, key string) (StoredSession, error) {
+// Load implements Store.
+func (m *MemoryStore) Load(_ context.Context, key string) (StoredRow, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.live(key, time.Now()), nil
 }
 
-func (m *MemorySessionStore) live(key string, now time.Time) StoredSession {
+func (m *MemoryStore) live(key string, now time.Time) StoredRow {
 	row := m.rows[key].Reveal()
 	if !row.isLive(now) {
-		return StoredSession{}
+		return StoredRow{}
 	}
-	return row.StoredSession
+	return row.StoredRow
 }
 
 // sweeper says when it is time to look for what has expired: when there is twice
@@ -162,33 +161,33 @@ func (s *sweeper) due(size int, now time.Time) bool {
 
 func (s *sweeper) done(left int, now time.Time) { s.size, s.at = 2*left, now }
 
-// Save implements SessionStore.
-func (m *MemorySessionStore) Save(_ context.Context, key string, session StoredSession) (bool, error) {
+// Save implements Store.
+func (m *MemoryStore) Save(_ context.Context, key string, row StoredRow) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	if m.live(key, now).Version != session.Version {
+	if m.live(key, now).Version != row.Version {
 		return false, nil
 	}
 	if m.rows == nil {
 		m.rows = make(map[string]redact.Hidden[memoryRow])
 	}
 	if m.sweep.due(len(m.rows), now) {
-		for key, row := range m.rows {
-			if !row.Reveal().isLive(now) {
+		for key, stored := range m.rows {
+			if !stored.Reveal().isLive(now) {
 				delete(m.rows, key)
 			}
 		}
 		m.sweep.done(len(m.rows), now)
 	}
-	session.Version++
-	session.Unconfirmed, session.Confirmed = false, false
-	m.rows[key] = redact.Hide(memoryRow{session, now.Add(session.Expiry.Round(0).Sub(now.Round(0)))})
+	row.Version++
+	row.Unconfirmed, row.Confirmed = false, false
+	m.rows[key] = redact.Hide(memoryRow{row, now.Add(row.Expiry.Round(0).Sub(now.Round(0)))})
 	return true, nil
 }
 
-// Delete implements SessionStore.
-func (m *MemorySessionStore) Delete(_ context.Context, key string) error {
+// Delete implements Store.
+func (m *MemoryStore) Delete(_ context.Context, key string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.rows, key)
