@@ -86,6 +86,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[helseid.ScopeError](all),
 		leaktest.Made[helseid.Secret](func(s *leaktest.Secrets) any { return helseid.NewSecret(s.Text()) }),
 		leaktest.Made[helseid.Session](w.session),
+		leaktest.Made[helseid.Sessions](w.sessions),
 		leaktest.Of[helseid.SessionEnd](all), // for the audit log: pseudonyms are what it is for
 		leaktest.Of[helseid.StepUp](all),
 		leaktest.Of[helseid.StoredRow]().Raw("stores take its fields"),
@@ -164,7 +165,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 
 		leaktest.Extra("Client.HTTPClient", func(s *leaktest.Secrets) any { return w.client(s).HTTPClient(w.request(s)) }),
 		leaktest.Extra("Client.Transport", func(s *leaktest.Secrets) any { return w.client(s).Transport(w.request(s)) }),
-		leaktest.Extra("Client.Store", func(s *leaktest.Secrets) any { return w.client(s).Store() }),
+		leaktest.Extra("Sessions.Store", func(s *leaktest.Secrets) any { return w.client(s).Sessions().Store() }),
 		leaktest.Extra("Session.HTTPClient", func(s *leaktest.Secrets) any {
 			w.secrets(s)
 			return w.loggedIn.HTTPClient(helseid.TokenRequest{})
@@ -176,7 +177,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 			return helseid.WithSubjectToken(context.Background(), helseid.NewSecret(s.Text()))
 		}),
 		leaktest.Extra("the error of a session store", func(s *leaktest.Secrets) any {
-			_, err := w.failing(s).Session(context.Background(), "some-id")
+			_, err := w.failing(s).Sessions().Get(context.Background(), "some-id")
 			return err
 		}),
 	)
@@ -448,9 +449,14 @@ func (w *leakWorld) validator(s *leaktest.Secrets) any {
 	return w.checker
 }
 
+func (w *leakWorld) sessions(s *leaktest.Secrets) any {
+	w.secrets(s)
+	return w.made.Sessions()
+}
+
 func (w *leakWorld) userSession(s *leaktest.Secrets) any {
 	w.secrets(s)
-	sessions, err := w.made.SessionsOf(w.t.Context(), w.loggedIn.User().Subject)
+	sessions, err := w.made.Sessions().Of(w.t.Context(), w.loggedIn.User().Subject)
 	require.NoError(w.t, err)
 	require.NotEmpty(w.t, sessions)
 	return sessions[0]

@@ -6,8 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"sync"
-	"sync/atomic"
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
@@ -31,16 +29,9 @@ type Client struct {
 	tokens   tokenCache
 	shared   sharedCache
 
-	idTokens    *tokenvalidation.IDTokenValidator
-	store       Store
-	sessions    sessionPlaces
-	entombing   sync.Map     // keys of sessions that the store has not let end, and logouts
-	strangers   atomic.Int64 // how many of them anybody may have made up
-	revoking    atomic.Int64 // how many revocations the store has not taken
-	sessionEnds endObservers
-	posts       atomic.Uint64 // how many entries this process has put into the outbox
-	delivering  atomic.Bool   // this process is at the outbox
-	looked      atomic.Int64  // when this process last looked into the outbox, in Unix seconds
+	idTokens *tokenvalidation.IDTokenValidator
+	sessions *Sessions
+	logins   *logins
 
 	unverified   bool            // the transport takes any certificate, so loopback hosts alone are spoken to
 	ownTransport *http.Transport // nil if the caller has supplied a client
@@ -94,7 +85,7 @@ func New(config Config) (*Client, error) {
 	source := metadata.NewSource(config.Issuer, backChannel, exchange.TokenEndpoint).Allow(config.EndpointOrigins)
 	work := lifecycle.New()
 	report := &reporter{logger: config.Logger, onEvent: config.OnEvent, clientID: config.ClientID, kid: config.Key.ID()}
-	return &Client{
+	client := &Client{
 		config: config,
 		work:   work,
 		report: report,
@@ -115,12 +106,40 @@ func New(config Config) (*Client, error) {
 		tokens:   tokenCache{capacity: config.MaxTokens},
 		shared:   sharedCache{cache: config.TokenCache, report: report},
 		idTokens: idtoken.New(source, config.ClientID, backChannel).(*tokenvalidation.IDTokenValidator),
-		store:    store,
 
 		unverified:   httpx.TransportSkipsVerification(config.HTTPClient.Transport),
 		ownTransport: ownTransport,
-	}, nil
+	}
+	identity := clientIdentity{issuer: config.Issuer, clientID: config.ClientID, thumbprint: prover.Thumbprint()}
+	client.sessions = newSessions(config, identity, store, client.exchange, client.idTokens, client.sessionTokens())
+	client.logins = newLogins(config, identity, client.exchange, &client.standing, report, client.details, client.sessions)
+	return client, nil
 }
+
+// sessionTokens are what sessions use of the client's tokens.
+func (c *Client) sessionTokens() sessionTokens {
+	return sessionTokens{
+		source: func(session *Session, forIssuer bool, request TokenRequest) *TokenSource {
+			return (&TokenSource{client: c, session: session, issuer: forIssuer}).with(request)
+		},
+		transport: func(source *TokenSource) http.RoundTripper {
+			return &transport{client: c, source: source, base: httpx.Transport(c.config.HTTPClient)}
+		},
+		issuerTransport: func(source *TokenSource) http.RoundTripper {
+			return &transport{client: c, source: source, base: c.exchange.HTTP.Transport, fixed: true}
+		},
+		forget: func(ctx context.Context, source *TokenSource) { c.forget(ctx, c.sourceFor(ctx, source)) },
+		forgetSession: func(ctx context.Context, key string) {
+			for _, tokenKey := range c.tokens.forgetOwner(key) {
+				c.shared.remove(ctx, tokenKey)
+			}
+		},
+		http: c.config.HTTPClient,
+	}
+}
+
+// Sessions are the sessions of the client's users.
+func (c *Client) Sessions() *Sessions { return c.sessions }
 
 // Close ends what runs in the background and waits for it. Tokens that are
 // still in memory can be used; none is fetched any more. A login or a refresh of a

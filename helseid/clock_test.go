@@ -103,10 +103,10 @@ func TestTimesOfTheFuture(t *testing.T) {
 			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 			session := w.logIn(t)
 			store.change(t, map[string]any{member: time.Now().Add(time.Minute).Unix()})
-			_, err := w.client.Session(t.Context(), session.ID().Reveal())
+			_, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 			require.NoError(t, err, "clocks differ a little")
 			store.change(t, map[string]any{member: time.Now().Add(6 * time.Hour).Unix()})
-			_, err = w.client.Session(t.Context(), session.ID().Reveal())
+			_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 			requireError(t, err, helseid.ErrLoginRequired)
 		})
 	}

@@ -68,7 +68,7 @@ func TestRefreshLifetimeThatIsNone(t *testing.T) {
 				_, err := userToken(t, session, journalResource)
 				require.NoError(t, err)
 				pause(time.Hour)
-				again, err := w.client.Session(t.Context(), session.ID().Reveal())
+				again, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, err)
 				_, err = userToken(t, again, journalResource)
 				require.NoError(t, err)

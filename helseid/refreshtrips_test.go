@@ -48,14 +48,14 @@ func TestRefreshAsksTheStoreThreeTimes(t *testing.T) {
 			return store.calls.Load() - before
 		}
 		require.EqualValues(t, 1, calls(func() {
-			_, err := w.client.Session(t.Context(), session.ID().Reveal())
+			_, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 			require.NoError(t, err)
 		}), "a look-up")
 		for name, client := range map[string]*helseid.Client{"its own process": w.client, "another": other} {
 			pause(2 * time.Hour) // the tokens have ended
 			refreshes := len(w.refreshes())
 			require.LessOrEqual(t, calls(func() {
-				found, err := client.Session(t.Context(), session.ID().Reveal())
+				found, err := client.Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, err)
 				_, err = userToken(t, found, journalResource)
 				require.NoError(t, err)
@@ -79,14 +79,14 @@ func TestRefreshAfterAnotherProcess(t *testing.T) {
 		session := w.logIn(t)
 		pause(2 * time.Hour)
 		other := w.elsewhere(t, session)
-		own, err := w.client.Session(t.Context(), session.ID().Reveal())
+		own, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 		_, err = userToken(t, other, journalResource)
 		require.NoError(t, err)
 		_, err = userToken(t, own, journalResource)
 		require.NoError(t, err)
 		requireEachOnce(t, w.refreshes())
-		own, err = w.client.Session(t.Context(), session.ID().Reveal())
+		own, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 		_, err = other.Logout(t.Context(), helseid.LogoutRequest{})
 		require.NoError(t, err)

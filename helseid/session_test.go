@@ -253,7 +253,7 @@ func TestT170LogoutURL(t *testing.T) {
 			if test.err != nil {
 				requireError(t, err, test.err)
 				require.Empty(t, text)
-				_, err = w.client.Session(t.Context(), session.ID().Reveal())
+				_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 				requireError(t, err, helseid.ErrLoginRequired) // it has ended all the same
 				return
 			}
@@ -282,7 +282,7 @@ func TestLogoutInAnOutage(t *testing.T) {
 		target, err := session.Logout(t.Context(), helseid.LogoutRequest{})
 		requireError(t, err, helseid.ErrUnavailable)
 		require.NotEmpty(t, target)
-		_, err = w.client.Session(t.Context(), session.ID().Reveal())
+		_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		requireError(t, err, helseid.ErrLoginRequired)
 	})
 }
@@ -350,7 +350,7 @@ func TestLostRefresh(t *testing.T) {
 				require.Len(t, w.refreshes(), 1)
 
 				_, err = userToken(t, session, journalResource)
-				_, again := w.client.Session(t.Context(), session.ID().Reveal())
+				_, again := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, again, "it is still known who the user is")
 				if !test.lost {
 					require.NoError(t, err)
@@ -420,7 +420,7 @@ func TestCloseDuringARefresh(t *testing.T) {
 				require.Len(t, w.refreshes(), 1, "nothing is begun any more")
 
 				other := newClient(t, w.config)
-				again, err := other.Session(t.Context(), session.ID().Reveal())
+				again, err := other.Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, err)
 				_, err = userToken(t, again, journalResource)
 				require.NoError(t, err)
@@ -465,7 +465,7 @@ func TestRefreshTokenExpires(t *testing.T) {
 		before := w.tokenRequests()
 		_, err = userToken(t, session, journalResource)
 		requireError(t, err, helseid.ErrLoginRequired)
-		_, err = w.client.Session(t.Context(), session.ID().Reveal())
+		_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		requireError(t, err, helseid.ErrLoginRequired)
 		require.Equal(t, before, w.tokenRequests())
 	})
@@ -489,7 +489,7 @@ func TestSessionWithoutRefreshToken(t *testing.T) {
 		requireError(t, err, helseid.ErrLoginRequired)
 		require.ErrorContains(t, err, "ScopeOfflineAccess")
 		require.Empty(t, w.refreshes())
-		_, err = w.client.Session(t.Context(), session.ID().Reveal())
+		_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 
 		// For what another login would not give either there is another error.
@@ -601,7 +601,7 @@ func TestRefreshWithoutKeys(t *testing.T) {
 		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = &helseid.MemoryStore{} }})
 		session := w.logIn(t)
 		other := newClient(t, w.config) // which has fetched no keys yet
-		same, err := other.Session(t.Context(), session.ID().Reveal())
+		same, err := other.Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 		w.server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointJWKS, Status: 503, Times: -1})
 		_, err = userToken(t, same, journalResource)
@@ -765,7 +765,7 @@ func TestSessionIsFound(t *testing.T) {
 	require.NotEqual(t, id, second.ID().Reveal(), "each login has an id of its own")
 
 	restarted := newClient(t, w.config)
-	found, err := restarted.Session(t.Context(), id)
+	found, err := restarted.Sessions().Get(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, session.User(), found.User())
 	require.Equal(t, session.Scopes(), found.Scopes())
@@ -779,11 +779,11 @@ func TestSessionIsFound(t *testing.T) {
 	otherClient.ClientID = "another"
 	otherIssuer.Issuer = "https://other.test"
 	for _, config := range []helseid.Config{otherKey, otherClient, otherIssuer} {
-		_, err = newClient(t, config).Session(t.Context(), id)
+		_, err = newClient(t, config).Sessions().Get(t.Context(), id)
 		requireError(t, err, helseid.ErrLoginRequired)
 	}
 	for _, text := range []string{"", "x", id + "x", id[1:], strings.ToUpper(id), "session-" + id, strings.Repeat("x", 1<<20), "\x00"} {
-		_, err = w.client.Session(t.Context(), text)
+		_, err = w.client.Sessions().Get(t.Context(), text)
 		requireError(t, err, helseid.ErrLoginRequired)
 	}
 
@@ -797,7 +797,7 @@ func TestSessionIsFound(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	_, err = w.client.Session(t.Context(), id)
+	_, err = w.client.Sessions().Get(t.Context(), id)
 	requireError(t, err, helseid.ErrLoginRequired)
 	_, err = userToken(t, session, journalResource)
 	requireError(t, err, helseid.ErrLoginRequired)
@@ -896,7 +896,7 @@ func TestSessionStoreFails(t *testing.T) {
 				require.NoError(t, err, "the store is back")
 				require.False(t, store.marked(t))
 
-				other, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+				other, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, err)
 				_, err = userToken(t, other, testResource)
 				require.NoError(t, err, "in another process, too")
@@ -944,7 +944,7 @@ func TestLogoutDuringARefresh(t *testing.T) {
 		store := &recordingStore{}
 		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 		session := w.logIn(t)
-		other, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+		other, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 		w.server.Inject(helseidtest.Fault{AfterProcessing: true, Delay: 2 * time.Second})
 		failed := make(chan error, 1)
@@ -1001,7 +1001,7 @@ func TestSessionUnderLoad(t *testing.T) {
 				first := w.logIn(t)
 				sessions := []*helseid.Session{first}
 				for range processes - 1 {
-					session, err := newClient(t, w.config).Session(t.Context(), first.ID().Reveal())
+					session, err := newClient(t, w.config).Sessions().Get(t.Context(), first.ID().Reveal())
 					require.NoError(t, err)
 					sessions = append(sessions, session)
 				}

@@ -95,7 +95,7 @@ func newRestorableWorld(t testing.TB) (*world, *restorableStore) {
 
 func (w *world) lookUp(t testing.TB, client *helseid.Client, session *helseid.Session) error {
 	t.Helper()
-	_, err := client.Session(t.Context(), session.ID().Reveal())
+	_, err := client.Sessions().Get(t.Context(), session.ID().Reveal())
 	return err
 }
 
@@ -108,7 +108,7 @@ func TestRestoredStoreBringsNobodyBack(t *testing.T) {
 			require.NoError(t, err)
 		},
 		"by id": func(t *testing.T, w *world, session *helseid.Session) {
-			require.NoError(t, w.client.EndSession(t.Context(), session.ID().Reveal()))
+			require.NoError(t, w.client.Sessions().End(t.Context(), session.ID().Reveal()))
 		},
 		"back channel": func(t *testing.T, w *world, session *helseid.Session) {
 			tellLogout(t, w.client, w.logoutToken(session))

@@ -65,7 +65,7 @@ func TestLogoutWithoutAStore(t *testing.T) {
 				_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
 				requireError(t, err, helseid.ErrStore)
 				require.Equal(t, 1, w.revocations())
-				_, err = w.client.Session(t.Context(), session.ID().Reveal())
+				_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 				requireError(t, err, helseid.ErrLoginRequired)
 				pause(10 * time.Second)
 				store.failWith(nil)
@@ -74,7 +74,7 @@ func TestLogoutWithoutAStore(t *testing.T) {
 				} else {
 					pause(time.Minute)
 				}
-				_, err = newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+				_, err = newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 				requireError(t, err, helseid.ErrLoginRequired)
 			})
 		})
@@ -181,7 +181,7 @@ func TestLateLogoutRevokes(t *testing.T) {
 		query := url.Values{"iss": {w.config.Issuer}, "sid": {session.User().SessionID}}
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?"+query.Encode(), nil)
 		response := httptest.NewRecorder()
-		w.client.FrontChannelLogout().ServeHTTP(response, request)
+		w.client.Sessions().FrontChannelLogout().ServeHTTP(response, request)
 		require.Equal(t, http.StatusServiceUnavailable, response.Code)
 		require.Zero(t, w.revocations())
 		pause(time.Minute)
@@ -202,11 +202,11 @@ func TestSingleLogoutWithoutAStore(t *testing.T) {
 		later := w.logIn(t) // after the token was made
 		form := url.Values{"logout_token": {token}}
 		store.failWith(failAt("load", errStoreTimeout, 1, -1)) // the index is there, the sessions are not
-		require.Equal(t, http.StatusServiceUnavailable, postLogout(t, w.client.BackChannelLogout(), form).Code)
+		require.Equal(t, http.StatusServiceUnavailable, postLogout(t, w.client.Sessions().BackChannelLogout(), form).Code)
 		store.failWith(nil)
 		pause(time.Minute)
 		require.True(t, w.lives(t, later))
-		require.Equal(t, http.StatusOK, postLogout(t, w.client.BackChannelLogout(), form).Code)
+		require.Equal(t, http.StatusOK, postLogout(t, w.client.Sessions().BackChannelLogout(), form).Code)
 		require.False(t, w.lives(t, first))
 		require.True(t, w.lives(t, later))
 	})

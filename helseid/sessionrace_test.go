@@ -76,7 +76,7 @@ func newHookedWorld(t testing.TB) (*world, *hookedStore) {
 // elsewhere is the same session in another process.
 func (w *world) elsewhere(t testing.TB, session *helseid.Session) *helseid.Session {
 	t.Helper()
-	other, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+	other, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 	require.NoError(t, err)
 	return other
 }
@@ -198,7 +198,7 @@ func TestCloseWaitsForARefresh(t *testing.T) {
 		w, _ := newHookedWorld(t)
 		session := w.logIn(t)
 		ending := newClient(t, w.config)
-		own, err := ending.Session(t.Context(), session.ID().Reveal())
+		own, err := ending.Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 		w.server.Inject(helseidtest.Fault{AfterProcessing: true, Delay: 300 * time.Millisecond})
 		go func() { _, _ = userToken(t, own, journalResource) }()
@@ -333,7 +333,7 @@ func TestBrowserGoesAway(t *testing.T) {
 		require.NoError(t, err)
 		_, err = session.Logout(ctx, helseid.LogoutRequest{})
 		require.NoError(t, err)
-		_, err = newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+		_, err = newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 		requireError(t, err, helseid.ErrLoginRequired)
 
 		state, callback = w.callback(t, loginRequest())
@@ -418,7 +418,7 @@ func TestSessionExpiresInAnyStore(t *testing.T) {
 		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = &forgetfulStore{} }})
 		session := w.logIn(t)
 		pause(time.Until(session.Expiry()))
-		_, err := w.client.Session(t.Context(), session.ID().Reveal())
+		_, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		requireError(t, err, helseid.ErrLoginRequired)
 	})
 }
@@ -448,7 +448,7 @@ func TestLogoutIndex(t *testing.T) {
 	bySubject := helseidtest.Claim("sid", nil)
 	logout := func(t *testing.T, w *world, session *helseid.Session, options ...helseidtest.TokenOption) {
 		t.Helper()
-		response := postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session, options...)}})
+		response := postLogout(t, w.client.Sessions().BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session, options...)}})
 		require.Equal(t, http.StatusOK, response.Code)
 	}
 	t.Run("a logout that did not fit", func(t *testing.T) {
@@ -499,7 +499,7 @@ func TestLogoutIndex(t *testing.T) {
 			token := w.logoutToken(old, bySubject)
 			pause(time.Minute)
 			fresh := w.logIn(t)
-			response := postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {token}})
+			response := postLogout(t, w.client.Sessions().BackChannelLogout(), url.Values{"logout_token": {token}})
 			require.Equal(t, http.StatusOK, response.Code)
 			require.False(t, w.lives(t, old))
 			require.True(t, w.lives(t, fresh), "it began after that")
@@ -524,10 +524,10 @@ func TestLogoutsDoNotWait(t *testing.T) {
 		request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(form.Encode()))
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		start := time.Now()
-		w.client.BackChannelLogout().ServeHTTP(httptest.NewRecorder(), request)
+		w.client.Sessions().BackChannelLogout().ServeHTTP(httptest.NewRecorder(), request)
 		require.LessOrEqual(t, time.Since(start), 5*time.Second)
 		for _, session := range sessions {
-			_, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+			_, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 			requireError(t, err, helseid.ErrLoginRequired)
 		}
 		start = time.Now()
@@ -546,7 +546,7 @@ func TestLogoutDuringALogin(t *testing.T) {
 		if strings.HasPrefix(key, "sub-") && once.CompareAndSwap(false, true) {
 			_, claims := jws(t, store.member(t, "id_token"))
 			token := w.server.LogoutToken(helseidtest.Audience(w.config.ClientID), helseidtest.Claim("sub", claims["sub"]), helseidtest.Claim("sid", nil))
-			postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {token}})
+			postLogout(t, w.client.Sessions().BackChannelLogout(), url.Values{"logout_token": {token}})
 		}
 		return nil
 	}
@@ -760,7 +760,7 @@ func TestLogoutWithoutDeletion(t *testing.T) {
 		require.Empty(t, store.member(t, "id_token"))
 		_, err = userToken(t, other, journalResource)
 		requireError(t, err, helseid.ErrLoginRequired)
-		_, err = newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+		_, err = newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 		requireError(t, err, helseid.ErrLoginRequired)
 		require.Empty(t, w.refreshes())
 	})

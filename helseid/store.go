@@ -98,11 +98,6 @@ var ErrStore = redact.Words("the store failed")
 // later: see Store.Load.
 var ErrUnreadableRow = redact.Words("the stored row cannot be read")
 
-// Store returns Config.Store, or the client's own memory. What belongs to sessions
-// can be kept there under keys of its own, as package weblogin does: those of this
-// package start with "session-", "login-", "sid-", "sub-", "subonly-" and "outbox-".
-func (c *Client) Store() Store { return c.store }
-
 // MemoryStore is a Store in this process's memory, which ends with the process. A
 // client without Config.Store has one of its own. The zero value is ready to use,
 // and it is safe for concurrent use.
@@ -142,24 +137,6 @@ func (m *MemoryStore) live(key string, now time.Time) StoredRow {
 	}
 	return row.StoredRow
 }
-
-// sweeper says when it is time to look for what has expired: when there is twice
-// as much as after the last time, or when that was a while ago.
-type sweeper struct {
-	size int
-	at   time.Time
-}
-
-const (
-	minSweep      = 1024 // the fewest for which it is worth it
-	sweepInterval = 10 * time.Minute
-)
-
-func (s *sweeper) due(size int, now time.Time) bool {
-	return size >= max(s.size, minSweep) || now.Sub(s.at) >= sweepInterval
-}
-
-func (s *sweeper) done(left int, now time.Time) { s.size, s.at = 2*left, now }
 
 // Save implements Store.
 func (m *MemoryStore) Save(_ context.Context, key string, row StoredRow) (bool, error) {

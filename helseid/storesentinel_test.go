@@ -38,7 +38,7 @@ func TestErrorsOfAStoreAreNotTakenForOurs(t *testing.T) {
 		&helseid.TokenError{Code: "invalid_grant", StatusCode: 400},
 	} {
 		store.err = foreign
-		_, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+		_, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 		requireError(t, err, helseid.ErrStore)
 		var refusal *helseid.TokenError
 		if require.NotErrorAs(t, err, &refusal); !errors.As(foreign, &refusal) {
@@ -46,7 +46,7 @@ func TestErrorsOfAStoreAreNotTakenForOurs(t *testing.T) {
 		}
 	}
 	store.err = context.DeadlineExceeded
-	_, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+	_, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 	requireError(t, err, helseid.ErrStore)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

@@ -40,14 +40,14 @@ func (w *world) callLogout(t testing.TB, channel string, client *helseid.Client,
 	if channel == "front" {
 		query := url.Values{"iss": {w.config.Issuer}, "sid": {session.User().SessionID}}
 		recorder := httptest.NewRecorder()
-		client.FrontChannelLogout().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?"+query.Encode(), nil))
+		client.Sessions().FrontChannelLogout().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?"+query.Encode(), nil))
 		return recorder.Code
 	}
 	var options []helseidtest.TokenOption
 	if channel == "back, sub" {
 		options = append(options, helseidtest.Claim("sid", nil))
 	}
-	return postLogout(t, client.BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session, options...)}}).Code
+	return postLogout(t, client.Sessions().BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session, options...)}}).Code
 }
 
 // A logout whose index cannot be read is not answered as if it had been done, and is

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/httpx"
@@ -19,11 +20,30 @@ import (
 //
 // The error is of the same kinds as a token request's.
 func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, error) {
-	endpoint, err := s.client.exchange.Endpoint(ctx, exchange.UserInfoEndpoint)
+	source := s.userInfoSource()
+	return s.sessions.userInfo.read(ctx, s.User().Subject, source, s.sessions.tokens.issuerTransport(source))
+}
+
+// userInfoSource gives tokens that were issued with ScopeOpenID.
+func (s *Session) userInfoSource() *TokenSource {
+	return s.sessions.tokens.source(s, true, TokenRequest{Resource: s.firstResource()})
+}
+
+// userInfoReader asks the UserInfo endpoint.
+type userInfoReader struct {
+	requests tokenRequester
+	timeout  time.Duration
+	bearer   bool // Config.BearerUserInfo
+}
+
+// read asks about a user, with a token of the source's, or through the transport, which
+// sends the source's tokens with proofs.
+func (u *userInfoReader) read(ctx context.Context, subject string, source *TokenSource, proving http.RoundTripper) (*tokenvalidation.UserInfo, error) {
+	endpoint, err := u.requests.Endpoint(ctx, exchange.UserInfoEndpoint)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.client.config.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, u.timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint.String(), nil)
 	if err != nil {
@@ -31,7 +51,7 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 	}
 	request.Header.Set("Accept", "application/json")
 	httpx.SetUserAgent(request.Header)
-	response, err := s.askUserInfo(ctx, request)
+	response, err := u.send(ctx, request, source, proving)
 	if err != nil {
 		return nil, fmt.Errorf("UserInfo: %w", err)
 	}
@@ -44,7 +64,7 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 	}
 	result := exchange.Answer{Endpoint: exchange.UserInfoEndpoint, Status: response.StatusCode, Header: response.Header, Body: body}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("UserInfo: %w", s.client.exchange.challengeError(result))
+		return nil, fmt.Errorf("UserInfo: %w", u.requests.challengeError(result))
 	}
 	if _, err := result.Object("sub"); err != nil {
 		return nil, err
@@ -53,28 +73,22 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 	if err != nil {
 		return nil, result.Unusable(err)
 	}
-	if info.User.Subject != s.identity().User.Subject {
+	if info.User.Subject != subject {
 		return nil, result.Unusable(errors.New("it is about another person (sub)"))
 	}
 	return info, nil
 }
 
-// userInfoSource gives tokens that were issued with ScopeOpenID.
-func (s *Session) userInfoSource() *TokenSource {
-	return (&TokenSource{client: s.client, session: s, issuer: true}).with(TokenRequest{Resource: s.firstResource()})
-}
-
-func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http.Response, error) {
-	source := s.userInfoSource()
+func (u *userInfoReader) send(ctx context.Context, request *http.Request, source *TokenSource, proving http.RoundTripper) (*http.Response, error) {
 	token, err := source.token(ctx)
 	if err != nil {
 		return nil, err
 	}
-	client := s.client.exchange.HTTP
-	if s.client.config.BearerUserInfo {
+	client := u.requests.HTTP
+	if u.bearer {
 		request.Header.Set("Authorization", tokenTypeBearer+" "+token.Access.Reveal())
 	} else {
-		client = httpx.NoRedirect(&http.Client{Transport: &transport{client: s.client, source: source, base: client.Transport, fixed: true}})
+		client = httpx.NoRedirect(&http.Client{Transport: proving})
 	}
 	response, err := client.Do(request)
 	switch {

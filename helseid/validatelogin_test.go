@@ -28,6 +28,6 @@ func TestSessionStoreIsTheConfigured(t *testing.T) {
 	t.Parallel()
 	store := &helseid.MemoryStore{}
 	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
-	require.Same(t, store, w.client.Store())
-	require.NotNil(t, newLoginWorld(t, worldOptions{}).client.Store())
+	require.Same(t, store, w.client.Sessions().Store())
+	require.NotNil(t, newLoginWorld(t, worldOptions{}).client.Sessions().Store())
 }

@@ -81,7 +81,7 @@ type Config struct {
 
 	// BackChannelLogoutPath and FrontChannelLogoutPath are where HelseID tells
 	// that a user has logged out elsewhere, if they are registered for the client
-	// (Client.BackChannelLogout, Client.FrontChannelLogout). Empty means that they
+	// (Sessions.BackChannelLogout, Sessions.FrontChannelLogout). Empty means that they
 	// are not mounted.
 	BackChannelLogoutPath, FrontChannelLogoutPath string
 

@@ -119,7 +119,7 @@ func TestApplicationOfTheConfiguration(t *testing.T) {
 	w := newWorld(t, nil)
 	b := w.newBrowser()
 	b.logIn("/login")
-	session, err := mustClient(w).Session(t.Context(), b.cookie(sessionCookie))
+	session, err := mustClient(w).Sessions().Get(t.Context(), b.cookie(sessionCookie))
 	require.NoError(t, err)
 	require.Equal(t, redirectURI+" helseid-session", session.Application())
 	w.change = func(c *weblogin.Config) {

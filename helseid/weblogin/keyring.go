@@ -75,7 +75,7 @@ const (
 // newKeyring makes no use of the store.
 func newKeyring(client *helseid.Client) *keyring {
 	sum := sha256.Sum256(join(client.Issuer(), client.ID()))
-	return &keyring{store: client.Store(), row: "weblogin-keys-" + hex.EncodeToString(sum[:]), turn: make(chan struct{}, 1)}
+	return &keyring{store: client.Sessions().Store(), row: "weblogin-keys-" + hex.EncodeToString(sum[:]), turn: make(chan struct{}, 1)}
 }
 
 // younger reports that a time is less than an age ago, and not in the future.

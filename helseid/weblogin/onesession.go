@@ -34,7 +34,7 @@ func (w *Web) onlySession(ctx context.Context, browser, before string, session *
 	if browser == "" {
 		return session, nil
 	}
-	store, key := w.config.Client.Store(), "weblogin-browser-"+hash(string(w.binding(purpose{"browser", browser})))
+	store, key := w.config.Client.Sessions().Store(), "weblogin-browser-"+hash(string(w.binding(purpose{"browser", browser})))
 	sealed, err := w.seal(ctx, purpose{"session", key}, []byte(session.ID().Reveal()))
 	if err != nil {
 		return nil, err
