@@ -138,7 +138,8 @@ func (c *Client) sessionTokens() sessionTokens {
 	}
 }
 
-// Sessions are the sessions of the client's users.
+// Sessions are the sessions of the users who have logged in with this client, of all
+// its processes that share [Config.Store].
 func (c *Client) Sessions() *Sessions { return c.sessions }
 
 // Close ends what runs in the background and waits for it. Tokens that are

@@ -93,7 +93,7 @@ type LoginRequest struct {
 
 	// Organization, JournalID, Attest and Details are structured details that hold
 	// for the whole session, in a signed request object. A session with them
-	// takes none in its token requests; to change them the user must log in anew.
+	// takes none in its token requests; to change them the user must log in again.
 	// Rather leave them out here and name them in each TokenRequest. A session
 	// with an attest ends after clientassertion.AttestLifetime.
 	Organization clientassertion.Organization

@@ -22,7 +22,7 @@ type logins struct {
 	newSession func(context.Context, *LoginState, *userTokens, *tokenvalidation.IDClaims) (*Session, error)
 }
 
-// newLogins wires the parts together. A login ends in one of the sessions.
+// newLogins makes the parts. Each login begins one of the sessions.
 func newLogins(config Config, identity clientIdentity, requests tokenRequester, standing *standing, report *reporter, details detailsOf, sessions *Sessions) *logins {
 	return &logins{
 		identity: identity,

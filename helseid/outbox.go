@@ -54,7 +54,10 @@ type outbox struct {
 	logger *slog.Logger
 
 	perform func(ctx context.Context, entry outboxEntry) error
-	tries   func(entry *outboxEntry) bool // this process tries it by itself, and can less than others
+
+	// tries says that this process goes on trying an entry's logout by itself, since it
+	// cannot read what others can.
+	tries func(entry *outboxEntry) bool
 
 	posts      atomic.Uint64 // how many entries this process has put in
 	delivering atomic.Bool   // this process is at it

@@ -32,7 +32,7 @@ var ErrNoRefreshToken = redact.Words("the login did not ask for ScopeOfflineAcce
 var ErrSeveralAudiences = redact.Words("the token is for several APIs and has been discarded: name one in TokenRequest.Resource")
 
 // Session is a user who has logged in: who it is, and the tokens for the APIs.
-// Get it from FinishLogin, and look it up for each later request with
+// Get it from [Client.FinishLogin], and look it up for each later request with
 // [Sessions.Get]: one that is held finds out that it has ended elsewhere only when
 // its tokens must be renewed. It is safe for concurrent use, and so are several of
 // the same session, in one process or in many.

@@ -35,5 +35,5 @@ func (s *Session) confirm(ctx context.Context) (sessionRow, error) {
 	case err != nil:
 		return row, err
 	}
-	return row, storeError(errors.New("the session is in doubt again"))
+	return row, storeError(errors.New("the session is unconfirmed again"))
 }

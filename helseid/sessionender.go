@@ -27,9 +27,9 @@ type sessionEnder struct {
 	observers    endObservers
 }
 
-// end ends a session everywhere, and returns its refresh token, if it has
-// one that is to be revoked, also with an error. What is not there any more has
-// ended. If the store does not take it, this process goes on trying.
+// end ends a session in all processes. It returns the refresh token that is to be
+// revoked, or "", also with an error. A session that is not in the store has ended. If
+// the store fails, this process goes on trying.
 func (e *sessionEnder) end(ctx context.Context, key string) (refreshToken string, err error) {
 	if e.work.Begin() != nil {
 		return e.tryEnd(ctx, key)
@@ -108,11 +108,11 @@ func (e *sessionEnder) index(ctx context.Context, key string, identity *tokenval
 	return nil
 }
 
-// entomb writes over a session that it has ended, which a refresh that is under
-// way cannot miss, and then deletes it. It returns the refresh token that is to be
-// revoked now, if there is one, also with an error; before that it puts it into the
-// outbox. An outcome of this process's that the store has not taken yet, if it is the
-// newest, holds the token, and is settled with that.
+// entomb writes a tombstone over a session, which a refresh that is under way must
+// find, and then deletes it. It returns the refresh token that is to be revoked now, or
+// "", also with an error, and puts it into the outbox first. The outcome of a refresh
+// that this process could not store (unsettled) holds that token if nothing newer is in
+// the store. Then it is settled, too.
 func (e *sessionEnder) entomb(ctx context.Context, key string, unsettled *refreshOutcome) (refreshToken string, settled bool, err error) {
 	posted := ""
 	for {

@@ -25,7 +25,7 @@ type sessionIndex struct {
 	Sessions []string `json:"sessions"` // keys, the newest last
 
 	// LoggedOut is when HelseID last said that the user has logged out, in Unix
-	// seconds. A login of before that is under way comes to nothing.
+	// seconds. A login that was started earlier and is under way fails.
 	LoggedOut int64 `json:"logged_out,omitempty"`
 }
 
@@ -141,7 +141,7 @@ func (i *sessionIndexes) addToFirst(ctx context.Context, indexKey string, expiry
 	return i.write(ctx, rows[1], expiry, change, func(ctx context.Context, key string) (StoredRow, sessionIndex, error) {
 		row, index, err := i.load(ctx, key)
 		if errors.Is(err, ErrUnreadableRow) {
-			i.logger.WarnContext(ctx, "sessions of before may not be found when HelseID logs their user out: the index cannot be read")
+			i.logger.WarnContext(ctx, "earlier sessions may not be found when HelseID logs their user out: the index cannot be read")
 			return row, sessionIndex{Version: indexVersion}, nil
 		}
 		return row, index, err

@@ -133,7 +133,7 @@ func authenticatedAt(identity *tokenvalidation.IDClaims) time.Time {
 }
 
 // indexMargin is how much longer than a session its index entries are kept, so
-// that they need not be written anew at each refresh.
+// that they need not be written at each refresh.
 const indexMargin = 12 * time.Hour
 
 // reindex reports whether the session's index entries end before the session

@@ -16,10 +16,10 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// A refresh token is used once: HelseID answers with the next. So a refresh
-// leaves a mark in the session's record first, which only one can leave, and
-// which all others wait for. Whoever finds a mark whose process must have ended
-// does not know whether the token has been used up.
+// A refresh token is used once: HelseID answers with the next. So a refresh first
+// marks the session's record, by compare-and-swap. Only one process succeeds, and the
+// others wait. Whoever finds a mark whose process must have ended does not know
+// whether the token has been used.
 
 // refresher refreshes sessions.
 type refresher struct {
@@ -290,7 +290,7 @@ type refreshOutcome struct {
 	record    sessionRecord
 
 	// before is the version that a mark was to be written over, if it is not known
-	// whether it was. A row that still has it is written anew: a mark that comes
+	// whether it was. A row that still has it is written again: a mark that comes
 	// late then finds another version.
 	before uint64
 

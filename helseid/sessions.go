@@ -14,8 +14,8 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// Sessions are the sessions of a client's logged-in users, in the client's [Store].
-// They begin with Client.FinishLogin. It is safe for concurrent use.
+// Sessions are the sessions of a client's logged-in users, of all its processes that
+// share a [Store]. They begin with [Client.FinishLogin]. It is safe for concurrent use.
 type Sessions struct {
 	rows       *sessionRows
 	indexes    *sessionIndexes
@@ -50,7 +50,7 @@ type sessionTokens struct {
 	http *http.Client // Config.HTTPClient
 }
 
-// newSessions wires the parts together.
+// newSessions makes the parts and gives each what it needs of the others.
 func newSessions(config Config, identity clientIdentity, store Store, requests tokenRequester, idTokens *tokenvalidation.IDTokenValidator, tokens sessionTokens) *Sessions {
 	work, logger := requests.Work, config.Logger
 	rows := &sessionRows{clientIdentity: identity, store: store, logger: logger}
@@ -86,25 +86,24 @@ func newSessions(config Config, identity clientIdentity, store Store, requests t
 
 // Format prints what it is, for every verb. Package fmt would read what goroutines
 // are writing.
-func (s *Sessions) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "sessions") }
+func (s Sessions) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "sessions") }
 
 // LogValue returns what it is.
-func (s *Sessions) LogValue() slog.Value { return slog.StringValue("sessions") }
+func (s Sessions) LogValue() slog.Value { return slog.StringValue("sessions") }
 
-// Store returns Config.Store, or the client's own memory. What belongs to sessions
+// Store returns [Config.Store], or the client's own memory. What belongs to sessions
 // can be kept there under keys of its own, as package weblogin does: those of this
 // package start with "session-", "login-", "sid-", "sub-", "subonly-" and "outbox-".
 func (s *Sessions) Store() Store { return s.rows.store }
 
 // Get looks a session up by its ID, which is a use of it. The error wraps
-// ErrLoginRequired if there is none, it has been used too little or for too long, or
-// it was made with another DPoP key, and ErrStore if the store
-// failed.
+// [ErrLoginRequired] if there is none, it has been used too little or for too long, or
+// it was made with another DPoP key, and [ErrStore] if the store failed.
 //
-// If the store may have forgotten that the session has ended
-// (StoredRow.Unconfirmed), HelseID is asked with a refresh, once. A session
-// without a refresh token ends then, and so does one that HelseID refuses. The error
-// is one of the refresh, such as ErrUnavailable, if HelseID has not decided.
+// If the store may have forgotten that the session has ended (StoredRow.Unconfirmed),
+// HelseID is asked with a refresh, once. A session without a refresh token ends then,
+// and so does one that HelseID refuses. The error is one of the refresh, such as
+// [ErrUnavailable], if HelseID has not decided.
 func (s *Sessions) Get(ctx context.Context, id string) (*Session, error) {
 	if id == "" {
 		return nil, errSessionEnded
@@ -153,7 +152,7 @@ func (s *Sessions) sessionOf(id, key string, record sessionRecord, identity *tok
 // look the session up, or need not wait for HelseID: the refresh token is revoked in
 // the background. An id that leads to no session has ended.
 //
-// The error wraps ErrStore if the store does not answer. This process goes on trying
+// The error wraps [ErrStore] if the store does not answer. This process goes on trying
 // for a day then.
 func (s *Sessions) End(ctx context.Context, id string) error {
 	if id == "" {

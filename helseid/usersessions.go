@@ -56,8 +56,8 @@ func (u UserSession) LogValue() slog.Value { return slog.StringValue("a user's s
 
 // Of lists the living sessions of a user, the newest first: at most a hundred.
 // The subject is that of tokenvalidation.User, which is no identity number. To list
-// sessions does not use them. The error wraps ErrStore, and
-// ErrUnreadableRow if this process cannot tell which sessions there are.
+// sessions does not use them. The error wraps [ErrStore], and [ErrUnreadableRow] if
+// this process cannot tell which sessions there are.
 func (s *Sessions) Of(ctx context.Context, subject string) ([]UserSession, error) {
 	var sessions []UserSession
 	for _, rowKey := range indexRows(s.indexes.subKey(subject)) {
