@@ -2,6 +2,7 @@ package helseid
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -142,4 +143,45 @@ func TestClaimOfALogin(t *testing.T) {
 	require.ErrorIs(t, logins.claim(t.Context(), state), ErrLoginFinished)
 	logins.release(t.Context(), state)
 	require.NoError(t, logins.claim(t.Context(), state))
+}
+
+// closingStore fails once, while the client is being closed.
+type closingStore struct {
+	MemoryStore
+	failing func()
+}
+
+func (s *closingStore) Load(ctx context.Context, key string) (StoredRow, error) {
+	if failing := s.failing; failing != nil {
+		s.failing = nil
+		failing()
+		return StoredRow{}, errors.New("down")
+	}
+	return s.MemoryStore.Load(ctx, key)
+}
+
+// Close waits for the end of a session that the store does not take at once, also if it
+// has been called meanwhile.
+func TestSessionEndsDuringClose(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &closingStore{}
+		parts := newSessionParts(store)
+		parts.session(t, "a", "the token")
+		closed := make(chan struct{})
+		store.failing = func() {
+			go func() {
+				parts.work.Close()
+				close(closed)
+			}()
+			synctest.Wait()
+			require.True(t, parts.work.Closed())
+		}
+		_, err := parts.end(t.Context(), "a")
+		require.ErrorIs(t, err, ErrStore)
+		<-closed
+		row, err := store.Load(t.Context(), "a")
+		require.NoError(t, err)
+		require.Zero(t, row.Version)
+	})
 }
