@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,7 +55,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[clientassertion.Tenancy](all),
 		leaktest.Of[clientassertion.Variants](),
 
-		leaktest.Of[dpop.Expectation]("Method", "URI", "Thumbprint").Raw("the argument of one call, on the way of every request"),
+		leaktest.Of[dpop.Expectation]("Method", "URI", "Thumbprint", "Client").Raw("the argument of one call, on the way of every request"),
 		leaktest.Made[dpop.Key](w.dpopKey),
 		leaktest.Of[dpop.MemoryReplay](),
 		leaktest.Made[dpop.NonceIssuer](w.nonceIssuer),
@@ -112,7 +113,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[helseidtest.Server](w.helseidServer),
 		leaktest.Of[helseidtest.User]("HPRNumber", "HPRApprovals", "AssuranceLevel", "IdentityProvider", "Network").Raw("the caller fills it in: a synthetic person"),
 
-		leaktest.Of[weblogin.Config]("LoginPath", "LogoutPath", "HomePath", "PostLogoutRedirectURI", "BackChannelLogoutPath", "FrontChannelLogoutPath", "CookieName", "Application"),
+		leaktest.Of[weblogin.Config]("PublicURL", "LoginPath", "LogoutPath", "HomePath", "PostLogoutRedirectURI", "BackChannelLogoutPath", "FrontChannelLogoutPath", "CookieName", "Application"),
 		leaktest.Of[weblogin.Event](all), // for the audit log: pseudonyms are what it is for
 		leaktest.Of[weblogin.EventKind](all),
 		leaktest.Of[weblogin.Kind](all),
@@ -121,12 +122,14 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[weblogin.Web](w.web),
 
 		leaktest.Made[middleware.AccessToken](w.accessToken),
-		leaktest.Of[middleware.Config]("Issuer", "Audience", "PublicURL", "Realm"),
+		leaktest.Of[middleware.Config]("Issuer", "Audience", "PublicURL", "PublicURLs", "HostHeader", "PortHeader", "PrefixHeader", "Realm"),
+		leaktest.Made[middleware.Decision](w.decision),
 		leaktest.Of[middleware.Denial](all), // for the caller
 		leaktest.Of[middleware.ForwardAuth](all),
 		leaktest.Made[middleware.Middleware](w.middleware),
 		leaktest.Of[middleware.Problem](all), // for the caller
 		leaktest.Of[middleware.Record](all),  // for the access log: see its documentation
+		leaktest.Of[middleware.Request]("Method", "RemoteAddr", "Route").Raw("the argument of one call, on the way of every request"),
 
 		// Of a person these hold the national identity number in a type of its own;
 		// names and pseudonyms are what they are for.
@@ -432,6 +435,17 @@ func (w *leakWorld) pendingLogin(s *leaktest.Secrets) any {
 func (w *leakWorld) helseidServer(s *leaktest.Secrets) any {
 	w.secrets(s)
 	return w.server
+}
+
+func (w *leakWorld) decision(s *leaktest.Secrets) any {
+	w.secrets(s)
+	request := middleware.Request{
+		Method: http.MethodPost, URL: &url.URL{Scheme: "https", Host: "api.example.no", Path: "/x"},
+		Header: http.Header{"authorization": {"Bearer " + w.token.Reveal()}},
+	}
+	decision := w.guard.Decide(context.Background(), request)
+	require.True(w.t, decision.Allowed())
+	return &decision
 }
 
 func (w *leakWorld) accessToken(s *leaktest.Secrets) any {

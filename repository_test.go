@@ -71,12 +71,12 @@ func TestEveryPackageHasOneDocComment(t *testing.T) {
 // Imports point one way. A package may import those of lower layers only.
 func TestImportsPointOneWay(t *testing.T) {
 	layers := [][]string{
-		{"internal/redact", "internal/orgnr", "internal/clock", "internal/endcause", "internal/jose", "internal/httpx"},
+		{"internal/redact", "internal/orgnr", "internal/clock", "internal/endcause", "internal/jose", "internal/httpx", "internal/wwwauth"},
 		{"internal/metadata"},
 		{"internal/jwks", "internal/idtoken"},
 		{"clientassertion", "dpop", "tokenvalidation"},
 		{"helseid/internal/bulkhead", "helseid/internal/holdoff", "helseid/internal/lifecycle"},
-		{"helseid/internal/exchange"},
+		{"helseid/internal/exchange", "helseid/internal/apicall"},
 		{"helseid", "middleware"},
 		{"helseid/helseidtest", "helseid/weblogin"},
 		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest"},

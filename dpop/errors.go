@@ -18,7 +18,7 @@ var (
 
 	// ErrUnavailable means that the replay store could not tell whether the
 	// proof was used before, or is full. The proof may be good.
-	ErrUnavailable = redact.Words("DPoP replay store not available")
+	ErrUnavailable = redact.Outage("DPoP replay store not available")
 )
 
 // Reason says which rule a proof broke. The strings are stable.
@@ -40,6 +40,8 @@ const (
 	ReasonNonce     Reason = "proof_nonce"
 	ReasonSignature Reason = "proof_signature"
 	ReasonReplayed  Reason = "proof_replayed"
+
+	ReasonBeforeStart Reason = "proof_before_start"
 )
 
 var reasonTexts = map[Reason]string{
@@ -47,7 +49,7 @@ var reasonTexts = map[Reason]string{
 	ReasonTooLong:   "the proof is too long",
 	ReasonType:      "the header typ must be dpop+jwt",
 	ReasonAlgorithm: "the header alg is missing, not accepted here, or does not fit the key",
-	ReasonKey:       "the header jwk must be one public RSA or EC key, strong enough, without private members",
+	ReasonKey:       "the header jwk must be one public RSA key of 2048 to 4096 bits with exponent 65537 at most, or an EC key, without private members",
 	ReasonBinding:   "the access token is bound to another key than the proof's",
 	ReasonID:        "the claim jti must be a string of 1 to 256 characters",
 	ReasonMethod:    "the claim htm must be the request's method",
@@ -57,6 +59,8 @@ var reasonTexts = map[Reason]string{
 	ReasonNonce:     "the claim nonce must be the server's newest DPoP-Nonce",
 	ReasonSignature: "the signature does not verify with the header's jwk",
 	ReasonReplayed:  "the proof has been used before: make a new one for each request",
+
+	ReasonBeforeStart: "the proof was made before this server started, and may have been used then: make a new one",
 }
 
 // ProofError tells which rule a proof broke. Its text holds nothing of the

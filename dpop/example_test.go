@@ -102,7 +102,7 @@ func ExampleParseKey() {
 
 // A store that takes less memory than the default one.
 func ExampleNewMemoryReplay() {
-	// For as many requests in 12 seconds, a quarter of them with one client's key.
+	// For as many requests in 12 seconds, three quarters of them by one client.
 	replay := dpop.NewMemoryReplay(50_000)
 	fmt.Println("bytes at most:", replay.MaxBytes())
 	_, err := dpop.NewVerifier(dpop.VerifierConfig{Replay: replay})

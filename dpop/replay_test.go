@@ -96,30 +96,37 @@ func TestMemoryReplayCapacity(t *testing.T) {
 	})
 }
 
-func TestMemoryReplayQuota(t *testing.T) {
+// One client takes what nobody else needs: three quarters of the store. The last one is
+// for those that hold less than a quarter.
+func TestMemoryReplayShares(t *testing.T) {
 	t.Parallel()
-	for capacity, quota := range map[int]int{1: 1, 2: 1, 4: 1, 8: 2, 100: 25, 1000: 250, 1003: 250} {
+	for capacity, most := range map[int]int{1: 1, 2: 1, 4: 3, 8: 6, 100: 75, 1000: 750, 1003: 753} {
 		t.Run(strconv.Itoa(capacity), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				store := NewMemoryReplay(capacity)
-				for i := range quota {
-					// Spread over many seconds: the quota is for all of them.
-					first, err := record(t, store, useOf(i, 7, time.Now().Add(time.Duration(5+i%10)*time.Second)))
-					require.NoError(t, err, "a quarter of the store is the key's own")
-					require.True(t, first)
+				next := 0
+				by := func(client byte) error {
+					next++
+					// Every proof has a key of its own: keys are free. They are forgotten in many
+					// seconds: a share is of all of them.
+					use := useOf(next, next, time.Now().Add(time.Duration(5+next%10)*time.Second))
+					use.Client[0] = client
+					first, err := record(t, store, use)
+					require.Equal(t, err == nil, first)
+					return err
 				}
-				_, err := record(t, store, useOf(100_000, 7, time.Now().Add(10*time.Second)))
-				require.ErrorIs(t, err, ErrReplayFull)
-				if quota < capacity {
-					first, err := record(t, store, useOf(100_001, 8, time.Now().Add(10*time.Second)))
-					require.NoError(t, err, "others are not shut out")
-					require.True(t, first)
+				for range most {
+					require.NoError(t, by(1))
 				}
+				require.ErrorIs(t, by(1), ErrReplayFull)
+				for range capacity - most {
+					require.NoError(t, by(2), "others are not shut out")
+				}
+				require.ErrorIs(t, by(2), ErrReplayFull)
+				require.ErrorIs(t, by(3), ErrReplayFull, "nothing is forgotten early")
 				time.Sleep(30 * time.Second)
-				first, err := record(t, store, useOf(100_002, 7, time.Now().Add(10*time.Second)))
-				require.NoError(t, err, "and the quota comes back with time")
-				require.True(t, first)
+				require.NoError(t, by(1), "and all comes back with time")
 			})
 		})
 	}
@@ -128,16 +135,39 @@ func TestMemoryReplayQuota(t *testing.T) {
 	require.Equal(t, 128<<20, NewMemoryReplay(0).MaxBytes())
 }
 
+// Where the client is not known, the share is the key's.
+func TestMemoryReplaySharesOfKeys(t *testing.T) {
+	t.Parallel()
+	store := NewMemoryReplay(8)
+	for i := range 6 {
+		_, err := record(t, store, useOf(i, 7, time.Now().Add(time.Minute)))
+		require.NoError(t, err)
+	}
+	_, err := record(t, store, useOf(100, 7, time.Now().Add(time.Minute)))
+	require.ErrorIs(t, err, ErrReplayFull)
+	_, err = record(t, store, useOf(101, 8, time.Now().Add(time.Minute)))
+	require.NoError(t, err)
+}
+
+// The verifier tells the store whose share a proof takes, and an outage from a bad proof.
 func TestMemoryReplayIsFullToTheVerifier(t *testing.T) {
 	t.Parallel()
-	key := keyFor(t, "ES256")
 	verifier := newVerifier(t, VerifierConfig{Replay: NewMemoryReplay(4)})
-	_, err := verifier.Verify(context.Background(), newDraft(t, key).sign(t), expectedGET(key))
-	require.NoError(t, err)
-	_, err = verifier.Verify(context.Background(), newDraft(t, key).sign(t), expectedGET(key))
+	verify := func(client string) error {
+		key := keyFor(t, "ES256")
+		expected := expectedGET(key)
+		expected.Client = client
+		_, err := verifier.Verify(context.Background(), newDraft(t, key).sign(t), expected)
+		return err
+	}
+	for range 3 {
+		require.NoError(t, verify("busy"))
+	}
+	err := verify("busy")
 	require.ErrorIs(t, err, ErrUnavailable)
 	require.ErrorIs(t, err, ErrReplayFull)
 	require.NotErrorIs(t, err, ErrInvalidProof)
+	require.NoError(t, verify("other"))
 }
 
 func TestMemoryReplayIsAtomic(t *testing.T) {
@@ -177,7 +207,7 @@ func TestMemoryReplayBound(t *testing.T) {
 		store := NewMemoryReplay(n)
 		base := time.Now().Add(time.Hour) // none may expire meanwhile
 		for i := range n {
-			// The worst case: every proof has a key of its own. A proof lives
+			// The worst case: every proof is of a client of its own. A proof lives
 			// for about 20 seconds, so that so many buckets exist.
 			second := time.Duration(i * 20 / n)
 			first, err := record(t, store, useOf(i, i, base.Add(second*time.Second)))

@@ -28,19 +28,21 @@ const (
 // seconds and is accepted for two minutes and a half at most.
 type NonceIssuer struct {
 	secret redact.Hidden[[]byte]
+	own    bool // the secret is this process's own
 }
 
 // NewNonceIssuer takes the secret that the replicas share, of at least 32
 // random bytes. Nil means a random one, for a single process.
 func NewNonceIssuer(secret []byte) (*NonceIssuer, error) {
-	if secret == nil {
+	own := secret == nil
+	if own {
 		secret = make([]byte, minNonceSecret)
 		_, _ = rand.Read(secret) // never fails (Go 1.24)
 	}
 	if len(secret) < minNonceSecret {
 		return nil, errors.New("dpop: the nonce secret must have at least 32 bytes")
 	}
-	return &NonceIssuer{secret: redact.Hide(append([]byte(nil), secret...))}, nil
+	return &NonceIssuer{redact.Hide(append([]byte(nil), secret...)), own}, nil
 }
 
 // Nonce returns the newest nonce.

@@ -1,7 +1,6 @@
 package dpop
 
 import (
-	"fmt"
 	"net/url"
 	"strings"
 
@@ -13,24 +12,25 @@ import (
 // The path is case-sensitive, and its segments are compared as they are, dots
 // included: what the client signed must be what it asked for.
 func sameURI(a, b string) bool {
-	first, ok := normalURI(a)
+	first, firstPath, ok := splitURI(a)
 	if !ok {
 		return false
 	}
-	second, ok := normalURI(b)
-	return ok && first == second
+	second, secondPath, ok := splitURI(b)
+	return ok && first == second && samePath(firstPath, secondPath)
 }
 
-// normalURI takes the text apart by hand: package url re-encodes a whole path
-// when a single character of it is unusual, and an encoded slash is then lost.
-func normalURI(text string) (string, bool) {
+// splitURI takes the text apart by hand: package url re-encodes a whole path
+// when a single character of it is unusual, and an encoded slash is then lost. The
+// origin is in its canonical form, and the path as it is.
+func splitURI(text string) (origin, path string, ok bool) {
 	if len(text) > MaxProof || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return "", false
+		return "", "", false
 	}
 	scheme, rest, ok := strings.Cut(text, "://")
 	scheme = jose.LowerASCII(scheme)
 	if !ok || scheme != "https" && scheme != "http" {
-		return "", false
+		return "", "", false
 	}
 	if end := strings.IndexAny(rest, "?#"); end >= 0 {
 		rest = rest[:end]
@@ -42,41 +42,50 @@ func normalURI(text string) (string, bool) {
 	// Only an IPv6 zone has escapes here, and they must be sound (RFC 6874).
 	if strings.Contains(authority, "%") {
 		if _, err := url.Parse(scheme + "://" + authority); err != nil {
-			return "", false
+			return "", "", false
 		}
 	}
 	host, err := canonicalHost(scheme, authority)
-	if err != nil {
-		return "", false
-	}
-	path, ok = normalPath(path)
-	return scheme + "://" + host + path, ok
+	return scheme + "://" + host, path, err == nil
 }
 
-// normalPath decodes what needed no encoding, writes hex digits in upper case
-// (RFC 3986 sections 6.2.2.1 and 6.2.2.2), and encodes what needed it.
-func normalPath(path string) (string, bool) {
-	var out strings.Builder
-	for i := 0; i < len(path); i++ {
-		switch c := path[i]; {
-		case c == '%':
-			if i+2 >= len(path) || !isHex(path[i+1]) || !isHex(path[i+2]) {
-				return "", false
-			}
-			char := hexValue(path[i+1])<<4 | hexValue(path[i+2])
-			if isUnreserved(char) {
-				out.WriteByte(char)
-			} else {
-				out.WriteString(strings.ToUpper(path[i : i+3]))
-			}
-			i += 2
-		case isUnreserved(c) || strings.IndexByte("/!$&'()*+,;=:@", c) >= 0:
-			out.WriteByte(c)
-		default:
-			fmt.Fprintf(&out, "%%%02X", c)
+// samePath compares paths character by character, so that it costs no memory: who
+// sends a proof chooses one of them. What needed no encoding counts as decoded, hex
+// digits have no case (RFC 3986 sections 6.2.2.1 and 6.2.2.2), and what needed
+// encoding counts as encoded.
+func samePath(a, b string) bool {
+	for a != "" && b != "" {
+		var first, second pathChar
+		var ok bool
+		if first, a, ok = nextPathChar(a); !ok {
+			return false
+		}
+		if second, b, ok = nextPathChar(b); !ok || first != second {
+			return false
 		}
 	}
-	return out.String(), true
+	return a == b
+}
+
+// pathChar is a character of a path, and whether it is an encoded one.
+type pathChar struct {
+	char    byte
+	encoded bool
+}
+
+func nextPathChar(path string) (next pathChar, rest string, ok bool) {
+	c := path[0]
+	if c != '%' {
+		return pathChar{c, !isUnreserved(c) && strings.IndexByte("/!$&'()*+,;=:@", c) < 0}, path[1:], true
+	}
+	if len(path) < 3 || !isHex(path[1]) || !isHex(path[2]) {
+		return pathChar{}, "", false
+	}
+	char := hexValue(path[1])<<4 | hexValue(path[2])
+	if isUnreserved(char) {
+		return pathChar{char, false}, path[3:], true
+	}
+	return pathChar{char, true}, path[3:], true
 }
 
 func isHex(c byte) bool {

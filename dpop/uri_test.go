@@ -48,6 +48,11 @@ func TestSameURI(t *testing.T) {
 		{apiURI, "https://api.example.no:8443/v1/things"},
 		{apiURI, "https://api.example.no:80/v1/things"},
 		{"http://localhost/x", "http://localhost:443/x"},
+		// An address without brackets is none, wherever its port may begin.
+		{"https://:::1/", "https://[::]:1/"},
+		{"https://2001:db8::1:443/", "https://[2001:db8::1]/"},
+		{"https://api.example.no:x/", "https://api.example.no/"},
+		{"https://api.example.no:-1/", "https://api.example.no:-1/"},
 		// The path is case-sensitive: /Admin is not /admin.
 		{"https://api.example.no/Admin", "https://api.example.no/admin"},
 		{apiURI, apiURI + "/"},

@@ -2,6 +2,7 @@ package dpop
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -23,6 +24,13 @@ const (
 	// MaxProof is the longest proof that is read, in bytes. One with an RSA-4096
 	// key takes about 2.5 KiB.
 	MaxProof = 8 << 10
+
+	// The largest RSA keys that are accepted. A key comes with each proof, and
+	// verifying with one of twice the size, or an exponent of twice the length, costs
+	// several times as much. HelseID hands out keys of 4096 bits, and everybody's
+	// exponent is 65537.
+	maxRSABits     = 4096
+	maxRSAExponent = 1<<16 + 1
 
 	maxID = 256
 
@@ -54,6 +62,13 @@ type VerifierConfig struct {
 	// differ; used proofs are remembered that much longer.
 	ReplicaSkew time.Duration
 
+	// AcceptProofsFromBeforeStart accepts, by a MemoryReplay, proofs that were made
+	// before it, which by default are refused (ReasonBeforeStart). It gives up the
+	// protection of a proof that was used in the last seconds before a restart: it can
+	// then be used once more. A proof with a nonce of a NonceIssuer with a secret of its
+	// own is always accepted, since it cannot have been made before.
+	AcceptProofsFromBeforeStart bool
+
 	// Nonces, if set, makes every proof carry a nonce of this server.
 	Nonces *NonceIssuer
 
@@ -70,6 +85,7 @@ type Verifier struct {
 	remember   time.Duration
 
 	replicaSkew time.Duration
+	anyAge      bool // proofs may be older than the replay store
 	replay      ReplayStore
 	nonces      *NonceIssuer
 	now         func() time.Time
@@ -123,6 +139,7 @@ func NewVerifier(config VerifierConfig) (*Verifier, error) {
 		remember:   maxAge + rememberExtra + config.ReplicaSkew,
 
 		replicaSkew: config.ReplicaSkew,
+		anyAge:      config.AcceptProofsFromBeforeStart || config.Nonces != nil && config.Nonces.own,
 		replay:      replay,
 		nonces:      config.Nonces,
 		now:         now,
@@ -154,6 +171,10 @@ type Expectation struct {
 	// Thumbprint is the access token's cnf.jkt; the proof's key must have it.
 	// Empty means any key.
 	Thumbprint string
+
+	// Client is whose share of the replay store the proof takes, such as the access
+	// token's client_id. Empty means the key's.
+	Client string
 }
 
 // Proof is a proof that has been verified.
@@ -181,7 +202,7 @@ func (v *Verifier) Verify(ctx context.Context, proof string, expected Expectatio
 	if len(proof) > MaxProof {
 		return nil, refuse(ReasonTooLong)
 	}
-	compact, err := jose.ParseCompact(proof, MaxProof)
+	compact, err := jose.ParseHeader(proof, MaxProof)
 	if err != nil {
 		return nil, refuse(ReasonMalformed)
 	}
@@ -192,7 +213,7 @@ func (v *Verifier) Verify(ctx context.Context, proof string, expected Expectatio
 	if expected.Thumbprint != "" && key.Thumbprint() != expected.Thumbprint {
 		return nil, refuse(ReasonBinding)
 	}
-	verified, err := v.checkClaims(compact.Payload, expected)
+	verified, err := v.checkClaims(compact, expected)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +221,7 @@ func (v *Verifier) Verify(ctx context.Context, proof string, expected Expectatio
 	if err := compact.Verify(key); err != nil {
 		return nil, refuse(ReasonSignature)
 	}
-	if err := v.checkFirstUse(ctx, verified); err != nil {
+	if err := v.checkFirstUse(ctx, verified, expected.Client); err != nil {
 		return nil, err
 	}
 	return verified, nil
@@ -227,14 +248,29 @@ func (v *Verifier) headerKey(header jose.Object) (*jose.PublicKey, error) {
 	case err != nil:
 		return nil, refuse(ReasonKey)
 	}
+	if public, ok := key.CryptoKey().(*rsa.PublicKey); ok && (public.N.BitLen() > maxRSABits || public.E > maxRSAExponent) {
+		return nil, refuse(ReasonKey)
+	}
 	return key, nil
 }
 
-func (v *Verifier) checkClaims(payload []byte, expected Expectation) (*Proof, error) {
-	claims, err := jose.ParseObject(payload)
-	if err != nil {
+// checkClaims looks at the claims where they lie, and copies what it returns.
+func (v *Verifier) checkClaims(compact *jose.Compact, expected Expectation) (*Proof, error) {
+	var found *Proof
+	err := compact.Peek(func(claims jose.Object) (err error) {
+		found, err = v.readClaims(claims, expected)
+		return err
+	}, "jti", "htm", "htu", "iat", "exp", "nbf", "ath", "nonce")
+	switch {
+	case errors.Is(err, ErrInvalidProof):
+		return nil, err
+	case err != nil:
 		return nil, refuse(ReasonMalformed)
 	}
+	return found, nil
+}
+
+func (v *Verifier) readClaims(claims jose.Object, expected Expectation) (*Proof, error) {
 	id, ok := claims.Get("jti").Text()
 	if !ok || id == "" || len(id) > maxID {
 		return nil, refuse(ReasonID)
@@ -265,11 +301,12 @@ func (v *Verifier) checkClaims(payload []byte, expected Expectation) (*Proof, er
 	if v.nonces != nil && !v.nonces.Valid(nonce) {
 		return nil, refuse(ReasonNonce)
 	}
-	return &Proof{ID: id, IssuedAt: issuedAt, Nonce: nonce}, nil
+	return &Proof{ID: strings.Clone(id), IssuedAt: issuedAt, Nonce: strings.Clone(nonce)}, nil
 }
 
 // checkTimes compares whole seconds. A proof needs no exp and nbf; those it has
-// are obeyed.
+// are obeyed. The client chose exp by the clock that it took iat from, so nothing is
+// added to it; nbf may be as far ahead as iat.
 func (v *Verifier) checkTimes(claims jose.Object) (time.Time, error) {
 	now := v.now().Unix()
 	iat, ok := claims.Get("iat").Seconds()
@@ -277,7 +314,7 @@ func (v *Verifier) checkTimes(claims jose.Object) (time.Time, error) {
 		return time.Time{}, refuse(ReasonTime)
 	}
 	if value := claims.Get("exp"); !value.Absent() {
-		if exp, ok := value.Seconds(); !ok || now-exp >= v.maxAge {
+		if exp, ok := value.Seconds(); !ok || now >= exp {
 			return time.Time{}, refuse(ReasonTime)
 		}
 	}
@@ -291,7 +328,7 @@ func (v *Verifier) checkTimes(claims jose.Object) (time.Time, error) {
 
 // checkFirstUse records the proof by key and jti only: two spellings of one
 // request must not make two proofs of it.
-func (v *Verifier) checkFirstUse(ctx context.Context, proof *Proof) error {
+func (v *Verifier) checkFirstUse(ctx context.Context, proof *Proof, client string) error {
 	// The store goes by the real time, whatever the verifier's clock says.
 	issued := time.Now().Add(proof.IssuedAt.Sub(v.now()))
 	use := Use{
@@ -300,7 +337,16 @@ func (v *Verifier) checkFirstUse(ctx context.Context, proof *Proof) error {
 		Expiry:     issued.Add(v.remember).Round(time.Second),
 		NotBefore:  issued.Add(-time.Duration(v.maxFuture)*time.Second - v.replicaSkew).Truncate(time.Second),
 	}
+	if client != "" {
+		use.Client = sha256.Sum256([]byte("client." + client))
+	}
+	if !v.anyAge {
+		use.IssuedAt = issued.Round(time.Second)
+	}
 	first, err := v.replay.Record(ctx, use)
+	if errors.Is(err, ErrBeforeStart) {
+		return refuse(ReasonBeforeStart)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, redact.Foreign(err)) // of the store
 	}

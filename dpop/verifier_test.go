@@ -179,6 +179,8 @@ func TestVerifyRefuses(t *testing.T) {
 		"T147 iat in the past":            {claim("iat", now()-60), ReasonTime},
 		"T147 iat in the future":          {claim("iat", now()+60), ReasonTime},
 		"exp long past":                   {claim("exp", now()-60), ReasonTime},
+		"exp a second ago":                {claim("exp", now()-1), ReasonTime},
+		"exp at the moment":               {claim("exp", now()), ReasonTime},
 		"exp a string":                    {claim("exp", "soon"), ReasonTime},
 		"nbf far ahead":                   {claim("nbf", now()+60), ReasonTime},
 		"nbf a string":                    {claim("nbf", "now"), ReasonTime},
@@ -343,7 +345,9 @@ func TestVerifyAccepts(t *testing.T) {
 			d := newDraft(t, key)
 			d.claims["iat"] = now
 			bend(d)
-			verified, err := newVerifier(t, VerifierConfig{Time: func() time.Time { return time.Unix(now, 0) }}).Verify(context.Background(), d.sign(t), expectedGET(key))
+			verified, err := newVerifier(t, VerifierConfig{
+				Time: func() time.Time { return time.Unix(now, 0) }, AcceptProofsFromBeforeStart: true,
+			}).Verify(context.Background(), d.sign(t), expectedGET(key))
 			require.NoError(t, err)
 			require.Equal(t, d.claims["jti"], verified.ID)
 		})
@@ -403,7 +407,7 @@ func TestVerifyWindow(t *testing.T) {
 				} {
 					verifier := newVerifier(t, VerifierConfig{
 						MaxAge: test.config.age, MaxFuture: test.config.future,
-						Time: func() time.Time { return clock },
+						Time: func() time.Time { return clock }, AcceptProofsFromBeforeStart: true,
 					})
 					d := newDraft(t, key)
 					d.claims["iat"] = iat
@@ -711,7 +715,7 @@ func TestErrors(t *testing.T) {
 	t.Parallel()
 	reasons := []Reason{
 		ReasonMalformed, ReasonTooLong, ReasonType, ReasonAlgorithm, ReasonKey, ReasonBinding, ReasonID, ReasonMethod,
-		ReasonURI, ReasonTime, ReasonTokenHash, ReasonNonce, ReasonSignature, ReasonReplayed,
+		ReasonURI, ReasonTime, ReasonTokenHash, ReasonNonce, ReasonSignature, ReasonReplayed, ReasonBeforeStart,
 	}
 	seen := map[string]bool{}
 	for _, reason := range reasons {

@@ -142,7 +142,7 @@ func TestAnonymousLoadAndRefreshes(t *testing.T) {
 						sleepFor(ctx, pause)
 						session, request := sessions[i%len(sessions)], helseid.TokenRequest{Resource: journalResource}
 						start := time.Now()
-						session.Forget(ctx, request)
+						session.TokenSource(request).Forget(ctx)
 						_, err := session.Token(ctx, request)
 						assert.NoError(t, err, "a refresh failed")
 						for took := int64(time.Since(start)); ; {
@@ -450,7 +450,7 @@ func TestLoginStartDoesNotLiftARefusal(t *testing.T) {
 		for range 3 {
 			_, err := w.client.StartLogin(t.Context(), loginRequest())
 			require.NoError(t, err)
-			session.Forget(t.Context(), helseid.TokenRequest{Resource: journalResource})
+			session.TokenSource(helseid.TokenRequest{Resource: journalResource}).Forget(t.Context())
 			_, err = userToken(t, session, journalResource)
 			require.NoError(t, err)
 			before++

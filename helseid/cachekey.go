@@ -10,16 +10,16 @@ import (
 // depends on.
 type cacheKey [sha256.Size]byte
 
-func (c *Client) cacheKey(request *preparedRequest) cacheKey {
+func (r *requestRules) cacheKey(request *preparedRequest) cacheKey {
 	var buffer [hashRoom]byte
 	parts := hashParts(buffer[:0]).
-		add(c.config.Issuer).
-		add(c.config.ClientID).
+		add(r.issuer).
+		add(r.clientID).
 		add(request.grant).
 		add(request.owner).
 		add(strconv.FormatBool(request.forIssuer)).
 		add(request.tokenType).
-		add(c.exchange.Prover.Thumbprint()).
+		add(r.thumbprint).
 		add(request.scope).
 		add(request.resource)
 	for _, detail := range request.details {

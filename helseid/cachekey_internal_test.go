@@ -11,6 +11,96 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 )
 
+func TestCacheKeyPartsDoNotMeet(t *testing.T) {
+	t.Parallel()
+	build := func(change func(*Config)) *Client {
+		key, err := clientassertion.NewKey(mustSigner(), clientassertion.KeyOptions{})
+		require.NoError(t, err)
+		config := Config{Issuer: "https://a.example.no", ClientID: "b", Key: key}
+		change(&config)
+		client, err := New(config)
+		require.NoError(t, err)
+		t.Cleanup(client.Close)
+		return client
+	}
+	client := build(func(*Config) {})
+	key := func(client *Client, request TokenRequest) cacheKey {
+		prepared, err := client.tokens.rules.prepare(request, systemOrigin)
+		require.NoError(t, err)
+		return prepared.key
+	}
+	detail := func(text string) clientassertion.Detail {
+		detail, err := clientassertion.ParseDetail([]byte(text))
+		require.NoError(t, err)
+		return detail
+	}
+	seen := make(map[cacheKey]int)
+	add := func(key cacheKey) {
+		seen[key]++
+		require.Equal(t, 1, seen[key], "two different requests have one key")
+	}
+	base := TokenRequest{Scopes: []string{"a", "b"}}
+	add(key(client, base))
+	for _, request := range []TokenRequest{
+		{}, {Scopes: []string{"a"}}, {Scopes: []string{"ab"}}, {Scopes: []string{"a", "b", "c"}},
+		{Scopes: []string{"b"}, Resource: "a"}, {Resource: "ab"}, {Resource: "a"}, {Scopes: []string{"a", "b"}, Resource: "a"},
+		{Details: []clientassertion.Detail{detail(`{"type":"a"}`)}},
+		{Details: []clientassertion.Detail{detail(`{"type":"b"}`)}},
+		{Details: []clientassertion.Detail{detail(`{"type":"a"}`), detail(`{"type":"b"}`)}},
+		{Details: []clientassertion.Detail{detail(`{"type":"b"}`), detail(`{"type":"a"}`)}},
+		{Organization: clientassertion.Organization{Child: "999977775"}},
+		{Organization: clientassertion.Organization{Parent: "999977775"}},
+		{Organization: clientassertion.Organization{Parent: "999977775", Child: "999977776"}},
+		{Organization: clientassertion.Organization{Parent: "999977776", Child: "999977775"}},
+	} {
+		add(key(client, request))
+	}
+	for _, origin := range []tokenOrigin{
+		{grant: "another grant"}, {grant: grantRefreshToken, owner: "a"}, {grant: grantRefreshToken, owner: "b"},
+		{grant: grantRefreshToken, owner: "a", forIssuer: true}, {grant: grantTokenExchange, owner: "a"},
+	} {
+		prepared, err := client.tokens.rules.prepare(base, origin)
+		require.NoError(t, err)
+		add(prepared.key)
+	}
+	for _, change := range []func(*Config){
+		func(c *Config) { c.Issuer = "https://b.example.no" },
+		func(c *Config) { c.ClientID = "c" },
+		func(c *Config) { c.Issuer, c.ClientID = "https://a.example.nob", "x" },
+		func(c *Config) { c.DPoPKey = mustDPoPKey() }, // T076: a token of another DPoP key is of no use
+	} {
+		add(key(build(change), base))
+	}
+	// No part can be moved into its neighbour.
+	of := func(grant, owner, scope, resource string) cacheKey {
+		return client.tokens.rules.cacheKey(&preparedRequest{tokenOrigin: tokenOrigin{grant: grant, owner: owner}, scope: scope, resource: resource})
+	}
+	require.NotEqual(t, of("a", "", "b", "c"), of("a", "", "bc", ""))
+	require.NotEqual(t, of("a", "", "b", "c"), of("a", "", "", "bc"))
+	require.NotEqual(t, of("ab", "", "", ""), of("a", "b", "", ""))
+	require.NotEqual(t, of("a", "b", "", ""), of("a", "", "b", ""))
+
+	// What a token does not depend on is not in its key.
+	require.Equal(t, key(client, base), key(client, TokenRequest{
+		Scopes: []string{"b", "a", "b"}, AcceptMissingScopes: true, AllowedOrigins: []string{"https://x.example.no"},
+	}))
+}
+
+func TestT076NewClientKeySameDPoPKey(t *testing.T) {
+	t.Parallel()
+	shared := mustDPoPKey()
+	keys := make(map[cacheKey]bool)
+	for range 2 {
+		key, err := clientassertion.NewKey(mustSigner(), clientassertion.KeyOptions{})
+		require.NoError(t, err)
+		client, err := New(Config{Issuer: "https://a.example.no", ClientID: "b", Key: key, DPoPKey: shared})
+		require.NoError(t, err)
+		t.Cleanup(client.Close)
+		keys[client.tokens.rules.cacheKey(&preparedRequest{})] = true
+	}
+	require.Len(t, keys, 1, "a token outlives the client's key, and not the DPoP key")
+}
+
 // T075 T080 T083: over random requests of a few clients, two have one key
 // exactly if they ask for the same thing. The values are chosen so that they
 // collide as soon as parts are joined without their lengths ("a"+"ab" and
@@ -71,7 +161,7 @@ func TestT075T083CacheKeysMeetOnlyForEqualRequests(t *testing.T) {
 				DecisionID: pick([]string{"a", "aa"}), UserSelected: random.IntN(2) == 0,
 			}
 		}
-		prepared, err := clients[client].prepare(request, systemOrigin)
+		prepared, err := clients[client].tokens.rules.prepare(request, systemOrigin)
 		require.NoError(t, err)
 
 		// The same in words, by another way than the code's.
@@ -133,7 +223,7 @@ func TestCacheKeyFollowsVariants(t *testing.T) {
 		client, err := New(Config{Issuer: "https://a.example.no", ClientID: "b", Key: key, DPoPKey: dpopKey, Variants: variants})
 		require.NoError(t, err)
 		t.Cleanup(client.Close)
-		prepared, err := client.prepare(TokenRequest{Organization: clientassertion.Organization{Parent: "111222333"}}, systemOrigin)
+		prepared, err := client.tokens.rules.prepare(TokenRequest{Organization: clientassertion.Organization{Parent: "111222333"}}, systemOrigin)
 		require.NoError(t, err)
 		seen[prepared.key] = true
 	}

@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
-	"github.com/helseid-go/sdk/internal/redact"
+	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // ErrClock means that this machine's clock differs from HelseID's by more than
-// five seconds.
-var ErrClock = redact.Words("the clock is off")
+// five seconds. It is tokenvalidation.ErrClock.
+var ErrClock = tokenvalidation.ErrClock
 
 // Check finds out at start-up what would go wrong later: HelseID cannot be
 // reached, the issuer is another, the key is not known, a scope is not granted,
@@ -21,7 +21,7 @@ var ErrClock = redact.Words("the clock is off")
 // key is not checked.
 //
 // The error joins everything found: test it with errors.Is and errors.As. One
-// that wraps ErrUnavailable alone is no reason not to start: the client gets its
+// that wraps [ErrUnavailable] alone is no reason not to start: the client gets its
 // tokens when HelseID is back.
 func (c *Client) Check(ctx context.Context, requests ...TokenRequest) error {
 	var errs []error

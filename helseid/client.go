@@ -9,6 +9,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/internal/apicall"
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/httpx"
@@ -25,15 +26,14 @@ type Client struct {
 	work     *lifecycle.Lifecycle
 	report   *reporter
 	exchange tokenRequester
-	standing standing
-	tokens   tokenCache
-	shared   sharedCache
+	standing *standing
+	tokens   *tokenSupply
+	calls    *apiCaller
 
 	idTokens *tokenvalidation.IDTokenValidator
 	sessions *Sessions
 	logins   *logins
 
-	unverified   bool            // the transport takes any certificate, so loopback hosts alone are spoken to
 	ownTransport *http.Transport // nil if the caller has supplied a client
 }
 
@@ -85,57 +85,59 @@ func New(config Config) (*Client, error) {
 	source := metadata.NewSource(config.Issuer, backChannel, exchange.TokenEndpoint).Allow(config.EndpointOrigins)
 	work := lifecycle.New()
 	report := &reporter{logger: config.Logger, onEvent: config.OnEvent, clientID: config.ClientID, kid: config.Key.ID()}
+	regarded := &standing{}
+	requester := tokenRequester{&exchange.Exchange{
+		ClientID:   config.ClientID,
+		Assertions: assertions,
+		Prover:     prover,
+		Nonces:     &dpop.Nonces{},
+		Metadata:   source,
+		HTTP:       backChannel,
+		Timeout:    config.RequestTimeout,
+		Budgets:    exchange.NewBudgets(config.TokenRetries),
+		Signing:    &exchange.Signing{Timeout: config.RequestTimeout, Retries: config.TokenRetries, Work: work, Failed: report.keyFailed},
+		Work:       work,
+		Observer:   report,
+		Refused:    newTokenError,
+	}}
 	client := &Client{
-		config: config,
-		work:   work,
-		report: report,
-		exchange: tokenRequester{&exchange.Exchange{
-			ClientID:   config.ClientID,
-			Assertions: assertions,
-			Prover:     prover,
-			Nonces:     &dpop.Nonces{},
-			Metadata:   source,
-			HTTP:       backChannel,
-			Timeout:    config.RequestTimeout,
-			Budgets:    exchange.NewBudgets(config.TokenRetries),
-			Signing:    &exchange.Signing{Timeout: config.RequestTimeout, Retries: config.TokenRetries, Work: work, Failed: report.keyFailed},
-			Work:       work,
-			Observer:   report,
-			Refused:    newTokenError,
-		}},
-		tokens:   tokenCache{capacity: config.MaxTokens},
-		shared:   sharedCache{cache: config.TokenCache, report: report},
+		config:   config,
+		work:     work,
+		report:   report,
+		exchange: requester,
+		standing: regarded,
+		tokens: &tokenSupply{
+			rules: requestRules{
+				issuer:     config.Issuer,
+				clientID:   config.ClientID,
+				tenancy:    config.Tenancy,
+				variants:   config.Variants,
+				thumbprint: prover.Thumbprint(),
+			},
+			memory:   memoryCache{capacity: config.MaxTokens},
+			shared:   sharedCache{cache: config.TokenCache, report: report},
+			standing: regarded,
+			fetch:    requester.fetchToken,
+			work:     work,
+			report:   report,
+		},
+		calls: &apiCaller{
+			Caller:         apicall.Caller{HeaderTimeout: config.APIHeaderTimeout, Nonces: requester.Nonces, Report: apiReporter{report}},
+			http:           config.HTTPClient,
+			allowedOrigins: config.AllowedOrigins,
+			unverified:     httpx.TransportSkipsVerification(config.HTTPClient.Transport),
+			prover:         prover,
+			signing:        requester.Signing,
+			report:         report,
+		},
 		idTokens: idtoken.New(source, config.ClientID, backChannel).(*tokenvalidation.IDTokenValidator),
 
-		unverified:   httpx.TransportSkipsVerification(config.HTTPClient.Transport),
 		ownTransport: ownTransport,
 	}
 	identity := clientIdentity{issuer: config.Issuer, clientID: config.ClientID, thumbprint: prover.Thumbprint()}
-	client.sessions = newSessions(config, identity, store, client.exchange, client.idTokens, client.sessionTokens())
-	client.logins = newLogins(config, identity, client.exchange, &client.standing, report, client.details, client.sessions)
+	client.sessions = newSessions(config, identity, store, client.exchange, client.idTokens, client.tokens, client.calls)
+	client.logins = newLogins(config, identity, client.exchange, client.standing, report, client.tokens.rules.details, client.sessions)
 	return client, nil
-}
-
-// sessionTokens are what sessions use of the client's tokens.
-func (c *Client) sessionTokens() sessionTokens {
-	return sessionTokens{
-		source: func(session *Session, forIssuer bool, request TokenRequest) *TokenSource {
-			return (&TokenSource{client: c, session: session, issuer: forIssuer}).with(request)
-		},
-		transport: func(source *TokenSource) http.RoundTripper {
-			return &transport{client: c, source: source, base: httpx.Transport(c.config.HTTPClient)}
-		},
-		issuerTransport: func(source *TokenSource) http.RoundTripper {
-			return &transport{client: c, source: source, base: c.exchange.HTTP.Transport, fixed: true}
-		},
-		forget: func(ctx context.Context, source *TokenSource) { c.forget(ctx, c.sourceFor(ctx, source)) },
-		forgetSession: func(ctx context.Context, key string) {
-			for _, tokenKey := range c.tokens.forgetOwner(key) {
-				c.shared.remove(ctx, tokenKey)
-			}
-		},
-		http: c.config.HTTPClient,
-	}
 }
 
 // Sessions are the sessions of the users who have logged in with this client, of all
@@ -157,22 +159,12 @@ func (c *Client) Close() {
 // Token returns a token for the request, from memory or from HelseID. It is
 // TokenSource(request).Token(ctx).
 func (c *Client) Token(ctx context.Context, request TokenRequest) (*Token, error) {
-	return c.sourceOf(ctx, request).token(ctx)
-}
-
-// Forget drops the token of this request from memory, so that the next call
-// fetches a new one. A user who changes to another patient must not use a token
-// with the attest for the one before. The context counts as it does for Token:
-// give it the organisation that the token was fetched with (ForOrganization).
-func (c *Client) Forget(ctx context.Context, request TokenRequest) {
-	c.forget(ctx, c.sourceOf(ctx, request))
-}
-
-func (c *Client) forget(ctx context.Context, source *TokenSource) {
-	if source.err == nil {
-		c.tokens.forget(source.request.key)
-		c.shared.remove(ctx, source.request.key)
+	unprepared := &TokenSource{tokens: c.tokens, calls: c.calls, original: request}
+	source := unprepared.inContext(ctx)
+	if source == unprepared { // it is prepared once, whatever the context says
+		source = unprepared.with(request)
 	}
+	return source.token(ctx)
 }
 
 // Issuer is Config.Issuer.
@@ -184,6 +176,6 @@ func (c *Client) ID() string { return c.config.ClientID }
 // Validate reports the mistakes in a token request, without a network call.
 // They wrap ErrConfig.
 func (c *Client) Validate(request TokenRequest) error {
-	_, err := c.prepare(request, systemOrigin)
+	_, err := c.tokens.rules.prepare(request, systemOrigin)
 	return err
 }

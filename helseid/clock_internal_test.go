@@ -67,7 +67,7 @@ func TestTokenAndClocks(t *testing.T) {
 // An entry whose last use claims to be in the future makes room first.
 func TestEvictionAfterAClockStep(t *testing.T) {
 	t.Parallel()
-	cache := tokenCache{capacity: 3}
+	cache := memoryCache{capacity: 3}
 	entry := func(name byte) *cacheEntry { return cache.entry(&preparedRequest{key: cacheKey{name}}) }
 	entry(1).used.Store(time.Now().Add(-time.Hour).Unix())
 	ahead := entry(2)

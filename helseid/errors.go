@@ -2,6 +2,7 @@ package helseid
 
 import (
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/internal/apicall"
 	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/httpx"
@@ -48,7 +49,7 @@ var (
 	// ErrOriginRefused means that a request with a token was about to go to an
 	// origin it is not meant for: one outside Config.AllowedOrigins or
 	// TokenRequest.AllowedOrigins, or one that an API redirects to.
-	ErrOriginRefused = redact.Words("origin refused")
+	ErrOriginRefused = apicall.ErrOriginRefused
 
 	// ErrClosed means that the client has been closed.
 	ErrClosed = lifecycle.ErrClosed

@@ -236,7 +236,7 @@ func ExampleTokenSource_Authorize() {
 			fmt.Println(err)
 			return
 		}
-		again = client.ObserveResponse(response)
+		again = source.ObserveResponse(response)
 		body, _ := io.ReadAll(response.Body)
 		_ = response.Body.Close()
 		fmt.Println(string(body))

@@ -237,7 +237,7 @@ func runFaults(t *testing.T, lifetime time.Duration) {
 	rotated := time.Now().Add(-27 * time.Second) // the first rotation comes after eight seconds
 	for sleepFor(stop, time.Duration(300+random.IntN(600))*time.Millisecond) {
 		f.episode(random)
-		if time.Since(rotated) > 35*time.Second { // an API asks for new keys once in 30 seconds
+		if time.Since(rotated) > 35*time.Second { // an API asks for new keys once in five seconds
 			rotated = time.Now()
 			require.NoError(t, f.server.RotateKey())
 		}

@@ -19,38 +19,6 @@ import (
 	"github.com/helseid-go/sdk/internal/metadata"
 )
 
-func FuzzParseChallenges(f *testing.F) {
-	for _, seed := range []string{
-		`DPoP error="use_dpop_nonce", error_description="x", algs="ES256 PS256"`, `Basic realm="a, b", DPoP error=x`, `Negotiate YQ==, DPoP`,
-		`Negotiate YWI=`, `a b c d = "\"" , ,`, `DPoP a="`, "DPoP a=\"\\", ",,,", strings.Repeat("a,", 100), "\x00", `DPoP error="a", error="b"`,
-	} {
-		f.Add(seed, seed)
-	}
-	f.Fuzz(func(t *testing.T, first, second string) {
-		found := parseChallenges([]string{first, second})
-		if len(found) > maxChallenges {
-			t.Fatal("too many challenges")
-		}
-		for _, c := range found {
-			if c.scheme == "" || c.scheme != strings.ToLower(c.scheme) || c.parameters == nil {
-				t.Fatalf("a challenge without scheme or in other case: %q", c.scheme)
-			}
-			for name, value := range c.parameters {
-				if name == "" || name != strings.ToLower(name) {
-					t.Fatalf("a parameter without name or in other case: %q", name)
-				}
-				if len(value) > len(first)+len(second) {
-					t.Fatal("a value out of nothing")
-				}
-			}
-		}
-		// What comes after a complete challenge's field cannot change it.
-		if alone := parseChallenges([]string{first}); len(alone) > len(found) {
-			t.Fatal("the second field took challenges away")
-		}
-	})
-}
-
 const fuzzThumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 
 func fuzzToken(claims string) string {

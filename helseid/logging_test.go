@@ -72,7 +72,7 @@ func TestFailedRenewalIsLogged(t *testing.T) {
 		require.Empty(t, secrets.find(logged.String()))
 
 		// Whoever waits for a token gets the error himself.
-		w.client.Forget(t.Context(), request)
+		w.client.TokenSource(request).Forget(t.Context())
 		_, err := w.client.Token(t.Context(), request)
 		require.ErrorIs(t, err, helseid.ErrUnavailable)
 		require.Equal(t, 1, strings.Count(logged.String(), "not renewed"))

@@ -123,6 +123,29 @@ func stateMember(t testing.TB, state *helseid.LoginState, name string) string {
 	return text
 }
 
+// The redirect URI is sent as it was registered, to the letter: HelseID compares texts.
+// That it is read, to be checked, changes nothing.
+func TestRedirectURIAsRegistered(t *testing.T) {
+	t.Parallel()
+	for _, registered := range []string{
+		"HTTPS://EHR.Example.no:443/a/../Callback/", "https://ehr.example.no", "https://ehr.example.no/", "https://ehr.example.no/callback?b=2&a=1&x=%7e%2f",
+		"https://ehr.example.no/%63allback", "https://ehr.example.no//callback", "http://127.0.0.1:80/callback", "https://ehr.example.no/callback?", "https://ehr.example.no/a;b=c",
+	} {
+		for name, request := range map[string]helseid.LoginRequest{"from the configuration": {}, "named": {RedirectURI: registered}} {
+			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Registered.RedirectURIs = []string{registered} }})
+			require.NoError(t, w.server.AddClient(helseidtest.Client{
+				ID: w.config.ClientID, PublicJWKs: [][]byte{w.config.Key.PublicJWK()}, Scopes: []string{testScope},
+				GrantTypes: []string{"authorization_code"}, RedirectURIs: []string{registered}, ParentOrganization: helseidtest.DefaultParentOrganization,
+			}))
+			_, err := w.client.StartLogin(t.Context(), request)
+			require.NoError(t, err, registered)
+			pushed := w.server.Requests(helseidtest.EndpointPAR)
+			require.Len(t, pushed, 1)
+			require.Equal(t, []string{registered}, pushed[0].Form["redirect_uri"], name)
+		}
+	}
+}
+
 // Two logins have nothing secret in common.
 func TestLoginsAreDistinct(t *testing.T) {
 	t.Parallel()

@@ -11,8 +11,8 @@ import (
 // one. Its Token method uses ctx.
 //
 // It is not fit for oauth2.NewClient and oauth2.Transport: they send the token
-// without a proof, and an API refuses it. Use Client.HTTPClient for calls, or
-// Authorize.
+// without a proof, and an API refuses it. Use [Client.HTTPClient] for calls,
+// or [TokenSource.Authorize].
 func (s *TokenSource) OAuth2(ctx context.Context) oauth2.TokenSource {
 	return oauth2Source{ctx, s}
 }

@@ -297,6 +297,53 @@ func TestFirstCallAfterRecovery(t *testing.T) {
 	}
 }
 
+// A refusal is final: only the demand for a nonce is answered, with one new attempt. What
+// may pass by itself is tried anew.
+func TestRetryRule(t *testing.T) {
+	t.Parallel()
+	const retries = 2
+	type fault = helseidtest.Fault
+	refusal := func(status int, code string) fault { return fault{Status: status, Body: `{"error":"` + code + `"}`} }
+	for name, test := range map[string]struct {
+		fault    fault
+		requests int
+	}{
+		"invalid_client":            {refusal(401, "invalid_client"), 1},
+		"unauthorized_client":       {refusal(400, "unauthorized_client"), 1},
+		"invalid_scope":             {refusal(400, "invalid_scope"), 1},
+		"invalid_grant":             {refusal(400, "invalid_grant"), 1},
+		"invalid_target":            {refusal(400, "invalid_target"), 1},
+		"invalid_request":           {refusal(400, "invalid_request"), 1},
+		"invalid_dpop_proof":        {refusal(400, "invalid_dpop_proof"), 1},
+		"temporarily_unavailable":   {refusal(400, "temporarily_unavailable"), 1},
+		"an unknown code":           {refusal(400, "slow_down"), 1},
+		"403":                       {refusal(403, "access_denied"), 1},
+		"404":                       {fault{Status: 404}, 1},
+		"408":                       {fault{Status: 408}, 1},
+		"a redirect":                {fault{Status: 307}, 1},
+		"use_dpop_nonce":            {fault{Status: 400, Body: `{"error":"use_dpop_nonce"}`, Header: http.Header{"Dpop-Nonce": {"a-nonce"}}}, 2},
+		"use_dpop_nonce without it": {refusal(400, "use_dpop_nonce"), 1},
+		"429":                       {fault{Status: 429}, 1 + retries},
+		"429 with a code":           {refusal(429, "invalid_client"), 1 + retries},
+		"500":                       {fault{Status: 500}, 1 + retries},
+		"502":                       {fault{Status: 502}, 1 + retries},
+		"503 with a code":           {refusal(503, "invalid_client"), 1 + retries},
+		"a broken connection":       {fault{Cut: true}, 1 + retries},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, worldOptions{config: func(c *helseid.Config) { c.TokenRetries = retries }})
+				test.fault.Endpoint, test.fault.Times = helseidtest.EndpointToken, -1
+				w.server.Inject(test.fault)
+				_, err := w.client.Token(t.Context(), helseid.TokenRequest{})
+				require.Error(t, err)
+				require.Equal(t, test.requests, w.tokenRequests())
+			})
+		})
+	}
+}
+
 func TestBurstsWithinTheRetryBudget(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ configured, budget int }{{0, 2}, {-1, 0}, {1, 1}, {4, 4}} {

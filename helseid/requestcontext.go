@@ -14,10 +14,10 @@ type (
 	subjectTokenKey struct{}
 )
 
-// WithTokenRequest returns a context whose API calls use this token request in
-// place of the one that was given to HTTPClient. What that one demands stays demanded: its RequireSubjectToken
-// and RequireOrganization, and its AllowedOrigins unless this one has its own. An
-// organisation that ForOrganization has set stays too.
+// WithTokenRequest returns a context whose API calls use this token request in place of
+// the one that was given to [Client.HTTPClient]. The demands of that one stay: its
+// RequireSubjectToken and RequireOrganization, and its AllowedOrigins unless this one has
+// its own. An organisation that [ForOrganization] has set stays too.
 func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context {
 	return context.WithValue(ctx, tokenRequestKey{}, request.clone())
 }
@@ -27,8 +27,8 @@ func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context
 // empty; with a child alone for a single-tenant one. One *http.Client so serves
 // all the organisations of a vendor.
 //
-// With neither, the calls are errors that wrap ErrConfig: an organisation that got
-// lost on the way must not turn a call for it into one for none.
+// With neither, the calls are errors that wrap [ErrConfig]: an organisation that got lost
+// on the way must not turn a call for it into a call for none.
 func ForOrganization(ctx context.Context, parent, child string) context.Context {
 	return context.WithValue(ctx, organizationKey{}, clientassertion.Organization{Parent: parent, Child: child})
 }
@@ -50,42 +50,32 @@ func (r TokenRequest) demanding(other TokenRequest) TokenRequest {
 	return r
 }
 
-// sourceOf returns a token source for one call with a request, which is prepared
-// once whatever the context says.
-func (c *Client) sourceOf(ctx context.Context, request TokenRequest) *TokenSource {
-	unprepared := &TokenSource{client: c, original: request}
-	if source := c.sourceFor(ctx, unprepared); source != unprepared {
-		return source
-	}
-	return unprepared.with(request)
-}
-
-// sourceFor returns the token source that a context asks for, which is base
-// unless the context says otherwise. What comes from the context is resolved
-// here: a shared token request carries nobody's context.
-func (c *Client) sourceFor(ctx context.Context, base *TokenSource) *TokenSource {
+// inContext returns the token source that a context asks for, which is this one unless
+// the context says otherwise. What comes from the context is resolved here: a shared
+// token request carries nobody's context.
+func (s *TokenSource) inContext(ctx context.Context) *TokenSource {
 	request, replaced := ctx.Value(tokenRequestKey{}).(TokenRequest)
 	organization, composed := ctx.Value(organizationKey{}).(clientassertion.Organization)
 	subject, exchanged := ctx.Value(subjectTokenKey{}).(*subjectToken)
 	if composed && isBlank(organization) {
-		return &TokenSource{client: c, err: errNoOrganization}
+		return &TokenSource{tokens: s.tokens, calls: s.calls, err: errNoOrganization}
 	}
 	if !replaced {
-		if !exchanged && (!composed || base.original.Organization == organization) {
-			return base
+		if !exchanged && (!composed || s.original.Organization == organization) {
+			return s
 		}
-		request = base.original
+		request = s.original
 	} else {
-		request = request.demanding(base.original)
-		if base.session != nil {
-			request = base.session.withResource(request)
+		request = request.demanding(s.original)
+		if s.session != nil {
+			request = s.session.withResource(request)
 		}
 	}
 	if composed {
 		request.Organization = organization
 	}
 	if exchanged {
-		base = &TokenSource{client: c, session: base.session, subject: subject}
+		s = &TokenSource{tokens: s.tokens, calls: s.calls, session: s.session, subject: subject}
 	}
-	return base.with(request)
+	return s.with(request)
 }

@@ -107,19 +107,19 @@ func (s *Session) Expiry() time.Time {
 // Name the API in TokenRequest.Resource if the login named several. When the
 // tokens cannot be renewed the error wraps ErrLoginRequired.
 func (s *Session) HTTPClient(request TokenRequest) *http.Client {
-	return &http.Client{Transport: s.Transport(request), Timeout: s.sessions.tokens.http.Timeout}
+	return s.sessions.calls.httpClient(s.Transport(request))
 }
 
 // Transport returns the http.RoundTripper in HTTPClient.
 func (s *Session) Transport(request TokenRequest) http.RoundTripper {
-	return s.sessions.tokens.transport(s.TokenSource(request))
+	return s.sessions.calls.transport(s.TokenSource(request))
 }
 
 // TokenSource prepares a source of the user's tokens for the request. If the login
 // named one API, that is the request's Resource unless it names another. A mistake
 // in the request is reported by its Token method, and wraps ErrConfig.
 func (s *Session) TokenSource(request TokenRequest) *TokenSource {
-	return s.sessions.tokens.source(s, false, s.withResource(request.clone()))
+	return (&TokenSource{tokens: s.sessions.tokens, calls: s.sessions.calls, session: s}).with(s.withResource(request.clone()))
 }
 
 // withResource names the login's API, if there is one alone.
@@ -136,11 +136,6 @@ func (s *Session) Token(ctx context.Context, request TokenRequest) (*Token, erro
 	return s.TokenSource(request).Token(ctx)
 }
 
-// Forget drops the token of this request from memory: see Client.Forget.
-func (s *Session) Forget(ctx context.Context, request TokenRequest) {
-	s.sessions.tokens.forget(ctx, s.TokenSource(request))
-}
-
 // use says that the session is being used, if it may be.
 func (s *Session) use(ctx context.Context, now time.Time) error {
 	return s.sessions.uses.use(ctx, s.held(), now)
@@ -152,11 +147,11 @@ func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token
 }
 
 // origin says which tokens of the session fit a request.
-func (s *Session) origin(request TokenRequest, forIssuer bool) (tokenOrigin, error) {
+func (s *Session) origin(request TokenRequest) (tokenOrigin, error) {
 	if s.record().Details && (!request.Organization.IsZero() || request.JournalID != "" || request.Attest != nil || len(request.Details) > 0) {
 		return tokenOrigin{}, fmt.Errorf("%w: token request: the login has named details for the whole session, and HelseID takes none beside them: log in without", ErrConfig)
 	}
-	return tokenOrigin{grant: grantRefreshToken, owner: s.place().key, forIssuer: forIssuer, organized: s.record().Organized}, nil
+	return tokenOrigin{grant: grantRefreshToken, owner: s.place().key, organized: s.record().Organized}, nil
 }
 
 // undatedLifetime is how long a login's access token is used if HelseID does not

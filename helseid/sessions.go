@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/helseid-go/sdk/internal/jose"
@@ -28,30 +27,13 @@ type Sessions struct {
 	idTokens   *tokenvalidation.IDTokenValidator
 	logoutURLs logoutURLs
 	userInfo   userInfoReader
-	tokens     sessionTokens
+	tokens     *tokenSupply
+	calls      *apiCaller
 	logger     *slog.Logger
 }
 
-// sessionTokens are what sessions use of a client's tokens, and of what sends them.
-type sessionTokens struct {
-	// source makes a source of a session's tokens. Those for the issuer go to HelseID
-	// alone. The request is not the caller's to change any more.
-	source func(session *Session, forIssuer bool, request TokenRequest) *TokenSource
-
-	// transport sends a source's tokens to APIs, and issuerTransport to HelseID.
-	transport       func(source *TokenSource) http.RoundTripper
-	issuerTransport func(source *TokenSource) http.RoundTripper
-
-	// forget drops the token of a source, or of the one that the context asks for, and
-	// forgetSession those of a session, by its key.
-	forget        func(ctx context.Context, source *TokenSource)
-	forgetSession func(ctx context.Context, key string)
-
-	http *http.Client // Config.HTTPClient
-}
-
 // newSessions makes the parts and gives each what it needs of the others.
-func newSessions(config Config, identity clientIdentity, store Store, requests tokenRequester, idTokens *tokenvalidation.IDTokenValidator, tokens sessionTokens) *Sessions {
+func newSessions(config Config, identity clientIdentity, store Store, requests tokenRequester, idTokens *tokenvalidation.IDTokenValidator, tokens *tokenSupply, calls *apiCaller) *Sessions {
 	work, logger := requests.Work, config.Logger
 	rows := &sessionRows{clientIdentity: identity, store: store, logger: logger}
 	indexes := &sessionIndexes{clientIdentity: identity, store: store, logger: logger}
@@ -60,7 +42,7 @@ func newSessions(config Config, identity clientIdentity, store Store, requests t
 	pending := &pendingEnds{}
 	ender := &sessionEnder{
 		rows: rows, indexes: indexes, outbox: outbox, revoker: revoker, pending: pending, work: work, idTokens: idTokens,
-		forgetTokens: tokens.forgetSession,
+		forgetTokens: tokens.forgetOwner,
 	}
 	logouts := &logouts{
 		rows: rows, indexes: indexes, ender: ender, outbox: outbox, revoker: revoker, pending: pending, work: work, idTokens: idTokens,
@@ -73,7 +55,7 @@ func newSessions(config Config, identity clientIdentity, store Store, requests t
 	}
 	outbox.tries = func(entry *outboxEntry) bool { return entry.Logout != nil && pending.has(*entry.Logout) }
 	return &Sessions{
-		rows: rows, indexes: indexes, outbox: outbox, revoker: revoker, ender: ender, logouts: logouts, idTokens: idTokens, tokens: tokens, logger: logger,
+		rows: rows, indexes: indexes, outbox: outbox, revoker: revoker, ender: ender, logouts: logouts, idTokens: idTokens, tokens: tokens, calls: calls, logger: logger,
 		refresher: &refresher{
 			rows: rows, ender: ender, revoker: revoker, idTokens: idTokens, inTurn: requests.userTokens(requests.Budgets.Tokens),
 			work: work, logger: logger, resend: config.ResendUnansweredRefreshTokens,

@@ -154,7 +154,7 @@ func TestForgetSharedToken(t *testing.T) {
 	cache := &sharedMap{}
 	w := newWorld(t, worldOptions{config: func(c *helseid.Config) { c.TokenCache = cache }})
 	first := w.token(t)
-	w.client.Forget(t.Context(), helseid.TokenRequest{Scopes: []string{testScope}})
+	w.client.TokenSource(helseid.TokenRequest{Scopes: []string{testScope}}).Forget(t.Context())
 	require.Empty(t, cache.values)
 	require.NotEqual(t, first.Access.Reveal(), w.token(t).Access.Reveal())
 }
@@ -172,7 +172,7 @@ func TestForgetTokenOnItsWayToOthers(t *testing.T) {
 			w.token(t)
 		}()
 		time.Sleep(time.Second)
-		w.client.Forget(t.Context(), helseid.TokenRequest{Scopes: []string{testScope}})
+		w.client.TokenSource(helseid.TokenRequest{Scopes: []string{testScope}}).Forget(t.Context())
 		<-done
 		require.Equal(t, 1, w.tokenRequests())
 		require.Empty(t, cache.values)

@@ -95,7 +95,7 @@ func TestSignerThatFailsSometimes(t *testing.T) {
 		for i := range calls {
 			request := helseid.TokenRequest{Scopes: []string{testScope}}
 			if i%2 == 0 {
-				w.client.Forget(t.Context(), request)
+				w.client.TokenSource(request).Forget(t.Context())
 			}
 			_, err := get(t, w.client.HTTPClient(request), apiURL)
 			require.NoError(t, err)
@@ -198,7 +198,7 @@ func TestSignerFailureSpendsNothing(t *testing.T) {
 		session := w.logIn(t)
 		key.reset(never)
 		other := helseid.TokenRequest{Resource: testResource, Scopes: []string{testScope}}
-		session.Forget(t.Context(), other)
+		session.TokenSource(other).Forget(t.Context())
 		_, err := session.Token(t.Context(), other)
 		requireError(t, err, helseid.ErrKey)
 		require.NotErrorIs(t, err, helseid.ErrLoginRequired)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/internal/wwwauth"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -37,17 +38,17 @@ func StepUpOf(response *http.Response) (wanted StepUp, ok bool) {
 	if response.StatusCode != http.StatusUnauthorized {
 		return StepUp{}, false
 	}
-	for _, challenge := range parseChallenges(response.Header.Values("WWW-Authenticate")) {
-		if challenge.parameters["error"] != "insufficient_user_authentication" {
+	for _, challenge := range wwwauth.Parse(response.Header.Values("WWW-Authenticate")) {
+		if challenge.Parameters["error"] != "insufficient_user_authentication" {
 			continue
 		}
-		for _, value := range strings.Fields(challenge.parameters["acr_values"]) {
+		for _, value := range strings.Fields(challenge.Parameters["acr_values"]) {
 			// The first is the one that the API likes best.
 			if wanted.SecurityLevel, wanted.AssuranceLevel = levelsOf(value); wanted != (StepUp{}) {
 				break
 			}
 		}
-		if seconds, err := strconv.ParseUint(challenge.parameters["max_age"], 10, 32); err == nil {
+		if seconds, err := strconv.ParseUint(challenge.Parameters["max_age"], 10, 32); err == nil {
 			wanted.MaxAge = min(max(time.Duration(seconds)*time.Second, time.Second), maxStepUpAge)
 		}
 		return wanted, true

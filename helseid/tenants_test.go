@@ -667,7 +667,7 @@ func TestForget(t *testing.T) {
 		first, err := source.Token(t.Context())
 		require.NoError(t, err)
 		other := w.token(t)
-		w.client.Forget(t.Context(), request()) // an equal request, not the same
+		w.client.TokenSource(request()).Forget(t.Context()) // an equal request, not the same
 		second, err := source.Token(t.Context())
 		require.NoError(t, err)
 		require.False(t, first.Access.Reveal() == second.Access.Reveal())
@@ -686,7 +686,7 @@ func TestForget(t *testing.T) {
 		second, err := w.client.Token(t.Context(), next)
 		require.NoError(t, err)
 		require.False(t, first.Access.Reveal() == second.Access.Reveal())
-		w.client.Forget(t.Context(), request())
+		w.client.TokenSource(request()).Forget(t.Context())
 		kept, err := w.client.Token(t.Context(), next)
 		require.NoError(t, err)
 		require.Same(t, second, kept)
@@ -694,8 +694,8 @@ func TestForget(t *testing.T) {
 	t.Run("of something that is not there", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, worldOptions{})
-		w.client.Forget(t.Context(), request())
-		w.client.Forget(t.Context(), helseid.TokenRequest{Scopes: []string{""}})
+		w.client.TokenSource(request()).Forget(t.Context())
+		w.client.TokenSource(helseid.TokenRequest{Scopes: []string{""}}).Forget(t.Context())
 		require.Empty(t, w.server.Requests())
 	})
 	t.Run("a token that is on its way was asked for before", func(t *testing.T) {
@@ -706,7 +706,7 @@ func TestForget(t *testing.T) {
 			var group sync.WaitGroup
 			group.Go(func() { _, _ = w.client.Token(t.Context(), request()) })
 			pause(time.Second)
-			w.client.Forget(t.Context(), request()) // the user has changed to another patient
+			w.client.TokenSource(request()).Forget(t.Context()) // the user has changed to another patient
 			group.Wait()
 			_, err := w.client.Token(t.Context(), request())
 			require.NoError(t, err)
@@ -721,7 +721,7 @@ func TestForget(t *testing.T) {
 			var group sync.WaitGroup
 			group.Go(func() { _, _ = w.client.Token(t.Context(), request()) })
 			pause(time.Second)
-			w.client.Forget(t.Context(), request())
+			w.client.TokenSource(request()).Forget(t.Context())
 			pause(time.Second)
 			_, err := w.client.Token(t.Context(), request()) // the first is still under way
 			require.NoError(t, err)
@@ -741,7 +741,7 @@ func TestForget(t *testing.T) {
 			_, err = w.client.Token(t.Context(), request()) // renews in the background
 			require.NoError(t, err)
 			pause(time.Second)
-			w.client.Forget(t.Context(), request())
+			w.client.TokenSource(request()).Forget(t.Context())
 			pause(time.Minute)
 			_, err = w.client.Token(t.Context(), request())
 			require.NoError(t, err)
@@ -755,7 +755,7 @@ func TestForget(t *testing.T) {
 		first, err := source.Token(t.Context())
 		require.NoError(t, err)
 		w.token(t) // takes the only place
-		w.client.Forget(t.Context(), request())
+		w.client.TokenSource(request()).Forget(t.Context())
 		second, err := source.Token(t.Context())
 		require.NoError(t, err)
 		require.False(t, first.Access.Reveal() == second.Access.Reveal(), "a token that was to be forgotten is used")

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"reflect"
-
-	"github.com/helseid-go/sdk/internal/jose"
 )
 
 const (
@@ -15,7 +13,8 @@ const (
 )
 
 // SubjectToken is an access token that an API was called with, to be exchanged
-// for one to another API. The result of middleware.Token is one, and a Secret.
+// for one to another API. The result of middleware.Token is one, and so is a
+// [Secret].
 type SubjectToken interface {
 	// Reveal returns the token.
 	Reveal() string
@@ -32,7 +31,7 @@ type SubjectToken interface {
 // permit the exchange: in this client's registration, and in that of the client
 // that the caller's token belongs to. The new token is about the same user, but
 // has no name in it: HelseID copies sub, idp, amr, auth_time and its own claims, the
-// organisation that the caller acts for among them. ForOrganization says for whom this
+// organisation that the caller acts for among them. [ForOrganization] says for whom this
 // client acts, which the API sees in the actor alone.
 //
 // A call without a subject token in its context is made as a system, with a
@@ -42,14 +41,14 @@ func WithSubjectToken(ctx context.Context, subject SubjectToken) context.Context
 }
 
 // Exchange returns a token that the subject token is exchanged for, from memory
-// or from HelseID. It is what API calls with WithSubjectToken use, and its errors are
-// those of TokenSource.Token.
+// or from HelseID. It is what API calls with [WithSubjectToken] use, and its errors
+// are those of [TokenSource.Token].
 func (c *Client) Exchange(ctx context.Context, subject SubjectToken, request TokenRequest) (*Token, error) {
 	return c.Token(WithSubjectToken(ctx, subject), request)
 }
 
-// subjectToken is one that was named, be it nil: then there is an error, and
-// never a token of the client's own.
+// subjectToken is what WithSubjectToken was given. If that was nil there is an error,
+// and never a token of the client's own.
 type subjectToken struct {
 	token SubjectToken
 }
@@ -68,14 +67,4 @@ func (s *subjectToken) origin() (tokenOrigin, error) {
 	}
 	digest := sha256.Sum256([]byte(token))
 	return tokenOrigin{grant: grantTokenExchange, owner: string(digest[:])}, nil
-}
-
-// checkIssuedType refuses the answer to a token exchange that gives something
-// else than an access token. A server that does not say is believed.
-func checkIssuedType(object jose.Object) error {
-	value := object.Get("issued_token_type")
-	if text, ok := value.Text(); !value.Absent() && (!ok || text != accessTokenType) {
-		return fmt.Errorf("issued_token_type is not that of an access token")
-	}
-	return nil
 }

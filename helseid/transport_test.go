@@ -1014,7 +1014,7 @@ func TestAuthorize(t *testing.T) {
 	t.Run("nonces", func(t *testing.T) {
 		response := nonceDemand("one")
 		response.Request = request
-		require.True(t, w.client.ObserveResponse(response))
+		require.True(t, source.ObserveResponse(response))
 		require.NoError(t, source.Authorize(ctx, request))
 		require.Equal(t, "one", proofClaims(t, w, request, apiURL)["nonce"])
 		for name, response := range map[string]*http.Response{
@@ -1022,9 +1022,9 @@ func TestAuthorize(t *testing.T) {
 			"without nonce": answer(401, "WWW-Authenticate", `DPoP error="use_dpop_nonce"`), "403": answer(403, "DPoP-Nonce", "two", "WWW-Authenticate", `DPoP error="use_dpop_nonce"`),
 			"alone": answer(401, "DPoP-Nonce", "two"), "400 alone": answer(400, "DPoP-Nonce", "two"),
 		} {
-			require.False(t, w.client.ObserveResponse(response), name) // without a request
+			require.False(t, source.ObserveResponse(response), name) // without a request
 			response.Request = request
-			require.False(t, w.client.ObserveResponse(response), name)
+			require.False(t, source.ObserveResponse(response), name)
 		}
 		require.NoError(t, source.Authorize(ctx, request))
 		require.Equal(t, "two", proofClaims(t, w, request, apiURL)["nonce"])
@@ -1037,14 +1037,14 @@ func TestAuthorize(t *testing.T) {
 			"JSON":   withBody(answer(400, "DPoP-Nonce", "three", "Content-Type", "application/json"), demand),
 		} {
 			response.Request = request
-			require.True(t, w.client.ObserveResponse(response), name)
+			require.True(t, source.ObserveResponse(response), name)
 			body, err := io.ReadAll(response.Body)
 			require.NoError(t, err)
 			require.NotEmpty(t, body, "the body is the caller's to read")
 			bearer := request.Clone(t.Context())
 			bearer.Header.Set("Authorization", "Bearer x")
 			response.Request = bearer
-			require.False(t, w.client.ObserveResponse(response), "a bearer token has no proof for a nonce")
+			require.False(t, source.ObserveResponse(response), "a bearer token has no proof for a nonce")
 		}
 	})
 	t.Run("failures leave the request alone", func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
+	"github.com/helseid-go/sdk/internal/wwwauth"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -20,13 +21,21 @@ import (
 //
 // The error is of the same kinds as a token request's.
 func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, error) {
-	source := s.userInfoSource()
-	return s.sessions.userInfo.read(ctx, s.User().Subject, source, s.sessions.tokens.issuerTransport(source))
+	return s.sessions.userInfo.read(ctx, s.User().Subject, s.userInfoSource())
 }
 
 // userInfoSource gives tokens that were issued with ScopeOpenID.
 func (s *Session) userInfoSource() *TokenSource {
-	return s.sessions.tokens.source(s, true, TokenRequest{Resource: s.firstResource()})
+	return (&TokenSource{tokens: s.sessions.tokens, calls: s.sessions.calls, session: issuerTokens{s}}).with(TokenRequest{Resource: s.firstResource()})
+}
+
+// issuerTokens are the tokens of a session that go to HelseID alone.
+type issuerTokens struct{ *Session }
+
+func (t issuerTokens) origin(request TokenRequest) (tokenOrigin, error) {
+	origin, err := t.Session.origin(request)
+	origin.forIssuer = true
+	return origin, err
 }
 
 // userInfoReader asks the UserInfo endpoint.
@@ -36,9 +45,8 @@ type userInfoReader struct {
 	bearer   bool // Config.BearerUserInfo
 }
 
-// read asks about a user, with a token of the source's, or through the transport, which
-// sends the source's tokens with proofs.
-func (u *userInfoReader) read(ctx context.Context, subject string, source *TokenSource, proving http.RoundTripper) (*tokenvalidation.UserInfo, error) {
+// read asks about a user, with a token of the source's.
+func (u *userInfoReader) read(ctx context.Context, subject string, source *TokenSource) (*tokenvalidation.UserInfo, error) {
 	endpoint, err := u.requests.Endpoint(ctx, exchange.UserInfoEndpoint)
 	if err != nil {
 		return nil, err
@@ -51,7 +59,7 @@ func (u *userInfoReader) read(ctx context.Context, subject string, source *Token
 	}
 	request.Header.Set("Accept", "application/json")
 	httpx.SetUserAgent(request.Header)
-	response, err := u.send(ctx, request, source, proving)
+	response, err := u.send(ctx, request, source)
 	if err != nil {
 		return nil, fmt.Errorf("UserInfo: %w", err)
 	}
@@ -79,7 +87,7 @@ func (u *userInfoReader) read(ctx context.Context, subject string, source *Token
 	return info, nil
 }
 
-func (u *userInfoReader) send(ctx context.Context, request *http.Request, source *TokenSource, proving http.RoundTripper) (*http.Response, error) {
+func (u *userInfoReader) send(ctx context.Context, request *http.Request, source *TokenSource) (*http.Response, error) {
 	token, err := source.token(ctx)
 	if err != nil {
 		return nil, err
@@ -88,7 +96,7 @@ func (u *userInfoReader) send(ctx context.Context, request *http.Request, source
 	if u.bearer {
 		request.Header.Set("Authorization", tokenTypeBearer+" "+token.Access.Reveal())
 	} else {
-		client = httpx.NoRedirect(&http.Client{Transport: proving})
+		client = httpx.NoRedirect(&http.Client{Transport: &transport{source: source, base: client.Transport, fixed: true}})
 	}
 	response, err := client.Do(request)
 	switch {
@@ -103,9 +111,9 @@ func (u *userInfoReader) send(ctx context.Context, request *http.Request, source
 // challengeError reads a refusal from the challenge in the header, where it
 // stands at an endpoint that takes access tokens (RFC 6750 section 3).
 func (e tokenRequester) challengeError(a exchange.Answer) error {
-	for _, challenge := range parseChallenges(a.Header.Values("WWW-Authenticate")) {
-		if code := challenge.parameters["error"]; exchange.ValidErrorCode(code) {
-			return &TokenError{Code: code, Description: redact.Text(challenge.parameters["error_description"]), StatusCode: a.Status}
+	for _, challenge := range wwwauth.Parse(a.Header.Values("WWW-Authenticate")) {
+		if code := challenge.Parameters["error"]; exchange.ValidErrorCode(code) {
+			return &TokenError{Code: code, Description: redact.Text(challenge.Parameters["error_description"]), StatusCode: a.Status}
 		}
 	}
 	return e.Failure(a)

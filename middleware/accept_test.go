@@ -237,6 +237,9 @@ func TestAllowOtherAudiences(t *testing.T) {
 	w := newWorld(t, worldOptions{config: func(c *middleware.Config) { c.Token.AllowOtherAudiences = true }})
 	require.Equal(t, http.StatusOK, w.serve(w.genuine(helseidtest.Audience(helseidtest.DefaultAudience, "nhn:other"))).StatusCode)
 	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine(helseidtest.Audience("nhn:other", "nhn:another"))).StatusCode)
+	w = newWorld(t, worldOptions{})
+	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine(helseidtest.Audience(helseidtest.DefaultAudience, "nhn:other"))).StatusCode, "not asked for")
+	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine(helseidtest.Audience("nhn:other", helseidtest.DefaultAudience))).StatusCode, "in whichever order")
 }
 
 // The type JWT is let in where that is allowed, and only there.

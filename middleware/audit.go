@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -22,50 +23,88 @@ type Record struct {
 	Reason string
 
 	// Cause is what kind of error is behind a 503 or behind a requirement of the
-	// API's own, for the operator; the caller does not see it. It quotes neither
+	// API's own, or why a request is to no URL that a proof could be for. It is for the
+	// operator; the caller does not see it. It quotes neither
 	// the API's own errors nor those of a replay store or of the network, which may
 	// name people: log them where they are made.
 	Cause string
 
-	// Method and Route tell what was asked for. Method is "other" if it is not
+	// Expected is the origin and the path prefix that the proof should have named, such
+	// as "https://api.example.no/journal", if the Reason is proof_htu. It is empty if
+	// there is no such URL (see Cause).
+	Expected string
+
+	// Method and Route tell what was asked for: with Config.ForwardAuth of the original
+	// request, if the proxy has told. Method is "other" if it is not
 	// one of HTTP's own, since callers can make up any. Route is the pattern that
 	// http.ServeMux matched, since paths may hold personal data; it is empty for
 	// other routers, and when the guard stands outside of the ServeMux.
 	Method, Route string
 
-	// ClientID, Organization, HPRNumber and TokenID (jti) tell who asked.
+	// ClientID, Organization, HPRNumber and TokenID (jti) tell who asked, and Subject
+	// (sub) and SessionID (sid) which user, by pseudonyms, in which login at HelseID.
+	// Texts of more than 256 bytes are cut off; HelseID's have 40 at most.
 	ClientID     string
 	Organization tokenvalidation.Organization
 	HPRNumber    tokenvalidation.HPRNumber
+	Subject      string
+	SessionID    string
 	TokenID      string
 
+	// Unproven means that the token is genuine and that no proof shows that it is the
+	// sender's: the record tells whose token it is, and somebody else may have sent it.
+	Unproven bool
+
+	// Nested means that a guard around this one has let the request in, and has made
+	// a record of it, too.
+	Nested bool
+
+	// Duration is how long the decision took, with the requirements, and without the
+	// handler.
+	Duration time.Duration
+
 	// Malformed names claims of the token that were left out because they are of
-	// a wrong type.
+	// a wrong type, as Claims.Malformed of package tokenvalidation does.
 	Malformed []string
 }
 
-func (m *Middleware) audit(r *http.Request, caller *caller, problem *Problem) {
+func (m *Middleware) audit(ctx context.Context, caller *caller, problem *Problem, start time.Time) {
 	if m.config.Audit == nil {
 		return
 	}
-	record := Record{Allowed: problem == nil, Method: methodName(r.Method), Route: r.Pattern}
+	method, route := m.location.asked(caller.request.http)
+	record := Record{
+		Allowed: problem == nil, Method: methodName(method), Route: route,
+		Nested: caller.nested, Duration: time.Since(start),
+	}
 	if problem != nil {
-		record.Status, record.Reason = problem.Status, problem.Reason
+		record.Status, record.Reason, record.Expected = problem.Status, problem.Reason, problem.expected
 		if problem.cause != nil {
 			record.Cause = redact.Cause(problem.cause)
 		}
 	}
-	if caller != nil {
-		claims := caller.claims
-		record.ClientID = claims.ClientID
+	if claims := caller.claims; claims != nil {
+		record.Unproven = !caller.proven
+		record.ClientID = cutOff(claims.ClientID)
 		record.Organization = claims.Organization
-		record.TokenID = claims.ID
+		record.TokenID = cutOff(claims.ID)
 		record.Malformed = claims.Malformed
 		if claims.User != nil {
 			record.HPRNumber = claims.User.HPRNumber
+			record.Subject, record.SessionID = cutOff(claims.User.Subject), cutOff(claims.User.SessionID)
 		}
 	}
-	m.config.Audit(r.Context(), record)
+	m.config.Audit(ctx, record)
+}
+
+// maxRecorded is how long a text of a token may be in a record, in bytes.
+const maxRecorded = 256
+
+func cutOff(text string) string {
+	if len(text) <= maxRecorded {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxRecorded], "")
 }
 
 func methodName(method string) string {
@@ -95,17 +134,29 @@ func AuditLog(logger *slog.Logger) func(context.Context, Record) {
 		for _, attribute := range []slog.Attr{
 			slog.String("reason", record.Reason),
 			slog.String("cause", record.Cause),
+			slog.String("expected", record.Expected),
 			slog.String("client_id", record.ClientID),
 			slog.String("parent", string(record.Organization.Parent)),
 			slog.String("child", string(record.Organization.Child)),
 			slog.String("supplier", string(record.Organization.Supplier)),
 			slog.String("hpr_number", string(record.HPRNumber)),
+			slog.String("sub", record.Subject),
+			slog.String("sid", record.SessionID),
 			slog.String("jti", record.TokenID),
 			slog.String("malformed_claims", strings.Join(record.Malformed, " ")),
 		} {
 			if attribute.Value.String() != "" {
 				attributes = append(attributes, attribute)
 			}
+		}
+		if record.Unproven {
+			attributes = append(attributes, slog.Bool("unproven", true))
+		}
+		if record.Nested {
+			attributes = append(attributes, slog.Bool("nested", true))
+		}
+		if record.Duration > 0 {
+			attributes = append(attributes, slog.Duration("duration", record.Duration))
 		}
 		logger.LogAttrs(ctx, level, message, attributes...)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -38,7 +39,13 @@ func TestAuditRecord(t *testing.T) {
 		Organization: tokenvalidation.Organization{Parent: "994598759", Child: "999977775", Supplier: "987654325"},
 		Malformed:    []string{"idp"},
 	}
-	require.Equal(t, want, w.lastRecord())
+	record := w.lastRecord()
+	require.Positive(t, record.Duration)
+	user := middleware.Claims(w.caller()).User
+	want.Subject, want.SessionID, want.Duration = user.Subject, user.SessionID, record.Duration
+	require.NotEmpty(t, want.Subject)
+	require.NotEmpty(t, want.SessionID)
+	require.Equal(t, want, record)
 
 	// A genuine caller who is refused is on record by name …
 	request := w.at("GET", "https://api.example.no/other", "GET", "https://api.example.no/other")
@@ -47,10 +54,49 @@ func TestAuditRecord(t *testing.T) {
 	require.Equal(t, middleware.Record{
 		Status: http.StatusUnauthorized, Reason: "proof_replayed", Method: http.MethodGet, Route: "GET /other", ClientID: "helseidtest-client",
 		Organization: tokenvalidation.Organization{Parent: "994598759"}, TokenID: w.lastRecord().TokenID,
+		Unproven: true, Duration: w.lastRecord().Duration,
 	}, w.lastRecord())
 	// … and one whose token is not is nobody.
 	w.requireRefused(w.genuine(append(options, helseidtest.BrokenSignature())...), "token_signature")
-	require.Equal(t, middleware.Record{Status: http.StatusUnauthorized, Reason: "token_signature", Method: http.MethodGet, Route: "GET /journal/{id}"}, w.lastRecord())
+	require.Equal(t, middleware.Record{Status: http.StatusUnauthorized, Reason: "token_signature", Method: http.MethodGet, Route: "GET /journal/{id}", Duration: w.lastRecord().Duration}, w.lastRecord())
+}
+
+// A record tells whose token it is as soon as that is known, and whether the sender has
+// shown that it is theirs.
+func TestAuditRecordOfARefusal(t *testing.T) {
+	t.Parallel()
+	known := []helseidtest.TokenOption{helseidtest.Clinician()}
+	for name, test := range map[string]struct {
+		requirement middleware.Requirement
+		request     func(*world) *http.Request
+		named       bool
+		unproven    bool
+	}{
+		"a requirement":  {middleware.System(), func(w *world) *http.Request { return w.genuine(known...) }, true, false},
+		"another method": {nil, func(w *world) *http.Request { r := w.genuine(known...); r.Method = "PUT"; return r }, true, true},
+		"a broken proof": {nil, func(w *world) *http.Request { r := w.genuine(known...); r.Header.Set("DPoP", "x.y.z"); return r }, true, true},
+		"another's key":  {nil, func(w *world) *http.Request { return w.genuine(append(known, helseidtest.BoundToAnotherKey())...) }, true, true},
+		"no key":         {nil, func(w *world) *http.Request { return w.genuine(append(known, helseidtest.Unbound())...) }, true, true},
+		"a forged token": {nil, func(w *world) *http.Request { return w.genuine(append(known, helseidtest.BrokenSignature())...) }, false, false},
+		"no token":       {nil, func(w *world) *http.Request { return httptest.NewRequest("GET", resource, nil) }, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			requirement := test.requirement
+			if requirement == nil {
+				requirement = middleware.All()
+			}
+			w := newWorld(t, worldOptions{cold: true, requirements: []middleware.Requirement{requirement}})
+			require.GreaterOrEqual(t, w.serve(test.request(w)).StatusCode, 400)
+			record := w.lastRecord()
+			require.Equal(t, test.named, record.ClientID != "" && record.Subject != "" && record.SessionID != "" && record.HPRNumber != "" && record.TokenID != "")
+			require.Equal(t, test.unproven, record.Unproven)
+			require.Positive(t, record.Duration)
+			if !test.named {
+				require.Empty(t, record.ClientID+record.Subject+record.SessionID+record.TokenID)
+			}
+		})
+	}
 }
 
 // The slog implementation writes what there is, and never a number or a token.
@@ -70,14 +116,21 @@ func TestAuditLog(t *testing.T) {
 			}
 			// A path with a number in it is no route.
 			requests = append(requests, w.at("GET", "https://api.example.no/patient/06828399789", "GET", "https://api.example.no/patient/06828399789"))
+			// A method may be one, and the words of a requirement of the API's own.
+			requests = append(requests, w.at("06828399789", "https://api.example.no/x", "06828399789", "https://api.example.no/x"))
 			for _, request := range requests {
 				w.serve(request)
 			}
+			refusing := w.auth.Require(w.reach, func(context.Context, *tokenvalidation.Claims) error {
+				return fmt.Errorf("the journal of Ola Nordmann, 06828399789: %w", middleware.ErrUnavailable)
+			})
+			serveOn(t, refusing, w.genuine(helseidtest.TokenID("THE-JTI")))
 			log := buffer.String()
-			require.Equal(t, len(requests), strings.Count(log, "\n"))
+			require.Equal(t, len(requests)+1, strings.Count(log, "\n"))
+			require.NotContains(t, log, "Nordmann")
 			require.NotRegexp(t, identityNumber, log)
 			require.NotRegexp(t, jwsLike, log)
-			for _, text := range []string{"request allowed", "request refused", "helseidtest-client", helseidtest.DefaultHPRNumber, "994598759", "999977775", "987654325", "token_signature", "no_credentials", "scope", "malformed_claims", "INFO", "WARN"} {
+			for _, text := range []string{"request allowed", "request refused", "helseidtest-client", helseidtest.DefaultHPRNumber, "994598759", "999977775", "987654325", "token_signature", "no_credentials", "scope", "malformed_claims", "INFO", "WARN", "THE-JTI", "requirement cannot be checked", "other"} {
 				require.Contains(t, log, text)
 			}
 			for _, request := range requests {
@@ -91,6 +144,25 @@ func TestAuditLog(t *testing.T) {
 	}
 }
 
+// Callers can make up any method, also one that is a person's number: only HTTP's own
+// are on record and in the log.
+func TestAuditMethods(t *testing.T) {
+	t.Parallel()
+	var buffer bytes.Buffer
+	w := newWorld(t, worldOptions{cold: true})
+	log := middleware.AuditLog(slog.New(slog.NewTextHandler(&buffer, nil)))
+	for method, want := range map[string]string{
+		"GET": "GET", "HEAD": "HEAD", "POST": "POST", "PUT": "PUT", "PATCH": "PATCH", "DELETE": "DELETE", "CONNECT": "CONNECT",
+		"OPTIONS": "OPTIONS", "TRACE": "TRACE", "get": "other", "PROPFIND": "other", "06828399789": "other", "GET06828399789": "other",
+	} {
+		w.serve(w.at(method, "https://api.example.no/x", method, "https://api.example.no/x"))
+		require.Equal(t, want, w.lastRecord().Method, method)
+		log(t.Context(), w.lastRecord())
+	}
+	require.NotContains(t, buffer.String(), "06828399789")
+	require.Contains(t, buffer.String(), "method=other")
+}
+
 // What is empty is left out of a line.
 func TestAuditLogLine(t *testing.T) {
 	t.Parallel()
@@ -101,6 +173,16 @@ func TestAuditLogLine(t *testing.T) {
 	require.NoError(t, json.Unmarshal(buffer.Bytes(), &line))
 	delete(line, "time")
 	require.Equal(t, map[string]any{"level": "WARN", "msg": "request refused", "method": "GET", "route": "", "status": 401.0, "reason": "no_credentials"}, line)
+
+	buffer.Reset()
+	audit(context.Background(), middleware.Record{Allowed: true, Method: "GET", Route: "GET /x", Subject: "a+/=", SessionID: "S", Nested: true, Unproven: true, Duration: time.Millisecond})
+	line = nil
+	require.NoError(t, json.Unmarshal(buffer.Bytes(), &line))
+	delete(line, "time")
+	require.Equal(t, map[string]any{
+		"level": "INFO", "msg": "request allowed", "method": "GET", "route": "GET /x", "sub": "a+/=", "sid": "S",
+		"nested": true, "unproven": true, "duration": float64(time.Millisecond),
+	}, line)
 }
 
 // What a requirement of the API's or its replay store says may name people. The

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 
 	"github.com/helseid-go/sdk/dpop"
-	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -48,20 +46,50 @@ type Config struct {
 	// The prefix is put before the path as it was received, also inside
 	// http.StripPrefix: name it only if the proxy takes it off.
 	//
-	// Empty means the request's own scheme and host, as TrustedProxies correct
-	// them. Set it in production: the Host header is the caller's to choose, so
-	// without PublicURL a proof that was made for another host, and stolen there
-	// together with its token, would pass here.
+	// Empty means PublicURLs or, if they are empty too, the request's own scheme and
+	// host, as TrustedProxies correct them. Set one of them in production: the Host
+	// header is the caller's to choose, so without them a proof that was made for
+	// another host, and stolen there together with its token, would pass here.
 	PublicURL string
+
+	// PublicURLs are the addresses of an API that has several. A proof must be for
+	// the one that the request came by: the one of its host, which is the forwarded
+	// one if a trusted proxy says so, or else that of the Host header. A request by
+	// any other host is refused. The Host header is the caller's to choose, but among
+	// these alone: a proof for any of them is one for this API. What must not be called
+	// by another of its addresses needs a Middleware of its own, with PublicURL.
+	//
+	// Two addresses of one host must differ in their prefixes, and need PrefixHeader.
+	PublicURLs []string
 
 	// TrustedProxies are the addresses of reverse proxies whose word on the
 	// original scheme and host is taken. It has no effect with PublicURL, except
-	// for ForwardAuth.
+	// for ForwardAuth. IPv4 addresses may be written in IPv6 form. A link-local address
+	// (fe80::/10) counts whatever its zone, which is the network interface: name one
+	// only if all networks that the machine is on are your own.
 	TrustedProxies []netip.Prefix
+
+	// TrustUnixSocket takes the word of whoever connects over a Unix socket, like that
+	// of TrustedProxies: who can is decided by the permissions of its file and folder.
+	// It goes by http.LocalAddrContextKey, which net/http's server sets.
+	TrustUnixSocket bool
 
 	// ForwardedHeader says which header the proxies set. They must overwrite or
 	// append to it, never pass on a client's own.
 	ForwardedHeader ForwardedHeader
+
+	// HostHeader is the header with the original host, of proxies that do not send
+	// X-Forwarded-Host, which empty means: "X-Original-Host" of Azure Application
+	// Gateway.
+	HostHeader string
+
+	// PortHeader and PrefixHeader are the headers with the original port and with the
+	// path prefix that a proxy has taken off, such as "X-Forwarded-Port" and
+	// "X-Forwarded-Prefix". Empty means that they are not read. Name only what the
+	// proxies set or remove themselves in each request: most pass on what they do not
+	// know, as the client has sent it. The port takes the place of the host's own. Of
+	// several values the last counts; one that is no port or path fits no proof.
+	PortHeader, PrefixHeader string
 
 	// ForwardAuth is for an API that a proxy asks about requests to something
 	// else (nginx auth_request, Traefik forwardAuth): the method and path are
@@ -71,9 +99,9 @@ type Config struct {
 	// Realm is the realm parameter of challenges. Empty leaves it out.
 	Realm string
 
-	// WriteProblem replaces the body of refusals. The status and the challenge
-	// headers are set already; it must call WriteHeader with problem.Status. Nil
-	// means an application/problem+json document.
+	// WriteProblem replaces the body of refusals. The challenge headers are set
+	// already, and the status is problem.Status unless it writes another one that is
+	// no success. Nil means an application/problem+json document.
 	WriteProblem func(w http.ResponseWriter, r *http.Request, problem Problem)
 
 	// Audit, if set, gets a record of every decision. AuditLog makes one that
@@ -95,15 +123,6 @@ const (
 	// one back for as long as they name trusted proxies.
 	Forwarded
 )
-
-// ForwardAuth names the headers that carry the original request.
-type ForwardAuth struct {
-	// MethodHeader carries the method. Empty means X-Forwarded-Method.
-	MethodHeader string
-
-	// URIHeader carries path and query. Empty means X-Forwarded-Uri.
-	URIHeader string
-}
 
 // Middleware guards handlers. Make one for an API and keep it: the keys, the
 // used proofs and the nonces are in it. It is safe for concurrent use.
@@ -153,21 +172,3 @@ func (m *Middleware) Close() { m.validator.Close() }
 
 // Validator is the middleware's own, for its Snapshot.
 func (m *Middleware) Validator() *tokenvalidation.Validator { return m.validator }
-
-// parsePublicURL checks PublicURL. Plain http is for loopback only.
-func parsePublicURL(text string) (*url.URL, error) {
-	if text == "" {
-		return nil, nil
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return nil, errors.New("field PublicURL must be an absolute URL without query and fragment")
-	}
-	if strings.ContainsFunc(u.Host, func(r rune) bool { return r > '~' }) {
-		return nil, errors.New("field PublicURL: write the host in its xn-- form")
-	}
-	if err := httpx.CheckSecure(u); err != nil {
-		return nil, fmt.Errorf("field PublicURL: %w", err)
-	}
-	return u, nil
-}

@@ -3,22 +3,35 @@ package middleware
 import (
 	"context"
 
+	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 type contextKey struct{}
 
-// caller is what a handler can learn of a request that was let in.
+// caller is who has sent a request, as far as that is known.
 type caller struct {
-	claims *tokenvalidation.Claims
+	claims *tokenvalidation.Claims // nil until the token is known to be genuine
 	token  AccessToken
+	proof  *dpop.Proof
+	proven bool // by a proof, or no proof is asked for
+
+	request *Request
+	pass    pass
+	nested  bool
+	outer   *caller // whom another guard around this one has let in
+}
+
+func callerOf(ctx context.Context) *caller {
+	found, _ := ctx.Value(contextKey{}).(*caller)
+	return found
 }
 
 // Claims returns what the request's access token says. It is nil where no
 // middleware has let the request in.
 func Claims(ctx context.Context) *tokenvalidation.Claims {
-	if caller, ok := ctx.Value(contextKey{}).(*caller); ok {
+	if caller := callerOf(ctx); caller != nil {
 		return caller.claims
 	}
 	return nil
@@ -27,10 +40,18 @@ func Claims(ctx context.Context) *tokenvalidation.Claims {
 // Token returns the request's access token, for a token exchange. It is empty
 // where no middleware has let the request in.
 func Token(ctx context.Context) AccessToken {
-	if caller, ok := ctx.Value(contextKey{}).(*caller); ok {
+	if caller := callerOf(ctx); caller != nil {
 		return caller.token
 	}
 	return AccessToken{}
+}
+
+// NewContext returns a context in which [Claims] and [Token] find these, for tests of
+// handlers that have no guard before them. A guard does not go by it.
+func NewContext(ctx context.Context, claims *tokenvalidation.Claims, token string) context.Context {
+	return context.WithValue(ctx, contextKey{}, &caller{
+		claims: claims, token: AccessToken{value: redact.HideText(token)}, outer: callerOf(ctx),
+	})
 }
 
 // AccessToken is a caller's access token. Printed, logged or marshalled in any

@@ -102,7 +102,7 @@ func ExampleMiddleware_Guard() {
 // The access log that Normen demands.
 func ExampleAuditLog() {
 	withoutTime := func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey {
+		if a.Key == slog.TimeKey || a.Key == "duration" {
 			return slog.Attr{}
 		}
 		return a

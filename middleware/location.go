@@ -14,83 +14,152 @@ import (
 
 // location finds out which request the client made, as the client saw it.
 type location struct {
-	public    *url.URL // nil: the request's own
+	public    *publicAddress  // nil: it depends on the request
+	choice    []publicAddress // those that a request may have come by; none: any
 	proxies   []netip.Prefix
+	socket    bool // who connects over a Unix socket is a proxy
 	forwarded ForwardedHeader
-	auth      *ForwardAuth
+	headers   forwardedNames
+	auth      *forwardAuth // nil: the requests are to this API itself
 }
 
 func newLocation(config Config) (location, error) {
 	var errs []error
-	public, err := parsePublicURL(config.PublicURL)
-	if err != nil {
+	fail := func(text string) { errs = append(errs, errors.New(text)) }
+	found := location{socket: config.TrustUnixSocket, forwarded: config.ForwardedHeader}
+	var err error
+	if found.public, found.choice, err = publicAddresses(config); err != nil {
 		errs = append(errs, err)
 	}
-	if slices.ContainsFunc(config.TrustedProxies, func(p netip.Prefix) bool { return !p.IsValid() }) {
-		errs = append(errs, errors.New("field TrustedProxies holds an invalid prefix"))
+	for _, prefix := range config.TrustedProxies {
+		unmapped, ok := unmap(prefix)
+		if !ok {
+			fail("field TrustedProxies holds an invalid prefix")
+		}
+		found.proxies = append(found.proxies, unmapped)
 	}
 	if config.ForwardedHeader != XForwarded && config.ForwardedHeader != Forwarded {
-		errs = append(errs, errors.New("field ForwardedHeader is neither XForwarded nor Forwarded"))
+		fail("field ForwardedHeader is neither XForwarded nor Forwarded")
 	}
-	found := location{public: public, proxies: config.TrustedProxies, forwarded: config.ForwardedHeader}
+	proxied := len(config.TrustedProxies) > 0 || config.TrustUnixSocket
+	if found.headers, err = newForwardedNames(config, proxied); err != nil {
+		errs = append(errs, err)
+	}
 	if config.ForwardAuth != nil {
-		if len(config.TrustedProxies) == 0 {
-			errs = append(errs, errors.New("field ForwardAuth needs TrustedProxies"))
+		if !proxied {
+			fail("field ForwardAuth needs TrustedProxies or TrustUnixSocket")
 		}
-		auth := *config.ForwardAuth
-		if auth.MethodHeader == "" {
-			auth.MethodHeader = "X-Forwarded-Method"
+		if found.auth, err = newForwardAuth(*config.ForwardAuth); err != nil {
+			errs = append(errs, err)
 		}
-		if auth.URIHeader == "" {
-			auth.URIHeader = "X-Forwarded-Uri"
-		}
-		found.auth = &auth
 	}
 	return found, errors.Join(errs...)
 }
 
-// errNoOriginal means that a request that should have come from a forward-auth
-// proxy did not say what it is about.
-var errNoOriginal = redact.Words("the original method and path are missing")
+const (
+	// maxForwarded is how long the headers of proxies may be, in bytes, all of one
+	// name together. A proxy adds some 60 to what it received.
+	maxForwarded = 8 << 10
 
-// target returns the method and the URL that the proof must be for. The URL is
-// compared, never requested. It is empty, which no proof is for, if the request does
-// not say without doubt which path it is for, and at which host.
-func (l *location) target(r *http.Request) (method, uri string, err error) {
-	trusted := l.isTrusted(remoteAddress(r))
-	method, path := r.Method, ""
+	// maxForwardedElements is how many proxies a request may have come through.
+	maxForwardedElements = 32
+
+	// maxAuthority is the longest name that a host can have (RFC 1035 section
+	// 2.3.4), with room for a port.
+	maxAuthority = 264
+)
+
+// target is the request that a proof must be for.
+type target struct {
+	method string
+	base   string // origin and path prefix, such as "https://api.example.no/v1"
+	path   string
+	doubt  error // why there is no URL that a proof could be for
+}
+
+// uri is the URL that the proof must name. It is compared, never requested. It is
+// empty, which no proof is for, if the request does not say without doubt which path
+// it is for, and at which host.
+func (t target) uri() string {
+	if t.doubt != nil {
+		return ""
+	}
+	return t.base + t.path
+}
+
+// Why there is no such URL, for the audit record.
+var (
+	errPath      = redact.Words("the request target is not the path that is served")
+	errHost      = redact.Words("the request's host is none")
+	errNoAddress = redact.Words("the request came by none of PublicURLs")
+	errPort      = redact.Words("the forwarded port is none")
+	errPrefix    = redact.Words("the forwarded prefix is no path")
+	errForwarded = redact.Words("the headers of the proxies are too long")
+)
+
+// target returns the request that the proof must be for. An error means that a
+// forward-auth proxy has not said which one it asks about, or that the headers of proxies
+// are too long to be read.
+func (l *location) target(r *http.Request) (target, error) {
+	trusted := l.trusts(r)
+	found := target{method: r.Method}
 	if l.auth == nil {
-		path = requestPath(r)
+		found.path = requestPath(r)
 	} else {
 		var ok bool
-		if method, path, ok = l.original(r); !trusted || !ok {
-			return "", "", errNoOriginal
+		if found.method, found.path, ok = l.auth.original(r); !trusted || !ok {
+			return target{}, errNoOriginal
 		}
 	}
-	if path == "" {
-		return method, "", nil
+	if found.path == "" {
+		found.doubt = errPath
+		return found, nil
 	}
+	if found.base, found.doubt = l.base(r, trusted); found.doubt == errForwarded {
+		return target{}, errForwarded
+	}
+	return found, nil
+}
+
+// base is the origin and the path prefix that the request came by.
+func (l *location) base(r *http.Request, trusted bool) (string, error) {
 	if l.public != nil {
-		prefix := strings.TrimSuffix(l.public.EscapedPath(), "/")
-		return method, l.public.Scheme + "://" + l.public.Host + prefix + path, nil
+		return l.public.base(), nil
 	}
-	scheme, host := "http", r.Host
+	scheme, host, prefix := "http", r.Host, ""
 	if r.TLS != nil {
 		scheme = "https"
 	}
 	if trusted {
-		scheme, host = l.forwardedOrigin(r, scheme, host)
+		var err error
+		if scheme, host, err = l.forwardedOrigin(r, scheme, host); err != nil {
+			return "", err
+		}
+		if host, err = l.headers.withPort(r, host); err != nil {
+			return "", err
+		}
+		if prefix, err = l.headers.pathPrefix(r); err != nil {
+			return "", err
+		}
 	}
 	if !isAuthority(host) {
-		return method, "", nil
+		return "", errHost
 	}
-	return method, scheme + "://" + host + path, nil
+	if len(l.choice) == 0 {
+		return scheme + "://" + host + prefix, nil
+	}
+	for _, address := range l.choice {
+		if address.isAt(host) && (l.headers.prefix == "" || address.prefix == prefix) {
+			return address.base(), nil
+		}
+	}
+	return "", errNoAddress
 }
 
 // isAuthority accepts what a host and port consist of. What else a Host header or
 // :authority can hold would be read as a path or query behind the host.
 func isAuthority(host string) bool {
-	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+	return host != "" && len(host) <= maxAuthority && !strings.ContainsFunc(host, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._:[]%", r)
 	})
 }
@@ -147,45 +216,44 @@ func withoutQuery(target string) string {
 	return path
 }
 
-func remoteAddress(r *http.Request) netip.Addr {
-	if address, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		return address.Addr().Unmap()
-	}
-	return netip.Addr{}
-}
-
-func (l *location) isTrusted(address netip.Addr) bool {
-	return address.IsValid() && slices.ContainsFunc(l.proxies, func(p netip.Prefix) bool { return p.Contains(address) })
-}
-
-// original reads the request that a forward-auth proxy asks about.
-func (l *location) original(r *http.Request) (method, path string, ok bool) {
-	methods, uris := r.Header.Values(l.auth.MethodHeader), r.Header.Values(l.auth.URIHeader)
-	if len(methods) != 1 || len(uris) != 1 || methods[0] == "" {
-		return "", "", false
-	}
-	path = withoutQuery(uris[0])
-	if _, err := url.ParseRequestURI(uris[0]); err != nil || !isPath(path) {
-		return "", "", false
-	}
-	return methods[0], path, true
-}
-
-func (l *location) forwardedOrigin(r *http.Request, scheme, host string) (string, string) {
+func (l *location) forwardedOrigin(r *http.Request, scheme, host string) (string, string, error) {
 	var proto, name string
 	if l.forwarded == Forwarded {
-		proto, name = l.rfc7239(r.Header.Values("Forwarded"))
+		fields := r.Header.Values("Forwarded")
+		if tooLong(fields) {
+			return "", "", errForwarded
+		}
+		var ok bool
+		if proto, name, ok = l.rfc7239(fields); !ok {
+			return "", "", errForwarded
+		}
 	} else {
-		proto = lastValue(r.Header.Values("X-Forwarded-Proto"))
-		name = lastValue(r.Header.Values("X-Forwarded-Host"))
+		protos, hosts := r.Header.Values("X-Forwarded-Proto"), r.Header.Values(l.headers.host)
+		if tooLong(protos) || tooLong(hosts) {
+			return "", "", errForwarded
+		}
+		proto, name = lastValue(protos), lastValue(hosts)
 	}
-	if proto = strings.ToLower(proto); proto == "https" || proto == "http" {
+	switch proto = strings.ToLower(proto); proto {
+	case "https", "http":
 		scheme = proto
+	case "wss", "ws": // how Traefik reports the handshake of a WebSocket
+		scheme = "http" + proto[len("ws"):]
 	}
 	if name != "" {
 		host = name
 	}
-	return scheme, host
+	return scheme, host, nil
+}
+
+func tooLong(fields []string) bool {
+	length := 0
+	for _, field := range fields {
+		if length += len(field); length > maxForwarded {
+			return true
+		}
+	}
+	return false
 }
 
 // lastValue is the last element of a comma-separated list: what the nearest
@@ -200,28 +268,43 @@ func lastValue(fields []string) string {
 
 // rfc7239 reads the elements from the last one back. Each was added by the
 // trusted host after it; the walk goes on for as long as the host that it names
-// is a trusted proxy too.
-func (l *location) rfc7239(fields []string) (proto, host string) {
-	elements := strings.Split(strings.Join(fields, ","), ",")
-	for _, element := range slices.Backward(elements) {
-		parameters := forwardedElement(element)
-		proto, host = parameters["proto"], parameters["host"]
-		if !l.isTrusted(forwardedFor(parameters["for"])) {
-			break
+// is a trusted proxy too. It is not ok if that has no end.
+func (l *location) rfc7239(fields []string) (proto, host string, ok bool) {
+	walked := 0
+	for _, rest := range slices.Backward(fields) {
+		for more := true; more; walked++ {
+			if walked == maxForwardedElements {
+				return "", "", false
+			}
+			comma := strings.LastIndexByte(rest, ',')
+			element := rest[comma+1:]
+			more = comma >= 0
+			rest = rest[:max(comma, 0)]
+			var node string
+			node, proto, host = forwardedElement(element)
+			if !l.isTrusted(forwardedFor(node)) {
+				return proto, host, true
+			}
 		}
 	}
-	return proto, host
+	return proto, host, true
 }
 
-func forwardedElement(element string) map[string]string {
-	parameters := make(map[string]string)
+// forwardedElement reads the parameters that matter here. The last of a name counts.
+func forwardedElement(element string) (node, proto, host string) {
 	for pair := range strings.SplitSeq(element, ";") {
-		name, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
-		if ok {
-			parameters[strings.ToLower(name)] = strings.Trim(value, `"`)
+		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		value = strings.Trim(value, `"`)
+		switch {
+		case strings.EqualFold(name, "for"):
+			node = value
+		case strings.EqualFold(name, "proto"):
+			proto = value
+		case strings.EqualFold(name, "host"):
+			host = value
 		}
 	}
-	return parameters
+	return node, proto, host
 }
 
 // forwardedFor reads a node (RFC 7239 section 6) that is an address.

@@ -178,3 +178,38 @@ func TestWithoutRequestURI(t *testing.T) {
 	w.requireRefused(w.at("GET", "https://api.example.no/x", "GET", "https://api.example.no/x", func(r *http.Request) { r.RequestURI = "::" }), "proof_htu")
 	w.requireOK(w.at("GET", "https://api.example.no/x", "GET", "https://api.example.no", func(r *http.Request) { r.RequestURI, r.URL.Path = "", "" }))
 }
+
+// The target of a request is a path, or an absolute URL of its host (RFC 9112 section
+// 3.2). Of a URL without a path that is the root; the other two forms have none.
+func TestFormsOfTheTarget(t *testing.T) {
+	t.Parallel()
+	for target, path := range map[string]string{
+		"/x": "/x", "/x?a=b": "/x", "/": "/", "/?a=/b": "/", "/x%2Fy": "/x%2Fy", "//x": "//x", "/x/../y": "/x/../y", `/a"b`: "/a%22b",
+		"http://api.example.no/x": "/x", "http://api.example.no": "/", "http://api.example.no?a=/b": "/", "HTTP://API.example.no/x?a": "/x",
+		"http://api.example.no/x%2Fy": "/x%2Fy", "http://api.example.no//x": "//x", "http://user@api.example.no/x": "/x",
+		"*": "", "x": "", "x/y": "", "?a": "", "api.example.no:443": "", "api.example.no/x": "", "http:/x": "", "http:x": "",
+		"http://": "", "http:///x": "", "http://other.example.no/x": "", "http://api.example.no:8080/x": "", "ftp://api.example.no/x": "", "%2Fx": "", "/%zz": "", "/x#y": "",
+		"http://api.example.no#/x": "",
+	} {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{cold: true})
+			send := func(signed string) *http.Request {
+				return w.at("GET", "http://api.example.no/x", "GET", "http://api.example.no"+signed, func(r *http.Request) { r.RequestURI = target })
+			}
+			if path != "" {
+				w.requireOK(send(path))
+				w.requireRefused(send(path+"x"), "proof_htu")
+				return
+			}
+			for _, signed := range []string{"", "/", "/x", "/y"} {
+				w.requireRefused(send(signed), "proof_htu")
+			}
+		})
+	}
+	// Without a target, as tests and adapters make requests, escapes are kept as well.
+	w := newWorld(t, worldOptions{cold: true})
+	unread := func(r *http.Request) { r.RequestURI = "" }
+	w.requireOK(w.at("GET", "http://api.example.no/x%2Fy?a=b", "GET", "http://api.example.no/x%2Fy", unread))
+	w.requireRefused(w.at("GET", "http://api.example.no/x%2Fy?a=b", "GET", "http://api.example.no/x/y", unread), "proof_htu")
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -15,6 +16,15 @@ import (
 const (
 	schemeDPoP   = "DPoP"
 	schemeBearer = "Bearer"
+
+	// maxTarget is how long the request target may be, in bytes, path and query
+	// together. It is four times what nginx, Apache and Kestrel take unless they are
+	// told otherwise. All of it is compared with the proof or searched for a token.
+	maxTarget = 32 << 10
+
+	// maxAuthorization leaves room for a scheme before a token that is too long by
+	// itself, so that the answer says so.
+	maxAuthorization = tokenvalidation.MaxToken + 64
 )
 
 // Require guards a handler function: only requests with a valid token and proof
@@ -25,59 +35,76 @@ func (m *Middleware) Require(handler http.HandlerFunc, requirements ...Requireme
 
 // Guard returns the same as a function from handler to handler, the form that
 // routers take as middleware. It panics if a requirement is nil.
+//
+// A request that another guard of the same Middleware has let in already is checked
+// against these requirements alone.
 func (m *Middleware) Guard(requirements ...Requirement) func(http.Handler) http.Handler {
 	all := All(requirements...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			caller, proof, problem := m.authenticate(r)
-			if problem == nil && len(requirements) > 0 {
-				problem = requirementProblem(all(r.Context(), caller.claims))
-			}
-			m.audit(r, caller, problem)
-			if problem != nil {
-				m.answer(w, r, problem)
+			decision := m.decide(r.Context(), ofHTTP(r), all)
+			if !decision.Allowed() {
+				m.answer(w, r, decision)
 				return
 			}
-			m.advertiseNonce(w, proof)
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, caller)))
+			if decision.Nonce != "" {
+				w = withNonce(w, decision.Nonce)
+			}
+			httpx.ServeContext(next, w, r, decision.Context(r.Context()))
 		})
 	}
 }
 
+// withNonce gives a client the newest nonce, in an answer that no cache may keep
+// whatever the handler says: a nonce out of a cache is an old one.
+func withNonce(w http.ResponseWriter, nonce string) http.ResponseWriter {
+	set := func() {
+		w.Header().Set(dpop.NonceHeaderName, nonce)
+		w.Header().Set("Cache-Control", "no-store")
+	}
+	set()
+	return httpx.BeforeHeader(w, func(status int) int {
+		set()
+		return status
+	})
+}
+
 // authenticate goes through the checks, cheapest first, and makes no request on
-// behalf of a caller who has not passed those before. It returns the caller as
+// behalf of a caller who has not passed those before. It writes down the caller as
 // soon as the token is known to be genuine, so that a refusal for another
 // reason can be put on record with the caller's name.
-func (m *Middleware) authenticate(r *http.Request) (*caller, *dpop.Proof, *Problem) {
+func (m *Middleware) authenticate(ctx context.Context, request *Request, found *caller) *Problem {
+	r := request.http
 	token, problem := m.credentials(r)
 	if problem != nil {
-		return nil, nil, problem
+		return problem
 	}
-	claims, err := m.validator.Validate(r.Context(), token)
+	claims, err := m.validator.Validate(ctx, token)
 	if err != nil {
-		return nil, nil, tokenProblem(err)
+		return tokenProblem(err)
 	}
-	found := &caller{claims: claims, token: AccessToken{value: redact.HideText(token)}}
+	found.claims, found.token = claims, AccessToken{value: redact.HideText(token)}
 	if problem := m.checkBinding(claims.Confirmation); problem != nil {
-		return found, nil, problem
+		return problem
 	}
-	if m.config.BearerOnly {
-		return found, nil, nil
+	if !m.config.BearerOnly {
+		target, err := m.location.target(r)
+		if err != nil {
+			return refused(http.StatusBadRequest, codeInvalidRequest, reasonOriginal, err.Error())
+		}
+		found.proof, err = m.verifier.Verify(ctx, r.Header.Get(dpop.HeaderName), dpop.Expectation{
+			Method:      target.method,
+			URI:         target.uri(),
+			AccessToken: token,
+			Thumbprint:  claims.Confirmation.Thumbprint,
+			Client:      claims.ClientID,
+		})
+		if err != nil {
+			return m.proofProblem(err).expecting(target)
+		}
 	}
-	method, uri, err := m.location.target(r)
-	if err != nil {
-		return found, nil, refused(http.StatusBadRequest, codeInvalidRequest, "original_request", err.Error())
-	}
-	proof, err := m.verifier.Verify(r.Context(), r.Header.Get(dpop.HeaderName), dpop.Expectation{
-		Method:      method,
-		URI:         uri,
-		AccessToken: token,
-		Thumbprint:  claims.Confirmation.Thumbprint,
-	})
-	if err != nil {
-		return found, nil, m.proofProblem(err)
-	}
-	return found, proof, nil
+	found.proven, found.pass = true, m.passFor(ctx, r)
+	return nil
 }
 
 // credentials reads the token, after a look at what came with it.
@@ -88,7 +115,11 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 		return "", refused(http.StatusUnauthorized, "", reasonNoCredentials, "the Authorization header is missing")
 	case len(authorization) > 1:
 		return "", refused(http.StatusUnauthorized, codeInvalidRequest, "authorization_repeated", "there is more than one Authorization header")
-	case r.URL != nil && hasParameter(r.URL.RawQuery, "access_token"): // RFC 6750 section 2
+	case len(authorization[0]) > maxAuthorization:
+		return "", tokenProblem(&tokenvalidation.Error{Reason: tokenvalidation.ReasonTooLong})
+	case m.location.isTooLong(r):
+		return "", refused(http.StatusRequestURITooLong, codeInvalidRequest, "target_too_long", "the path and the query of the URL are too long")
+	case hasParameter(m.location.queries(r), "access_token"): // RFC 6750 section 2
 		return "", refused(http.StatusBadRequest, codeInvalidRequest, "token_in_query", "an access token comes in the Authorization header alone, and never in the URL")
 	}
 	scheme, token, _ := strings.Cut(authorization[0], " ")
@@ -121,20 +152,33 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 	return token, nil
 }
 
-// hasParameter reports whether a query has a parameter of this name.
+// hasParameter reports whether a query has a parameter of this name, with escapes or
+// without.
 func hasParameter(query, name string) bool {
-	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
-		key, _, _ := strings.Cut(pair, "=")
-		if key == name {
+	for start := 0; start <= len(query); {
+		end := start
+		for end < len(query) && query[end] != '&' && query[end] != ';' {
+			end++
+		}
+		key, _, _ := strings.Cut(query[start:end], "=")
+		if isEscaped(key, name) {
 			return true
 		}
-		if strings.ContainsRune(key, '%') {
-			if decoded, err := url.QueryUnescape(key); err == nil && decoded == name {
-				return true
-			}
-		}
+		start = end + 1
 	}
 	return false
+}
+
+// isEscaped reports whether a text, as it stands in a query, is this name.
+func isEscaped(text, name string) bool {
+	if len(text) < len(name) || len(text) > 3*len(name) {
+		return false
+	}
+	if text == name {
+		return true
+	}
+	decoded, err := url.QueryUnescape(text)
+	return err == nil && decoded == name
 }
 
 // checkBinding refuses a token that demands what is not shown here.
@@ -153,15 +197,6 @@ func (m *Middleware) checkBinding(confirmation tokenvalidation.Confirmation) *Pr
 	return nil
 }
 
-// advertiseNonce gives the newest nonce to a client that has an older one.
-func (m *Middleware) advertiseNonce(w http.ResponseWriter, proof *dpop.Proof) {
-	if nonces := m.config.Proof.Nonces; nonces != nil && proof != nil {
-		if newest := nonces.Nonce(); newest != proof.Nonce {
-			w.Header().Set(dpop.NonceHeaderName, newest)
-		}
-	}
-}
-
 // requirementProblem turns a requirement's error into an answer.
 func requirementProblem(err error) *Problem {
 	var denial *Denial
@@ -171,10 +206,19 @@ func requirementProblem(err error) *Problem {
 	case errors.As(err, &denial):
 		return denial.problem()
 	}
-	problem := refused(http.StatusForbidden, codeScope, "requirement", "the caller does not meet a requirement of this API")
-	if errors.Is(err, ErrUnavailable) {
+	problem := refused(http.StatusForbidden, codeScope, ReasonRequirement, detailRequirement)
+	if isUnavailable(err) {
 		problem = refused(http.StatusServiceUnavailable, "", "lookup_unavailable", "it cannot be told at the moment whether the caller may do this: try again later")
 	}
 	problem.cause = redact.Foreign(err)
 	return problem
+}
+
+const detailRequirement = "the caller does not meet a requirement of this API"
+
+// isUnavailable reports that there is no telling: what was asked is down, here or at
+// HelseID, or has not answered in time.
+func isUnavailable(err error) bool {
+	return redact.IsOutage(err) || errors.Is(err, tokenvalidation.ErrUnavailable) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

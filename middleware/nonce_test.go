@@ -1,6 +1,10 @@
 package middleware_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,9 +18,21 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
+var nonceSecret = []byte(strings.Repeat("s", 32))
+
+// olderNonce is the one before the newest, which still serves.
+func olderNonce() string {
+	var step [8]byte
+	binary.BigEndian.PutUint64(step[:], uint64(time.Now().Unix()/30-1))
+	mac := hmac.New(sha256.New, nonceSecret)
+	mac.Write([]byte("helseid-go/sdk dpop nonce"))
+	mac.Write(step[:])
+	return base64.RawURLEncoding.EncodeToString(append(step[:], mac.Sum(nil)[:16]...))
+}
+
 func newNonceWorld(t testing.TB) (*world, *dpop.NonceIssuer) {
 	t.Helper()
-	nonces, err := dpop.NewNonceIssuer(nil)
+	nonces, err := dpop.NewNonceIssuer(nonceSecret)
 	require.NoError(t, err)
 	return newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Nonces = nonces }}), nonces
 }
@@ -97,10 +113,9 @@ func TestNonceAge(t *testing.T) {
 // Replicas with the same secret take each other's nonces.
 func TestNonceOfAReplica(t *testing.T) {
 	t.Parallel()
-	secret := []byte(strings.Repeat("s", 32))
-	here, err := dpop.NewNonceIssuer(secret)
+	here, err := dpop.NewNonceIssuer(nonceSecret)
 	require.NoError(t, err)
-	there, err := dpop.NewNonceIssuer(secret)
+	there, err := dpop.NewNonceIssuer(nonceSecret)
 	require.NoError(t, err)
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Nonces = here }})
 	w.requireOK(w.withNonce(there.Nonce()))

@@ -1,8 +1,11 @@
 package middleware_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,26 +20,154 @@ import (
 // unknownKid names a key that nobody has.
 func unknownKid() helseidtest.TokenOption { return helseidtest.Header("kid", jose.NewID()) }
 
-// Sixty tokens with random kid cause at most two requests for keys, and the
-// next good request gets in.
+// Sixty tokens with random kid cause at most two requests for keys. Those that nobody
+// has asked about are not called forged, and the next good request gets in.
 func TestRandomKeyIDs(t *testing.T) {
 	t.Parallel()
 	for _, cold := range []bool{false, true} {
 		t.Run(fmt.Sprintf("cold=%v", cold), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, worldOptions{cold: cold})
-			before, metadata := w.fetches()
-			for range 60 {
-				w.requireRefused(w.genuine(unknownKid()), "token_unknown_key")
-			}
-			keys, metadataAfter := w.fetches()
-			require.LessOrEqual(t, keys-before, 2)
-			require.LessOrEqual(t, metadataAfter-metadata, 2)
-			w.requireGenuine()
-			after, _ := w.fetches()
-			require.Equal(t, keys, after)
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, worldOptions{cold: cold})
+				before, metadata := w.fetches()
+				for n := range 60 {
+					asked, _ := w.fetches()
+					response := w.serve(w.genuine(unknownKid()))
+					if n < 2 {
+						require.Equal(t, http.StatusUnauthorized, response.StatusCode)
+						require.Equal(t, "token_unknown_key", w.lastRecord().Reason)
+						continue
+					}
+					requireLater(t, response)
+					after, _ := w.fetches()
+					require.Equal(t, asked, after)
+				}
+				keys, metadataAfter := w.fetches()
+				require.Equal(t, 2, keys-before)
+				require.LessOrEqual(t, metadataAfter-metadata, 2)
+				w.requireGenuine()
+				after, _ := w.fetches()
+				require.Equal(t, keys, after)
+				w.auth.Close()
+			})
 		})
 	}
+}
+
+// requireLater demands the answer of one who cannot tell: no challenge, which would
+// make a client throw its token away, and the time after which the issuer will have been
+// asked.
+func requireLater(t testing.TB, response *http.Response) {
+	t.Helper()
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	require.Equal(t, "5", response.Header.Get("Retry-After"))
+	require.Empty(t, response.Header.Values("WWW-Authenticate"))
+}
+
+// HelseID changes its key in an emergency while strangers make kids up without end,
+// over real connections: tokens of the old key are served all the time, and one of the
+// new key is never called forged, and served when HelseID has been asked again.
+func TestEmergencyRotationInAFlood(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	auth, err := middleware.New(middleware.Config{Issuer: server.Issuer(), Audience: helseidtest.DefaultAudience})
+	require.NoError(t, err)
+	defer auth.Close()
+	api := httptest.NewServer(auth.Require(func(http.ResponseWriter, *http.Request) {}))
+	defer api.Close()
+	client := api.Client()
+	request := func(token string) *http.Request {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api.URL+"/journal/1", nil)
+		require.NoError(t, err)
+		server.Authorize(request, token)
+		return request
+	}
+	send := func(request *http.Request) *http.Response {
+		response, err := client.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		return response
+	}
+	old := server.Token()
+	require.Equal(t, http.StatusOK, send(request(old)).StatusCode)
+	start := time.Now()
+	madeUp := func() *http.Request { return request(server.Token(unknownKid())) }
+	for range 2 {
+		response := send(madeUp())
+		require.Equal(t, http.StatusUnauthorized, response.StatusCode)
+		require.Contains(t, response.Header.Get("WWW-Authenticate"), `error="invalid_token"`)
+	}
+	requireLater(t, send(madeUp()))
+
+	require.NoError(t, server.RotateKey())
+	fresh := server.Token()
+	requireLater(t, send(request(fresh)))
+
+	ctx, stop := context.WithCancel(t.Context())
+	var strangers sync.WaitGroup
+	defer strangers.Wait()
+	defer stop()
+	for range 8 {
+		flood := madeUp().WithContext(ctx)
+		strangers.Go(func() {
+			for ctx.Err() == nil {
+				if response, err := client.Do(flood.Clone(ctx)); err == nil {
+					_ = response.Body.Close()
+				}
+			}
+		})
+	}
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for served := false; !served; <-ticker.C {
+		require.Equal(t, http.StatusOK, send(request(old)).StatusCode)
+		response := send(request(fresh))
+		if served = response.StatusCode == http.StatusOK; !served {
+			requireLater(t, response)
+			require.Less(t, time.Since(start), 20*time.Second)
+		}
+	}
+	fetches := len(server.Requests(helseidtest.EndpointJWKS))
+	require.LessOrEqual(t, fetches, 3+int(time.Since(start)/(5*time.Second)))
+}
+
+// A rotation right after a fault of the keys costs a second, however many faults there
+// have been.
+func TestRotationAfterFaults(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		for range 5 {
+			w.server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointJWKS, Status: http.StatusBadGateway})
+			require.NoError(t, w.server.RotateKey())
+			requireLater(t, w.serve(w.genuine()))
+			start := time.Now()
+			w.requireGenuine()
+			require.LessOrEqual(t, time.Since(start), time.Second)
+			wait(10 * time.Second)
+		}
+		w.auth.Close()
+	})
+}
+
+// A token of a key that HelseID has withdrawn is refused at once, so that its client
+// gets a new one, although strangers have seen to it that nobody is asked.
+func TestWithdrawnKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		old := w.server.Token()
+		require.NoError(t, w.server.RotateKey())
+		w.server.RetireKeys()
+		w.requireGenuine()
+		for range 3 {
+			w.serve(w.genuine(unknownKid()))
+		}
+		requireLater(t, w.serve(w.genuine(unknownKid())))
+		w.requireRefused(w.genuineWith(old), "token_unknown_key")
+		w.requireGenuine()
+		w.auth.Close()
+	})
 }
 
 // What is wrong with a token apart from its key is found out without asking for

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -36,7 +38,9 @@ type Problem struct {
 	ACRValues string
 	MaxAge    time.Duration
 
-	cause error // for the audit record
+	// For the audit record.
+	cause    error
+	expected string
 }
 
 // The error codes of RFC 6750, 9449 and 9470.
@@ -50,6 +54,8 @@ const (
 	reasonUnavailable   = "keys_unavailable"
 	reasonReplayStore   = "replay_store_unavailable"
 	reasonNoCredentials = "no_credentials"
+	reasonOriginal      = "original_request"
+	reasonPanicked      = "panicked"
 )
 
 func refused(status int, code, reason, detail string) *Problem {
@@ -67,7 +73,7 @@ func tokenProblem(err error) *Problem {
 		}
 		return refused(status, code, string(invalid.Reason), invalid.Error())
 	}
-	problem := refused(http.StatusServiceUnavailable, "", reasonUnavailable, "HelseID's keys are not to be had at the moment: try again later")
+	problem := refused(http.StatusServiceUnavailable, "", reasonUnavailable, "it cannot be told at the moment whether the token's key is one of HelseID's: try again later")
 	problem.cause = err
 	return problem
 }
@@ -78,7 +84,7 @@ func (m *Middleware) proofProblem(err error) *Problem {
 	if errors.As(err, &invalid) {
 		problem := refused(http.StatusUnauthorized, codeInvalidProof, string(invalid.Reason), invalid.Error())
 		switch invalid.Reason {
-		case dpop.ReasonNonce:
+		case dpop.ReasonNonce, dpop.ReasonBeforeStart: // with another proof the client gets in
 			if m.config.Proof.Nonces != nil {
 				problem.Code = codeUseNonce
 			}
@@ -94,48 +100,68 @@ func (m *Middleware) proofProblem(err error) *Problem {
 	return problem
 }
 
-// retryAfter is what a 503 tells callers to wait, in seconds.
-const retryAfter = "5"
+// expecting notes, for the audit record alone, which URL a proof should have been for,
+// but for its path. The host may be one that the caller has made up.
+func (p *Problem) expecting(target target) *Problem {
+	if p.Reason == string(dpop.ReasonURI) {
+		p.cause = target.doubt
+		p.expected = redact.Text(target.base)
+	}
+	return p
+}
 
-// answer writes the refusal.
-func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, problem *Problem) {
-	header := w.Header()
+// retryAfter is what a 503 tells callers to wait: by then HelseID has been asked about a
+// key that is not known (see package tokenvalidation).
+const retryAfter = 5 * time.Second
+
+// answer writes the refusal. Whatever WriteProblem writes, it is one.
+func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, refusal Decision) {
+	problem, header := *refusal.Problem, w.Header()
 	header.Set("Cache-Control", "no-store")
-	switch problem.Status {
-	case http.StatusServiceUnavailable:
-		header.Set("Retry-After", retryAfter)
-	default:
-		header.Set("WWW-Authenticate", m.challenge(problem))
+	if refusal.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.FormatInt(int64(refusal.RetryAfter/time.Second), 10))
 	}
-	if problem.Code == codeUseNonce {
-		header.Set(dpop.NonceHeaderName, m.config.Proof.Nonces.Nonce())
+	if refusal.Challenge != "" {
+		header.Set("WWW-Authenticate", refusal.Challenge)
 	}
-	if m.config.WriteProblem != nil {
-		m.config.WriteProblem(w, r, *problem)
+	if refusal.Nonce != "" {
+		header.Set(dpop.NonceHeaderName, refusal.Nonce)
+	}
+	if m.config.WriteProblem == nil {
+		writeProblem(w, problem)
 		return
 	}
-	writeProblem(w, *problem)
+	body := httpx.Refuse(w, problem.Status)
+	m.config.WriteProblem(body, r, problem)
+	body.Close()
+}
+
+// problemDocument is the body of a refusal.
+type problemDocument struct {
+	ACRValues string `json:"acr_values,omitempty"`
+	Detail    string `json:"detail"`
+	Error     string `json:"error,omitempty"`
+	MaxAge    int64  `json:"max_age,omitempty"`
+	Reason    string `json:"reason"`
+	Scope     string `json:"scope,omitempty"`
+	Status    int    `json:"status"`
+	Title     string `json:"title"`
 }
 
 // writeProblem writes an RFC 9457 document.
 func writeProblem(w http.ResponseWriter, problem Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(problem.Status)
-	document := map[string]any{
-		"title":  http.StatusText(problem.Status),
-		"status": problem.Status,
-		"detail": problem.Detail,
-		"reason": problem.Reason,
-	}
-	for name, value := range map[string]string{"error": problem.Code, "scope": problem.Scope, "acr_values": problem.ACRValues} {
-		if value != "" {
-			document[name] = value
-		}
-	}
-	if problem.MaxAge > 0 {
-		document["max_age"] = int64(problem.MaxAge / time.Second)
-	}
-	_ = json.NewEncoder(w).Encode(document)
+	_ = json.NewEncoder(w).Encode(problemDocument{
+		ACRValues: problem.ACRValues,
+		Detail:    problem.Detail,
+		Error:     problem.Code,
+		MaxAge:    int64(problem.MaxAge / time.Second),
+		Reason:    problem.Reason,
+		Scope:     problem.Scope,
+		Status:    problem.Status,
+		Title:     http.StatusText(problem.Status),
+	})
 }
 
 // challenge writes the one challenge of the endpoint's scheme (RFC 6750 section

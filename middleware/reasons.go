@@ -4,8 +4,10 @@ package middleware
 // member reason of the answer. They do not change. The reasons for tokens and
 // proofs are those of packages tokenvalidation and dpop; beside them there are
 // no_credentials, authorization_repeated, authorization_scheme, proof_missing,
-// proof_repeated, proof_unexpected, token_binding and original_request, and with
-// status 503 keys_unavailable, replay_store_unavailable and lookup_unavailable.
+// proof_repeated, proof_unexpected, token_in_query, target_too_long, token_binding
+// and original_request, and with status 503 keys_unavailable, replay_store_unavailable
+// and lookup_unavailable. In the audit record alone there is panicked, with status 500:
+// what a check or a requirement has come to that has panicked.
 const (
 	// ReasonScope: a scope is missing.
 	ReasonScope = "scope"

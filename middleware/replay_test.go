@@ -350,3 +350,24 @@ func TestTokenWindow(t *testing.T) {
 		}
 	})
 }
+
+// A client that makes a key for every request takes no more of the store than one
+// with a single key: others get in.
+func TestReplayShareIsTheClients(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Replay = dpop.NewMemoryReplay(40) }})
+	w.publishForge()
+	call := func(client string) int {
+		var err error
+		w.key, err = jose.GenerateKey()
+		require.NoError(t, err)
+		token := w.token(nil, with("client_id", quote(client)))
+		return w.serve(plain("DPoP "+token, w.proof(token, nil, nil))).StatusCode
+	}
+	for range 30 {
+		require.Equal(t, http.StatusOK, call("busy"), "nobody else is there")
+	}
+	require.Equal(t, http.StatusServiceUnavailable, call("busy"))
+	require.Equal(t, http.StatusOK, call("other"))
+	require.Equal(t, http.StatusServiceUnavailable, call("busy"))
+}

@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,13 +14,17 @@ import (
 
 // Requirement is something that a caller must fulfil. It returns nil if the
 // caller does, a *Denial if not, and an error that wraps ErrUnavailable if it
-// cannot tell, which makes the answer a 503. Any other error is a refusal whose
-// text nobody sees. Write your own as a function.
+// cannot tell, which makes the answer a 503. So does an error that wraps one of this
+// SDK's own for what is down, such as helseid.ErrUnavailable, or that of a context
+// which has ended. Any other error is a refusal whose text nobody sees.
+//
+// Write your own as a function; [ForRequest] makes one that sees the request. The
+// context is the request's, in which [Claims] and [Token] find the caller.
 type Requirement func(ctx context.Context, claims *tokenvalidation.Claims) error
 
 // ErrUnavailable is to be wrapped by a Requirement that cannot tell, because
 // something that it asks is down.
-var ErrUnavailable = redact.Words("requirement cannot be checked")
+var ErrUnavailable = redact.Outage("requirement cannot be checked")
 
 // Denial is a requirement's refusal. Its texts go to the caller: keep what the
 // token says out of them.
@@ -87,13 +90,33 @@ func Any(requirements ...Requirement) Requirement {
 			if err == nil {
 				return nil
 			}
-			if i == 0 || errors.Is(err, ErrUnavailable) {
+			if i == 0 || isUnavailable(err) {
 				first = err
 			}
 		}
 		return first
 	}
 }
+
+// ForRequest makes a requirement that sees the request: its method, its URL, and the
+// values that a router has found in the path. It panics if check is nil. The error of
+// check is as that of a Requirement. In a test that calls the requirement by itself
+// there is no request, and nobody meets it.
+func ForRequest(check func(ctx context.Context, request *Request, claims *tokenvalidation.Claims) error) Requirement {
+	if check == nil {
+		panic("middleware: ForRequest needs a function")
+	}
+	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
+		caller := callerOf(ctx)
+		if caller == nil || caller.request == nil {
+			return errNoRequest
+		}
+		return check(ctx, caller.request, claims)
+	}
+}
+
+// errNoRequest is for a requirement that nobody has given a request.
+var errNoRequest = redact.Words("middleware: ForRequest: the context is not that of a decision")
 
 // checkScopes panics for what could never be met, or always.
 func checkScopes(name string, scopes []string) {
@@ -302,6 +325,32 @@ func AnySupplierOrganization() Requirement {
 func parentOf(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber   { return o.Parent }
 func childOf(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber    { return o.Child }
 func supplierOf(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber { return o.Supplier }
+
+// ParentOrganizationInPath demands that a part of the path is the token's parent
+// organisation: "parent" for the route "GET /journals/{parent}". It needs the router to
+// be before the guard (see [Request.PathValue]), or nobody meets it. It panics without
+// a name.
+func ParentOrganizationInPath(name string) Requirement {
+	return organizationInPath("ParentOrganizationInPath", ReasonParentOrganization, name, parentOf)
+}
+
+// ChildOrganizationInPath demands the same of the token's child organisation.
+func ChildOrganizationInPath(name string) Requirement {
+	return organizationInPath("ChildOrganizationInPath", ReasonChildOrganization, name, childOf)
+}
+
+func organizationInPath(function, reason, name string, part func(tokenvalidation.Organization) tokenvalidation.OrganizationNumber) Requirement {
+	if name == "" {
+		panic("middleware: " + function + " needs the name of a part of the path")
+	}
+	return ForRequest(func(_ context.Context, request *Request, claims *tokenvalidation.Claims) error {
+		asked := request.PathValue(name)
+		if asked != "" && asked == string(part(claims.Organization)) {
+			return nil
+		}
+		return &Denial{Reason: reason, Detail: "the access token is not for the organisation in the path"}
+	})
+}
 
 func checkNumbers(name string, numbers []tokenvalidation.OrganizationNumber) {
 	if len(numbers) == 0 {

@@ -8,6 +8,11 @@ import (
 // framework's business rules).
 const AttestLifetime = 60 * time.Minute
 
+// maxPatients is how many patients an attest may name. It is made for the one whose
+// data is asked for, and must be made anew for another (ATT-58). All of them are
+// copied at each call.
+const maxPatients = 32
+
 // Attest is the trust framework's statement of why a clinician may see a
 // patient's data, as HelseID has completed it. Parts that the token has not are
 // zero.
@@ -19,7 +24,10 @@ type Attest struct {
 
 	Practitioner     Practitioner
 	CareRelationship CareRelationship
-	Patients         []Patient
+
+	// Patients are 32 at most: a longer list counts as one of a wrong type, and none
+	// of it is here.
+	Patients []Patient
 }
 
 // Practitioner is the clinician, and where the clinician works.
@@ -114,7 +122,7 @@ func (d *decoder) attest() *Attest {
 			Decision:            Decision{ID: decision.text("id"), UserSelected: decision.bool("user_selected")},
 		},
 	}
-	for _, patient := range root.children("patients") {
+	for _, patient := range root.children("patients", maxPatients) {
 		attest.Patients = append(attest.Patients, Patient{
 			Identifier:  patient.person("identifier"),
 			PointOfCare: patient.identifier("point_of_care"),
@@ -153,14 +161,16 @@ func (d *attestDecoder) child(name string) *attestDecoder {
 	return &attestDecoder{decoder: decoder{object: object}, path: d.path + "." + name, outer: d.outer}
 }
 
-func (d *attestDecoder) children(name string) []*attestDecoder {
+// children returns decoders of the objects of a list, of so many at most.
+func (d *attestDecoder) children(name string, limit int) []*attestDecoder {
 	value := d.object.Get(name)
 	if value.Absent() {
 		return nil
 	}
 	values, ok := value.Array()
-	if !ok {
+	if !ok || len(values) > limit {
 		d.wrong(name)
+		return nil
 	}
 	var found []*attestDecoder
 	for _, value := range values {

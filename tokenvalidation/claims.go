@@ -73,7 +73,8 @@ type Claims struct {
 	Confirmation Confirmation
 
 	// Malformed names the claims that are left out because they are of a wrong
-	// type, for the audit record.
+	// type, or a list of more than 256 elements, for the audit record. It has
+	// 16 names at most, and then "others" as the last element if there are more.
 	Malformed []string
 
 	// object is behind a function so that no print verb reaches it.

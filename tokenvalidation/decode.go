@@ -27,6 +27,18 @@ const (
 	claimAttest         = "nhn:tillitsrammeverk:parameters"
 )
 
+// maxList is how many elements a list of texts may have: scopes, audiences,
+// authentication methods. A client of HelseID's gets some dozens of scopes at most. A
+// longer list is of a wrong type, since all of it is copied at each call.
+const maxList = 256
+
+// maxMalformed is how many claims Claims.Malformed names, before it says that there
+// are others. It stands in each audit record of the token.
+const maxMalformed = 16
+
+// otherClaims is the last element of Claims.Malformed if there are more.
+const otherClaims = "others"
+
 // decoder reads typed claims and collects the names of those of a wrong type.
 type decoder struct {
 	object    jose.Object
@@ -64,7 +76,15 @@ func decodeClaims(object jose.Object) *Claims {
 	return claims
 }
 
-func (d *decoder) wrong(name string) { d.malformed = append(d.malformed, name) }
+// wrong takes note of a claim.
+func (d *decoder) wrong(name string) {
+	switch n := len(d.malformed); {
+	case n < maxMalformed:
+		d.malformed = append(d.malformed, name)
+	case n == maxMalformed:
+		d.malformed = append(d.malformed, otherClaims)
+	}
+}
 
 func (d *decoder) text(name string) string {
 	value := d.object.Get(name)
@@ -81,7 +101,7 @@ func (d *decoder) texts(name string) []string {
 	if value.Absent() {
 		return nil
 	}
-	texts, ok := textList(value)
+	texts, ok := value.Texts(maxList)
 	if !ok {
 		d.wrong(name)
 		return nil
@@ -89,31 +109,20 @@ func (d *decoder) texts(name string) []string {
 	return texts
 }
 
-func textList(value jose.Value) ([]string, bool) {
-	if text, ok := value.Text(); ok {
-		return []string{text}, true
-	}
-	values, ok := value.Array()
-	if !ok {
-		return nil, false
-	}
-	texts := make([]string, len(values))
-	for i := range values {
-		if texts[i], ok = values[i].Text(); !ok {
-			return nil, false
-		}
-	}
-	return texts, true
-}
-
 // scopes reads both forms that occur: an array, as HelseID writes it, and one
 // string with spaces (RFC 9068 section 2.2.3).
 func (d *decoder) scopes() []string {
 	value := d.object.Get("scope")
-	if text, ok := value.Text(); ok {
-		return strings.FieldsFunc(text, func(r rune) bool { return r == ' ' })
+	text, ok := value.Text()
+	if !ok {
+		return d.texts("scope")
 	}
-	return d.texts("scope")
+	scopes := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' })
+	if len(scopes) > maxList {
+		d.wrong("scope")
+		return nil
+	}
+	return scopes
 }
 
 func (d *decoder) time(name string) time.Time {

@@ -49,9 +49,22 @@
 //
 // HelseID's keys are fetched when the first token comes, and kept: ten minutes
 // as fresh, up to 24 hours if no newer ones can be had. Tokens with a known key
-// never cause a request, and unknown keys two at once and then one in 30
-// seconds, whoever sends them. KeySet is the same for code that validates tokens with
-// another library, coreos/go-oidc for instance.
+// never wait and never cause a request. For an unknown one HelseID is asked for its
+// keys, and for its metadata where they lack it, since they may have moved: twice at
+// once, and then once in five seconds, whoever sends such tokens; an attempt that fails
+// is made again after one second, two and then four. All that wait for a key share the
+// attempt.
+//
+// A token is refused as one of a key that HelseID does not have (ReasonKey) only if
+// HelseID was asked after the token came, or has withdrawn the key. While it may not be
+// asked or does not answer, a caller waits up to three seconds for its turn, or
+// the error wraps ErrUnavailable: an API answers 503 with Retry-After, and by then
+// HelseID will have been asked. So tokens with made-up kids, in any number, do not touch
+// those of known keys, and delay a key that HelseID has just published by five seconds
+// at most. At most 1024 callers wait at a time.
+//
+// KeySet is the same for code that validates tokens with another library,
+// coreos/go-oidc for instance.
 //
 // # Memory
 //

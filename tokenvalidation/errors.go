@@ -13,8 +13,9 @@ var (
 	// one.
 	ErrInvalidToken = redact.Words("invalid token")
 
-	// ErrUnavailable means that HelseID's keys cannot be had at the moment, so
-	// there is no telling. The token may be good.
+	// ErrUnavailable means that HelseID's keys cannot be had at the moment, or that
+	// HelseID has not been asked about the token's key yet, so there is no telling.
+	// The token may be good: it is worth another try in five seconds.
 	ErrUnavailable = metadata.ErrUnavailable
 
 	// ErrConfig is wrapped by every error about the configuration.

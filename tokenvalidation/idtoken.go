@@ -207,7 +207,7 @@ func (v *IDTokenValidator) Restore(token string) (*IDClaims, error) {
 	if err != nil {
 		return nil, refuse(ReasonMalformed)
 	}
-	object, err := jose.ParseObject(compact.Payload)
+	object, err := compact.Claims()
 	if err != nil {
 		return nil, refuse(ReasonMalformed)
 	}

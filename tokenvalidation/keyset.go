@@ -28,8 +28,8 @@ type KeySetConfig struct {
 // KeySet is HelseID's key set for code that validates tokens with another
 // library: it is the oidc.KeySet of coreos/go-oidc. It has what a Validator relies
 // on. Keys are fresh for 10 minutes and serve for 24 hours when no newer ones can
-// be had; a token with an unknown kid makes a request at most every 30 seconds, with
-// two at once; one with a known kid and a wrong signature makes none.
+// be had; tokens with unknown kids make two requests at once and then one in five
+// seconds; one with a known kid and a wrong signature makes none.
 //
 // It is safe for concurrent use.
 type KeySet struct {
@@ -91,7 +91,7 @@ func (s *KeySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	payload, err := jose.ParseObject(compact.Payload)
+	payload, err := compact.Claims()
 	if err != nil || payload.CheckFolded(oidcClaims...) != nil {
 		return nil, refuse(ReasonMalformed)
 	}

@@ -258,3 +258,42 @@ func TestGoOIDCHidesOutages(t *testing.T) {
 	require.Error(t, err)
 	require.NotErrorIs(t, err, tokenvalidation.ErrUnavailable)
 }
+
+// Whichever kind of token it is: one of a key that nobody has asked the issuer about is
+// not an invalid one.
+func TestNotAskedIsNotInvalid(t *testing.T) {
+	t.Parallel()
+	server := newKeyServer(t)
+	idTokens, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: keyIssuer, ClientID: loginClient, HTTPClient: &http.Client{Transport: server}})
+	require.NoError(t, err)
+	t.Cleanup(idTokens.Close)
+	keys := server.keySet(t)
+	for name, validate := range map[string]func(token string) error{
+		"ID token": func(token string) error {
+			_, err := idTokens.Validate(t.Context(), token, tokenvalidation.IDTokenExpectation{Nonce: "the-nonce"})
+			return err
+		},
+		"KeySet": func(token string) error {
+			_, err := keys.VerifySignature(t.Context(), token)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, validate(server.token(t, nil, nil, "")))
+			for n := range 2 {
+				madeUp := server.token(t, map[string]string{"kid": fmt.Sprintf(`"made-up-%d"`, n)}, nil, "")
+				require.ErrorIs(t, validate(madeUp), tokenvalidation.ErrInvalidToken)
+			}
+			old := server.key
+			rotated, err := jose.GenerateKey()
+			require.NoError(t, err)
+			server.key = rotated
+			fresh := server.token(t, nil, nil, "")
+			err = validate(fresh)
+			require.ErrorIs(t, err, tokenvalidation.ErrUnavailable)
+			require.NotErrorIs(t, err, tokenvalidation.ErrInvalidToken)
+			server.key = old
+			require.NoError(t, validate(server.token(t, nil, nil, "")))
+		})
+	}
+}

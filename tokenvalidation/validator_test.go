@@ -40,6 +40,8 @@ func TestHelseIDRules(t *testing.T) {
 		"2 typ at+jwt":                    {[]helseidtest.TokenOption{helseidtest.Header("typ", "at+jwt")}, ""},
 		"2 typ application/at+jwt":        {[]helseidtest.TokenOption{helseidtest.Header("typ", "application/AT+JWT")}, ""},
 		"2 typ JWT":                       {[]helseidtest.TokenOption{helseidtest.Header("typ", "JWT")}, tokenvalidation.ReasonType},
+		"2 typ that is a number":          {[]helseidtest.TokenOption{helseidtest.Header("typ", 7)}, tokenvalidation.ReasonType},
+		"2 typ that is a list":            {[]helseidtest.TokenOption{helseidtest.Header("typ", []string{"at+jwt"})}, tokenvalidation.ReasonType},
 		"2 no typ":                        {[]helseidtest.TokenOption{helseidtest.Header("typ", nil)}, tokenvalidation.ReasonType},
 		"3 T134 another issuer":           {[]helseidtest.TokenOption{helseidtest.Claim("iss", "https://helseid-sts.nhn.no")}, tokenvalidation.ReasonIssuer},
 		"3 issuer with slash":             {[]helseidtest.TokenOption{helseidtest.Claim("iss", server.Issuer()+"/")}, tokenvalidation.ReasonIssuer},

@@ -16,6 +16,9 @@
 // It prints where it listens, and on standard error a line for each request that
 // a guard let in or refused; with -json both as JSON objects on standard output.
 //
+// With -public-url it stands behind a proxy, and with -forward-auth and -trusted-proxies
+// one asks it, at /machine, about requests to something else.
+//
 // It exits with 2 for a mistake in the flags.
 package main
 
@@ -27,6 +30,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path"
@@ -52,7 +56,10 @@ type options struct {
 	audience   string
 	scope      string
 	publicURL  string
+	proxies    string
+	asked      string
 	nonce      bool
+	restarts   bool
 	tokenTypes string
 	json       bool
 }
@@ -66,7 +73,10 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.audience, "audience", "nhn:demo-api", "the API's short name in HelseID")
 	flags.StringVar(&opts.scope, "scope", "nhn:demo-api/read", "scopes that callers need, separated by spaces; empty: none")
 	flags.StringVar(&opts.publicURL, "public-url", "", "the API's `URL` as its clients see it, if that is another than it sees itself")
+	flags.StringVar(&opts.proxies, "trusted-proxies", "", "`prefixes` of the addresses of proxies, such as 10.0.0.0/8, separated by commas")
+	flags.StringVar(&opts.asked, "forward-auth", "", "be asked by those proxies, at /machine, about requests to these `routes`, such as \"GET /journal/{id}\", separated by commas")
 	flags.BoolVar(&opts.nonce, "nonce", false, "demand a nonce of the API's own in each proof")
+	flags.BoolVar(&opts.restarts, "accept-earlier-proofs", false, "accept proofs that were made before the program started, although they may have been used then")
 	flags.StringVar(&opts.tokenTypes, "token-typ", "at+jwt", "accepted types of access tokens, separated by commas")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object per line")
 	if err := flags.Parse(args); err != nil {
@@ -176,6 +186,17 @@ func guard(opts options, report *report) (*middleware.Middleware, error) {
 		Token:     tokenvalidation.Config{TokenTypes: strings.Split(opts.tokenTypes, ",")},
 		Audit:     report.audit(),
 	}
+	for _, text := range fields(opts.proxies) {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w: -trusted-proxies: %w", middleware.ErrConfig, err)
+		}
+		config.TrustedProxies = append(config.TrustedProxies, prefix)
+	}
+	if routes := fields(opts.asked); len(routes) > 0 {
+		config.ForwardAuth = &middleware.ForwardAuth{Routes: routes}
+	}
+	config.Proof.AcceptProofsFromBeforeStart = opts.restarts
 	if opts.nonce {
 		nonces, err := dpop.NewNonceIssuer(nil)
 		if err != nil {
@@ -184,6 +205,16 @@ func guard(opts options, report *report) (*middleware.Middleware, error) {
 		config.Proof.Nonces = nonces
 	}
 	return middleware.New(config)
+}
+
+// fields takes a list apart.
+func fields(list string) (found []string) {
+	for element := range strings.SplitSeq(list, ",") {
+		if element = strings.TrimSpace(element); element != "" {
+			found = append(found, element)
+		}
+	}
+	return found
 }
 
 // routes guards each route with what it demands of callers. The files are

@@ -249,6 +249,30 @@ func TestPublicURL(t *testing.T) {
 	require.Equal(t, "proof_htu", body["reason"])
 }
 
+// A proxy that the flags name asks about requests to something else.
+func TestForwardAuth(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	ask := func(p *program) int {
+		request, err := http.NewRequest(http.MethodGet, p.url+"/machine", nil)
+		require.NoError(t, err)
+		token := server.Token(helseidtest.Audience(audience), helseidtest.Scopes(scope))
+		request.Header.Set("Authorization", "DPoP "+token)
+		request.Header.Set("DPoP", server.Proof(http.MethodDelete, "https://api.example.no/journal/1", token))
+		request.Header.Set("X-Forwarded-Method", http.MethodDelete)
+		request.Header.Set("X-Forwarded-Uri", "/journal/1?a=b")
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		return response.StatusCode
+	}
+	flags := []string{"-issuer", server.Issuer(), "-public-url", "https://api.example.no", "-forward-auth", "GET /x, DELETE /journal/{id}", "-trusted-proxies"}
+	p := start(t, server, append(flags, "10.0.0.0/8, 127.0.0.0/8")...)
+	require.Equal(t, http.StatusOK, ask(p))
+	require.Contains(t, p.stderr.String(), `method=DELETE route="DELETE /journal/{id}"`)
+	require.Equal(t, http.StatusBadRequest, ask(start(t, server, append(flags, "10.0.0.0/8")...)))
+}
+
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)
@@ -272,6 +296,9 @@ func TestFlags(t *testing.T) {
 		"plain http":           {2, []string{"-issuer", "http://issuer.example", "-listen", "127.0.0.1:0"}},
 		"no issuer":            {2, []string{"-issuer", "x", "-listen", "127.0.0.1:0"}},
 		"public URL over http": {2, []string{"-issuer", server.Issuer(), "-public-url", "http://api.example.no", "-listen", "127.0.0.1:0"}},
+		"no prefix":            {2, []string{"-issuer", server.Issuer(), "-trusted-proxies", "127.0.0.1", "-listen", "127.0.0.1:0"}},
+		"no trusted proxies":   {2, []string{"-issuer", server.Issuer(), "-forward-auth", "GET /", "-listen", "127.0.0.1:0"}},
+		"no route":             {2, []string{"-issuer", server.Issuer(), "-trusted-proxies", "127.0.0.0/8", "-forward-auth", "GET x", "-listen", "127.0.0.1:0"}},
 		"no token type":        {2, []string{"-issuer", server.Issuer(), "-token-typ", "", "-listen", "127.0.0.1:0"}},
 		"no audience":          {2, []string{"-issuer", server.Issuer(), "-audience", "", "-listen", "127.0.0.1:0"}},
 		"no address":           {2, []string{"-issuer", server.Issuer(), "-listen", "x:y:z"}},

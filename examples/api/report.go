@@ -42,7 +42,7 @@ func (r *report) audit() func(context.Context, middleware.Record) {
 	return func(_ context.Context, record middleware.Record) {
 		what := event{"event": "request", "allowed": record.Allowed, "method": record.Method, "route": record.Route}
 		for name, value := range map[string]string{
-			"reason": record.Reason, "cause": record.Cause, "client_id": record.ClientID, "token_id": record.TokenID,
+			"reason": record.Reason, "cause": record.Cause, "expected": record.Expected, "client_id": record.ClientID, "token_id": record.TokenID,
 			"hpr_number": string(record.HPRNumber), "parent": string(record.Organization.Parent), "child": string(record.Organization.Child),
 		} {
 			if value != "" {

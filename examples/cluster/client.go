@@ -107,7 +107,7 @@ func (c *caller) obey(ctx context.Context, lines *json.Decoder, out *json.Encode
 		case doCall:
 			c.call(ctx)
 		case doForget:
-			c.client.Forget(ctx, request)
+			c.client.TokenSource(request).Forget(ctx)
 		case doStart:
 			ended := make(chan struct{})
 			stop = sync.OnceFunc(func() { close(ended) })
@@ -137,7 +137,7 @@ func (c *caller) callAllTheTime(ctx context.Context, stop <-chan struct{}) {
 		}
 		c.call(ctx)
 		if i%forgetEvery == 0 {
-			c.client.Forget(ctx, request) // so that tokens are asked for all the time, too
+			c.client.TokenSource(request).Forget(ctx) // so that tokens are asked for all the time, too
 		}
 	}
 }

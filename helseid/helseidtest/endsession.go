@@ -78,7 +78,7 @@ func (s *Server) checkLogout(r *http.Request) (next, sid, problem string) {
 		return "", "", "post_logout_redirect_uri is not an absolute URI"
 	case s.demands(RuleRedirectURI) && hint == "":
 		return "", "", "post_logout_redirect_uri needs an id_token_hint"
-	case s.demands(RuleRedirectURI) && !registeredURI(registered, target):
+	case s.demands(RuleRedirectURI) && !registeredURI(registered, next):
 		return "", "", "post_logout_redirect_uri is not registered for the client"
 	}
 	if r.Form.Has("state") {

@@ -117,25 +117,24 @@ func (s *Server) pushRedirectURI(pushed *authorization, form url.Values) *refusa
 		return unauthorizedClient("redirect_uri is missing")
 	case err != nil || target.Scheme == "" || target.Fragment != "":
 		return invalidRequest("redirect_uri is not an absolute URI without a fragment")
-	case s.demands(RuleRedirectURI) && !registeredURI(pushed.client.RedirectURIs, target):
+	case s.demands(RuleRedirectURI) && !registeredURI(pushed.client.RedirectURIs, pushed.redirectURI):
 		return invalidRequest("redirect_uri is not registered for the client")
 	}
 	return nil
 }
 
-// registeredURI compares exactly, but for the port of a loopback address.
-func registeredURI(registered []string, target *url.URL) bool {
-	return slices.ContainsFunc(registered, func(text string) bool {
-		if text == target.String() {
+// registeredURI compares texts, but for the port of a loopback address.
+func registeredURI(registered []string, target string) bool {
+	asked, err := url.Parse(target)
+	return err == nil && slices.ContainsFunc(registered, func(text string) bool {
+		if text == target {
 			return true
 		}
 		known, err := url.Parse(text)
-		if err != nil || !isLoopbackRedirect(known) || !isLoopbackRedirect(target) {
+		if err != nil || !isLoopbackRedirect(known) || !isLoopbackRedirect(asked) {
 			return false
 		}
-		exact := *target
-		exact.Host = known.Host
-		return known.Hostname() == target.Hostname() && exact.String() == text
+		return known.Hostname() == asked.Hostname() && strings.Replace(target, "://"+asked.Host, "://"+known.Host, 1) == text
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 )
 
@@ -250,4 +251,32 @@ func TestCredentialsOfPARAreSpent(t *testing.T) {
 	bound := strict.push(t)
 	strict.withProof(bound, strict.nonce(t))
 	require.Empty(t, strict.send(t, bound).Error)
+}
+
+// HelseID compares redirect URIs as texts: another spelling of the same is not registered.
+func TestRedirectURIAsText(t *testing.T) {
+	t.Parallel()
+	for registered, others := range map[string][]string{
+		"https://ehr.example.no/callback": {"HTTPS://ehr.example.no/callback", "https://EHR.example.no/callback", "https://ehr.example.no:443/callback", "https://ehr.example.no/callback/", "https://ehr.example.no/%63allback", "https://ehr.example.no/callback?"},
+		"HTTPS://ehr.example.no/callback": {"https://ehr.example.no/callback"},
+		"http://127.0.0.1/callback":       {"http://localhost/callback", "http://127.0.0.1/other", "HTTP://127.0.0.1/callback"},
+	} {
+		server := helseidtest.NewServer(t, helseidtest.InMemory())
+		config, err := server.NewLoginClient(registered)
+		require.NoError(t, err)
+		config.HTTPClient = server.HTTPClient()
+		client, err := helseid.New(config)
+		require.NoError(t, err)
+		_, err = client.StartLogin(t.Context(), helseid.LoginRequest{})
+		require.NoError(t, err, registered)
+		for _, other := range others {
+			_, err := client.StartLogin(t.Context(), helseid.LoginRequest{RedirectURI: other})
+			require.ErrorContains(t, err, "not registered", other)
+		}
+		if registered == "http://127.0.0.1/callback" {
+			_, err := client.StartLogin(t.Context(), helseid.LoginRequest{RedirectURI: "http://127.0.0.1:4711/callback"})
+			require.NoError(t, err, "the port of a loopback address is free")
+		}
+		client.Close()
+	}
 }

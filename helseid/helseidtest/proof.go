@@ -1,12 +1,15 @@
 package helseidtest
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/helseid-go/sdk/internal/jose"
@@ -22,6 +25,10 @@ type proofSpec struct {
 	mangle func(string) string
 	err    error
 }
+
+// ofKey stands for a member of the header that depends on the key, which an option
+// after it may change.
+type ofKey func(*jose.Key) (any, error)
 
 // Proof mints a DPoP proof for a request with an access token of Server.Token.
 // Query and fragment of the URL are left out. An empty token leaves ath out. It
@@ -39,8 +46,8 @@ func (s *Server) mintProof(method, target, token string, opts ...ProofOption) (s
 		key: s.proofKey,
 		header: map[string]any{
 			"typ": "dpop+jwt",
-			"alg": string(s.proofKey.key.Public().Algorithm()),
-			"jwk": rawJSON(s.proofKey.key.Public().JWK()),
+			"alg": ofKey(func(key *jose.Key) (any, error) { return string(key.Public().Algorithm()), nil }),
+			"jwk": ofKey(func(key *jose.Key) (any, error) { return rawJSON(key.Public().JWK()), nil }),
 		},
 		claims: map[string]any{
 			"jti": jose.NewID(),
@@ -55,6 +62,13 @@ func (s *Server) mintProof(method, target, token string, opts ...ProofOption) (s
 	}
 	for _, option := range opts {
 		option(spec)
+	}
+	for name, value := range spec.header {
+		if of, ok := value.(ofKey); ok {
+			value, err := of(spec.key.key)
+			spec.err = cmp.Or(spec.err, err)
+			spec.header[name] = value
+		}
 	}
 	if spec.err != nil {
 		return "", fmt.Errorf("helseidtest: %w", spec.err)
@@ -75,7 +89,7 @@ func withoutQuery(target string) string {
 
 // Authorize puts a token of Server.Token and a proof for exactly this request
 // on it. The proof is for the request's own URL: if the API under test has a
-// PublicURL, make the request with that one.
+// PublicURL, make the request with that one, or give its prefix with BehindPrefix.
 func (s *Server) Authorize(request *http.Request, token string, opts ...ProofOption) {
 	target := *request.URL
 	if target.Host == "" { // a request made by httptest.NewRequest with a path
@@ -83,6 +97,26 @@ func (s *Server) Authorize(request *http.Request, token string, opts ...ProofOpt
 	}
 	request.Header.Set("Authorization", "DPoP "+token)
 	request.Header.Set("DPoP", s.Proof(request.Method, target.String(), token, opts...))
+}
+
+// BehindPrefix makes the proof for the URL that a client outside of a proxy has called,
+// which takes the prefix off: publicURL, such as "https://api.example.no/journal", stands
+// before the path of the request, as middleware.Config.PublicURL does.
+func BehindPrefix(publicURL string) ProofOption {
+	return func(s *proofSpec) {
+		u, err := url.Parse(publicURL)
+		if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+			s.err = errors.New("BehindPrefix: the URL must be absolute, without query and fragment")
+			return
+		}
+		inner, _ := s.claims["htu"].(string)
+		_, rest, _ := strings.Cut(inner, "://")
+		path := "/"
+		if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+			path = rest[slash:]
+		}
+		s.claims["htu"] = u.Scheme + "://" + u.Host + strings.TrimSuffix(u.EscapedPath(), "/") + path
+	}
 }
 
 // ProofClaim sets a claim of the proof to any value, or takes it out if the
@@ -107,11 +141,10 @@ func BrokenProofSignature() ProofOption {
 
 // PrivateKeyInProof puts the private key into the header.
 func PrivateKeyInProof() ProofOption {
-	return func(s *proofSpec) {
-		if jwk, err := s.key.key.MarshalPrivateJWK(); err == nil {
-			s.header["jwk"] = rawJSON(jwk)
-		}
-	}
+	return ProofHeader("jwk", ofKey(func(key *jose.Key) (any, error) {
+		jwk, err := key.MarshalPrivateJWK()
+		return rawJSON(jwk), err
+	}))
 }
 
 // ProofKey makes the proof with a key of the caller's, a private JWK. Give the
@@ -124,16 +157,17 @@ func ProofKey(privateJWK []byte) ProofOption {
 			return
 		}
 		s.key = &mintingKey{key}
-		s.header["alg"], s.header["jwk"] = string(key.Public().Algorithm()), rawJSON(key.Public().JWK())
 	}
 }
 
 // SignedWithAnotherKey makes the proof with a fresh key.
 func SignedWithAnotherKey() ProofOption {
 	return func(s *proofSpec) {
-		if key, err := newProofKey(); err == nil {
-			s.key = key
-			s.header["jwk"] = rawJSON(key.key.Public().JWK())
+		key, err := newProofKey()
+		if err != nil {
+			s.err = err
+			return
 		}
+		s.key = key
 	}
 }

@@ -24,7 +24,7 @@ func ProofWithoutHeader(members ...string) ProofOption {
 // the future.
 func ProofAge(age time.Duration) ProofOption {
 	return func(s *proofSpec) {
-		if now, ok := s.claims["iat"].(int64); ok {
+		if now, ok := seconds(s.claims["iat"]); ok {
 			s.claims["iat"] = now - int64(age/time.Second)
 		}
 	}

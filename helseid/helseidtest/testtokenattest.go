@@ -92,19 +92,17 @@ func (r *testTokenRequest) attest() {
 	identifier := attestPart{"practitionerIdentifier", "Id", map[string]string{"System": systemIdentityNumber, "Authority": registerText}}.read(part)
 	number := attestPart{"practitionerHprNr", "Id", map[string]string{"System": systemHPRNumber, "Authority": registerText}}.read(part)
 	withoutNumber := part.bool("dontSetPractitionerHprNr")
-	r.add(func(s *tokenSpec) {
-		s.last = append(s.last, func(s *tokenSpec) { // when the user is known
-			if pid := s.claims[claimPID]; pid != nil {
-				identifier["id"], identifier["name"] = pid, s.claims["name"]
-				practitioner["identifier"] = identifier
-			}
-			if hpr := s.claims[claimHPRNumber]; hpr != nil && !withoutNumber {
-				number["id"] = hpr
-				practitioner["hpr_nr"] = number
-			}
-			s.claims[detailAttest] = map[string]any{
-				"toa": s.claims["iat"], "practitioner": practitioner, "care_relationship": relationship, "patients": []any{patient},
-			}
-		})
-	})
+	r.add(Claim(detailAttest, pendingClaim(func(s *tokenSpec) (any, error) { // when the user is known
+		if pid := s.claims[claimPID]; pid != nil {
+			identifier["id"], identifier["name"] = pid, s.claims["name"]
+			practitioner["identifier"] = identifier
+		}
+		if hpr := s.claims[claimHPRNumber]; hpr != nil && !withoutNumber {
+			number["id"] = hpr
+			practitioner["hpr_nr"] = number
+		}
+		return map[string]any{
+			"toa": s.claims["iat"], "practitioner": practitioner, "care_relationship": relationship, "patients": []any{patient},
+		}, nil
+	})))
 }

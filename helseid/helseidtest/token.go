@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,9 +23,12 @@ type tokenSpec struct {
 	claims map[string]any
 	key    *mintingKey
 	mangle func(string) string
-	last   []func(*tokenSpec) // what depends on the other options
 	err    error
 }
+
+// pendingClaim stands for the value of a claim that depends on the other options. An
+// option after it that sets or takes out the claim takes its place.
+type pendingClaim func(*tokenSpec) (any, error)
 
 // fail notes the first mistake.
 func (s *tokenSpec) fail(err error) { s.err = cmp.Or(s.err, fmt.Errorf("helseidtest: %w", err)) }
@@ -90,8 +94,14 @@ func (s *Server) mintSpec(spec *tokenSpec, opts ...TokenOption) (string, error) 
 	for _, option := range opts {
 		option(spec)
 	}
-	for _, complete := range spec.last {
-		complete(spec)
+	for name, value := range spec.claims {
+		if pending, ok := value.(pendingClaim); ok {
+			value, err := pending(spec)
+			if err != nil {
+				spec.fail(err)
+			}
+			spec.claims[name] = value
+		}
 	}
 	if spec.err != nil {
 		return "", spec.err
@@ -219,11 +229,11 @@ func Organization(parent, child, supplier string) TokenOption {
 func Expired() TokenOption {
 	return func(s *tokenSpec) {
 		for name, ago := range map[string]int64{"iat": 7200, "nbf": 7200, "exp": 3600} {
-			if now, ok := s.claims[name].(int64); ok {
+			if now, ok := seconds(s.claims[name]); ok {
 				s.claims[name] = now - ago
 			}
 		}
-		if start, ok := s.claims["nbf"].(int64); ok {
+		if start, ok := seconds(s.claims["nbf"]); ok {
 			s.claims["exp"] = start + 600
 		}
 	}
@@ -232,10 +242,21 @@ func Expired() TokenOption {
 // ExpiresIn sets exp, counted from iat.
 func ExpiresIn(lifetime time.Duration) TokenOption {
 	return func(s *tokenSpec) {
-		if now, ok := s.claims["iat"].(int64); ok {
+		if now, ok := seconds(s.claims["iat"]); ok {
 			s.claims["exp"] = now + int64(lifetime/time.Second)
 		}
 	}
+}
+
+// seconds reads a time that Claim may have set as any kind of number.
+func seconds(value any) (int64, bool) {
+	switch value := reflect.ValueOf(value); {
+	case value.CanInt():
+		return value.Int(), true
+	case value.CanFloat():
+		return int64(value.Float()), true
+	}
+	return 0, false
 }
 
 // SignedWithUnknownKey signs with a key that the server never publishes, under

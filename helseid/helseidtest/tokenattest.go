@@ -18,8 +18,8 @@ const (
 // Attest puts the trust framework's attest into the token, completed as HelseID
 // does: with the time of attestation, with who the practitioner is by the
 // token's claims of the user, and with names, texts, authorities and assigners.
-// Patients get no identifier, since the attest has none: use Claim for a token
-// that says more. Server.Token panics if the attest is not complete.
+// Patients get no identifier, since the attest has none: use Claim, after
+// this, for a token that says more. Server.Token panics if the attest is not complete.
 //
 // Source: Norsk helsenett, Tillitsrammeverk, information and data model.
 func Attest(attest clientassertion.Attest) TokenOption {
@@ -29,14 +29,7 @@ func Attest(attest clientassertion.Attest) TokenOption {
 			s.fail(err)
 			return
 		}
-		s.last = append(s.last, func(s *tokenSpec) {
-			completed, err := completedAttest(detail, s.claims)
-			if err != nil {
-				s.fail(err)
-				return
-			}
-			s.claims[detailAttest] = completed
-		})
+		s.claims[detailAttest] = pendingClaim(func(s *tokenSpec) (any, error) { return completedAttest(detail, s.claims) })
 	}
 }
 

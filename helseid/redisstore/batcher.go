@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -48,6 +49,10 @@ type passenger[U any] struct {
 	err     error // why it was not sent
 }
 
+func newPassenger[U any](use U) *passenger[U] {
+	return &passenger[U]{use: use, arrived: make(chan struct{})}
+}
+
 // do returns when the use has been answered. Whoever gives up before gets the
 // context's error, and must not look at the use: it may yet be sent and answered.
 func (b *batcher[U]) do(ctx context.Context, use U) error {
@@ -56,28 +61,17 @@ func (b *batcher[U]) do(ctx context.Context, use U) error {
 		return err
 	}
 	if p == nil {
-		b.send(ctx, []U{use})
-		b.landed()
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, b.timeout)
-	defer cancel()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	for {
-		select {
-		case <-p.arrived:
-			return p.err
-		case <-timer.C:
-			b.hurry(p)
-		case <-ctx.Done():
-			b.leave(p)
-			return ctx.Err()
+		runtime.Gosched() // whoever is about to come as well comes now
+		if p = b.join(use); p == nil {
+			b.send(ctx, []U{use})
+			b.landed()
+			return nil
 		}
 	}
+	return b.await(ctx, p)
 }
 
-// enter queues a use, unless it may be sent at once.
+// enter queues a use, unless it finds nothing under way.
 func (b *batcher[U]) enter(use U) (*passenger[U], error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -88,9 +82,46 @@ func (b *batcher[U]) enter(use U) (*passenger[U], error) {
 		b.flights++
 		return nil, nil
 	}
-	p := &passenger[U]{use: use, arrived: make(chan struct{})}
+	p := newPassenger(use)
 	b.waiting = append(b.waiting, p)
 	return p, nil
+}
+
+// join lets a use that found nothing under way travel with those that came after it.
+// If there are none, it is for its caller to send.
+func (b *batcher[U]) join(use U) *passenger[U] {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) == 0 {
+		return nil
+	}
+	p := newPassenger(use)
+	b.waiting = slices.Insert(b.waiting, 0, p)
+	b.flights--
+	b.takeOff()
+	return p
+}
+
+// await returns when a use that waits has been answered, or need not be any more.
+func (b *batcher[U]) await(ctx context.Context, p *passenger[U]) error {
+	timer := time.NewTimer(patience) // and then for the rest of the time limit
+	defer timer.Stop()
+	for hurried := false; ; hurried = true {
+		select {
+		case <-p.arrived:
+			return p.err
+		case <-ctx.Done():
+			b.leave(p)
+			return ctx.Err()
+		case <-timer.C:
+			if hurried {
+				b.leave(p)
+				return context.DeadlineExceeded
+			}
+			b.hurry(p)
+			timer.Reset(b.timeout - patience)
+		}
+	}
 }
 
 // landed lets those go who wait.
@@ -123,14 +154,13 @@ func (b *batcher[U]) leave(p *passenger[U]) {
 // takeOff sends those who wait, and whoever waits when they have been answered.
 // The caller holds the lock.
 func (b *batcher[U]) takeOff() {
-	batch := b.next()
-	if len(batch) == 0 {
+	if len(b.waiting) == 0 {
 		return
 	}
 	b.flights++
 	b.sending.Go(func() {
 		var uses []U
-		for len(batch) > 0 {
+		for batch := b.board(); len(batch) > 0; batch = b.board() {
 			uses = uses[:0]
 			for _, p := range batch {
 				uses = append(uses, p.use)
@@ -139,19 +169,25 @@ func (b *batcher[U]) takeOff() {
 			for _, p := range batch {
 				close(p.arrived)
 			}
-			b.mu.Lock()
-			if batch = b.next(); len(batch) == 0 {
-				b.flights--
-			}
-			b.mu.Unlock()
 		}
 	})
 }
 
-func (b *batcher[U]) next() []*passenger[U] {
+// board takes those who travel together out of the queue. Without any the flight is
+// over.
+//
+// It lets others run first: a process that has more to do than processors sends few
+// and large batches, and saves itself and Redis work. One that has not loses no time.
+func (b *batcher[U]) board() []*passenger[U] {
+	runtime.Gosched()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	n := min(len(b.waiting), maxBatch)
 	batch := slices.Clone(b.waiting[:n])
 	b.waiting = slices.Delete(b.waiting, 0, n)
+	if n == 0 {
+		b.flights--
+	}
 	return batch
 }
 

@@ -7,7 +7,8 @@ import (
 
 const (
 	// breakerLimit is how many uses, one after the other, may go without an answer
-	// before Redis is left alone.
+	// before Redis is left alone. It must have been silent for as long as any use
+	// waits, too: until then, one that waits longer than those may still be answered.
 	breakerLimit = 5
 
 	// breakerPause is for how long.
@@ -18,18 +19,22 @@ const (
 type outcome int
 
 const (
-	unknown    outcome = iota // the caller gave up
-	answered                  // Redis answered, whatever it said
-	unanswered                // it did not
+	unknown     outcome = iota // the caller gave up
+	answered                   // Redis answered, whatever it said
+	unanswered                 // it did not, in time
+	unreachable                // nothing is there that could
 )
 
 // breaker spares callers the wait for a Redis that is dead. The zero value is
 // closed: it lets everybody through.
 type breaker struct {
+	longest  time.Duration // that any use waits
 	onChange func(alive bool)
 
 	mu       sync.Mutex
+	open     bool
 	failures int       // in a row
+	silent   time.Time // since when: the first of them began
 	failedAt time.Time // the last of them
 	retryAt  time.Time
 	probing  bool // somebody is finding out whether Redis is back
@@ -41,7 +46,7 @@ func (b *breaker) begin() (end func(outcome), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	began := time.Now()
-	if b.failures < breakerLimit {
+	if !b.open {
 		return func(result outcome) { b.end(result, began, false) }, true
 	}
 	if b.probing || began.Before(b.retryAt) {
@@ -59,19 +64,24 @@ func (b *breaker) end(result outcome, began time.Time, probe bool) {
 	}
 	switch result {
 	case answered:
-		if b.failures >= breakerLimit {
+		if b.open {
 			b.onChange(true)
 		}
-		b.failures = 0
-	case unanswered:
+		b.open, b.failures = false, 0
+	case unanswered, unreachable:
 		if began.Before(b.failedAt) {
 			return // of those that waited at the same time one counts: it was one silence
 		}
-		b.failures++
-		if b.failures == breakerLimit {
-			b.onChange(false)
+		if b.failures == 0 {
+			b.silent = began
 		}
+		b.failures++
 		b.failedAt = time.Now()
 		b.retryAt = b.failedAt.Add(breakerPause)
+		long := result == unreachable || b.failedAt.Sub(b.silent) >= b.longest
+		if !b.open && b.failures >= breakerLimit && long {
+			b.open = true
+			b.onChange(false)
+		}
 	}
 }

@@ -91,3 +91,35 @@ func TestBreakerAtOnce(t *testing.T) {
 		require.False(t, ok)
 	})
 }
+
+// One silence that is shorter than the longest limit does not make Redis count as
+// dead, however many uses with a shorter limit give up in it. One that is longer does,
+// and so does a server that is not there, at once.
+func TestBreakerOnShortSilences(t *testing.T) {
+	t.Parallel()
+	const limit, longest = 250 * time.Millisecond, 2 * time.Second
+	for name, test := range map[string]struct {
+		result outcome
+		uses   int
+		dead   bool
+	}{
+		"shorter":       {unanswered, 7, false},
+		"as long":       {unanswered, 8, true},
+		"nothing there": {unreachable, breakerLimit, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := breaker{longest: longest, onChange: func(bool) {}}
+				for range test.uses {
+					end, ok := b.begin()
+					require.True(t, ok)
+					time.Sleep(limit)
+					end(test.result)
+				}
+				_, ok := b.begin()
+				require.Equal(t, !test.dead, ok)
+			})
+		})
+	}
+}

@@ -109,6 +109,13 @@ type Config struct {
 	// of the last seconds before a restart can be used once more.
 	TrustPersistence bool
 
+	// TrustNoEviction says that Redis drops nothing before its time, although it does
+	// not tell its maxmemory-policy: INFO may lack it where Redis is run by others.
+	// Without it proofs are refused unless INFO names noeviction. With it and another
+	// policy, a Redis that is short of memory forgets used proofs, and each can be used
+	// once more.
+	TrustNoEviction bool
+
 	// AcceptUncheckedProofs lets proofs through while Redis cannot be asked or
 	// cannot tell. It gives up the protection against replay for as long as an
 	// attacker keeps Redis down, slow or full, and after each restart, so that an

@@ -26,7 +26,8 @@ type connection struct {
 // newConnection takes a configuration that has been checked.
 func newConnection(config Config) (*connection, error) {
 	c := &connection{
-		config: config, client: config.Client, now: time.Now, timeout: config.Timeout, breaker: &breaker{}, closed: &atomic.Bool{},
+		config: config, client: config.Client, now: time.Now, timeout: config.Timeout, closed: &atomic.Bool{},
+		breaker: &breaker{longest: max(config.Timeout, config.SessionTimeout)},
 	}
 	c.breaker.onChange = func(alive bool) {
 		if alive {
@@ -89,8 +90,10 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 		end(unknown)
 	case time.Since(limit) > maxLag:
 		end(unknown)
-	default:
+	case errors.Is(unavailable(err), context.DeadlineExceeded):
 		end(unanswered)
+	default:
+		end(unreachable)
 	}
 	if cluster, ok := c.client.(*redis.ClusterClient); ok {
 		// Its node may be dead and replaced. By itself the client looks once in a
@@ -103,13 +106,20 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 // checkEviction finds out whether Redis may drop what is stored: each of the nodes
 // that proofs are recorded at, if there are several.
 func (c *connection) checkEviction(ctx context.Context) error {
-	var evicts atomic.Bool
+	var evicts, silent atomic.Bool
 	check := func(ctx context.Context, client redis.Cmdable) error {
 		info, err := client.Info(ctx, "memory").Result()
+		told := false
 		for line := range strings.Lines(info) {
-			if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok && policy != "noeviction" {
-				evicts.Store(true)
+			if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:"); ok {
+				told = true
+				if policy != noEviction {
+					evicts.Store(true)
+				}
 			}
+		}
+		if !told {
+			silent.Store(true)
 		}
 		return err
 	}
@@ -124,6 +134,8 @@ func (c *connection) checkEviction(ctx context.Context) error {
 		return err
 	case evicts.Load():
 		return ErrEviction
+	case silent.Load():
+		return errNoPolicy
 	}
 	return nil
 }

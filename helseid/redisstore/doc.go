@@ -81,11 +81,12 @@
 //
 // Each use of Redis for a proof or a token is bounded by Config.Timeout, 250 ms
 // unless you set it, and each for a session by Config.SessionTimeout, 2 s. After
-// five uses, one after the other, without an answer Redis is left alone for a
-// second, then tried by one use at a time, and all others fail at once. Those that
-// were under way at the same time count once, so a single late answer has no such
-// consequence, and neither have those that this process, short of processor time,
-// was late to look at.
+// five uses, one after the other, without an answer, and no answer to any for as long
+// as the longer of these limits, Redis is left alone for a second, then tried by one
+// use at a time, and all others fail at once; if there is nothing to connect to, five
+// are enough. Those that were under way at the same time count once, so a single late
+// answer has no such consequence, and neither have those that this process, short of
+// processor time, was late to look at.
 //
 // A token that is in a client's memory needs no Redis. Others a client gets from
 // HelseID then, as if there were no cache. A session cannot be read or written: the
@@ -114,10 +115,13 @@
 //
 //	maxmemory-policy noeviction
 //
-// is required in production. With any other policy a Redis that is short of
-// memory drops used proofs before their time, and each of them can be used once
-// more; it logs users out, too. With noeviction it refuses to record, and then
-// proofs are refused. Check reports another policy.
+// is required for used proofs. With any other policy a Redis that is short of
+// memory drops them before their time, and each of them can be used once
+// more; it logs users out, too. So each process asks for the policy with its first proof
+// and then every ten seconds, in the command that records a proof, and refuses all
+// proofs as if Redis were down while it is another; Check reports it, too. INFO must tell
+// it: where it does not, Config.TrustNoEviction says that all is well. With noeviction
+// a Redis that is short of memory refuses to record, and then proofs are refused.
 //
 // A Redis that restarts, or that another takes over from, may have forgotten which
 // proofs were used: with a snapshot all since that, with appendfsync everysec those

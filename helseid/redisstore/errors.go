@@ -17,7 +17,7 @@ import (
 var (
 	// ErrUnavailable means that Redis could not be asked, did not answer in
 	// time, or refused.
-	ErrUnavailable = redact.Words("redisstore: Redis is not available")
+	ErrUnavailable = redact.Outage("redisstore: Redis is not available")
 
 	// ErrDecrypt means that a value is not what was stored in its place, or was
 	// encrypted with a key that is not among Config.EncryptionKeys.

@@ -39,13 +39,15 @@ const originLua = `
 local replication = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 local stamp, age = '', -1
 if replication then
-	local time = redis.call('TIME')
-	local now = time[1] * 1000 + math.floor(time[2] / 1000)
+	local function now()
+		local time = redis.call('TIME')
+		return time[1] * 1000 + math.floor(time[2] / 1000)
+	end
 	local origin = redis.call('GET', KEYS[1])
 	local known, since
 	known, stamp, since = string.match(origin or '', '^(%w+) (%w+) (%d+)$')
 	if known ~= replication then
-		stamp, since = ARGV[1], now
+		stamp, since = ARGV[1], now()
 		if not origin and ARGV[2] == '1' then
 			since = 0
 		end
@@ -53,7 +55,7 @@ if replication then
 	end
 	since = tonumber(since)
 	if since > 0 then
-		age = math.max(now - since, 0)
+		age = math.max(now() - since, 0)
 	end
 end
 `

@@ -22,18 +22,20 @@ const replicaSkew = 10 * time.Second
 // recordScript records each proof that is not there, and returns the group's origin
 // and what was there. What one of them fails with stands in its place, and stops
 // none of the others. All of it is one step for Redis, so that no proof is recorded
-// after another origin than the one that is returned.
-var recordScript = redis.NewScript(originLua + `
+// after another origin than the one that is returned. The eviction policy comes with it
+// if it is asked for.
+var recordScript = redis.NewScript(policyLua + originLua + `
 local held = {}
 for i = 2, #KEYS do
 	held[i - 1] = redis.pcall('SET', KEYS[i], ARGV[2 * i - 1], 'NX', 'GET', 'PX', ARGV[2 * i])
 end
-return {stamp, age, held}`)
+return {stamp, age, held, ARGV[2 * #KEYS + 1] == '1' and policy() or ''}`)
 
 // Replays is a dpop.ReplayStore. It is safe for concurrent use.
 type Replays struct {
 	connection *connection
 	origins    origins
+	evictions  evictions
 	batchers   []*batcher[*recording] // by group
 	unchecked  atomic.Uint64
 }
@@ -75,6 +77,9 @@ func (r *Replays) Record(ctx context.Context, use dpop.Use) (first bool, err err
 	held, found, reply, err := r.record(ctx, group, made)
 	if err == nil {
 		err = r.checkMemory(ctx, group, use, found)
+	}
+	if err == nil && !r.connection.config.TrustNoEviction {
+		err = r.evictions.problem(group)
 	}
 	switch {
 	case held != "" && held != made.id:
@@ -140,17 +145,37 @@ func (r *Replays) send(ctx context.Context, group int, batch []*recording) {
 // run records proofs beside their origin.
 func (r *Replays) run(ctx context.Context, group int, batch []*recording) error {
 	keys := append(make([]string, 0, 1+len(batch)), r.originPlace(group))
-	args := append(make([]any, 0, 2+2*len(batch)), batch[0].id, flag(r.origins.isFirst()))
+	args := append(make([]any, 0, 3+2*len(batch)), batch[0].id, flag(r.origins.isFirst()))
 	for _, made := range batch {
 		keys = append(keys, r.place(group, made))
 		args = append(args, made.id, made.lifetime.Milliseconds())
 	}
+	due := r.isPolicyDue(group)
+	args = append(args, flag(due))
 	answer, err := recordScript.Run(ctx, r.connection.client, keys, args...).Slice()
 	if err != nil {
 		return err
 	}
-	readRecords(answer, batch)
+	if len(answer) != 4 {
+		return nil // what is not answered is an error
+	}
+	if due {
+		r.learnPolicy(ctx, group, answer[3])
+	}
+	readRecords(answer[:3], batch)
 	return nil
+}
+
+func (r *Replays) isPolicyDue(group int) bool {
+	return !r.connection.config.TrustNoEviction && r.evictions.due(group, r.connection.now())
+}
+
+// learnPolicy takes note of the answer of policyLua.
+func (r *Replays) learnPolicy(ctx context.Context, group int, answer any) {
+	policy, _ := answer.(string)
+	if r.evictions.learn(group, policy, r.connection.now()) {
+		r.connection.config.Logger.WarnContext(ctx, "Redis may drop used proofs, or does not tell whether it does: proofs are refused")
+	}
 }
 
 // readRecords understands the answer of recordScript. What it does not tell stays
@@ -180,12 +205,19 @@ func readRecords(answer []any, batch []*recording) {
 // set records proofs where nothing is ever forgotten.
 func (r *Replays) set(ctx context.Context, group int, batch []*recording) (broken error) {
 	answers := make([]*redis.StatusCmd, len(batch))
+	var policy *redis.Cmd
 	_, _ = r.connection.client.Pipelined(ctx, func(pipeline redis.Pipeliner) error {
 		for i, made := range batch {
 			answers[i] = pipeline.SetArgs(ctx, r.place(group, made), made.id, recordArgs(made.lifetime))
 		}
+		if r.isPolicyDue(group) {
+			policy = policyScript.Eval(ctx, pipeline, []string{r.originPlace(group)})
+		}
 		return nil
 	}) // its error is the first of theirs
+	if policy != nil && (policy.Err() == nil || replyCode(policy.Err()) != "") {
+		r.learnPolicy(ctx, group, policy.Val())
+	}
 	for i, made := range batch {
 		held, err := answers[i].Result()
 		switch {
@@ -289,6 +321,9 @@ func (r *Replays) Check(ctx context.Context) error {
 	}
 	if err != nil {
 		return fmt.Errorf("%w (what it must be able to do: see the package documentation)", err)
+	}
+	if r.connection.config.TrustNoEviction {
+		return nil
 	}
 	return r.connection.checkEviction(ctx)
 }

@@ -412,28 +412,79 @@ func TestReplaysFull(t *testing.T) {
 	require.EqualValues(t, 1, loose.Replays().Unchecked())
 }
 
-// A server that evicts forgets used proofs, and Check says so.
-func TestEvictionIsReported(t *testing.T) {
+// A server that evicts forgets used proofs. It is not used for them, whatever it is
+// asked first, until it is set right.
+func TestEvictionIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []string{"allkeys-lru", "volatile-lru", "volatile-ttl", "allkeys-random"} {
-		t.Run(policy, func(t *testing.T) {
+		for name, trust := range map[string]bool{"": false, ", with TrustPersistence": true} {
+			t.Run(policy+name, func(t *testing.T) {
+				t.Parallel()
+				server := startServer(t, "--maxmemory-policy", policy)
+				store := newStore(t, server.url(), func(c *Config) { c.TrustPersistence = trust })
+				for range 2 {
+					first, err := store.Replays().Record(t.Context(), newUse())
+					require.ErrorIs(t, err, ErrEviction)
+					require.ErrorIs(t, err, ErrUnavailable)
+					require.False(t, first)
+				}
+				require.ErrorIs(t, store.Check(t.Context()), ErrEviction)
+
+				loose := newStore(t, server.url(), func(c *Config) { c.TrustPersistence, c.AcceptUncheckedProofs = trust, true })
+				require.True(t, record(t, loose.Replays(), newUse()))
+				require.EqualValues(t, 1, loose.Replays().Unchecked(), "it is no less open than it says")
+				trusting := newStore(t, server.url(), func(c *Config) { c.TrustPersistence, c.TrustNoEviction = trust, true })
+				require.True(t, record(t, trusting.Replays(), newUse()))
+				require.NoError(t, trusting.Check(t.Context()))
+			})
+		}
+	}
+}
+
+// The policy can change while a process runs: it is noticed within seconds, both ways.
+func TestEvictionIsNoticedLater(t *testing.T) {
+	t.Parallel()
+	for name, trust := range map[string]bool{"": false, "with TrustPersistence": true} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := startServer(t, "--maxmemory-policy", policy)
-			store := newStore(t, server.url())
-			require.ErrorIs(t, store.Check(t.Context()), ErrEviction)
-			use := newUse()
-			require.True(t, record(t, store.Replays(), use))
-			require.False(t, record(t, store.Replays(), use))
-			server.setMemory(t, "100kb")
-			_, err := store.TokenCache().Load(t.Context(), "a") // the server makes room before each command
-			require.NoError(t, err)
-			server.setMemory(t, "0")
-			first, err := store.Replays().Record(t.Context(), use)
-			if err != nil { // it has forgotten the origin, too
-				require.ErrorIs(t, err, ErrUnavailable)
-				return
+			server := startServer(t)
+			store := newStore(t, server.url(), func(c *Config) { c.TrustPersistence = trust })
+			ahead := time.Duration(0)
+			store.connection.now = func() time.Time { return time.Now().Add(ahead) }
+			use := func() dpop.Use {
+				use := newUse()
+				use.Expiry, use.NotBefore = use.Expiry.Add(ahead), use.NotBefore.Add(ahead)
+				return use
 			}
-			require.True(t, first, "which is why it is reported")
+			require.True(t, record(t, store.Replays(), use()))
+			server.do(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+			require.True(t, record(t, store.Replays(), use()), "it is not asked for with each proof")
+			ahead = policyInterval
+			_, err := store.Replays().Record(t.Context(), use())
+			require.ErrorIs(t, err, ErrEviction)
+			server.do(t, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+			_, err = store.Replays().Record(t.Context(), use())
+			require.ErrorIs(t, err, ErrEviction)
+			ahead += badPolicyInterval
+			require.True(t, record(t, store.Replays(), use()))
 		})
 	}
+}
+
+// A server that does not tell its policy is not trusted unless the configuration does.
+func TestEvictionNotTold(t *testing.T) {
+	t.Parallel()
+	var known evictions
+	now := time.Now()
+	require.ErrorIs(t, known.problem(0), ErrUnavailable, "nothing is let in before it is known")
+	require.True(t, known.due(0, now))
+	require.True(t, known.learn(0, "", now))
+	require.ErrorContains(t, known.problem(0), "TrustNoEviction")
+	require.False(t, known.due(0, now))
+	require.True(t, known.due(0, now.Add(badPolicyInterval)))
+	require.False(t, known.learn(0, noEviction, now))
+	require.NoError(t, known.problem(0))
+	require.False(t, known.due(0, now.Add(badPolicyInterval)))
+	require.True(t, known.due(0, now.Add(policyInterval)))
+	require.ErrorIs(t, known.problem(1), ErrUnavailable, "each group has its own")
 }

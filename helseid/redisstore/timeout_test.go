@@ -132,3 +132,26 @@ func TestStarvedProcess(t *testing.T) {
 		})
 	}
 }
+
+// Proofs that give up in a silence, one after the other, do not fail the session that
+// would have been answered in time.
+func TestSessionOutlivesASilence(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, redis.Options{ContextTimeoutEnabled: true})
+	synctest.Test(t, func(t *testing.T) {
+		config, err := Config{Client: client}.checked(false)
+		require.NoError(t, err)
+		c, err := newConnection(config)
+		require.NoError(t, err)
+		hang := func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		start := time.Now()
+		for range breakerLimit + 1 {
+			require.True(t, isTimeout(c.use(t.Context(), hang)))
+		}
+		require.Less(t, time.Since(start), DefaultSessionTimeout)
+		require.NoError(t, c.within(DefaultSessionTimeout).use(t.Context(), func(context.Context) error { return nil }))
+	})
+}

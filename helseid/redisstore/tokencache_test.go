@@ -165,7 +165,7 @@ func TestClientsShareOneToken(t *testing.T) {
 	require.Len(t, server.Requests(helseidtest.EndpointToken), 1)
 	require.Len(t, backend.keys(t), 1)
 
-	clients[1].Forget(t.Context(), testRequest)
+	clients[1].TokenSource(testRequest).Forget(t.Context())
 	require.Empty(t, backend.keys(t))
 }
 
@@ -189,7 +189,7 @@ func TestClientOutlivesRedis(t *testing.T) {
 			for range tokens {
 				_, err := clients[0].Token(t.Context(), testRequest)
 				require.NoError(t, err)
-				clients[0].Forget(t.Context(), testRequest)
+				clients[0].TokenSource(testRequest).Forget(t.Context())
 			}
 			require.Len(t, server.Requests(helseidtest.EndpointToken), tokens)
 			// Three uses of the cache for each token would take 24 seconds.

@@ -73,7 +73,7 @@ func (w *Web) serveCallback(rw http.ResponseWriter, r *http.Request) {
 	w.tellLogin(r.Context(), login.pending, previous, session)
 	w.cookies.set(rw, w.cookies.session, only.ID().Reveal(), 0)
 	w.setVisit(rw, visit.nextRound())
-	redirect(rw, w.returnTo(login.pending.ReturnTo))
+	redirect(rw, w.outside(w.returnTo(login.pending.ReturnTo)))
 }
 
 // tellLogin tells the application who has logged in, and in whose place.
@@ -142,10 +142,10 @@ func (w *Web) callbackFailed(rw http.ResponseWriter, r *http.Request, pending *p
 		case errStore != nil:
 			err = errStore
 		case session != nil && pending != nil:
-			redirect(rw, w.returnTo(pending.ReturnTo))
+			redirect(rw, w.outside(w.returnTo(pending.ReturnTo)))
 			return
 		case session != nil:
-			redirect(rw, w.config.HomePath)
+			redirect(rw, w.outside(w.config.HomePath))
 			return
 		}
 	}

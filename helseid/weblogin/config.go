@@ -47,8 +47,17 @@ type Config struct {
 	// CookieName.
 	Application string
 
-	// LoginPath and LogoutPath are the paths that start a login and end a session,
-	// as browsers see them. Empty means "/login" and "/logout".
+	// PublicURL is the application's address as browsers see it, such as
+	// "https://host.example.no/app", if a proxy takes a path prefix off. Its prefix
+	// stands before each path that a browser is sent to: the paths here and in LoginURL
+	// are those that the application sees, without it. The redirect URI, which must be
+	// below it, is mounted at what is behind the prefix. Name it only if the proxy takes
+	// the prefix off: within http.StripPrefix requests keep theirs. Empty means that
+	// browsers see the same paths.
+	PublicURL string
+
+	// LoginPath and LogoutPath are the paths that start a login and end a session.
+	// Empty means "/login" and "/logout".
 	LoginPath, LogoutPath string
 
 	// HomePath is where users go if there is nowhere to go back to. Empty means
@@ -110,8 +119,9 @@ type Config struct {
 	// stays where a handler writes a policy of its own that says nothing about frames.
 	AllowFraming bool
 
-	// ErrorPage answers with a page that says what went wrong. It must call
-	// WriteHeader with problem.Status. Nil means a plain page in Norwegian.
+	// ErrorPage answers with a page that says what went wrong. Its status is
+	// problem.Status unless it writes another one that is no success. Nil means a plain
+	// page in Norwegian.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, problem Problem)
 
 	// OnEvent, if set, is told of logins and what becomes of sessions, for the
@@ -131,9 +141,9 @@ type Config struct {
 // ErrConfig is wrapped by every error about the configuration.
 var ErrConfig = redact.Words("weblogin: configuration")
 
-// checked returns the configuration with its defaults filled in, and the redirect
-// URI. It reports all mistakes at once.
-func (c Config) checked() (Config, *url.URL, error) {
+// checked returns the configuration with its defaults filled in, and where browsers
+// see the application. It reports all mistakes at once.
+func (c Config) checked() (Config, place, error) {
 	var errs []error
 	fail := func(format string, values ...any) { errs = append(errs, fmt.Errorf(format, values...)) }
 	for _, field := range []struct {
@@ -182,13 +192,14 @@ func (c Config) checked() (Config, *url.URL, error) {
 	} else {
 		c.nameApplication(text, fail)
 	}
-	if c.Client != nil && redirect.Host != "" && !isMountable(redirect.EscapedPath()) {
-		fail("field Login: field RedirectURI must have a path, without escapes, that the callback can be mounted at")
+	at, err := newPlace(c.PublicURL, redirect)
+	if err != nil && redirect.Host != "" {
+		errs = append(errs, err)
 	}
-	c.checkPaths(redirect, fail)
+	c.checkPaths(at.callbackPath, fail)
 	if _, ok := localPath(c.HomePath); !ok {
 		fail("field HomePath: %q is not a path on this host such as /start", c.HomePath)
-	} else if home, _, _ := strings.Cut(c.HomePath, "?"); home == c.LoginPath || home == c.LogoutPath || home == redirect.Path {
+	} else if home, _, _ := strings.Cut(c.HomePath, "?"); home == c.LoginPath || home == c.LogoutPath || home == at.callbackPath {
 		fail("field HomePath: %q is the path of the login, the logout or the callback", c.HomePath)
 	}
 	if !isToken(c.CookieName) || strings.HasPrefix(c.CookieName, "__") {
@@ -201,7 +212,7 @@ func (c Config) checked() (Config, *url.URL, error) {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return Config{}, nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		return Config{}, place{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -209,7 +220,7 @@ func (c Config) checked() (Config, *url.URL, error) {
 	if c.ErrorPage == nil {
 		c.ErrorPage = writeProblem
 	}
-	return c, redirect, nil
+	return c, at, nil
 }
 
 // nameApplication fills Application in. The redirect URI is the same wherever the
@@ -226,10 +237,10 @@ func (c *Config) nameApplication(redirectURI string, fail func(string, ...any)) 
 }
 
 // checkPaths wants paths that are well-formed and different.
-func (c Config) checkPaths(redirect *url.URL, fail func(string, ...any)) {
+func (c Config) checkPaths(callbackPath string, fail func(string, ...any)) {
 	taken := make(map[string]string)
-	if redirect.Path != "" {
-		taken[redirect.Path] = "the path of the redirect URI"
+	if callbackPath != "" {
+		taken[callbackPath] = "the path of the redirect URI"
 	}
 	for _, field := range []struct {
 		name, path string

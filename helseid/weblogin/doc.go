@@ -60,6 +60,9 @@
 // lead to no page, because the browser keeps no cookie for instance, it is told what
 // is wrong (KindLoop).
 //
+// Behind a proxy that takes a path prefix off, name the address that browsers see in
+// Config.PublicURL: all links and redirects then have the prefix.
+//
 // # Who is logged in
 //
 // A session and a login under way belong to the application that they were made in

@@ -28,7 +28,7 @@ type demands struct {
 }
 
 // LoginURL returns the path, with its query, that starts a login for a link or
-// button: at this security level (0 for any) or the one in Config.Login, whichever
+// button, as browsers see it: at this security level (0 for any) or the one in Config.Login, whichever
 // is higher, and back to returnTo, a local path. What is no such path leads to
 // Config.HomePath.
 func (w *Web) LoginURL(returnTo string, level tokenvalidation.SecurityLevel) string {
@@ -46,7 +46,7 @@ func (w *Web) loginURL(returnTo string, wanted demands) string {
 	if wanted.prompt != "" {
 		query.Set(parameterPrompt, string(wanted.prompt))
 	}
-	return w.config.LoginPath + "?" + query.Encode()
+	return w.outside(w.config.LoginPath) + "?" + query.Encode()
 }
 
 // serveLogin starts a login. A query can raise the level and demand a new login,
@@ -54,7 +54,7 @@ func (w *Web) loginURL(returnTo string, wanted demands) string {
 func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 	private(rw)
 	unframed(rw)
-	if !allow(rw, r, http.MethodGet) {
+	if !allow(rw, r, http.MethodGet, http.MethodHead) {
 		return
 	}
 	query := r.URL.Query()
@@ -100,7 +100,7 @@ func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 			// login all the same, it is the same user's.
 			visit.stayed = true
 			w.setVisit(rw, visit)
-			redirect(rw, returnTo)
+			redirect(rw, w.outside(returnTo))
 			return
 		case elsewhere, anew, query.Has(parameterLevel), query.Has(parameterAssurance):
 			pending.Subject = user.Subject // who steps up must be the person whose session it is

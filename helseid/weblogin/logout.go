@@ -43,7 +43,7 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 		w.endElsewhere(rw, r)
 		return
 	case errors.Is(err, helseid.ErrLoginRequired):
-		redirect(rw, w.config.HomePath)
+		redirect(rw, w.outside(w.config.HomePath))
 		return
 	case err != nil:
 		w.end(r.Context(), id, helseid.EndedByUser) // goes on trying

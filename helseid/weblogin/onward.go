@@ -69,7 +69,7 @@ func (w *Web) comeAgain(rw http.ResponseWriter, r *http.Request) bool {
 	query := r.URL.Query()
 	query.Set(parameterAgain, againOf(visit))
 	rw.Header().Set("Referrer-Policy", "no-referrer") // the URL of a callback holds a code
-	writeOnward(rw, r.URL.Path+"?"+query.Encode(), nil)
+	writeOnward(rw, w.outside(r.URL.Path)+"?"+query.Encode(), nil)
 	return true
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -30,7 +31,7 @@ type Problem struct {
 	// KindLogoutIncomplete. Empty means that it is not known.
 	LogoutURL string
 
-	// HomeURL is Config.HomePath.
+	// HomeURL is Config.HomePath, as browsers see it.
 	HomeURL string
 
 	// SecurityLevel is the level that was asked for, or zero.
@@ -91,7 +92,7 @@ const (
 
 // fail answers with a problem.
 func (w *Web) fail(rw http.ResponseWriter, r *http.Request, problem Problem, cause error) {
-	problem.HomeURL = w.config.HomePath
+	problem.HomeURL = w.outside(w.config.HomePath)
 	rw.Header().Set("Referrer-Policy", "no-referrer") // the URL of a callback holds a code
 	if cause != nil {
 		level := slog.LevelWarn
@@ -103,7 +104,9 @@ func (w *Web) fail(rw http.ResponseWriter, r *http.Request, problem Problem, cau
 	if problem.Status == http.StatusServiceUnavailable {
 		rw.Header().Set("Retry-After", retryAfter(cause))
 	}
-	w.config.ErrorPage(rw, r, problem)
+	page := httpx.Refuse(rw, problem.Status)
+	w.config.ErrorPage(page, r, problem)
+	page.Close()
 }
 
 // defaultRetry is how long to wait if HelseID has not said.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -68,7 +69,7 @@ func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *
 		}
 		session, why, err := w.lookUp(rw, r)
 		if err != nil {
-			w.fail(rw, r, Problem{Kind: KindUnavailable, Status: http.StatusServiceUnavailable, LoginURL: w.here(r)}, err)
+			w.fail(rw, r, Problem{Kind: KindUnavailable, Status: http.StatusServiceUnavailable, LoginURL: w.outside(w.here(r))}, err)
 			return
 		}
 		if !pass(rw, r, session, why) {
@@ -79,8 +80,8 @@ func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *
 			handler(rw, r)
 			return
 		}
-		r = r.WithContext(context.WithValue(r.Context(), contextKey{}, session))
-		w.show(rw, r, handler)
+		show := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.show(rw, r, handler) })
+		httpx.ServeContext(show, rw, r, context.WithValue(r.Context(), contextKey{}, session))
 	})
 }
 
@@ -98,9 +99,15 @@ func (w *Web) show(rw http.ResponseWriter, r *http.Request, handler http.Handler
 		handler(rw, r)
 		return
 	}
-	page := &pageWriter{ResponseWriter: rw, shown: shown}
+	page := httpx.BeforeHeader(rw, func(status int) int {
+		isRedirect := status >= http.StatusMultipleChoices && status < http.StatusBadRequest
+		if status != http.StatusSwitchingProtocols && !isRedirect {
+			shown()
+		}
+		return status
+	})
 	handler(page, r)
-	page.end()
+	page.Close()
 }
 
 // withEffect makes a request that opens a WebSocket look like one that changes

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,34 +19,34 @@ type Web struct {
 }
 
 type parts struct {
-	config       Config
-	callbackPath string
-	cookies      cookies
-	origins      *http.CrossOriginProtection
-	keys         *keyring
-	deflaters    sync.Pool // of *flate.Writer
+	config Config
+	place
+	cookies   cookies
+	origins   *http.CrossOriginProtection
+	keys      *keyring
+	deflaters sync.Pool // of *flate.Writer
 }
 
 // New checks the configuration and reports all its mistakes at once (they wrap
 // ErrConfig). It makes no network call.
 func New(config Config) (*Web, error) {
-	config, redirect, err := config.checked()
+	config, at, err := config.checked()
 	if err != nil {
 		return nil, err
 	}
 	origins := http.NewCrossOriginProtection()
 	// Behind a proxy the Host header may be another than browsers see.
-	if err := origins.AddTrustedOrigin(origin(redirect)); err != nil {
+	if err := origins.AddTrustedOrigin(origin(at.redirect)); err != nil {
 		return nil, fmt.Errorf("%w: field Login: field RedirectURI: %w", ErrConfig, err)
 	}
 	w := &Web{&parts{
-		config:       config,
-		callbackPath: redirect.Path,
-		cookies:      newCookies(redirect, config.CookieName, config.SameSiteStrict),
-		origins:      origins,
-		keys:         newKeyring(config.Client),
+		config:  config,
+		place:   at,
+		cookies: newCookies(at.redirect, config.CookieName, config.SameSiteStrict),
+		origins: origins,
+		keys:    newKeyring(config.Client),
 	}}
-	if !w.fitsCookie(redirect.String()) {
+	if !w.fitsCookie(at.redirect.String()) {
 		return nil, fmt.Errorf("%w: field Login: the scopes and resources do not fit a cookie: name fewer", ErrConfig)
 	}
 	if config.OnEvent != nil {
@@ -101,12 +102,12 @@ func Session(ctx context.Context) *helseid.Session {
 	return session
 }
 
-// allow answers 405 to other methods than the one that a handler takes.
-func allow(rw http.ResponseWriter, r *http.Request, method string) bool {
-	if r.Method == method {
+// allow answers 405 to other methods than those that a handler takes.
+func allow(rw http.ResponseWriter, r *http.Request, methods ...string) bool {
+	if slices.Contains(methods, r.Method) {
 		return true
 	}
-	rw.Header().Set("Allow", method)
+	rw.Header().Set("Allow", strings.Join(methods, ", "))
 	rw.WriteHeader(http.StatusMethodNotAllowed)
 	return false
 }

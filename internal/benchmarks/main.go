@@ -108,6 +108,7 @@ func benchmark(opts options, stdout io.Writer) (breaches []string, err error) {
 		out = file
 	}
 	write(out, rows, opts.quick, time.Since(start))
+	writeRefusals(out, rows)
 	if opts.svg != "" {
 		return breaches, plotRows(opts.svg, rows)
 	}

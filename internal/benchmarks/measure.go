@@ -18,6 +18,7 @@ type task struct {
 	n       int       // runs in a batch
 	nanos   []float64 // of one run, by round
 	mallocs float64   // of one run
+	bytes   float64   // allocated by one run
 }
 
 // plain is a task that needs no preparation.
@@ -58,11 +59,11 @@ func prepared[T any](make func() (T, error), run func(T) error) *task {
 
 const maxBatch = 100_000
 
-// once runs a batch and returns its time and its allocations.
-func (t *task) once() (elapsed time.Duration, mallocs uint64, err error) {
+// once runs a batch and returns its time, and its allocations and their bytes.
+func (t *task) once() (elapsed time.Duration, mallocs, bytes uint64, err error) {
 	run, err := t.batch(t.n)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	runtime.GC() // so that nobody pays for another's garbage
 	var before, after runtime.MemStats
@@ -71,18 +72,18 @@ func (t *task) once() (elapsed time.Duration, mallocs uint64, err error) {
 	err = run()
 	elapsed = time.Since(start)
 	runtime.ReadMemStats(&after)
-	return elapsed, after.Mallocs - before.Mallocs, err
+	return elapsed, after.Mallocs - before.Mallocs, after.TotalAlloc - before.TotalAlloc, err
 }
 
 // calibrate finds how many runs take about this long. The first does not count:
 // it fetches keys.
 func (t *task) calibrate(aim time.Duration) error {
 	t.n = max(1, t.atLeast)
-	if _, _, err := t.once(); err != nil {
+	if _, _, _, err := t.once(); err != nil {
 		return err
 	}
 	for {
-		elapsed, _, err := t.once()
+		elapsed, _, _, err := t.once()
 		if err != nil {
 			return err
 		}
@@ -108,7 +109,7 @@ func measure(tasks []*task, rounds int, batch time.Duration) error {
 	for round := range rounds {
 		random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, t := range order {
-			elapsed, mallocs, err := t.once()
+			elapsed, mallocs, bytes, err := t.once()
 			if err != nil {
 				return err
 			}
@@ -116,6 +117,9 @@ func measure(tasks []*task, rounds int, batch time.Duration) error {
 			perRun := float64(mallocs) / float64(t.n)
 			if round == 0 || perRun < t.mallocs {
 				t.mallocs = perRun
+			}
+			if perRun := float64(bytes) / float64(t.n); round == 0 || perRun < t.bytes {
+				t.bytes = perRun
 			}
 		}
 	}

@@ -137,8 +137,12 @@ func serverRows(world *peers.World, bits int) (rows []*row, end func(), err erro
 	if err != nil {
 		return nil, end, err
 	}
-	end = func() { validator.Close(); remembering.Close(); closeGuards(); closeStores() }
-	return slices.Concat(made, []*row{validate, remembered}, requests, stores), end, nil
+	refusals, closeRefusing, err := refusalRows(world, token)
+	if err != nil {
+		return nil, end, err
+	}
+	end = func() { validator.Close(); remembering.Close(); closeGuards(); closeStores(); closeRefusing() }
+	return slices.Concat(made, []*row{validate, remembered}, requests, stores, refusals), end, nil
 }
 
 func newValidator(world *peers.World, memory int) (*tokenvalidation.Validator, error) {

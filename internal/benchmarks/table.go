@@ -24,6 +24,7 @@ type row struct {
 	maxRatio   float64
 	maxNanos   float64
 	maxMallocs float64 // -1: none
+	maxBytes   float64 // allocated, as a multiple of the bare task's: the row is a refusal
 	value      float64
 	maxValue   float64
 	unit       string
@@ -57,12 +58,17 @@ func (r *row) breaches() []string {
 		if r.maxMallocs != 0 && !(math.Round(r.ours.mallocs) <= max(0, r.maxMallocs)) {
 			add("%.0f allocations, the budget is %.0f", r.ours.mallocs, max(0, r.maxMallocs))
 		}
+		if r.maxBytes > 0 && !(r.bytesRatio() <= r.maxBytes) {
+			add("%.1f × the bytes of a good request, the budget is %.0f", r.bytesRatio(), r.maxBytes)
+		}
 	}
 	if r.maxValue > 0 && !(r.value <= r.maxValue) {
 		add("%.0f %s, the budget is %.0f", r.value, r.unit, r.maxValue)
 	}
 	return found
 }
+
+func (r *row) bytesRatio() float64 { return r.ours.bytes / r.bare.bytes }
 
 func (r *row) budget() string {
 	var parts []string
@@ -101,6 +107,9 @@ func write(w io.Writer, rows []*row, quick bool, took time.Duration) {
 	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(header, " | "), strings.Repeat("---|", len(header)))
 	var notes []string
 	for _, r := range rows {
+		if r.maxBytes > 0 {
+			continue
+		}
 		cells := r.cells()
 		for _, name := range columns {
 			cells = append(cells, r.peerCell(name, &notes))
@@ -122,6 +131,17 @@ func write(w io.Writer, rows []*row, quick bool, took time.Duration) {
 	}
 	fmt.Fprintf(w, "\nBare is the cryptographic operation alone; peers' figures are followed by their ratio to it. %s on %d cores, %s, %s/%s, in %s.\n",
 		strings.ToUpper(mode[:1])+mode[1:], runtime.GOMAXPROCS(0), runtime.Version(), runtime.GOOS, runtime.GOARCH, took.Round(time.Second))
+}
+
+// writeRefusals prints what refusals cost beside a good request.
+func writeRefusals(w io.Writer, rows []*row) {
+	fmt.Fprint(w, "\n| refused request | time | beside a good one | memory | beside a good one |\n|---|---|---|---|---|\n")
+	for _, r := range rows {
+		if r.maxBytes > 0 {
+			fmt.Fprintf(w, "| %s | %s | %.2f × | %.1f KB | %.2f × |\n", r.name, duration(r.ours.time()), ratio(r.ours, r.bare), r.ours.bytes/1e3, r.bytesRatio())
+		}
+	}
+	fmt.Fprintf(w, "\nA good one is a request with a token that has been seen before and a new proof. The gate is %d × its time and %d × the bytes that it allocates.\n", maxRefusalTime, maxRefusalBytes)
 }
 
 func (r *row) peerCell(name string, notes *[]string) string {

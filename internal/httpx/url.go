@@ -49,7 +49,7 @@ func IsLoopback(host string) bool {
 }
 
 // Origin is scheme, host and port (RFC 6454), with the default port written
-// out. Letters beyond A to Z stay as they are: to package strings, U+0130 in lower
+// out and an IPv6 address in its canonical form (RFC 5952). Letters beyond A to Z stay as they are: to package strings, U+0130 in lower
 // case begins with an "i", and the Kelvin sign is a "k".
 func Origin(u *url.URL) string {
 	scheme := lowerASCII(u.Scheme)
@@ -60,7 +60,13 @@ func Origin(u *url.URL) string {
 			port = "80"
 		}
 	}
-	return scheme + "://" + net.JoinHostPort(lowerASCII(u.Hostname()), port)
+	host := lowerASCII(u.Hostname())
+	if strings.Contains(host, ":") {
+		if address, err := netip.ParseAddr(host); err == nil {
+			host = address.String()
+		}
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
 // lowerASCII folds the letters A to Z, and nothing else.

@@ -6,8 +6,8 @@
 //
 //	go run ./internal/interop [-run REGEXP] [-v] [-faults DURATION]
 //
-// It is run from the repository's root, needs node and npm, and fails when they are missing.
-// Everything happens on 127.0.0.1; only npm reaches further, to install the servers.
+// It is run from the repository's root, needs node, npm and nginx, and fails when they
+// are missing. Everything happens on 127.0.0.1; only npm reaches further, to install the servers.
 package main
 
 import (

@@ -23,11 +23,11 @@ type program struct{ *child }
 
 // startProgram starts examples/api with these flags on top of those that it always needs.
 func startProgram(ctx context.Context, log io.Writer, binary string, auth authState, nonces bool, more flags) (*program, error) {
-	args := append(more.args(), "-listen=127.0.0.1:0", "-issuer="+auth.Issuer, "-audience="+auth.Audience, "-scope="+auth.Scopes[0])
+	args := []string{"-listen=127.0.0.1:0", "-issuer=" + auth.Issuer, "-audience=" + auth.Audience, "-scope=" + auth.Scopes[0]}
 	if nonces {
 		args = append(args, "-nonce")
 	}
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, binary, append(args, more.args()...)...) // which may name another address
 	endWithParent(cmd)
 	process, err := startServer(cmd, log, "examples/api", func(line string) string {
 		url, found := strings.CutPrefix(line, "listening on ")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // programScenarios are clients that nobody here wrote, against examples/api.
@@ -34,6 +35,8 @@ func programScenarios() []scenario {
 			return sharedCheck(ctx, l, nonces, "copies")
 		})
 		add("behind a reverse proxy", behindProxy)
+		add("behind nginx", behindNginx)
+		add("asked by nginx", behindForwardAuth)
 		add("sixty unknown keys", unknownKeys)
 	}
 	return all
@@ -122,7 +125,8 @@ func behindProxy(ctx context.Context, l *lab, nonces bool) (string, error) {
 }
 
 // unknownKeys lets strangers' tokens, each with a key identifier of its own, meet an API that knows
-// the issuer's keys: they must not make it ask for others more than twice.
+// the issuer's keys: they must not make it ask for others more than twice, and once in five seconds
+// after that.
 func unknownKeys(ctx context.Context, l *lab, nonces bool) (string, error) {
 	auth, err := l.auth(ctx, authOptions{})
 	if err != nil {
@@ -143,6 +147,7 @@ func unknownKeys(ctx context.Context, l *lab, nonces bool) (string, error) {
 	if err := auth.reset(ctx); err != nil {
 		return "", err
 	}
+	start := time.Now()
 	detail, err := runCheck(ctx, l, api, "forgeries", checkArgs(auth, api.url, nonces)...)
 	if err != nil {
 		return "", err
@@ -153,8 +158,8 @@ func unknownKeys(ctx context.Context, l *lab, nonces bool) (string, error) {
 	}
 	// None at all would mean that the forgeries were refused for another reason.
 	fetched := stats.Paths[auth.state.JWKSPath]
-	if fetched < 1 || fetched > 2 {
-		return "", fmt.Errorf("%d requests for keys, want 1 or 2", fetched)
+	if most := 2 + int(time.Since(start)/(5*time.Second)); fetched < 1 || fetched > most {
+		return "", fmt.Errorf("%d requests for keys, want 1 to %d", fetched, most)
 	}
 	return fmt.Sprintf("%s, %d requests for keys", detail, fetched), nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"sync"
 )
 
 var (
@@ -17,6 +18,16 @@ var (
 	ErrSignature = errors.New("the signature does not verify")
 )
 
+// How many values a header and the claims may hold, at all levels together: each
+// member of an object and each element of a list. HelseID's tokens have some 40, and
+// up to 100 more with the trust framework's attest for one patient; a header has
+// five, and a key in it has no more. What a stranger sends is read before its
+// signature is verified, and would otherwise cost more than that.
+const (
+	maxHeaderValues = 64
+	maxClaimValues  = 512
+)
+
 var segmentEncoding = base64.RawURLEncoding.Strict()
 
 // Compact is a JWS in compact form, taken apart but not verified.
@@ -24,6 +35,7 @@ type Compact struct {
 	Header       Object
 	HeaderJSON   string
 	Payload      []byte
+	payload      string // encoded
 	signingInput string
 	signature    []byte
 }
@@ -33,6 +45,19 @@ type Compact struct {
 // one with b64, which changes what is signed and must be named in crit (RFC 7797
 // section 6).
 func ParseCompact(token string, maxLength int) (*Compact, error) {
+	compact, err := ParseHeader(token, maxLength)
+	if err != nil {
+		return nil, err
+	}
+	if compact.Payload, err = decodeSegment(compact.payload); err != nil {
+		return nil, ErrMalformed
+	}
+	return compact, nil
+}
+
+// ParseHeader is ParseCompact for what should cost little until its signature has
+// been verified: Payload stays empty, and only Peek and Claims look at it.
+func ParseHeader(token string, maxLength int) (*Compact, error) {
 	if len(token) > maxLength {
 		return nil, errors.New("the token is too long")
 	}
@@ -46,15 +71,12 @@ func ParseCompact(token string, maxLength int) (*Compact, error) {
 	if err != nil {
 		return nil, ErrMalformed
 	}
-	payload, err := decodeSegment(token[dot+1 : last])
-	if err != nil {
-		return nil, ErrMalformed
-	}
 	signature, err := decodeSegment(token[last+1:])
 	if err != nil || len(signature) == 0 {
 		return nil, ErrMalformed
 	}
-	object, err := ParseObject(header)
+	headerJSON := textOf(header)
+	object, err := parseObject(headerJSON, maxHeaderValues)
 	if err != nil {
 		return nil, ErrMalformed
 	}
@@ -64,7 +86,39 @@ func ParseCompact(token string, maxLength int) (*Compact, error) {
 	if object.Has("b64") {
 		return nil, errors.New("the header has b64, which is not understood")
 	}
-	return &Compact{Header: object, HeaderJSON: string(header), Payload: payload, signingInput: token[:last], signature: signature}, nil
+	return &Compact{Header: object, HeaderJSON: headerJSON, payload: token[dot+1 : last], signingInput: token[:last], signature: signature}, nil
+}
+
+// Claims reads the payload as ParseObject does. Payload must not be written to.
+func (c *Compact) Claims() (Object, error) {
+	payload := c.Payload
+	if payload == nil {
+		var err error
+		if payload, err = decodeSegment(c.payload); err != nil {
+			return Object{}, ErrMalformed
+		}
+	}
+	return parseObject(textOf(payload), maxClaimValues)
+}
+
+// peekBuffers hold payloads while they are peeked at.
+var peekBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// Peek reads the payload as strictly as Claims does and shows the members of these
+// names, for what decides whether the signature is worth verifying. It costs next to
+// no memory, because what it shows is gone when it returns: read must keep nothing.
+func (c *Compact) Peek(read func(Object) error, names ...string) error {
+	buffer := peekBuffers.Get().(*[]byte)
+	defer peekBuffers.Put(buffer)
+	var err error
+	if *buffer, err = appendSegment((*buffer)[:0], c.payload); err != nil {
+		return ErrMalformed
+	}
+	object, err := parseObject(textOf(*buffer), maxClaimValues, names...)
+	if err != nil {
+		return err
+	}
+	return read(object)
 }
 
 // Verify checks the signature with key, and that the header names the key's
@@ -97,11 +151,14 @@ func verifyDigest(key *PublicKey, digest, signature []byte) bool {
 
 func encodeSegment(data []byte) string { return segmentEncoding.EncodeToString(data) }
 
-// decodeSegment reads base64url without padding. The standard decoder skips
-// line breaks; a token has none.
-func decodeSegment(text string) ([]byte, error) {
-	if strings.ContainsAny(text, "\r\n") {
-		return nil, ErrMalformed
+// decodeSegment reads base64url without padding.
+func decodeSegment(text string) ([]byte, error) { return appendSegment(nil, text) }
+
+// appendSegment appends what base64url without padding stands for. The standard
+// decoder skips line breaks; a token has none.
+func appendSegment(data []byte, text string) ([]byte, error) {
+	if strings.IndexByte(text, '\r') >= 0 || strings.IndexByte(text, '\n') >= 0 {
+		return data, ErrMalformed
 	}
-	return segmentEncoding.DecodeString(text)
+	return segmentEncoding.AppendDecode(data, bytesOf(text))
 }

@@ -1,13 +1,13 @@
 package jose
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
@@ -16,6 +16,10 @@ import (
 // maxDepth bounds nesting. HelseID's deepest document, the trust-framework
 // attest, nests six levels.
 const maxDepth = 32
+
+// maxNumber is how long a number may be as text. The longest that a float64 can need
+// has 24 characters; a number that goes on and on is only dear to read.
+const maxNumber = 64
 
 // ErrJSON is wrapped by every error of the reader.
 var ErrJSON = errors.New("unusable JSON")
@@ -54,8 +58,14 @@ type Object struct {
 // ParseObject reads one JSON object (RFC 8259) strictly: nothing before or
 // after it, valid UTF-8, no duplicate names at any level, bounded depth. The
 // caller bounds the length.
-func ParseObject(data []byte) (Object, error) {
-	r := newReader(string(data))
+func ParseObject(data []byte) (Object, error) { return parseObject(string(data), math.MaxInt) }
+
+// parseObject refuses an object that holds more values than this, at all levels
+// together. It reads all of it and keeps the members of these names, or all.
+func parseObject(text string, maxValues int, names ...string) (Object, error) {
+	r := newReader(text)
+	defer r.release()
+	r.left, r.only = maxValues, names
 	r.space()
 	if r.peek() != '{' {
 		return Object{}, r.fail("is not a JSON object")
@@ -139,11 +149,7 @@ func (v Value) Text() (string, bool) {
 	if !v.escaped {
 		return v.raw[1 : len(v.raw)-1], true
 	}
-	var text string
-	if err := json.Unmarshal([]byte(v.raw), &text); err != nil {
-		return "", false
-	}
-	return text, true
+	return textOf(appendUnescaped(nil, v.raw)), true
 }
 
 // Bool is the value of true or false.
@@ -184,31 +190,83 @@ func (v Value) Object() (Object, bool) {
 		return Object{}, false
 	}
 	r := newReader(v.raw)
+	defer r.release()
 	object, err := r.object(0, true)
 	return object, err == nil
 }
 
 // Array is the value of an array.
 func (v Value) Array() ([]Value, bool) {
+	values := []Value{}
+	err := v.each(func(value Value) error {
+		values = append(values, value)
+		return nil
+	})
+	return values, err == nil
+}
+
+// Texts is the value of an array of so many strings at most, or of one string, which
+// is the same as an array of it.
+func (v Value) Texts(limit int) ([]string, bool) {
+	if text, ok := v.Text(); ok {
+		return []string{text}, true
+	}
+	texts := []string{}
+	err := v.each(func(value Value) error {
+		text, ok := value.Text()
+		if !ok || len(texts) == limit {
+			return errStop
+		}
+		texts = append(texts, text)
+		return nil
+	})
+	return texts, err == nil
+}
+
+func (v Value) each(read func(Value) error) error {
 	if v.kind != kindArray {
-		return nil, false
+		return errStop
 	}
 	r := newReader(v.raw)
-	values, err := r.array(0, true)
-	return values, err == nil
+	defer r.release()
+	return r.array(0, read)
 }
 
 // reader is a strict recursive-descent scanner.
 type reader struct {
-	data  string
-	pos   int
-	names []string // the names of all open objects, innermost last
-	skip  bool     // nested values are passed over unread
+	*scratch
+	data string
+	pos  int
+	skip bool     // nested values are passed over unread
+	left int      // how many values there may yet be
+	only []string // the names of the members to keep; nil: all
 }
 
-// newReader makes room for the names of an ordinary document at once.
+// scratch is what a reader needs while it reads. It is used again by others, so that
+// a document costs little memory until it is known who sent it.
+type scratch struct {
+	names   []string // the names of all open objects, innermost last
+	decoded []byte   // those of them that were written with escapes
+}
+
+// maxScratch is how many names, and 16 times how many of their bytes, are kept for
+// others to use.
+const maxScratch = 1 << 10
+
+var scratches = sync.Pool{New: func() any { return &scratch{names: make([]string, 0, 64)} }}
+
 func newReader(data string) reader {
-	return reader{data: data, names: make([]string, 0, min(32, 2+len(data)/24))}
+	return reader{scratch: scratches.Get().(*scratch), data: data, left: math.MaxInt}
+}
+
+// release must be called when the document has been read.
+func (r *reader) release() {
+	if cap(r.names) > maxScratch || cap(r.decoded) > 16*maxScratch {
+		return
+	}
+	clear(r.names[:cap(r.names)]) // they hold the document
+	r.names, r.decoded = r.names[:0], r.decoded[:0]
+	scratches.Put(r.scratch)
 }
 
 func (r *reader) fail(what string) error {
@@ -236,6 +294,9 @@ func (r *reader) space() {
 func (r *reader) value(depth int) (Value, error) {
 	start := r.pos
 	v := Value{}
+	if r.left--; r.left < 0 {
+		return v, r.fail("has too many values")
+	}
 	var err error
 	switch c := r.peek(); {
 	case r.skip && (c == '{' || c == '['):
@@ -252,7 +313,7 @@ func (r *reader) value(depth int) (Value, error) {
 		_, err = r.object(depth+1, false)
 	case c == '[':
 		v.kind = kindArray
-		_, err = r.array(depth+1, false)
+		err = r.array(depth+1, nil)
 	case c == '-' || c >= '0' && c <= '9':
 		v.kind = kindNumber
 		err = r.number()
@@ -269,8 +330,14 @@ func (r *reader) object(depth int, keep bool) (Object, error) {
 		return object, r.fail("is nested too deeply")
 	}
 	open := len(r.names)
-	defer func() { r.names = r.names[:open] }()
 	var seen map[string]struct{}
+	defer func() {
+		r.names = r.names[:open]
+		if seen != nil && len(seen) <= maxScratch {
+			clear(seen)
+			seenMaps.Put(seen)
+		}
+	}()
 
 	r.pos++ // {
 	r.space()
@@ -280,7 +347,7 @@ func (r *reader) object(depth int, keep bool) (Object, error) {
 	}
 	for {
 		r.space()
-		name, err := r.memberName()
+		name, decoded, err := r.memberName()
 		if err != nil {
 			return object, err
 		}
@@ -291,9 +358,12 @@ func (r *reader) object(depth int, keep bool) (Object, error) {
 		if err != nil {
 			return object, err
 		}
-		if keep {
+		if keep && (r.only == nil || slices.Contains(r.only, name)) {
 			if object.members == nil {
-				object.members = make([]member, 0, min(32, 2+len(r.data)/32))
+				object.members = make([]member, 0, r.room())
+			}
+			if decoded {
+				name = strings.Clone(name)
 			}
 			object.members = append(object.members, member{name, value})
 		}
@@ -310,25 +380,40 @@ func (r *reader) object(depth int, keep bool) (Object, error) {
 	}
 }
 
-// memberName reads a name and its colon.
-func (r *reader) memberName() (string, error) {
+// room is for how many members there shall be room at once.
+func (r *reader) room() int {
+	if r.only != nil {
+		return len(r.only)
+	}
+	return min(64, 2+len(r.data)/32)
+}
+
+// memberName reads a name and its colon. A name that had to be decoded is good for
+// as long as the reader is.
+func (r *reader) memberName() (name string, decoded bool, err error) {
 	start := r.pos
 	if r.peek() != '"' {
-		return "", r.fail("is not well formed or was cut off")
+		return "", false, r.fail("is not well formed or was cut off")
 	}
-	escaped, err := r.text()
-	if err != nil {
-		return "", err
+	if decoded, err = r.text(); err != nil {
+		return "", false, err
 	}
-	name, _ := Value{raw: r.data[start:r.pos], kind: kindString, escaped: escaped}.Text()
+	name = r.data[start+1 : r.pos-1]
+	if decoded {
+		from := len(r.decoded)
+		r.decoded = appendUnescaped(r.decoded, r.data[start:r.pos])
+		name = textOf(r.decoded[from:])
+	}
 	r.space()
 	if r.peek() != ':' {
-		return "", r.fail("is not well formed or was cut off")
+		return "", false, r.fail("is not well formed or was cut off")
 	}
 	r.pos++
 	r.space()
-	return name, nil
+	return name, decoded, nil
 }
+
+var seenMaps = sync.Pool{New: func() any { return make(map[string]struct{}, 128) }}
 
 // refuseDuplicate remembers a name of the object whose names start at open. A
 // short object is searched, a long one gets a map, so that many members cost
@@ -336,7 +421,7 @@ func (r *reader) memberName() (string, error) {
 func (r *reader) refuseDuplicate(name string, open int, seen map[string]struct{}) (map[string]struct{}, error) {
 	const short = 32
 	if seen == nil && len(r.names)-open >= short {
-		seen = make(map[string]struct{}, 2*short)
+		seen = seenMaps.Get().(map[string]struct{})
 		for _, n := range r.names[open:] {
 			seen[n] = struct{}{}
 		}
@@ -355,25 +440,28 @@ func (r *reader) refuseDuplicate(name string, open int, seen map[string]struct{}
 	return seen, nil
 }
 
-func (r *reader) array(depth int, keep bool) ([]Value, error) {
+// errStop ends the reading of a list.
+var errStop = errors.New("enough")
+
+// array shows each element to a function, if there is one.
+func (r *reader) array(depth int, each func(Value) error) error {
 	if depth > maxDepth {
-		return nil, r.fail("is nested too deeply")
+		return r.fail("is nested too deeply")
 	}
-	values := []Value{}
 	r.pos++ // [
 	r.space()
 	if r.peek() == ']' {
 		r.pos++
-		return values, nil
+		return nil
 	}
 	for {
 		r.space()
 		value, err := r.value(depth)
-		if err != nil {
-			return nil, err
+		if err == nil && each != nil {
+			err = each(value)
 		}
-		if keep {
-			values = append(values, value)
+		if err != nil {
+			return err
 		}
 		r.space()
 		switch r.peek() {
@@ -381,9 +469,9 @@ func (r *reader) array(depth int, keep bool) ([]Value, error) {
 			r.pos++
 		case ']':
 			r.pos++
-			return values, nil
+			return nil
 		default:
-			return nil, r.fail("is not well formed or was cut off")
+			return r.fail("is not well formed or was cut off")
 		}
 	}
 }
@@ -392,6 +480,12 @@ func (r *reader) array(depth int, keep bool) ([]Value, error) {
 func (r *reader) text() (escaped bool, err error) {
 	r.pos++ // opening quote
 	for r.pos < len(r.data) {
+		for r.pos < len(r.data) && plain[r.data[r.pos]] {
+			r.pos++
+		}
+		if r.pos == len(r.data) {
+			break
+		}
 		switch c := r.data[r.pos]; {
 		case c == '"':
 			r.pos++
@@ -403,8 +497,6 @@ func (r *reader) text() (escaped bool, err error) {
 			}
 		case c < 0x20:
 			return escaped, r.fail("has a control character in a string")
-		case c < utf8.RuneSelf:
-			r.pos++
 		default:
 			char, size := utf8.DecodeRuneInString(r.data[r.pos:])
 			if char == utf8.RuneError && size == 1 {
@@ -415,6 +507,14 @@ func (r *reader) text() (escaped bool, err error) {
 	}
 	return escaped, r.fail("was cut off in a string")
 }
+
+// plain are the bytes of a string that stand for themselves.
+var plain = func() (plain [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		plain[c] = c != '"' && c != '\\'
+	}
+	return plain
+}()
 
 func (r *reader) escape() error {
 	r.pos++ // backslash
@@ -441,20 +541,80 @@ func (r *reader) escape() error {
 	return r.fail("has half a surrogate pair")
 }
 
+// appendUnescaped appends the text of a string that has been read.
+func appendUnescaped(text []byte, raw string) []byte {
+	r := reader{data: raw[:len(raw)-1], pos: 1}
+	for r.pos < len(r.data) {
+		c := r.data[r.pos]
+		if c != '\\' {
+			text = append(text, c)
+			r.pos++
+			continue
+		}
+		r.pos++
+		switch c := r.peek(); c {
+		case 'u':
+			char, _ := r.unicodeEscape()
+			if utf16.IsSurrogate(char) {
+				r.pos++ // the backslash of the other half
+				low, _ := r.unicodeEscape()
+				char = utf16.DecodeRune(char, low)
+			}
+			text = utf8.AppendRune(text, char)
+			continue
+		case 'b':
+			text = append(text, '\b')
+		case 'f':
+			text = append(text, '\f')
+		case 'n':
+			text = append(text, '\n')
+		case 'r':
+			text = append(text, '\r')
+		case 't':
+			text = append(text, '\t')
+		default: // a quotation mark, a slash or a backslash
+			text = append(text, c)
+		}
+		r.pos++
+	}
+	return text
+}
+
 // unicodeEscape reads uXXXX.
 func (r *reader) unicodeEscape() (rune, error) {
 	if len(r.data)-r.pos < 5 {
 		return 0, r.fail("has a bad escape")
 	}
-	n, err := strconv.ParseUint(r.data[r.pos+1:r.pos+5], 16, 16)
-	if err != nil {
-		return 0, r.fail("has a bad escape")
+	var char rune
+	for _, c := range []byte(r.data[r.pos+1 : r.pos+5]) {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, r.fail("has a bad escape")
+		}
+		char = char<<4 | rune(c)
 	}
 	r.pos += 5
-	return rune(n), nil
+	return char, nil
 }
 
 func (r *reader) number() error {
+	start := r.pos
+	if err := r.anyNumber(); err != nil {
+		return err
+	}
+	if r.pos-start > maxNumber {
+		return r.fail("has a number that is too long")
+	}
+	return nil
+}
+
+func (r *reader) anyNumber() error {
 	if r.peek() == '-' {
 		r.pos++
 	}
@@ -484,8 +644,9 @@ func (r *reader) number() error {
 	return nil
 }
 
+// digits stops when there are more than a number can have.
 func (r *reader) digits() (n int) {
-	for c := r.peek(); c >= '0' && c <= '9'; c = r.peek() {
+	for c := r.peek(); c >= '0' && c <= '9' && n <= maxNumber; c = r.peek() {
 		r.pos++
 		n++
 	}

@@ -9,6 +9,7 @@ import "errors"
 // unambiguous. The caller bounds the length.
 func ParseKeySet(document []byte) ([]Object, error) {
 	r := newReader(string(document))
+	defer r.release()
 	r.space()
 	if r.peek() != '{' {
 		return nil, r.fail("is not a JSON object")
@@ -27,16 +28,17 @@ func ParseKeySet(document []byte) ([]Object, error) {
 		return nil, errors.New("the key set has no member keys")
 	}
 	elements := newReader(value.raw)
+	defer elements.release()
 	elements.skip = true
-	values, err := elements.array(0, true)
-	if err != nil {
-		return nil, err
-	}
-	keys := make([]Object, 0, len(values))
-	for _, value := range values {
+	keys := []Object{}
+	err = elements.array(0, func(value Value) error {
 		if key, err := ParseObject([]byte(value.raw)); err == nil {
 			keys = append(keys, key)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return keys, nil
 }

@@ -3,5 +3,6 @@
 //
 // Tokens come from strangers, so what a token can make this package do is
 // bounded: a key that is known never causes a request, whatever its signature,
-// and unknown ones together cause two at once and then one in 30 seconds.
+// and unknown ones together cause two fetches at once and then one in five seconds.
+// What is not known and has not been asked for is not refused: see [KeySet].
 package jwks

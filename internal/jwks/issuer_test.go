@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,18 +30,19 @@ type issuer struct {
 	sets     map[string]string // by URL
 	status   map[string]int    // by URL; 0 is 200
 	delay    time.Duration
+	delays   map[string]time.Duration // by URL, instead
 	requests []string
 }
 
 func newIssuer(kids ...string) *issuer {
-	return &issuer{jwksURI: keysURL, sets: map[string]string{keysURL: jwkSet(kids...)}, status: make(map[string]int)}
+	return &issuer{jwksURI: keysURL, sets: map[string]string{keysURL: jwkSet(kids...)}, status: make(map[string]int), delays: make(map[string]time.Duration)}
 }
 
 func (i *issuer) RoundTrip(request *http.Request) (*http.Response, error) {
 	i.mu.Lock()
 	url := request.URL.String()
 	i.requests = append(i.requests, url)
-	delay, status, body := i.delay, i.status[url], i.sets[url]
+	delay, status, body := cmp.Or(i.delays[url], i.delay), i.status[url], i.sets[url]
 	if url == issuerURL+"/.well-known/openid-configuration" {
 		document, _ := json.Marshal(map[string]any{"issuer": issuerURL, "jwks_uri": i.jwksURI})
 		body = string(document)
@@ -138,6 +140,21 @@ func requireError(t testing.TB, set *KeySet, kid string, target error) {
 	require.ErrorIs(t, err, target)
 	require.Empty(t, keys)
 	require.Zero(t, generation)
+}
+
+// crowd is callers in a synctest bubble who ask for keys all the time, until stop.
+func crowd(set *KeySet, kid func() string) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				_, _, _ = set.Keys(ctx, kid())
+				wait(50 * time.Millisecond)
+			}
+		})
+	}
+	return func() { cancel(); all.Wait() }
 }
 
 // wait moves a synctest bubble's clock.

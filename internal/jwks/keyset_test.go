@@ -2,7 +2,6 @@ package jwks
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -45,51 +44,6 @@ func TestFreshness(t *testing.T) {
 		require.Equal(t, 2, i.count(keysURL))
 		set.Close()
 	})
-}
-
-// Unknown keys cause two requests at once and then one in thirty seconds.
-func TestUnknownKeys(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		i := newIssuer("a")
-		set := i.keySet(t)
-		requireKnown(t, set, "a")
-		attack := func() (requests int) {
-			before := i.count(keysURL)
-			for n := range 60 {
-				requireError(t, set, fmt.Sprint("unknown-", n), ErrUnknownKey)
-			}
-			return i.count(keysURL) - before
-		}
-		require.Equal(t, 2, attack())
-		require.Zero(t, attack())
-		requireKnown(t, set, "a")
-		wait(29 * time.Second)
-		require.Zero(t, attack())
-		wait(time.Second)
-		require.Equal(t, 1, attack())
-		wait(30 * time.Second)
-		require.Equal(t, 1, attack())
-		// The allowance does not grow beyond the burst.
-		wait(5 * time.Minute)
-		require.Equal(t, 2, attack())
-		require.LessOrEqual(t, i.count(metadataURL), 3)
-		requireKnown(t, set, "a")
-		set.Close()
-	})
-}
-
-// From a cold start, too, sixty unknown keys cause two requests at most.
-func TestUnknownKeysFirst(t *testing.T) {
-	t.Parallel()
-	i := newIssuer("a")
-	set := i.keySet(t)
-	for n := range 60 {
-		requireError(t, set, fmt.Sprint("unknown-", n), ErrUnknownKey)
-	}
-	require.LessOrEqual(t, i.count(keysURL), 2)
-	require.LessOrEqual(t, i.count(metadataURL), 1)
-	requireKnown(t, set, "a")
 }
 
 // A key that has been added is found by the first who needs it.
@@ -175,29 +129,6 @@ func TestMoved(t *testing.T) {
 			set.Close()
 		})
 	})
-	t.Run("not looked for more than every five minutes", func(t *testing.T) {
-		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			i := newIssuer("a")
-			set := i.keySet(t)
-			requireKnown(t, set, "a")
-			wait(time.Minute)
-			requireError(t, set, "b", ErrUnknownKey)
-			asked := i.count(metadataURL)
-			require.Equal(t, 2, asked)
-			i.change(func() {
-				i.jwksURI = elsewhere
-				i.sets[elsewhere] = jwkSet("a", "b")
-			})
-			wait(4 * time.Minute)
-			requireError(t, set, "b", ErrUnknownKey)
-			require.Equal(t, asked, i.count(metadataURL))
-			wait(time.Minute)
-			requireKnown(t, set, "b")
-			require.Equal(t, asked+1, i.count(metadataURL))
-			set.Close()
-		})
-	})
 	t.Run("a new place that does not work", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
@@ -206,7 +137,7 @@ func TestMoved(t *testing.T) {
 			requireKnown(t, set, "a")
 			i.change(func() { i.jwksURI = elsewhere })
 			wait(6 * time.Minute)
-			requireError(t, set, "b", ErrUnknownKey)
+			requireError(t, set, "b", ErrUnavailable)
 			requireKnown(t, set, "a")
 			set.Close()
 		})
@@ -260,27 +191,31 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// While HelseID is down and there are no keys, it is asked every two seconds at
-// most, however many tokens come.
+// While HelseID is down and there are no keys, it is asked after one second, two
+// and then every four, however many tokens come.
 func TestColdOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer("a")
 		i.status[keysURL] = http.StatusInternalServerError
 		set := i.keySet(t)
-		for range 100 {
-			requireError(t, set, "a", ErrUnavailable)
+		stop := crowd(set, func() string { return "a" })
+		defer stop()
+		for _, pause := range []time.Duration{0, 1, 2, 4, 4, 4} {
+			before := i.count(keysURL)
+			if pause > 0 {
+				wait(pause*time.Second - time.Millisecond)
+				synctest.Wait()
+				require.Equal(t, before, i.count(keysURL))
+				wait(time.Millisecond)
+			}
+			synctest.Wait()
+			require.Equal(t, max(1, before+min(1, int(pause))), i.count(keysURL))
 		}
-		require.Equal(t, 1, i.count(keysURL))
-		wait(time.Second)
-		requireError(t, set, "a", ErrUnavailable)
-		require.Equal(t, 1, i.count(keysURL))
-		wait(time.Second)
-		requireError(t, set, "a", ErrUnavailable)
-		require.Equal(t, 2, i.count(keysURL))
 		i.change(func() { delete(i.status, keysURL) })
-		wait(2 * time.Second)
+		wait(time.Second)
 		requireKnown(t, set, "a")
+		stop()
 		set.Close()
 	})
 }
@@ -400,7 +335,7 @@ func TestClose(t *testing.T) {
 		set.Close()
 		requests := i.total()
 		requireError(t, set, "a", ErrUnavailable)
-		wait(failureInterval)
+		wait(firstPause)
 		requireError(t, set, "a", ErrUnavailable)
 		require.Equal(t, requests, i.total())
 	})

@@ -19,7 +19,7 @@ import (
 
 // Errors by category. The public packages hand them on under their own names.
 var (
-	ErrUnavailable    = redact.Words("HelseID is not available")
+	ErrUnavailable    = redact.Outage("HelseID is not available")
 	ErrInvalid        = redact.Words("the answer is not one of HelseID's")
 	ErrIssuerMismatch = redact.Words("the metadata is of another issuer")
 )
@@ -34,14 +34,9 @@ const (
 	// attempt to renew it, when one has failed.
 	retryAfterFailure = time.Minute
 
-	// renewInterval bounds how often Renew asks the server.
-	renewInterval = 5 * time.Minute
-
-	// justFetched is how young a document is that Renew need not ask for again.
-	justFetched = time.Second
+	fetchTimeout = 5 * time.Second
+	fetchRetries = 2
 )
-
-var policy = httpx.GetPolicy{Timeout: 5 * time.Second, Retries: 2}
 
 // CheckIssuer reports why an issuer identifier cannot be used.
 func CheckIssuer(issuer string) error {
@@ -104,9 +99,9 @@ func (s *Source) ClockDifference() time.Duration { return time.Duration(s.clock.
 
 type fetched struct {
 	document *Document
+	asked    time.Time // when the request for it started, by this process's own clock
 	at       clock.Moment
 	lasts    time.Duration
-	renewed  time.Time // when Renew last asked the server, by this process's own clock
 }
 
 // NewSource makes no network call. A document without one of the required
@@ -117,52 +112,36 @@ func NewSource(issuer string, client *http.Client, required ...string) *Source {
 
 // Current returns the document if it need not be fetched, or nil.
 func (s *Source) Current() *Document {
-	if current := s.current.Load(); current != nil && current.goodEnough(time.Now(), false) {
+	if current := s.current.Load(); current != nil && current.goodEnough(time.Now()) {
 		return current.document
 	}
 	return nil
 }
 
 // Get returns the document. Callers share a fetch, and it runs with the context
-// of the first of them: give it one that belongs to nobody in particular.
+// of the first of them: give it one that belongs to nobody in particular. After a
+// failure an old document is better than none.
 func (s *Source) Get(ctx context.Context) (*Document, error) {
 	if document := s.Current(); document != nil {
 		return document, nil
 	}
-	return s.renew(ctx, false)
-}
-
-// Renew asks the server for the document once more, at most every five minutes,
-// for a caller who has found that something in it is out of date.
-func (s *Source) Renew(ctx context.Context) (*Document, error) {
-	return s.renew(ctx, true)
-}
-
-// renew fetches the document unless the current one is good enough. After a
-// failure an old document is better than none.
-func (s *Source) renew(ctx context.Context, demanded bool) (*Document, error) {
 	result, err, _ := s.flight.Do("", func() (any, error) {
 		now := time.Now()
 		current := s.current.Load()
-		if current != nil && current.goodEnough(now, demanded) {
+		if current != nil && current.goodEnough(now) {
 			return current.document, nil
 		}
-		next := &fetched{at: clock.At(now), lasts: lifetime}
-		if current != nil {
-			next.renewed = current.renewed
+		document, err := s.fetch(ctx, fetchRetries)
+		switch {
+		case err == nil:
+			s.keep(document, now)
+		case current == nil:
+			return nil, err
+		default:
+			document = current.document
+			s.current.CompareAndSwap(current, &fetched{document: document, asked: current.asked, at: clock.At(now), lasts: retryAfterFailure})
 		}
-		if demanded {
-			next.renewed = now
-		}
-		var err error
-		if next.document, err = s.fetch(ctx); err != nil {
-			if current == nil {
-				return nil, err
-			}
-			next.document, next.lasts = current.document, retryAfterFailure
-		}
-		s.current.Store(next)
-		return next.document, nil
+		return document, nil
 	})
 	if err != nil {
 		return nil, err
@@ -170,16 +149,32 @@ func (s *Source) renew(ctx context.Context, demanded bool) (*Document, error) {
 	return result.(*Document), nil
 }
 
-func (f *fetched) goodEnough(now time.Time, demanded bool) bool {
-	if demanded {
-		return now.Sub(f.renewed) < renewInterval || f.at.Age(now) < justFetched
+// Renew returns a document that the server was asked for at that time or later, for
+// a caller who must know what it says by now: an old one will not do, and an outage is
+// an error. It asks once, without a retry. How often that may happen is for the
+// caller to see to.
+func (s *Source) Renew(ctx context.Context, since time.Time) (*Document, error) {
+	if current := s.current.Load(); current != nil && !current.asked.Before(since) {
+		return current.document, nil
 	}
-	return f.at.Age(now) < f.lasts
+	now := time.Now()
+	document, err := s.fetch(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	s.keep(document, now)
+	return document, nil
 }
 
-func (s *Source) fetch(ctx context.Context) (*Document, error) {
+func (s *Source) keep(document *Document, asked time.Time) {
+	s.current.Store(&fetched{document: document, asked: asked, at: clock.At(asked), lasts: lifetime})
+}
+
+func (f *fetched) goodEnough(now time.Time) bool { return f.at.Age(now) < f.lasts }
+
+func (s *Source) fetch(ctx context.Context, retries int) (*Document, error) {
 	location := s.issuer + wellKnownPath
-	resp, body, err := httpx.Get(ctx, s.client, location, policy)
+	resp, body, err := httpx.Get(ctx, s.client, location, httpx.GetPolicy{Timeout: fetchTimeout, Retries: retries})
 	switch {
 	case errors.Is(err, httpx.ErrTooLarge):
 		return nil, fmt.Errorf("metadata: %w: %s: %w", ErrInvalid, location, err)

@@ -217,34 +217,74 @@ func TestRequiredEndpoints(t *testing.T) {
 	})
 }
 
-// Renew asks at most every five minutes, whoever calls, and also if it fails.
+// Renew tells what the server says at the given time or later, and an outage is an
+// error, which costs the document nothing.
 func TestRenew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
 		source := h.source()
-		_, err := source.Renew(t.Context())
+		start := time.Now()
+		_, err := source.Renew(t.Context(), start)
 		require.NoError(t, err)
-		require.Equal(t, 1, h.count())
 		h.change(func() { h.body = document(`"jwks_uri":"https://issuer.test/new"`) })
-		for range 299 {
-			wait(time.Second)
-			found, err := source.Renew(t.Context())
-			requireEndpoint(t, found, err, "https://issuer.test/keys")
-		}
+		wait(time.Minute)
+		found, err := source.Renew(t.Context(), start)
+		requireEndpoint(t, found, err, "https://issuer.test/keys")
 		require.Equal(t, 1, h.count())
-		wait(time.Second)
-		found, err := source.Renew(t.Context())
+		found, err = source.Renew(t.Context(), start.Add(time.Nanosecond))
 		requireEndpoint(t, found, err, "https://issuer.test/new")
 		require.Equal(t, 2, h.count())
+		found, err = source.Get(t.Context())
+		requireEndpoint(t, found, err, "https://issuer.test/new")
 
-		h.change(func() { h.status = http.StatusNotFound })
-		wait(5 * time.Minute)
-		for range 10 {
-			found, err = source.Renew(t.Context())
+		for _, status := range []int{http.StatusNotFound, http.StatusServiceUnavailable} {
+			h.change(func() { h.status = status })
+			wait(time.Second)
+			asked := h.count()
+			_, err = source.Renew(t.Context(), time.Now())
+			require.Error(t, err)
+			require.Equal(t, asked+1, h.count(), "there are no retries here")
+			found, err = source.Get(t.Context())
 			requireEndpoint(t, found, err, "https://issuer.test/new")
 		}
-		require.Equal(t, 3, h.count())
+		h.change(func() { h.repair() })
+		found, err = source.Renew(t.Context(), time.Now())
+		requireEndpoint(t, found, err, "https://issuer.test/keys")
+
+		// An old document that serves for want of a better one is no answer.
+		wait(25 * time.Hour)
+		h.change(func() { h.status = http.StatusServiceUnavailable })
+		before := time.Now()
+		_, err = source.Get(t.Context())
+		require.NoError(t, err)
+		_, err = source.Renew(t.Context(), before)
+		require.ErrorIs(t, err, ErrUnavailable)
+	})
+}
+
+// A document that comes while an attempt to replace the old one fails is kept.
+func TestRenewWhileGetFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost()
+		source := h.source()
+		_, err := source.Get(t.Context())
+		require.NoError(t, err)
+		wait(25 * time.Hour)
+		h.change(func() { h.delay, h.status = 4*time.Second, http.StatusNotFound })
+		ended := make(chan error)
+		go func() {
+			_, err := source.Get(context.Background())
+			ended <- err
+		}()
+		synctest.Wait()
+		h.change(func() { h.repair(); h.body = document(`"jwks_uri":"https://issuer.test/new"`) })
+		_, err = source.Renew(t.Context(), time.Now())
+		require.NoError(t, err)
+		require.NoError(t, <-ended)
+		found, err := source.Get(t.Context())
+		requireEndpoint(t, found, err, "https://issuer.test/new")
 	})
 }
 
@@ -303,18 +343,14 @@ func TestClockStep(t *testing.T) {
 		t.Parallel()
 		h := newHost()
 		source := NewSource(issuer, &http.Client{Transport: h}, "jwks_uri")
-		renewed := func(ago time.Duration) { // in spite of a document that is dated in the future
-			_, err := source.Renew(t.Context())
-			require.NoError(t, err)
-			then := *source.current.Load()
-			then.at.Wall, then.renewed = then.at.Wall.Add(2*time.Hour), then.renewed.Add(-ago)
-			source.current.Store(&then)
-		}
-		renewed(time.Minute)
-		renewed(renewInterval)
-		require.Len(t, h.requests, 1)
-		renewed(0)
-		require.Len(t, h.requests, 2)
-		require.Contains(t, source.current.Load().renewed.String(), " m=", "by the process's own clock")
+		_, err := source.Get(t.Context())
+		require.NoError(t, err)
+		then := *source.current.Load()
+		then.at.Wall = then.at.Wall.Add(2 * time.Hour)
+		source.current.Store(&then)
+		_, err = source.Renew(t.Context(), time.Now())
+		require.NoError(t, err)
+		require.Len(t, h.requests, 2, "in spite of a document that is dated in the future")
+		require.Contains(t, source.current.Load().asked.String(), " m=", "by the process's own clock")
 	})
 }

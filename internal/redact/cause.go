@@ -16,11 +16,40 @@ import (
 )
 
 // words is an error in words of this library's.
-type words struct{ text string }
+type words struct {
+	text        string
+	unavailable bool
+}
 
 // Words makes an error, like errors.New, whose text may stand in a log: it is
 // written here and holds nothing of anybody else's.
-func Words(text string) error { return &words{text} }
+func Words(text string) error { return &words{text: text} }
+
+// Outage makes the same of something that is down: see Unavailable.
+func Outage(text string) error { return &words{text: text, unavailable: true} }
+
+// Unavailable tells those who do not know the error whether it means that something
+// is down, and trying later can help.
+func (w *words) Unavailable() bool { return w.unavailable }
+
+// IsOutage reports that an error, or one that it wraps, means that something is down.
+func IsOutage(err error) bool {
+	switch wrapper := err.(type) {
+	case nil:
+		return false
+	case interface{ Unavailable() bool }:
+		if wrapper.Unavailable() {
+			return true
+		}
+	}
+	switch wrapper := err.(type) {
+	case interface{ Unwrap() error }:
+		return IsOutage(wrapper.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(wrapper.Unwrap(), IsOutage)
+	}
+	return false
+}
 
 func (w *words) Error() string { return w.text }
 

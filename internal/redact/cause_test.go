@@ -54,3 +54,15 @@ func TestCause(t *testing.T) {
 	require.ErrorIs(t, Foreign(fmt.Errorf("x: %w", io.EOF)), io.EOF)
 	require.Equal(t, "Ola Nordmann", Foreign(errors.New("Ola Nordmann")).Error())
 }
+
+func TestIsOutage(t *testing.T) {
+	t.Parallel()
+	down := Outage("it is down")
+	for _, err := range []error{down, fmt.Errorf("x: %w", down), fmt.Errorf("%w: %w", Words("x"), down), Foreign(errors.Join(io.EOF, down))} {
+		require.True(t, IsOutage(err), "%v", err)
+	}
+	for _, err := range []error{nil, Words("x"), io.EOF, Foreign(io.EOF), fmt.Errorf("x: %w", Words("y"))} {
+		require.False(t, IsOutage(err), "%v", err)
+	}
+	require.Equal(t, "it is down", Cause(down))
+}

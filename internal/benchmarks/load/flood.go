@@ -313,7 +313,7 @@ func (f *flooding) callBack(ctx context.Context, _ int) {
 func (f *flooding) refresh(ctx context.Context, i int) {
 	session, request := f.sessions[i%len(f.sessions)], helseid.TokenRequest{Resource: lab.Audience, Scopes: []string{lab.Scope}}
 	begin := time.Now()
-	session.Forget(ctx, request)
+	session.TokenSource(request).Forget(ctx)
 	if _, err := session.Token(ctx, request); err != nil {
 		if ctx.Err() == nil {
 			f.lose(fmt.Errorf("a refresh: %w", err))

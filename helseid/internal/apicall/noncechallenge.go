@@ -1,45 +1,29 @@
-package helseid
+package apicall
 
 import (
 	"bytes"
 	"io"
 	"net/http"
-	"slices"
+	"time"
 
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// The error codes of an API that the client acts upon (RFC 6750 section 3.1, RFC
-// 9449 sections 7.1 and 9).
-const (
-	invalidToken     = "invalid_token"
-	invalidDPoPProof = "invalid_dpop_proof"
-	useDPoPNonce     = "use_dpop_nonce"
-)
+// DemandsNonce reports whether an API's answer to a request with a proof is a demand for
+// a nonce: status 401 or 400 with the error use_dpop_nonce in a challenge or in a small
+// JSON body. The body can be read as before.
+func DemandsNonce(response *http.Response) bool {
+	return refusalCode(response, true) == useDPoPNonce || bodyDemandsNonce(response)
+}
 
-// refusalCode returns the error code with which an API refuses a token or its
-// proof, or "". The scheme of the challenge does not matter: many APIs know one
-// scheme in their answers whatever they are sent. What was sent does: an error
-// about a proof says nothing of a token without one, and where the proof is wrong,
-// the token need not be.
-func refusalCode(response *http.Response, bound bool) string {
-	if response.StatusCode != http.StatusUnauthorized && response.StatusCode != http.StatusBadRequest {
-		return ""
+// bodyDemandsNonce looks for a demand in the answer's body, for no longer than an
+// API may be silent.
+func (a *call) bodyDemandsNonce(response *http.Response) bool {
+	if body, ok := response.Body.(*answerBody); ok && a.HeaderTimeout > 0 {
+		defer time.AfterFunc(a.HeaderTimeout, body.attempt.release).Stop()
 	}
-	var codes []string
-	for _, challenge := range parseChallenges(response.Header.Values("WWW-Authenticate")) {
-		codes = append(codes, challenge.parameters["error"])
-	}
-	switch {
-	case bound && slices.Contains(codes, useDPoPNonce):
-		return useDPoPNonce
-	case bound && slices.Contains(codes, invalidDPoPProof):
-		return invalidDPoPProof
-	case response.StatusCode == http.StatusUnauthorized && slices.Contains(codes, invalidToken):
-		return invalidToken
-	}
-	return ""
+	return bodyDemandsNonce(response)
 }
 
 // maxRefusalBody is the size up to which a refusal's body is read.

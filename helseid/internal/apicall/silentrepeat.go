@@ -1,4 +1,4 @@
-package helseid
+package apicall
 
 import (
 	"net"

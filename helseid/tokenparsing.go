@@ -31,6 +31,9 @@ func readToken(a exchange.Answer, object jose.Object, grant tokenGrant, thumbpri
 	return token, nil
 }
 
+// parseToken reads an access token out of the answer of a token endpoint to a request
+// that was started at the given time. It must be of the type that was asked for, and
+// bound to the key of the given thumbprint unless it is a bearer token.
 func parseToken(object jose.Object, start time.Time, wanted string, asked []string, thumbprint string) (*Token, error) {
 	access, ok := object.Get("access_token").Text()
 	if !ok || !validToken68(access) {
@@ -160,4 +163,14 @@ func scopeList(value jose.Value) ([]string, bool) {
 		ok = ok && isText
 	}
 	return scopes, ok
+}
+
+// checkIssuedType refuses the answer to a token exchange that gives something
+// else than an access token. A server that does not say is believed.
+func checkIssuedType(object jose.Object) error {
+	value := object.Get("issued_token_type")
+	if text, ok := value.Text(); !value.Absent() && (!ok || text != accessTokenType) {
+		return fmt.Errorf("issued_token_type is not that of an access token")
+	}
+	return nil
 }

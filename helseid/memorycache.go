@@ -11,8 +11,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 )
 
-// tokenCache holds one entry per distinct token request, up to its capacity.
-type tokenCache struct {
+// memoryCache keeps tokens in this process: one entry per distinct token request, up to its capacity.
+type memoryCache struct {
 	capacity int
 	flights  singleflight.Group
 
@@ -76,7 +76,7 @@ func (e *cacheEntry) drop(sent *Token, now time.Time) bool {
 	return true
 }
 
-func (c *tokenCache) entry(request *preparedRequest) *cacheEntry {
+func (c *memoryCache) entry(request *preparedRequest) *cacheEntry {
 	key := request.key
 	c.mu.RLock()
 	entry, ok := c.entries[key]
@@ -103,7 +103,7 @@ func (c *tokenCache) entry(request *preparedRequest) *cacheEntry {
 
 // evict forgets the least recently used of a few entries. Go's maps start to
 // range at a random place, which makes the few a sample. The lock is held.
-func (c *tokenCache) evict() {
+func (c *memoryCache) evict() {
 	const sample = 16
 	var (
 		oldestKey cacheKey
@@ -130,7 +130,7 @@ func (c *tokenCache) evict() {
 
 // forget empties the entry of a key, if there is one, also of a token that is on
 // its way.
-func (c *tokenCache) forget(key cacheKey) {
+func (c *memoryCache) forget(key cacheKey) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if entry, ok := c.entries[key]; ok {
@@ -139,7 +139,7 @@ func (c *tokenCache) forget(key cacheKey) {
 }
 
 // forgetOwner does the same for all entries of a session, and returns their keys.
-func (c *tokenCache) forgetOwner(owner string) []cacheKey {
+func (c *memoryCache) forgetOwner(owner string) []cacheKey {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var keys []cacheKey
@@ -152,7 +152,7 @@ func (c *tokenCache) forgetOwner(owner string) []cacheKey {
 	return keys
 }
 
-func (c *tokenCache) empty(key cacheKey, entry *cacheEntry) {
+func (c *memoryCache) empty(key cacheKey, entry *cacheEntry) {
 	entry.mu.Lock()
 	defer entry.mu.Unlock()
 	entry.forgotten++

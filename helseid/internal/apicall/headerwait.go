@@ -1,4 +1,4 @@
-package helseid
+package apicall
 
 import (
 	"fmt"
@@ -11,9 +11,6 @@ import (
 
 	"github.com/helseid-go/sdk/internal/httpx"
 )
-
-// defaultAPIHeaderTimeout is Config.APIHeaderTimeout's default.
-const defaultAPIHeaderTimeout = 60 * time.Second
 
 // maxSwiftBody is the size of a request body up to which its sending is part of
 // the wait. The time of a larger one is not limited, as long as it gets on.
@@ -28,7 +25,7 @@ const (
 
 // headerWait ends an attempt in which the API is silent for as long as the limit:
 // no connection, no more of a large body taken, no headers. Each step starts the
-// limit anew, and a Read of the caller's body does not count. It works with every
+// limit again, and a Read of the caller's body does not count. It works with every
 // http.RoundTripper; what one does not report (net/http/httptrace) is a step less.
 type headerWait struct {
 	limit time.Duration // 0: none

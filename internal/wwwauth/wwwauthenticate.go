@@ -1,34 +1,33 @@
-package helseid
+// Package wwwauth reads the header WWW-Authenticate (RFC 9110 section 11.6.1), with
+// which a server says why it has refused a request.
+package wwwauth
 
-import (
-	"strings"
-)
+import "strings"
 
 const (
-	maxChallengeBytes = 16 << 10
-	maxChallenges     = 32
+	maxBytes      = 16 << 10
+	maxChallenges = 32
 )
 
-// challenge is one challenge of a WWW-Authenticate header, with names in lower
-// case.
-type challenge struct {
-	scheme     string
-	parameters map[string]string
+// Challenge is one challenge of the header, with names in lower case.
+type Challenge struct {
+	Scheme     string
+	Parameters map[string]string
 }
 
-// parseChallenges reads the challenges of RFC 9110 section 11.6.1. Servers
-// write several in one field, or one in each of several fields. Reading stops
-// at the first fault; what was complete before it counts.
-func parseChallenges(fields []string) []challenge {
-	var challenges []challenge
+// Parse reads the challenges in the fields of the header. Servers write several in one
+// field, or one in each of several fields. Reading stops at the first fault; what was
+// complete before it counts.
+func Parse(fields []string) []Challenge {
+	var challenges []Challenge
 	total := 0
 	for _, field := range fields {
-		if total += len(field); total > maxChallengeBytes {
+		if total += len(field); total > maxBytes {
 			break
 		}
-		scanner := challengeScanner{text: field}
+		scan := scanner{text: field}
 		for len(challenges) < maxChallenges {
-			challenge, ok := scanner.challenge()
+			challenge, ok := scan.challenge()
 			if !ok {
 				break
 			}
@@ -38,23 +37,23 @@ func parseChallenges(fields []string) []challenge {
 	return challenges
 }
 
-type challengeScanner struct {
+type scanner struct {
 	text string
 }
 
 // challenge reads scheme [ 1*SP ( token68 / #auth-param ) ]. One that does not
 // fit ends the reading of its field.
-func (s *challengeScanner) challenge() (challenge, bool) {
+func (s *scanner) challenge() (Challenge, bool) {
 	s.skip(" \t,")
 	scheme := s.token()
 	if scheme == "" {
-		return challenge{}, false
+		return Challenge{}, false
 	}
 	if s.text != "" && !strings.Contains(" \t,", s.text[:1]) {
 		s.text = ""
-		return challenge{}, false
+		return Challenge{}, false
 	}
-	found := challenge{scheme: strings.ToLower(scheme), parameters: map[string]string{}}
+	found := Challenge{Scheme: strings.ToLower(scheme), Parameters: map[string]string{}}
 	if s.skip(" \t"); s.token68() {
 		return found, true
 	}
@@ -70,12 +69,12 @@ func (s *challengeScanner) challenge() (challenge, bool) {
 		s.skip(" \t")
 		value, ok := s.value()
 		name = strings.ToLower(name)
-		_, duplicate := found.parameters[name]
+		_, duplicate := found.Parameters[name]
 		if !ok || duplicate {
 			s.text = ""
-			return challenge{}, false
+			return Challenge{}, false
 		}
-		found.parameters[name] = value
+		found.Parameters[name] = value
 		if s.skip(" \t"); !s.atSeparator() {
 			s.text = ""
 			return found, true
@@ -83,11 +82,11 @@ func (s *challengeScanner) challenge() (challenge, bool) {
 	}
 }
 
-func (s *challengeScanner) atSeparator() bool { return s.text == "" || s.text[0] == ',' }
+func (s *scanner) atSeparator() bool { return s.text == "" || s.text[0] == ',' }
 
-func (s *challengeScanner) skip(set string) { s.text = strings.TrimLeft(s.text, set) }
+func (s *scanner) skip(set string) { s.text = strings.TrimLeft(s.text, set) }
 
-func (s *challengeScanner) consume(c byte) bool {
+func (s *scanner) consume(c byte) bool {
 	if s.text == "" || s.text[0] != c {
 		return false
 	}
@@ -95,7 +94,7 @@ func (s *challengeScanner) consume(c byte) bool {
 	return true
 }
 
-func (s *challengeScanner) token() string {
+func (s *scanner) token() string {
 	end := 0
 	for end < len(s.text) && isTokenChar(s.text[end]) {
 		end++
@@ -107,12 +106,12 @@ func (s *challengeScanner) token() string {
 
 // token68 skips the form of credentials that stands in place of parameters, if
 // that is what comes: characters and padding up to a comma or the end.
-func (s *challengeScanner) token68() bool {
+func (s *scanner) token68() bool {
 	rest := strings.TrimLeft(s.text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/")
 	if len(rest) == len(s.text) {
 		return false
 	}
-	after := challengeScanner{strings.TrimLeft(rest, "=")}
+	after := scanner{strings.TrimLeft(rest, "=")}
 	if after.skip(" \t"); !after.atSeparator() {
 		return false
 	}
@@ -120,7 +119,7 @@ func (s *challengeScanner) token68() bool {
 	return true
 }
 
-func (s *challengeScanner) value() (string, bool) {
+func (s *scanner) value() (string, bool) {
 	if !s.consume('"') {
 		token := s.token()
 		return token, token != ""

@@ -1,0 +1,311 @@
+package middleware_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/middleware"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+const grpcMethod = "/journal.v1.Journal/Get"
+
+// rpc is a request as an interceptor of gRPC sees it: no net/http, names in lower case.
+func (w *world) rpc(path string, options ...helseidtest.TokenOption) middleware.Request {
+	token := w.server.Token(options...)
+	return middleware.Request{
+		Method: http.MethodPost,
+		URL:    &url.URL{Scheme: "https", Host: "api.example.no", Path: path},
+		Header: http.Header{
+			"authorization": {"DPoP " + token},
+			"dpop":          {w.server.Proof(http.MethodPost, "https://api.example.no"+path, token)},
+		},
+		Route: path,
+	}
+}
+
+// Other frameworks get from the core what the guard of net/http is made of.
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{cold: true})
+	request := w.rpc(grpcMethod, helseidtest.Clinician())
+	decision := w.auth.Decide(t.Context(), request, middleware.User())
+	require.True(t, decision.Allowed())
+	require.Nil(t, decision.Problem)
+	require.Empty(t, decision.Challenge+decision.Nonce)
+	require.Equal(t, "helseidtest-client", decision.Claims.ClientID)
+	ctx := decision.Context(t.Context())
+	require.Same(t, decision.Claims, middleware.Claims(ctx))
+	require.Equal(t, "DPoP "+middleware.Token(ctx).Reveal(), request.Header["authorization"][0])
+	record := w.lastRecord()
+	require.True(t, record.Allowed)
+	require.Equal(t, http.MethodPost, record.Method)
+	require.Equal(t, grpcMethod, record.Route)
+
+	decision = w.auth.Decide(t.Context(), request)
+	require.False(t, decision.Allowed())
+	require.Equal(t, "proof_replayed", decision.Problem.Reason)
+	require.Equal(t, http.StatusUnauthorized, decision.Problem.Status)
+	require.Equal(t, "invalid_dpop_proof", parseChallenge(t, decision.Challenge).parameters["error"])
+	require.Nil(t, decision.Claims)
+	require.Nil(t, middleware.Claims(decision.Context(t.Context())))
+
+	// An inner interceptor checks its own requirements alone.
+	require.True(t, w.auth.Decide(ctx, request, middleware.User()).Allowed())
+	require.Equal(t, "system", w.auth.Decide(ctx, request, middleware.System()).Problem.Reason)
+	require.True(t, w.lastRecord().Nested)
+	other := request
+	other.URL = &url.URL{Scheme: "https", Host: "api.example.no", Path: "/journal.v1.Journal/Delete"}
+	require.Equal(t, "proof_htu", w.auth.Decide(ctx, other).Problem.Reason)
+
+	require.False(t, middleware.Decision{}.Allowed(), "nobody has decided")
+	require.Panics(t, func() { w.auth.Decide(t.Context(), request, nil) })
+}
+
+// The core refuses what net/http would, and what no server reads.
+func TestDecideRefuses(t *testing.T) {
+	t.Parallel()
+	at := func(target url.URL) func(*middleware.Request) {
+		return func(r *middleware.Request) { r.URL = &target }
+	}
+	public := func(c *middleware.Config) { c.PublicURL = "https://api.example.no" }
+	for name, test := range map[string]struct {
+		config func(*middleware.Config)
+		change func(*middleware.Request)
+		reason string
+	}{
+		"nothing":                   {public, func(r *middleware.Request) { *r = middleware.Request{} }, "original_request"},
+		"no method":                 {public, func(r *middleware.Request) { r.Method = "" }, "original_request"},
+		"no URL":                    {public, func(r *middleware.Request) { r.URL = nil }, "original_request"},
+		"an empty URL":              {public, at(url.URL{}), "original_request"},
+		"no scheme":                 {public, at(url.URL{Host: "api.example.no", Path: grpcMethod}), "original_request"},
+		"another scheme":            {public, at(url.URL{Scheme: "dns", Host: "api.example.no", Path: grpcMethod}), "original_request"},
+		"an opaque URL":             {public, at(url.URL{Scheme: "https", Opaque: grpcMethod}), "original_request"},
+		"a path without a slash":    {public, at(url.URL{Scheme: "https", Host: "api.example.no", Path: grpcMethod[1:]}), "original_request"},
+		"no host":                   {nil, at(url.URL{Scheme: "https", Path: grpcMethod}), "proof_htu"},
+		"another host":              {nil, at(url.URL{Scheme: "https", Host: "other.example.no", Path: grpcMethod}), "proof_htu"},
+		"a host with a path":        {nil, at(url.URL{Scheme: "https", Host: "api.example.no/journal.v1.Journal", Path: "/Get"}), "proof_htu"},
+		"a host with a query":       {nil, at(url.URL{Scheme: "https", Host: "api.example.no" + grpcMethod + "?", Path: "/admin"}), "proof_htu"},
+		"plain http":                {nil, at(url.URL{Scheme: "http", Host: "api.example.no", Path: grpcMethod}), "proof_htu"},
+		"a number sign in the path": {public, at(url.URL{Scheme: "https", Path: grpcMethod + "#/../Delete"}), "proof_htu"},
+		"an encoded slash":          {nil, at(url.URL{Scheme: "https", Host: "api.example.no", Path: grpcMethod, RawPath: "/journal.v1.Journal%2FGet"}), "proof_htu"},
+		"another method":            {nil, func(r *middleware.Request) { r.Method = "GET" }, "proof_htm"},
+		"a token in the query":      {nil, func(r *middleware.Request) { r.URL.RawQuery = "access_token=x" }, "token_in_query"},
+		"no header":                 {nil, func(r *middleware.Request) { r.Header = nil }, "no_credentials"},
+		"no proof":                  {nil, func(r *middleware.Request) { delete(r.Header, "dpop") }, "proof_missing"},
+		"two tokens":                {nil, func(r *middleware.Request) { r.Header["Authorization"] = r.Header["authorization"] }, "authorization_repeated"},
+		"two proofs, in two cases":  {nil, func(r *middleware.Request) { r.Header["DPoP"] = r.Header["dpop"] }, "proof_repeated"},
+		"forwarded, and not by proxy": {nil, func(r *middleware.Request) {
+			r.URL.Host = "internal"
+			r.Header["x-forwarded-host"] = []string{"api.example.no"}
+		}, "proof_htu"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{cold: true, config: test.config})
+			request := w.rpc(grpcMethod)
+			test.change(&request)
+			decision := w.auth.Decide(t.Context(), request)
+			require.False(t, decision.Allowed())
+			require.Equal(t, test.reason, decision.Problem.Reason)
+			require.Equal(t, test.reason, w.lastRecord().Reason)
+			require.NotEmpty(t, decision.Challenge)
+			require.Nil(t, decision.Claims)
+		})
+	}
+}
+
+// PublicURL and proxies count as they do for net/http.
+func TestDecideBehindAProxy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) {
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	}})
+	request := w.rpc(grpcMethod)
+	request.URL, request.RemoteAddr = &url.URL{Scheme: "http", Host: "internal:8080", Path: grpcMethod}, "192.0.2.7:443"
+	request.Header["x-forwarded-host"], request.Header["x-forwarded-proto"] = []string{"api.example.no"}, []string{"https"}
+	require.True(t, w.auth.Decide(t.Context(), request).Allowed())
+
+	w = newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.PublicURL = "https://api.example.no" }})
+	request = w.rpc(grpcMethod)
+	request.URL = &url.URL{Scheme: "http", Host: "internal:8080", Path: grpcMethod}
+	require.True(t, w.auth.Decide(t.Context(), request).Allowed())
+}
+
+// The nonce comes out whether the request is refused for want of one, or let in with
+// an older one.
+func TestDecideNonces(t *testing.T) {
+	t.Parallel()
+	w, nonces := newNonceWorld(t)
+	decision := w.auth.Decide(t.Context(), w.rpc(grpcMethod))
+	require.Equal(t, "use_dpop_nonce", decision.Problem.Code)
+	require.True(t, nonces.Valid(decision.Nonce))
+
+	signed := func(nonce string) middleware.Request {
+		request := w.rpc(grpcMethod)
+		token := strings.TrimPrefix(request.Header["authorization"][0], "DPoP ")
+		request.Header["dpop"] = []string{w.server.Proof(http.MethodPost, "https://api.example.no"+grpcMethod, token, helseidtest.ProofClaim("nonce", nonce))}
+		return request
+	}
+	decision = w.auth.Decide(t.Context(), signed(olderNonce()))
+	require.True(t, decision.Allowed(), "%+v", decision.Problem)
+	require.True(t, nonces.Valid(decision.Nonce))
+	require.NotEqual(t, olderNonce(), decision.Nonce)
+}
+
+// An outage has no challenge, and says how long to wait.
+func TestDecideOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{cold: true})
+	w.net.setDown(true)
+	decision := w.auth.Decide(t.Context(), w.rpc(grpcMethod))
+	require.Equal(t, http.StatusServiceUnavailable, decision.Problem.Status)
+	require.Empty(t, decision.Challenge)
+	require.Equal(t, 5*time.Second, decision.RetryAfter)
+}
+
+// A request is never printed: it holds a token.
+func TestRequestIsNotPrinted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{cold: true})
+	request := w.rpc(grpcMethod)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+		require.Contains(t, fmt.Sprintf(verb, request), "[redacted]")
+		require.Contains(t, fmt.Sprintf(verb, &request), "[redacted]")
+		require.NotRegexp(t, jwsLike, fmt.Sprintf(verb, w.auth.Decide(t.Context(), w.rpc(grpcMethod))))
+	}
+}
+
+// A handler's test needs no HelseID.
+func TestNewContext(t *testing.T) {
+	t.Parallel()
+	claims := &tokenvalidation.Claims{ClientID: "the-client"}
+	ctx := middleware.NewContext(t.Context(), claims, "the-token")
+	require.Same(t, claims, middleware.Claims(ctx))
+	require.Equal(t, "the-token", middleware.Token(ctx).Reveal())
+	require.NotContains(t, fmt.Sprint(ctx), "the-token")
+
+	// A guard does not go by it.
+	w := newWorld(t, worldOptions{cold: true})
+	request := httptest.NewRequest(http.MethodGet, resource, nil).WithContext(ctx)
+	w.requireRefused(request, "no_credentials")
+}
+
+// A requirement sees the request, and may ask about the caller.
+func TestForRequest(t *testing.T) {
+	t.Parallel()
+	var seen string
+	own := middleware.ForRequest(func(ctx context.Context, r *middleware.Request, claims *tokenvalidation.Claims) error {
+		seen = fmt.Sprint(r.Method, " ", r.URL.Path, " ", r.URL.Query().Get("page"), " ", r.Header.Get("X-Own"), " ", r.Route, " ", r.PathValue("id"), r.PathValue("other"))
+		require.Same(t, claims, middleware.Claims(ctx))
+		require.NotEmpty(t, middleware.Token(ctx).Reveal())
+		return nil
+	})
+	w := newWorld(t, worldOptions{cold: true})
+	mux := http.NewServeMux()
+	mux.Handle("GET /journal/{id}", w.auth.Require(w.reach, middleware.Any(middleware.User(), middleware.All(own))))
+	w.handler = mux
+	request := w.genuine()
+	request.Header.Set("X-Own", "own")
+	w.requireOK(request)
+	require.Equal(t, "GET /journal/1 2 own GET /journal/{id} 1", seen)
+
+	rpc := w.rpc(grpcMethod)
+	rpc.Header["x-own"] = []string{"own"}
+	rpc.PathValues = func(name string) string { return map[string]string{"id": "7"}[name] }
+	require.True(t, w.auth.Decide(t.Context(), rpc, own).Allowed())
+	require.Equal(t, "POST "+grpcMethod+"  own "+grpcMethod+" 7", seen)
+
+	require.Panics(t, func() { middleware.ForRequest(nil) })
+	require.Error(t, own(t.Context(), &tokenvalidation.Claims{}), "there is no request")
+	require.Error(t, own(middleware.NewContext(t.Context(), &tokenvalidation.Claims{}, ""), &tokenvalidation.Claims{}))
+}
+
+// The organisation in the path is the token's, and nothing is equal to nothing.
+func TestOrganizationInPath(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{cold: true})
+	mux := http.NewServeMux()
+	mux.Handle("GET /parents/{parent}", w.auth.Require(w.reach, middleware.ParentOrganizationInPath("parent")))
+	mux.Handle("GET /children/{child}", w.auth.Require(w.reach, middleware.ChildOrganizationInPath("child")))
+	mux.Handle("GET /misspelt/{parent}", w.auth.Require(w.reach, middleware.ParentOrganizationInPath("paren")))
+	server := w.listen(mux)
+	outside := w.listen(w.auth.Guard(middleware.ParentOrganizationInPath("parent"))(http.HandlerFunc(w.reach)))
+	both, none := helseidtest.Organization("994598759", "999977775", ""), helseidtest.Organization("", "", "")
+	for _, test := range []struct {
+		target string
+		token  helseidtest.TokenOption
+		reason string
+	}{
+		{server.URL + "/parents/994598759", both, ""},
+		{server.URL + "/parents/999977775", both, "parent_organization"},
+		{server.URL + "/parents/994598759%20", both, "parent_organization"},
+		{server.URL + "/parents/994598759", none, "parent_organization"},
+		{server.URL + "/children/999977775", both, ""},
+		{server.URL + "/children/994598759", both, "child_organization"},
+		{server.URL + "/misspelt/994598759", both, "parent_organization"},
+		{server.URL + "/misspelt/994598759", none, "parent_organization"},
+		{outside.URL + "/parents/994598759", both, "parent_organization"},
+		{outside.URL + "/parents/", none, "parent_organization"},
+	} {
+		status, body := w.call(w.authorized(http.MethodGet, test.target, nil, test.token))
+		if test.reason == "" {
+			require.Equal(t, http.StatusOK, status, test.target)
+			continue
+		}
+		require.Equal(t, http.StatusForbidden, status, test.target)
+		require.Contains(t, body, `"reason":"`+test.reason+`"`)
+	}
+	require.Panics(t, func() { middleware.ParentOrganizationInPath("") })
+	require.Panics(t, func() { middleware.ChildOrganizationInPath("") })
+}
+
+// A requirement sees the request that a forward-auth proxy asks about, and not the
+// proxy's own.
+func TestForRequestBehindForwardAuth(t *testing.T) {
+	t.Parallel()
+	for name, bearer := range map[string]bool{"DPoP": false, "Bearer": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) {
+				trusting(middleware.XForwarded)(c)
+				c.PublicURL, c.ForwardAuth, c.BearerOnly = "https://api.example.no", &middleware.ForwardAuth{}, bearer
+			}})
+			readOnly := middleware.ForRequest(func(_ context.Context, r *middleware.Request, _ *tokenvalidation.Claims) error {
+				if r.Method != http.MethodGet || r.URL.Path != "/journal/1" || r.URL.Query().Get("a") != "b" {
+					return &middleware.Denial{Reason: "read_only", Detail: "only one may be read"}
+				}
+				return nil
+			})
+			mux := http.NewServeMux()
+			mux.Handle("GET /journal/{id}", w.auth.Require(w.reach, readOnly))
+			mux.Handle("GET /organizations/{parent}", w.auth.Require(w.reach, middleware.ParentOrganizationInPath("parent")))
+			w.handler = mux
+			ask := func(own, method, uri string) *http.Request {
+				request := w.at("GET", "http://auth"+own, method, "https://api.example.no"+uri, set("X-Forwarded-Method", method, "X-Forwarded-Uri", uri))
+				if bearer {
+					request.Header.Del("DPoP")
+					request.Header.Set("Authorization", "Bearer "+w.server.Token(helseidtest.Unbound()))
+				}
+				return request
+			}
+			w.requireOK(ask("/journal/2", "GET", "/journal/1?a=b"))
+			w.requireRefused(ask("/journal/1?a=b", "DELETE", "/journal/1?a=b"), "read_only")
+			w.requireRefused(ask("/journal/1?a=b", "GET", "/journal/2?a=b"), "read_only")
+			w.requireRefused(ask("/organizations/994598759", "GET", "/organizations/999977775"), "parent_organization")
+			without := ask("/journal/1?a=b", "GET", "/journal/1?a=b")
+			without.Header.Del("X-Forwarded-Uri")
+			w.requireRefused(without, "original_request")
+		})
+	}
+}

@@ -1,0 +1,124 @@
+package middleware
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/helseid-go/sdk/internal/redact"
+)
+
+// ForwardAuth names the headers that carry the original request.
+type ForwardAuth struct {
+	// MethodHeader carries the method. Empty means X-Forwarded-Method.
+	MethodHeader string
+
+	// URIHeader carries path and query. Empty means X-Forwarded-Uri.
+	URIHeader string
+
+	// Routes are patterns such as "GET /journal/{id}", as http.ServeMux has them. The
+	// one that the original request matches is the Route of its audit record, which
+	// is empty if there is none: paths may hold personal data.
+	Routes []string
+}
+
+// forwardAuth is a ForwardAuth with its defaults.
+type forwardAuth struct {
+	method, uri string
+	routes      *http.ServeMux
+}
+
+func newForwardAuth(config ForwardAuth) (*forwardAuth, error) {
+	found := &forwardAuth{
+		method: cmp.Or(config.MethodHeader, "X-Forwarded-Method"),
+		uri:    cmp.Or(config.URIHeader, "X-Forwarded-Uri"),
+		routes: http.NewServeMux(),
+	}
+	if !isHeaderName(found.method) || !isHeaderName(found.uri) {
+		return nil, fmt.Errorf("field ForwardAuth: MethodHeader or URIHeader is not the name of a header")
+	}
+	for _, route := range config.Routes {
+		if err := addRoute(found.routes, route); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// addRoute turns the panic of http.ServeMux into an error.
+func addRoute(mux *http.ServeMux, route string) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("field ForwardAuth: Routes: %v", fault)
+		}
+	}()
+	mux.Handle(route, http.NotFoundHandler())
+	return nil
+}
+
+// errNoOriginal means that a request that should have come from a forward-auth
+// proxy did not say what it is about.
+var errNoOriginal = redact.Words("the original method and path are missing")
+
+// original reads the request that a forward-auth proxy asks about.
+func (a *forwardAuth) original(r *http.Request) (method, path string, ok bool) {
+	methods, uris := r.Header.Values(a.method), r.Header.Values(a.uri)
+	if len(methods) != 1 || len(uris) != 1 || methods[0] == "" {
+		return "", "", false
+	}
+	path = withoutQuery(uris[0])
+	if _, err := url.ParseRequestURI(uris[0]); err != nil || !isPath(path) {
+		return "", "", false
+	}
+	return methods[0], path, true
+}
+
+// isTooLong reports that a request's target, or that of the request that a forward-auth
+// proxy asks about, is longer than maxTarget.
+func (l *location) isTooLong(r *http.Request) bool {
+	if len(r.RequestURI) > maxTarget || r.URL != nil && len(r.URL.RawQuery) > maxTarget {
+		return true
+	}
+	return l.auth != nil && slices.ContainsFunc(r.Header.Values(l.auth.uri), func(uri string) bool { return len(uri) > maxTarget })
+}
+
+// queries are the request's own query and that of the request that a forward-auth
+// proxy asks about, one after the other.
+func (l *location) queries(r *http.Request) string {
+	var query string
+	if r.URL != nil {
+		query = r.URL.RawQuery
+	}
+	if l.auth != nil {
+		for _, uri := range r.Header.Values(l.auth.uri) {
+			_, original, _ := strings.Cut(uri, "?")
+			query += "&" + original
+		}
+	}
+	return query
+}
+
+// asked is what a request is on record for: its own method and route, or those of
+// the request that a forward-auth proxy asks about.
+func (l *location) asked(r *http.Request) (method, route string) {
+	if l.auth == nil || !l.trusts(r) {
+		return r.Method, r.Pattern
+	}
+	method, path, ok := l.auth.original(r)
+	if !ok {
+		return r.Method, r.Pattern
+	}
+	return method, l.auth.route(method, path, r.Host)
+}
+
+func (a *forwardAuth) route(method, path, host string) string {
+	u, err := url.ParseRequestURI(path)
+	if err != nil { // unreachable: original has read it
+		return ""
+	}
+	_, route := a.routes.Handler(&http.Request{Method: method, URL: u, Host: host})
+	return route
+}
