@@ -83,15 +83,16 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[helseid.LoginRequest]("Application", "RedirectURI", "Scopes", "Resources", "IdentityProvider", "EID", "ACRValues", "OnBehalfOf", "Prompt", "JournalID"),
 		leaktest.Made[helseid.LoginState](w.loginState),
 		leaktest.Of[helseid.LogoutRequest](all),
-		leaktest.Made[helseid.MemorySessionStore](w.sessionStore),
+		leaktest.Made[helseid.MemoryStore](w.sessionStore),
 		leaktest.Of[helseid.Prompt](all),
 		leaktest.Of[helseid.Registration](all),
 		leaktest.Of[helseid.ScopeError](all),
 		leaktest.Made[helseid.Secret](func(s *leaktest.Secrets) any { return helseid.NewSecret(s.Text()) }),
 		leaktest.Made[helseid.Session](w.session),
+		leaktest.Made[helseid.Sessions](w.sessions),
 		leaktest.Of[helseid.SessionEnd](all), // for the audit log: pseudonyms are what it is for
 		leaktest.Of[helseid.StepUp](all),
-		leaktest.Of[helseid.StoredSession]().Raw("stores take its fields"),
+		leaktest.Of[helseid.StoredRow]().Raw("stores take its fields"),
 		leaktest.Of[helseid.TestUser]().Raw("the caller fills it in: a synthetic number, refused in production"),
 		leaktest.Of[helseid.Token]("Type", "Scopes", "RejectedScopes"),
 		leaktest.Of[helseid.TokenError](all),
@@ -172,7 +173,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 
 		leaktest.Extra("Client.HTTPClient", func(s *leaktest.Secrets) any { return w.client(s).HTTPClient(w.request(s)) }),
 		leaktest.Extra("Client.Transport", func(s *leaktest.Secrets) any { return w.client(s).Transport(w.request(s)) }),
-		leaktest.Extra("Client.SessionStore", func(s *leaktest.Secrets) any { return w.client(s).SessionStore() }),
+		leaktest.Extra("Sessions.Store", func(s *leaktest.Secrets) any { return w.client(s).Sessions().Store() }),
 		leaktest.Extra("Session.HTTPClient", func(s *leaktest.Secrets) any {
 			w.secrets(s)
 			return w.loggedIn.HTTPClient(helseid.TokenRequest{})
@@ -184,7 +185,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 			return helseid.WithSubjectToken(context.Background(), helseid.NewSecret(s.Text()))
 		}),
 		leaktest.Extra("the error of a session store", func(s *leaktest.Secrets) any {
-			_, err := w.failing(s).Session(context.Background(), "some-id")
+			_, err := w.failing(s).Sessions().Get(context.Background(), "some-id")
 			return err
 		}),
 	)
@@ -233,13 +234,13 @@ const leakAudience, leakCallback = "nhn:some-api", "https://app.example.no/callb
 
 // spyStore tells what is stored.
 type spyStore struct {
-	helseid.MemorySessionStore
+	helseid.MemoryStore
 	saved func(data []byte)
 }
 
-func (s *spyStore) Save(ctx context.Context, key string, row helseid.StoredSession) (bool, error) {
+func (s *spyStore) Save(ctx context.Context, key string, row helseid.StoredRow) (bool, error) {
 	s.saved(row.Data)
-	return s.MemorySessionStore.Save(ctx, key, row)
+	return s.MemoryStore.Save(ctx, key, row)
 }
 
 func newLeakWorld(t *testing.T) *leakWorld {
@@ -251,7 +252,7 @@ func newLeakWorld(t *testing.T) *leakWorld {
 	}))
 	config := w.server.NewClient(helseidtest.RedirectURI(leakCallback), helseidtest.Scopes(leakAudience+"/read"))
 	config.DPoPKey = w.newKey(&leaktest.Secrets{}).(*dpop.Key)
-	config.SessionStore = &spyStore{saved: func(data []byte) {
+	config.Store = &spyStore{saved: func(data []byte) {
 		var row map[string]any
 		require.NoError(t, json.Unmarshal(data, &row))
 		for _, name := range []string{"id_token", "refresh_token"} {
@@ -414,8 +415,8 @@ func (w *leakWorld) session(s *leaktest.Secrets) any {
 }
 
 func (w *leakWorld) sessionStore(s *leaktest.Secrets) any {
-	store := &helseid.MemorySessionStore{}
-	_, err := store.Save(context.Background(), "key", helseid.StoredSession{Data: []byte(s.Text()), Expiry: time.Now().Add(time.Hour)})
+	store := &helseid.MemoryStore{}
+	_, err := store.Save(context.Background(), "key", helseid.StoredRow{Data: []byte(s.Text()), Expiry: time.Now().Add(time.Hour)})
 	require.NoError(w.t, err)
 	return store
 }
@@ -478,9 +479,14 @@ func (w *leakWorld) validator(s *leaktest.Secrets) any {
 	return w.checker
 }
 
+func (w *leakWorld) sessions(s *leaktest.Secrets) any {
+	w.secrets(s)
+	return w.made.Sessions()
+}
+
 func (w *leakWorld) userSession(s *leaktest.Secrets) any {
 	w.secrets(s)
-	sessions, err := w.made.SessionsOf(w.t.Context(), w.loggedIn.User().Subject)
+	sessions, err := w.made.Sessions().Of(w.t.Context(), w.loggedIn.User().Subject)
 	require.NoError(w.t, err)
 	require.NotEmpty(w.t, sessions)
 	return sessions[0]
@@ -508,7 +514,7 @@ func (w *leakWorld) number(s *leaktest.Secrets) any {
 // failing is a client whose store quotes what it was given.
 func (w *leakWorld) failing(s *leaktest.Secrets) *helseid.Client {
 	config := w.config
-	config.SessionStore = quotingStore{s.Text()}
+	config.Store = quotingStore{s.Text()}
 	client, err := helseid.New(config)
 	require.NoError(w.t, err)
 	w.t.Cleanup(client.Close)
@@ -521,11 +527,11 @@ type quotedError string
 
 func (e quotedError) Error() string { return "cannot store " + strings.TrimSpace(string(e)) }
 
-func (q quotingStore) Load(context.Context, string) (helseid.StoredSession, error) {
-	return helseid.StoredSession{}, quotedError(q.secret)
+func (q quotingStore) Load(context.Context, string) (helseid.StoredRow, error) {
+	return helseid.StoredRow{}, quotedError(q.secret)
 }
 
-func (q quotingStore) Save(context.Context, string, helseid.StoredSession) (bool, error) {
+func (q quotingStore) Save(context.Context, string, helseid.StoredRow) (bool, error) {
 	return false, quotedError(q.secret)
 }
 

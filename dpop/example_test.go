@@ -112,8 +112,8 @@ func ExampleNewMemoryReplay() {
 
 	// What a verifier asks it. A store that processes share must answer the same.
 	use := dpop.Use{
-		Proof: sha256.Sum256([]byte("the key and the jti")), Key: sha256.Sum256([]byte("the key")),
-		Forget: time.Now().Add(time.Minute),
+		Proof: sha256.Sum256([]byte("the key and the jti")), Thumbprint: sha256.Sum256([]byte("the key's thumbprint")),
+		Expiry: time.Now().Add(time.Minute),
 	}
 	for range 2 {
 		first, err := replay.Record(context.Background(), use)

@@ -11,18 +11,20 @@ import (
 
 // Use is one use of a proof.
 type Use struct {
-	// Proof identifies the proof: a hash of its key and its jti.
+	// Proof is the key of the record: a hash of the thumbprint of the key that has
+	// signed the proof, and its jti.
 	Proof [sha256.Size]byte
 
-	// Key identifies its key.
-	Key [sha256.Size]byte
+	// Thumbprint is a hash of the thumbprint alone.
+	Thumbprint [sha256.Size]byte
 
 	// Client identifies whose share of a store that is nearly full the proof takes: a
 	// client can make as many keys as it likes. Zero means the key's.
 	Client [sha256.Size]byte
 
-	// Forget is when the proof has become too old to be accepted anyway.
-	Forget time.Time
+	// Expiry is when the record can be removed: the proof has become too old to be
+	// accepted anyway.
+	Expiry time.Time
 
 	// NotBefore is when the proof can have been accepted for the first time, at
 	// the earliest, by this process or another with the same MaxFuture whose clock
@@ -83,7 +85,7 @@ type MemoryReplay struct {
 	mu      sync.Mutex
 	size    int
 	purged  int64                   // the second of the last purge
-	buckets map[int64]*replayBucket // by the second of Use.Forget
+	buckets map[int64]*replayBucket // by the second of Use.Expiry
 }
 
 // replayID is a hash cut to 128 bits, which is plenty against collisions.
@@ -122,7 +124,7 @@ func (m *MemoryReplay) MaxBytes() int { return m.capacity * replayBytesPerProof 
 func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 	proof, client := replayID(use.Proof[:16]), replayID(use.Client[:16])
 	if client == (replayID{}) {
-		client = replayID(use.Key[:16])
+		client = replayID(use.Thumbprint[:16])
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -146,13 +148,13 @@ func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 	if m.size >= room {
 		return false, ErrReplayFull
 	}
-	forget := use.Forget.Unix()
+	forget := use.Expiry.Unix()
 	bucket, ok := m.buckets[forget]
 	if !ok {
 		bucket = &replayBucket{proofs: make(map[replayID]struct{}), shares: make(map[replayID]int32)}
 		m.buckets[forget] = bucket
 	}
-	if end := now.Add(use.Forget.Round(0).Sub(now.Round(0))); end.After(bucket.end) {
+	if end := now.Add(use.Expiry.Round(0).Sub(now.Round(0))); end.After(bucket.end) {
 		bucket.end = end
 	}
 	bucket.proofs[proof] = struct{}{}

@@ -16,9 +16,9 @@ import (
 
 // useOf is a use with ids that differ in their first 16 bytes.
 func useOf(proof, key int, forget time.Time) Use {
-	use := Use{Forget: forget}
+	use := Use{Expiry: forget}
 	binary.BigEndian.PutUint64(use.Proof[:], uint64(proof)*0x9e3779b97f4a7c15)
-	binary.BigEndian.PutUint64(use.Key[:], uint64(key)*0x9e3779b97f4a7c15)
+	binary.BigEndian.PutUint64(use.Thumbprint[:], uint64(key)*0x9e3779b97f4a7c15)
 	return use
 }
 

@@ -332,10 +332,10 @@ func (v *Verifier) checkFirstUse(ctx context.Context, proof *Proof, client strin
 	// The store goes by the real time, whatever the verifier's clock says.
 	issued := time.Now().Add(proof.IssuedAt.Sub(v.now()))
 	use := Use{
-		Proof:     sha256.Sum256([]byte(proof.Thumbprint + "." + proof.ID)),
-		Key:       sha256.Sum256([]byte(proof.Thumbprint)),
-		Forget:    issued.Add(v.remember).Round(time.Second),
-		NotBefore: issued.Add(-time.Duration(v.maxFuture)*time.Second - v.replicaSkew).Truncate(time.Second),
+		Proof:      sha256.Sum256([]byte(proof.Thumbprint + "." + proof.ID)),
+		Thumbprint: sha256.Sum256([]byte(proof.Thumbprint)),
+		Expiry:     issued.Add(v.remember).Round(time.Second),
+		NotBefore:  issued.Add(-time.Duration(v.maxFuture)*time.Second - v.replicaSkew).Truncate(time.Second),
 	}
 	if client != "" {
 		use.Client = sha256.Sum256([]byte("client." + client))

@@ -525,7 +525,7 @@ func TestReplay(t *testing.T) {
 			verified, err := newVerifier(t, test.config).Verify(context.Background(), d.sign(t), expectedGET(key))
 			require.NoError(t, err)
 			require.Len(t, store.uses, 1)
-			require.WithinDuration(t, verified.IssuedAt.Add(test.want), store.uses[0].Forget, 0)
+			require.WithinDuration(t, verified.IssuedAt.Add(test.want), store.uses[0].Expiry, 0)
 			earliest := verified.IssuedAt.Add(-test.before)
 			require.False(t, store.uses[0].NotBefore.After(earliest), "it could have been used before that")
 			require.WithinDuration(t, earliest, store.uses[0].NotBefore, time.Second)

@@ -21,7 +21,7 @@ func TestApplication(t *testing.T) {
 	require.Equal(t, request.Application, session.Application())
 	_, err := userToken(t, session, journalResource) // writes the record anew
 	require.NoError(t, err)
-	again, err := w.client.Session(t.Context(), session.ID().Reveal())
+	again, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 	require.NoError(t, err)
 	require.Equal(t, request.Application, again.Application())
 	for _, endpoint := range []helseidtest.Endpoint{helseidtest.EndpointPAR, helseidtest.EndpointToken} {

@@ -6,8 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"sync"
-	"sync/atomic"
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
@@ -32,16 +30,9 @@ type Client struct {
 	tokens   *tokenSupply
 	calls    *apiCaller
 
-	idTokens    *tokenvalidation.IDTokenValidator
-	store       SessionStore
-	sessions    sessionPlaces
-	entombing   sync.Map     // keys of sessions that the store has not let end, and logouts
-	strangers   atomic.Int64 // how many of them anybody may have made up
-	revoking    atomic.Int64 // how many revocations the store has not taken
-	sessionEnds endObservers
-	posts       atomic.Uint64 // how many entries this process has put into the outbox
-	delivering  atomic.Bool   // this process is at the outbox
-	looked      atomic.Int64  // when this process last looked into the outbox, in Unix seconds
+	idTokens *tokenvalidation.IDTokenValidator
+	sessions *Sessions
+	logins   *logins
 
 	ownTransport *http.Transport // nil if the caller has supplied a client
 }
@@ -86,9 +77,9 @@ func New(config Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: field DPoPKey: %w", ErrConfig, err)
 	}
-	store := config.SessionStore
+	store := config.Store
 	if store == nil {
-		store = &MemorySessionStore{}
+		store = &MemoryStore{}
 	}
 	backChannel := httpx.NoRedirect(config.HTTPClient)
 	source := metadata.NewSource(config.Issuer, backChannel, exchange.TokenEndpoint).Allow(config.EndpointOrigins)
@@ -109,7 +100,7 @@ func New(config Config) (*Client, error) {
 		Observer:   report,
 		Refused:    newTokenError,
 	}}
-	return &Client{
+	client := &Client{
 		config:   config,
 		work:     work,
 		report:   report,
@@ -140,11 +131,18 @@ func New(config Config) (*Client, error) {
 			report:         report,
 		},
 		idTokens: idtoken.New(source, config.ClientID, backChannel).(*tokenvalidation.IDTokenValidator),
-		store:    store,
 
 		ownTransport: ownTransport,
-	}, nil
+	}
+	identity := clientIdentity{issuer: config.Issuer, clientID: config.ClientID, thumbprint: prover.Thumbprint()}
+	client.sessions = newSessions(config, identity, store, client.exchange, client.idTokens, client.tokens, client.calls)
+	client.logins = newLogins(config, identity, client.exchange, client.standing, report, client.tokens.rules.details, client.sessions)
+	return client, nil
 }
+
+// Sessions are the sessions of the users who have logged in with this client, of all
+// its processes that share [Config.Store].
+func (c *Client) Sessions() *Sessions { return c.sessions }
 
 // Close ends what runs in the background and waits for it. Tokens that are
 // still in memory can be used; none is fetched any more. A login or a refresh of a

@@ -10,7 +10,6 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // tokenAt is a token for an hour that was fetched so long ago by the wall clock, and
@@ -83,13 +82,13 @@ func TestMemoryRowAndClocks(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	row := func(wall, own time.Duration) memoryRow {
-		return memoryRow{StoredSession{Expiry: now.Add(wall).Round(0)}, now.Add(own)}
+		return memoryRow{StoredRow{Expiry: now.Add(wall).Round(0)}, now.Add(own)}
 	}
 	require.True(t, row(time.Minute, time.Minute).isLive(now))
 	require.False(t, row(-time.Minute, time.Minute).isLive(now), "the machine has slept")
 	require.False(t, row(2*time.Hour, -time.Minute).isLive(now), "the clock has been set back")
-	store := &MemorySessionStore{}
-	_, err := store.Save(t.Context(), "a", StoredSession{Expiry: time.Unix(now.Add(time.Hour).Unix(), 0)})
+	store := &MemoryStore{}
+	_, err := store.Save(t.Context(), "a", StoredRow{Expiry: time.Unix(now.Add(time.Hour).Unix(), 0)})
 	require.NoError(t, err)
 	stored := store.rows["a"].Reveal()
 	require.WithinDuration(t, now.Add(time.Hour), stored.end, 2*time.Second)
@@ -142,37 +141,35 @@ func TestSessionAndClocks(t *testing.T) {
 // outbox, and makes no unused session young.
 func TestUsesAndClocks(t *testing.T) {
 	t.Parallel()
-	client := &Client{config: Config{SessionStore: &MemorySessionStore{}}, work: lifecycle.New(), report: &reporter{logger: slog.New(slog.DiscardHandler)}}
-	client.store = client.config.SessionStore
+	uses, outbox := sessionUses{rows: &sessionRows{store: &MemoryStore{}, logger: slog.New(slog.DiscardHandler)}}, outbox{work: lifecycle.New()}
 	now := time.Now()
 	record := sessionRecord{Version: sessionVersion, Created: now.Unix(), IdleTimeout: 600}
 	use := func(key string, ahead time.Duration) error {
 		record.LastUsed = now.Add(ahead).UnixMilli()
-		session := client.sessionOf("id", key, record, &tokenvalidation.IDClaims{})
+		session := &heldSession{place: uses.rows.places.place(key, record.keptUntil()), record: record}
 		session.place.noting.Store(true) // nothing is written here
-		return session.use(t.Context(), now)
+		return uses.use(t.Context(), session, now)
 	}
 	require.NoError(t, use("a", 0))
 	require.NoError(t, use("b", time.Minute), "clocks differ a little")
 	require.ErrorIs(t, use("c", 6*time.Hour), ErrLoginRequired, "the store is asked, which has none")
-	client.work.Close()
-	client.looked.Store(now.Add(6 * time.Hour).Unix())
-	client.lookIntoOutbox()
-	require.LessOrEqual(t, client.looked.Load(), time.Now().Unix())
+	outbox.work.Close()
+	outbox.looked.Store(now.Add(6 * time.Hour).Unix())
+	outbox.look()
+	require.LessOrEqual(t, outbox.looked.Load(), time.Now().Unix())
 }
 
 // The last use is written down in time, whatever time claims to have been written.
 func TestNotedUseFromTheFuture(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client := &Client{store: &MemorySessionStore{}, work: lifecycle.New(), report: &reporter{logger: slog.New(slog.DiscardHandler)}}
-		record := sessionRecord{Version: sessionVersion, Created: time.Now().Unix(), IdleTimeout: 60}
-		session := client.sessionOf("id", "a", record, &tokenvalidation.IDClaims{})
-		session.noteUse(time.Now().Add(4*time.Minute).UnixMilli(), time.Now(), 6*time.Second)
-		require.True(t, session.place.noting.Load())
+		uses := sessionUses{rows: &sessionRows{store: &MemoryStore{}, logger: slog.New(slog.DiscardHandler)}, work: lifecycle.New()}
+		place := uses.rows.places.place("a", time.Now().Add(time.Hour))
+		uses.note(place, time.Now().Add(4*time.Minute).UnixMilli(), time.Now(), 6*time.Second)
+		require.True(t, place.noting.Load())
 		time.Sleep(7 * time.Second) //nolint:forbidigo // inside of a synctest bubble
 		synctest.Wait()
-		require.False(t, session.place.noting.Load())
-		client.work.Close()
+		require.False(t, place.noting.Load())
+		uses.work.Close()
 	})
 }

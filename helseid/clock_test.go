@@ -47,7 +47,7 @@ func TestRefreshMarkFromTheFuture(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				store := &recordingStore{}
 				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) {
-					c.SessionStore, c.ResendUnansweredRefreshTokens = store, test.resend
+					c.Store, c.ResendUnansweredRefreshTokens = store, test.resend
 				}})
 				session := w.logIn(t)
 				store.change(t, map[string]any{"refreshing": time.Now().Add(test.ahead).UnixMilli(), "refresher": "one that has ended"})
@@ -75,7 +75,7 @@ func TestRefreshMarkOfAProcessThatIsAhead(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		store := &recordingStore{}
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 		session := w.logIn(t)
 		refresher, refreshToken := store.member(t, "refresher"), store.member(t, "refresh_token")
 		store.change(t, map[string]any{"refreshing": time.Now().Add(6 * time.Hour).UnixMilli(), "refresher": "the other"})
@@ -100,13 +100,13 @@ func TestTimesOfTheFuture(t *testing.T) {
 		t.Run(member, func(t *testing.T) {
 			t.Parallel()
 			store := &recordingStore{}
-			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 			session := w.logIn(t)
 			store.change(t, map[string]any{member: time.Now().Add(time.Minute).Unix()})
-			_, err := w.client.Session(t.Context(), session.ID().Reveal())
+			_, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 			require.NoError(t, err, "clocks differ a little")
 			store.change(t, map[string]any{member: time.Now().Add(6 * time.Hour).Unix()})
-			_, err = w.client.Session(t.Context(), session.ID().Reveal())
+			_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 			requireError(t, err, helseid.ErrLoginRequired)
 		})
 	}

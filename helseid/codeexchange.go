@@ -30,13 +30,13 @@ type CodeExchange struct {
 }
 
 // details are those of the exchange, in the order of a token request's.
-func (e *CodeExchange) details(rules *requestRules) ([]clientassertion.Detail, error) {
+func (e *CodeExchange) details(make detailsOf) ([]clientassertion.Detail, error) {
 	for _, detail := range e.Details {
 		if detail.Type() == clientassertion.OrganizationType {
 			return nil, errors.New("field CodeExchange: field Details names an organisation, which HelseID refuses there (HID-1009): use ForOrganization for the calls")
 		}
 	}
-	details, err := rules.details(TokenRequest{
+	details, err := make(TokenRequest{
 		Organization: e.OrganizationDespiteHID1009, JournalID: e.JournalID, Attest: e.Attest, Details: e.Details,
 	}, false)
 	if err != nil {

@@ -65,10 +65,10 @@ type Config struct {
 	// then, the same in all of them: tokens are bound to it.
 	TokenCache TokenCache
 
-	// SessionStore, if set, keeps the sessions of users where several processes or
-	// one after a restart find them. DPoPKey is required then, the same in all of
+	// Store, if set, keeps the sessions of users, and their logins, where several
+	// processes or one after a restart find them. DPoPKey is required then, the same in all of
 	// them: tokens are bound to it. Nil means this process's memory.
-	SessionStore SessionStore
+	Store Store
 
 	// ResendUnansweredRefreshTokens sends a refresh token again although it is not
 	// known whether HelseID has used it up, because an answer or a process was
@@ -195,8 +195,8 @@ func (c Config) checked() (Config, error) {
 	if c.TokenCache != nil && c.DPoPKey == nil {
 		errs = append(errs, errors.New("field DPoPKey is required with TokenCache: tokens outlive the process, and so must the key that they are bound to"))
 	}
-	if c.SessionStore != nil && c.DPoPKey == nil {
-		errs = append(errs, errors.New("field DPoPKey is required with SessionStore: sessions outlive the process, and so must the key that their tokens are bound to"))
+	if c.Store != nil && c.DPoPKey == nil {
+		errs = append(errs, errors.New("field DPoPKey is required with Store: sessions outlive the process, and so must the key that their tokens are bound to"))
 	}
 	origins, err := httpx.ParseOrigins("AllowedOrigins", c.AllowedOrigins)
 	errs = append(errs, err)

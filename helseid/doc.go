@@ -56,7 +56,7 @@
 //	}
 //
 //	func journal(w http.ResponseWriter, r *http.Request) {
-//		session, err := client.Session(r.Context(), idFromTheCookie)
+//		session, err := client.Sessions().Get(r.Context(), idFromTheCookie)
 //		ctx := helseid.ForOrganization(r.Context(), parent, child) // where the clinician works now
 //		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 //		response, err := session.HTTPClient(helseid.TokenRequest{Resource: "nhn:some-api"}).Do(request)

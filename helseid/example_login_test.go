@@ -66,7 +66,7 @@ func ExampleClient_StartLogin() {
 	fmt.Println(session.User().Name, session.User().HPRNumber, "at level", session.User().SecurityLevel)
 
 	// In later requests: find the session by the id in the cookie.
-	session, err = client.Session(ctx, session.ID().Reveal())
+	session, err = client.Sessions().Get(ctx, session.ID().Reveal())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -284,7 +284,7 @@ func ExampleWithSubjectToken() {
 }
 
 // HelseID tells that a user has logged out there.
-func ExampleClient_BackChannelLogout() {
+func ExampleSessions_BackChannelLogout() {
 	server, client, err := exampleLogin()
 	if err != nil {
 		fmt.Println(err)
@@ -293,13 +293,13 @@ func ExampleClient_BackChannelLogout() {
 	defer server.Close()
 	defer client.Close()
 	mux := http.NewServeMux()
-	mux.Handle("POST /backchannel-logout", client.BackChannelLogout())
-	mux.Handle("GET /frontchannel-logout", client.FrontChannelLogout())
+	mux.Handle("POST /backchannel-logout", client.Sessions().BackChannelLogout())
+	mux.Handle("GET /frontchannel-logout", client.Sessions().FrontChannelLogout())
 	// Output:
 }
 
 // An application that keeps the session's id alone ends the session by it.
-func ExampleClient_EndSession() {
+func ExampleSessions_End() {
 	server, client, err := exampleLogin()
 	if err != nil {
 		fmt.Println(err)
@@ -324,8 +324,8 @@ func ExampleClient_EndSession() {
 		return
 	}
 	id := session.ID().Reveal()
-	fmt.Println(client.EndSession(ctx, id))
-	_, err = client.Session(ctx, id)
+	fmt.Println(client.Sessions().End(ctx, id))
+	_, err = client.Sessions().Get(ctx, id)
 	fmt.Println(errors.Is(err, helseid.ErrLoginRequired))
 	// Output:
 	// <nil>

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -40,25 +39,28 @@ const maxCode = 4096
 //
 // Every error but ErrClosed wraps ErrLogin: the way on is a new login. It is an
 // *AuthorizationError if HelseID says that there is none, such as when the user
-// has cancelled, and wraps ErrUnavailable, ErrKey or ErrSessionStore too if something
+// has cancelled, and wraps ErrUnavailable, ErrKey or ErrStore too if something
 // did not answer. A key that hangs is waited for as long as Config.RequestTimeout
 // says, whatever the context.
 func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.Values, checks ...LoginCheck) (*Session, error) {
-	now := time.Now()
-	if err := state.check(c, now); err != nil {
+	return c.logins.finish(ctx, state, answer, checks)
+}
+
+func (l *logins) finish(ctx context.Context, state *LoginState, answer url.Values, checks []LoginCheck) (*Session, error) {
+	if err := state.check(l.identity, time.Now()); err != nil {
 		return nil, err
 	}
 	if slices.ContainsFunc(checks, func(check LoginCheck) bool { return check == nil }) {
 		return nil, fmt.Errorf("%w: %w: a LoginCheck is nil", ErrLogin, ErrConfig)
 	}
-	code, err := c.checkCallback(state, answer)
+	code, err := checkCallback(l.identity.issuer, state, answer)
 	if err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
-	waiting, done, err := c.work.Foreground(ctx)
+	waiting, done, err := l.work.Foreground(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -66,14 +68,14 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTimeout)
 	defer cancel()
 	var tokens *userTokens
-	err = c.exchange.InTurn(waiting, c.exchange.Budgets.Codes, func(turn *bulkhead.Turn) (err error) {
+	err = l.inTurn(waiting, func(ask askUserTokens) (err error) {
 		// From here on a caller that goes away would leave a spent code behind.
-		if err := c.claimLogin(detached, state); err != nil {
+		if err := l.claim(detached, state); err != nil {
 			return err
 		}
-		tokens, err = c.redeem(detached, turn, state, code)
+		tokens, err = l.redeem(detached, ask, state, code)
 		if err != nil && !errors.Is(err, exchange.ErrOutcomeUnknown) {
-			c.releaseLogin(detached, state)
+			l.release(detached, state)
 		}
 		return err
 	})
@@ -83,10 +85,10 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 	admitted := false
 	defer func() { // also if a check panics
 		if !admitted {
-			c.revokeQuietly(detached, tokens.refreshToken)
+			l.revoker.revokeQuietly(detached, tokens.refreshToken)
 		}
 	}()
-	session, err := c.admit(detached, ctx, state, tokens, checks)
+	session, err := l.admit(detached, ctx, state, tokens, checks)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
@@ -98,12 +100,12 @@ func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.
 // waits for it.
 const loginTimeout = tokenRequestTimeout
 
-// claimLogin makes a login's state good for one FinishLogin, in all processes: a
+// claim makes a login's state good for one FinishLogin, in all processes: a
 // page that is loaded twice would send the code twice, and HelseID would revoke
 // what the first got. The mark is kept for longer than any clock takes the state for
 // good.
-func (c *Client) claimLogin(ctx context.Context, state *LoginState) error {
-	claimed, err := c.store.Save(ctx, c.loginKey(state), StoredSession{Data: []byte(`{"version":1}`), Expiry: state.Expiry().Add(clockTolerance)})
+func (l *logins) claim(ctx context.Context, state *LoginState) error {
+	claimed, err := l.store.Save(ctx, l.key(state), StoredRow{Data: []byte(`{"version":1}`), Expiry: state.Expiry().Add(clockTolerance)})
 	switch {
 	case err != nil:
 		return storeError(err)
@@ -113,27 +115,29 @@ func (c *Client) claimLogin(ctx context.Context, state *LoginState) error {
 	return nil
 }
 
-// releaseLogin takes the claim back when HelseID has given nothing for the code:
+// release takes the claim back when HelseID has given nothing for the code:
 // codes that strangers make up must leave nothing in the store, and a login whose
 // code was not sent can be finished later.
-func (c *Client) releaseLogin(ctx context.Context, state *LoginState) {
+func (l *logins) release(ctx context.Context, state *LoginState) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	_ = c.store.Delete(ctx, c.loginKey(state)) // or it expires
+	_ = l.store.Delete(ctx, l.key(state)) // or it expires
 }
 
-func (c *Client) loginKey(state *LoginState) string { return c.storeKey("login", state.wire().State) }
+func (l *logins) key(state *LoginState) string {
+	return l.identity.storeKey("login", state.wire().State)
+}
 
 // admit makes a session of tokens if the ID token and the checks permit. The
 // checks run in the caller's context.
-func (c *Client) admit(ctx, caller context.Context, state *LoginState, tokens *userTokens, checks []LoginCheck) (*Session, error) {
+func (l *logins) admit(ctx, caller context.Context, state *LoginState, tokens *userTokens, checks []LoginCheck) (*Session, error) {
 	if tokens.tokenErr != nil {
 		return nil, tokens.tokenErr
 	}
 	if tokens.idToken == "" {
 		return nil, fmt.Errorf("%w: the token answer has no id_token", ErrInvalidResponse)
 	}
-	identity, err := c.idTokens.Validate(ctx, tokens.idToken, state.expectation(tokens.token.Access.Reveal()))
+	identity, err := l.idTokens.Validate(ctx, tokens.idToken, state.expectation(tokens.token.Access.Reveal()))
 	if err != nil {
 		return nil, fmt.Errorf("the ID token: %w", err)
 	}
@@ -142,11 +146,11 @@ func (c *Client) admit(ctx, caller context.Context, state *LoginState, tokens *u
 			return nil, fmt.Errorf("the user is not accepted: %w", redact.Foreign(err))
 		}
 	}
-	return c.newSession(ctx, state, tokens, identity)
+	return l.newSession(ctx, state, tokens, identity)
 }
 
 // checkCallback returns the code of an answer that is to this login.
-func (c *Client) checkCallback(state *LoginState, answer url.Values) (string, error) {
+func checkCallback(issuer string, state *LoginState, answer url.Values) (string, error) {
 	for _, name := range []string{"state", "iss", "code", "error", "error_description"} {
 		if len(answer[name]) > 1 {
 			return "", fmt.Errorf("%w: the answer has the parameter %s twice: start a new login", ErrLogin, name)
@@ -155,7 +159,7 @@ func (c *Client) checkCallback(state *LoginState, answer url.Values) (string, er
 	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(state.wire().State)) != 1 {
 		return "", fmt.Errorf("%w: the answer is to another login (state): start a new login", ErrLogin)
 	}
-	if answer.Get("iss") != c.config.Issuer {
+	if answer.Get("iss") != issuer {
 		return "", fmt.Errorf("%w: %w: the answer is not from the configured issuer (iss, RFC 9207)", ErrLogin, ErrIssuerMismatch)
 	}
 	if answer.Has("error") {
@@ -179,7 +183,7 @@ func authorizationError(answer url.Values) error {
 
 // redeem exchanges the code for tokens. With several APIs the first token is for
 // the first of them alone.
-func (c *Client) redeem(ctx context.Context, turn *bulkhead.Turn, state *LoginState, code string) (*userTokens, error) {
+func (l *logins) redeem(ctx context.Context, ask askUserTokens, state *LoginState, code string) (*userTokens, error) {
 	parameters := url.Values{
 		"grant_type":    {grantCode},
 		"code":          {code},
@@ -194,8 +198,8 @@ func (c *Client) redeem(ctx context.Context, turn *bulkhead.Turn, state *LoginSt
 		return nil, err
 	}
 	start := time.Now()
-	tokens, err := c.exchange.askUserTokens(ctx, turn, tokenGrant{parameters: parameters, details: details, scopes: state.wire().Scopes, tokenType: tokenTypeDPoP, once: true})
-	c.report.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: exchange.TokenEndpoint, Duration: time.Since(start), Err: err})
+	tokens, err := ask(ctx, tokenGrant{parameters: parameters, details: details, scopes: state.wire().Scopes, tokenType: tokenTypeDPoP, once: true})
+	l.report.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: exchange.TokenEndpoint, Duration: time.Since(start), Err: err})
 	if err != nil {
 		return nil, fmt.Errorf("redeem the code: %w", err)
 	}

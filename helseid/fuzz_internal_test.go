@@ -180,7 +180,7 @@ func FuzzStoredSession(f *testing.F) {
 		f.Add(stored)
 	}
 	f.Fuzz(func(t *testing.T, stored string) {
-		record, err := client.decodeSession([]byte(strings.ReplaceAll(stored, "{jkt}", client.exchange.Prover.Thumbprint())))
+		record, err := client.sessions.rows.decode([]byte(strings.ReplaceAll(stored, "{jkt}", client.exchange.Prover.Thumbprint())))
 		if err != nil {
 			if !errors.Is(err, ErrLoginRequired) {
 				t.Fatalf("an error of no category: %v", err)

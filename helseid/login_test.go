@@ -118,7 +118,7 @@ func TestLogin(t *testing.T) {
 	require.Len(t, w.server.Requests(helseidtest.EndpointToken), 2, "one token for each API, and no second login")
 	require.Len(t, w.server.Requests(helseidtest.EndpointPAR), 1)
 
-	again, err := w.client.Session(t.Context(), session.ID().Reveal())
+	again, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 	require.NoError(t, err)
 	require.Equal(t, user, again.User())
 	require.WithinDuration(t, session.Expiry(), again.Expiry(), time.Second)
@@ -134,6 +134,6 @@ func TestLogin(t *testing.T) {
 	require.Equal(t, "https://ehr.example.no/?state=after", next.String())
 	_, err = session.Token(t.Context(), helseid.TokenRequest{Resource: testResource})
 	requireError(t, err, helseid.ErrLoginRequired)
-	_, err = w.client.Session(t.Context(), session.ID().Reveal())
+	_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 	requireError(t, err, helseid.ErrLoginRequired)
 }

@@ -23,7 +23,7 @@ func TestClaimIsTakenBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := &recordingStore{}
-			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore, c.TokenRetries = store, -1 }})
+			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store, c.TokenRetries = store, -1 }})
 			state, answer := w.callback(t, loginRequest())
 			w.server.Inject(fault)
 			_, err := w.client.FinishLogin(t.Context(), state, answer)
@@ -69,7 +69,7 @@ func TestRefreshLifetimeThatIsNone(t *testing.T) {
 				_, err := userToken(t, session, journalResource)
 				require.NoError(t, err)
 				pause(time.Hour)
-				again, err := w.client.Session(t.Context(), session.ID().Reveal())
+				again, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, err)
 				_, err = userToken(t, again, journalResource)
 				require.NoError(t, err)

@@ -93,7 +93,7 @@ type LoginRequest struct {
 
 	// Organization, JournalID, Attest and Details are structured details that hold
 	// for the whole session, in a signed request object. A session with them
-	// takes none in its token requests; to change them the user must log in anew.
+	// takes none in its token requests; to change them the user must log in again.
 	// Rather leave them out here and name them in each TokenRequest. A session
 	// with an attest ends after clientassertion.AttestLifetime.
 	Organization clientassertion.Organization
@@ -168,29 +168,41 @@ type preparedLogin struct {
 	parameters  url.Values
 }
 
-// prepareLogin checks a request and reports all its mistakes at once.
-func (c *Client) prepareLogin(request LoginRequest) (*preparedLogin, error) {
+// loginRules are what a client's login requests must fit.
+type loginRules struct {
+	issuer       string
+	redirectURIs []string // as registered
+	keyStays     bool     // Config.DPoPKey is set
+	details      detailsOf
+}
+
+// detailsOf turns the typed parts of a token request into the details of an assertion.
+// A system may have to name an organisation.
+type detailsOf func(request TokenRequest, system bool) ([]clientassertion.Detail, error)
+
+// prepare checks a request and reports all its mistakes at once.
+func (r *loginRules) prepare(request LoginRequest) (*preparedLogin, error) {
 	prepared := &preparedLogin{
 		scopes:    loginScopes(request),
 		resources: distinct(request.Resources),
 	}
-	errs := append([]error{c.redirectURI(request.RedirectURI, prepared)}, request.mistakes()...)
+	errs := append([]error{r.redirectURI(request.RedirectURI, prepared)}, request.mistakes()...)
 	if request.TestUser != nil {
-		if c.config.Issuer == Production.Issuer {
+		if r.issuer == Production.Issuer {
 			errs = append(errs, errors.New("field TestUser: there are no test users in production"))
 		}
 		errs = append(errs, request.TestUser.mistake())
 	}
-	if c.config.Issuer == Production.Issuer && orgnr.IsNumber(request.OnBehalfOf) && !orgnr.HasValidCheckDigit(request.OnBehalfOf) {
+	if r.issuer == Production.Issuer && orgnr.IsNumber(request.OnBehalfOf) && !orgnr.HasValidCheckDigit(request.OnBehalfOf) {
 		errs = append(errs, errors.New("field OnBehalfOf: the check digit is wrong: is there a typing error?"))
 	}
-	if request.BindCode && c.config.DPoPKey == nil {
+	if request.BindCode && !r.keyStays {
 		errs = append(errs, errors.New("field BindCode needs Config.DPoPKey: the code is bound to the key, which must be there when it is redeemed, also after a restart"))
 	}
-	details, err := c.tokens.rules.details(TokenRequest{
+	details, err := r.details(TokenRequest{
 		Organization: request.Organization, JournalID: request.JournalID, Attest: request.Attest, Details: request.Details,
 	}, false)
-	codeDetails, codeErr := request.CodeExchange.details(&c.tokens.rules)
+	codeDetails, codeErr := request.CodeExchange.details(r.details)
 	errs = append(errs, err, codeErr)
 	if len(details) > 0 && len(codeDetails) > 0 {
 		errs = append(errs, errors.New("field CodeExchange: the request has details for the whole session too, and HelseID takes one or the other"))
@@ -239,13 +251,12 @@ func distinct(list []string) []string {
 	return found
 }
 
-func (c *Client) redirectURI(wanted string, prepared *preparedLogin) error {
+func (r *loginRules) redirectURI(wanted string, prepared *preparedLogin) error {
 	if wanted == "" {
-		registered := c.config.Registered.RedirectURIs
-		if len(registered) != 1 {
-			return fmt.Errorf("field RedirectURI is required: the configuration names %d of them", len(registered))
+		if len(r.redirectURIs) != 1 {
+			return fmt.Errorf("field RedirectURI is required: the configuration names %d of them", len(r.redirectURIs))
 		}
-		wanted = registered[0]
+		wanted = r.redirectURIs[0]
 	}
 	u, err := url.Parse(wanted)
 	if err == nil {

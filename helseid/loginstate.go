@@ -124,13 +124,13 @@ func (s LoginState) MarshalText() ([]byte, error) {
 }
 
 // check refuses a state that this client cannot finish.
-func (s *LoginState) check(c *Client, now time.Time) error {
+func (s *LoginState) check(identity clientIdentity, now time.Time) error {
 	switch {
 	case s == nil || s.wire() == nil || s.wire().State == "" || s.wire().Nonce == "" || s.wire().Verifier == "":
 		return errNoLoginState
-	case s.wire().Issuer != c.config.Issuer || s.wire().ClientID != c.config.ClientID:
+	case s.wire().Issuer != identity.issuer || s.wire().ClientID != identity.clientID:
 		return fmt.Errorf("%w: it was started by another client: start a new login", ErrLogin)
-	case s.wire().JKT != c.exchange.Prover.Thumbprint():
+	case s.wire().JKT != identity.thumbprint:
 		return fmt.Errorf("%w: it was started with another DPoP key: start a new login; to survive a restart, set Config.DPoPKey", ErrLogin)
 	case !now.Before(s.Expiry()):
 		return fmt.Errorf("%w: it took longer than %v: start a new login", ErrLogin, LoginLifetime)

@@ -25,23 +25,23 @@ import (
 // ended.
 func (w *world) requireEnded(t testing.TB, session *helseid.Session) {
 	t.Helper()
-	_, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+	_, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 	require.ErrorIs(t, err, helseid.ErrLoginRequired)
 }
 
 // tellLogout is HelseID's back channel, with a token about a session.
 func tellLogout(t testing.TB, client *helseid.Client, token string) {
 	t.Helper()
-	require.Equal(t, http.StatusOK, postLogout(t, client.BackChannelLogout(), url.Values{"logout_token": {token}}).Code)
+	require.Equal(t, http.StatusOK, postLogout(t, client.Sessions().BackChannelLogout(), url.Values{"logout_token": {token}}).Code)
 }
 
 // unreadableSessions is a store whose encryption key this process lacks.
-type unreadableSessions struct{ helseid.SessionStore }
+type unreadableSessions struct{ helseid.Store }
 
-func (s unreadableSessions) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
-	row, err := s.SessionStore.Load(ctx, key)
+func (s unreadableSessions) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
+	row, err := s.Store.Load(ctx, key)
 	if err == nil && row.Version != 0 && strings.HasPrefix(key, "session-") {
-		return helseid.StoredSession{Version: row.Version}, helseid.ErrUnreadableSession
+		return helseid.StoredRow{Version: row.Version}, helseid.ErrUnreadableRow
 	}
 	return row, err
 }
@@ -57,7 +57,7 @@ func TestLogoutAtAProcessWithOtherKeys(t *testing.T) {
 			require.NoError(t, err)
 		},
 		"encryption key": func(_ *testing.T, config *helseid.Config) {
-			config.SessionStore = unreadableSessions{config.SessionStore}
+			config.Store = unreadableSessions{config.Store}
 		},
 	}
 	logouts := map[string]func(t *testing.T, w *world, other *helseid.Client, session *helseid.Session){
@@ -67,11 +67,11 @@ func TestLogoutAtAProcessWithOtherKeys(t *testing.T) {
 		"front channel": func(t *testing.T, w *world, other *helseid.Client, session *helseid.Session) {
 			recorder := httptest.NewRecorder()
 			query := url.Values{"iss": {w.server.Issuer()}, "sid": {session.User().SessionID}}
-			other.FrontChannelLogout().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/?"+query.Encode(), nil))
+			other.Sessions().FrontChannelLogout().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/?"+query.Encode(), nil))
 			require.Equal(t, http.StatusOK, recorder.Code)
 		},
 		"by id": func(t *testing.T, _ *world, other *helseid.Client, session *helseid.Session) {
-			require.NoError(t, other.EndSession(t.Context(), session.ID().Reveal()))
+			require.NoError(t, other.Sessions().End(t.Context(), session.ID().Reveal()))
 		},
 	}
 	for process, change := range processes {
@@ -89,7 +89,7 @@ func TestLogoutAtAProcessWithOtherKeys(t *testing.T) {
 	}
 }
 
-// EndSession needs the id and the store, and does not wait for HelseID.
+// To end a session needs the id and the store, and does not wait for HelseID.
 func TestEndSession(t *testing.T) {
 	t.Parallel()
 	t.Run("HelseID is silent", func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestEndSession(t *testing.T) {
 			session := w.logIn(t)
 			w.server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointRevocation, Delay: time.Second})
 			start := time.Now()
-			require.NoError(t, w.client.EndSession(t.Context(), session.ID().Reveal()))
+			require.NoError(t, w.client.Sessions().End(t.Context(), session.ID().Reveal()))
 			require.Zero(t, time.Since(start))
 			w.requireEnded(t, session)
 			pause(2 * time.Second)
@@ -113,7 +113,7 @@ func TestEndSession(t *testing.T) {
 			session := w.logIn(t)
 			other := newClient(t, w.config) // has never seen the session
 			store.failWith(func(string) error { return errStoreTimeout })
-			requireError(t, other.EndSession(t.Context(), session.ID().Reveal()), helseid.ErrSessionStore)
+			requireError(t, other.Sessions().End(t.Context(), session.ID().Reveal()), helseid.ErrStore)
 			store.failWith(nil)
 			pause(time.Minute)
 			w.requireEnded(t, session)
@@ -125,11 +125,11 @@ func TestEndSession(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			w, store := newHookedWorld(t)
 			for _, id := range []string{"", "x", strings.Repeat("x", 5000)} {
-				require.NoError(t, w.client.EndSession(t.Context(), id))
+				require.NoError(t, w.client.Sessions().End(t.Context(), id))
 			}
 			store.failWith(func(string) error { return errStoreTimeout })
 			for i := range 3000 {
-				requireError(t, w.client.EndSession(t.Context(), fmt.Sprint("made up ", i)), helseid.ErrSessionStore)
+				requireError(t, w.client.Sessions().End(t.Context(), fmt.Sprint("made up ", i)), helseid.ErrStore)
 			}
 			var tries atomic.Int64
 			store.failWith(func(op string) error {
@@ -255,7 +255,7 @@ func TestReindexingIsMadeGood(t *testing.T) {
 		store := &hookedStore{}
 		w := newLoginWorld(t, worldOptions{
 			server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce), helseidtest.RefreshTokenLifetime(400 * time.Hour)},
-			config: func(c *helseid.Config) { c.SessionStore = store },
+			config: func(c *helseid.Config) { c.Store = store },
 		})
 		w.server.AlterTokenResponse(func(response map[string]any) {
 			if _, ok := response["rt_expires_in"]; ok {

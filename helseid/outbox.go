@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
@@ -44,6 +45,25 @@ func (e *outboxEntry) same(other *outboxEntry) bool {
 	return e.Logout == nil || *e.Logout == *other.Logout
 }
 
+// outbox is what a client has still to do.
+type outbox struct {
+	clientIdentity
+	store  Store
+	local  bool // nobody else sees the store
+	work   *lifecycle.Lifecycle
+	logger *slog.Logger
+
+	perform func(ctx context.Context, entry outboxEntry) error
+
+	// tries says that this process goes on trying an entry's logout by itself, since it
+	// cannot read what others can.
+	tries func(entry *outboxEntry) bool
+
+	posts      atomic.Uint64 // how many entries this process has put in
+	delivering atomic.Bool   // this process is at it
+	looked     atomic.Int64  // when this process last looked, in Unix seconds
+}
+
 // outboxRow is the row as it is stored.
 type outboxRow struct {
 	Version int           `json:"version"`
@@ -74,25 +94,25 @@ const (
 	emptyOutbox = time.Minute
 )
 
-func (c *Client) outboxRows() [2]string { return indexRows(c.storeKey("outbox", "")) }
+func (o *outbox) rows() [2]string { return indexRows(o.storeKey("outbox", "")) }
 
-// loadOutbox reads a row, which is empty if there is none.
-func (c *Client) loadOutbox(ctx context.Context, rowKey string) (StoredSession, []outboxEntry, error) {
-	row, err := c.store.Load(ctx, rowKey)
+// load reads a row, which is empty if there is none.
+func (o *outbox) load(ctx context.Context, rowKey string) (StoredRow, []outboxEntry, error) {
+	row, err := o.store.Load(ctx, rowKey)
 	if err != nil {
 		return row, nil, storeError(err)
 	}
 	var stored outboxRow
 	if row.Version != 0 && (json.Unmarshal(row.Data, &stored) != nil || stored.Version != outboxVersion) {
-		return row, nil, storeError(ErrUnreadableSession)
+		return row, nil, storeError(ErrUnreadableRow)
 	}
 	return row, stored.Entries, nil
 }
 
-// changeOutbox changes a row, if there is anything to change.
-func (c *Client) changeOutbox(ctx context.Context, rowKey string, change func([]outboxEntry) []outboxEntry) error {
+// change changes a row, if there is anything to change.
+func (o *outbox) change(ctx context.Context, rowKey string, change func([]outboxEntry) []outboxEntry) error {
 	for try := range indexTries {
-		row, entries, err := c.loadOutbox(ctx, rowKey)
+		row, entries, err := o.load(ctx, rowKey)
 		if err != nil {
 			return err
 		}
@@ -104,7 +124,7 @@ func (c *Client) changeOutbox(ctx context.Context, rowKey string, change func([]
 		if excess := len(entries) - maxOutbox; excess > 0 {
 			slices.SortStableFunc(entries, func(a, b outboxEntry) int { return int(a.Until - b.Until) })
 			entries = entries[excess:]
-			c.report.logger.WarnContext(ctx, "refresh tokens of sessions that have ended were not revoked: too many wait for HelseID", slog.Int("tokens", excess))
+			o.logger.WarnContext(ctx, "refresh tokens of sessions that have ended were not revoked: too many wait for HelseID", slog.Int("tokens", excess))
 		}
 		data, err := json.Marshal(outboxRow{Version: outboxVersion, Entries: entries})
 		if err != nil {
@@ -116,7 +136,7 @@ func (c *Client) changeOutbox(ctx context.Context, rowKey string, change func([]
 				expiry = until
 			}
 		}
-		saved, err := c.store.Save(ctx, rowKey, StoredSession{Version: row.Version, Data: data, Expiry: expiry})
+		saved, err := o.store.Save(ctx, rowKey, StoredRow{Version: row.Version, Data: data, Expiry: expiry})
 		switch {
 		case err != nil:
 			return storeError(err)
@@ -127,35 +147,35 @@ func (c *Client) changeOutbox(ctx context.Context, rowKey string, change func([]
 			break
 		}
 	}
-	return fmt.Errorf("%w: what is to be revoked changes too fast", ErrSessionStore)
+	return fmt.Errorf("%w: what is to be revoked changes too fast", ErrStore)
 }
 
 // post puts an entry into the first row that can be read.
-func (c *Client) post(ctx context.Context, entry outboxEntry) error {
+func (o *outbox) post(ctx context.Context, entry outboxEntry) error {
 	var err error
-	for _, rowKey := range c.outboxRows() {
-		err = c.changeOutbox(ctx, rowKey, func(entries []outboxEntry) []outboxEntry {
+	for _, rowKey := range o.rows() {
+		err = o.change(ctx, rowKey, func(entries []outboxEntry) []outboxEntry {
 			if slices.ContainsFunc(entries, func(other outboxEntry) bool { return other.same(&entry) }) {
 				return entries
 			}
 			return append(entries, entry)
 		})
-		if !errors.Is(err, ErrUnreadableSession) {
+		if !errors.Is(err, ErrUnreadableRow) {
 			break
 		}
 	}
 	if err == nil {
-		c.posts.Add(1)
+		o.posts.Add(1)
 	}
 	return err
 }
 
 // unpost takes an entry out that has been done. If the store does not take that, it is
 // done again.
-func (c *Client) unpost(ctx context.Context, entry outboxEntry) {
-	for _, rowKey := range c.outboxRows() {
+func (o *outbox) unpost(ctx context.Context, entry outboxEntry) {
+	for _, rowKey := range o.rows() {
 		found := false
-		_ = c.changeOutbox(ctx, rowKey, func(entries []outboxEntry) []outboxEntry {
+		_ = o.change(ctx, rowKey, func(entries []outboxEntry) []outboxEntry {
 			return slices.DeleteFunc(entries, func(other outboxEntry) bool {
 				same := other.same(&entry)
 				found = found || same
@@ -175,20 +195,20 @@ func revocation(refreshToken string, next, until time.Time) outboxEntry {
 
 // deliverLater does in the background what is in the outbox, unless this process is
 // at it.
-func (c *Client) deliverLater() {
-	if !c.delivering.CompareAndSwap(false, true) {
+func (o *outbox) deliverLater() {
+	if !o.delivering.CompareAndSwap(false, true) {
 		return
 	}
-	if c.work.Begin() != nil {
-		c.delivering.Store(false)
+	if o.work.Begin() != nil {
+		o.delivering.Store(false)
 		return
 	}
 	go func() {
-		defer c.work.Done()
-		seen := c.deliver()
-		c.delivering.Store(false)
-		if c.posts.Load() != seen { // something came when this had looked for the last time
-			c.deliverLater()
+		defer o.work.Done()
+		seen := o.deliver()
+		o.delivering.Store(false)
+		if o.posts.Load() != seen { // something came when this had looked for the last time
+			o.deliverLater()
 		}
 	}()
 }
@@ -196,11 +216,11 @@ func (c *Client) deliverLater() {
 // deliver works until the outbox is empty or the client is closed: other processes
 // go on then, but nobody does with a store of this process's own. It returns how
 // many entries this process had posted when it last looked.
-func (c *Client) deliver() (seen uint64) {
+func (o *outbox) deliver() (seen uint64) {
 	until := time.Now().Add(maxTrying)
 	for wait := firstTryWait; time.Now().Before(until); {
-		seen = c.posts.Load()
-		next, err := c.deliverDue(lifecycle.Unattended(), time.Now())
+		seen = o.posts.Load()
+		next, err := o.deliverDue(lifecycle.Unattended(), time.Now())
 		switch {
 		case err != nil && seen == 0:
 			return seen // nothing is known to be there
@@ -211,11 +231,11 @@ func (c *Client) deliver() (seen uint64) {
 		default:
 			wait = min(max(time.Until(next), firstTryWait), outboxInterval)
 		}
-		if !clock.Sleep(c.work.Context(), wait) {
-			if c.config.SessionStore == nil {
-				_, _ = c.deliverDue(lifecycle.Unattended(), time.Now().Add(maxOutboxWait))
+		if !clock.Sleep(o.work.Context(), wait) {
+			if o.local {
+				_, _ = o.deliverDue(lifecycle.Unattended(), time.Now().Add(maxOutboxWait))
 			}
-			return c.posts.Load()
+			return o.posts.Load()
 		}
 	}
 	return seen
@@ -223,20 +243,20 @@ func (c *Client) deliver() (seen uint64) {
 
 // deliverDue does what is due at a time, and returns when the next entry is, or zero
 // if there is none.
-func (c *Client) deliverDue(ctx context.Context, now time.Time) (next time.Time, err error) {
-	for _, rowKey := range c.outboxRows() {
-		rowNext, rowErr := c.deliverRow(ctx, rowKey, now)
+func (o *outbox) deliverDue(ctx context.Context, now time.Time) (next time.Time, err error) {
+	for _, rowKey := range o.rows() {
+		rowNext, rowErr := o.deliverRow(ctx, rowKey, now)
 		if next.IsZero() || !rowNext.IsZero() && rowNext.Before(next) {
 			next = rowNext
 		}
-		if !errors.Is(rowErr, ErrUnreadableSession) { // which others can read
+		if !errors.Is(rowErr, ErrUnreadableRow) { // which others can read
 			err = errors.Join(err, rowErr)
 		}
 	}
 	return next, err
 }
 
-func (c *Client) deliverRow(ctx context.Context, rowKey string, now time.Time) (next time.Time, err error) {
+func (o *outbox) deliverRow(ctx context.Context, rowKey string, now time.Time) (next time.Time, err error) {
 	storing, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	var claimed []outboxEntry
@@ -245,7 +265,7 @@ func (c *Client) deliverRow(ctx context.Context, rowKey string, now time.Time) (
 		entries = slices.DeleteFunc(entries, func(e outboxEntry) bool { return e.Until <= time.Now().Unix() })
 		for i := range entries {
 			entry := &entries[i]
-			if entry.due(now) && len(claimed) < outboxBatch && !c.isAt(entry) {
+			if entry.due(now) && len(claimed) < outboxBatch && !o.tries(entry) {
 				entry.Tries++
 				entry.Next = time.Now().Add(outboxLease).UnixMilli()
 				claimed = append(claimed, *entry)
@@ -256,13 +276,13 @@ func (c *Client) deliverRow(ctx context.Context, rowKey string, now time.Time) (
 		}
 		return entries
 	}
-	if err := c.changeOutbox(storing, rowKey, claim); err != nil || len(claimed) == 0 {
+	if err := o.change(storing, rowKey, claim); err != nil || len(claimed) == 0 {
 		return next, err
 	}
-	done := c.do(ctx, claimed)
+	done := o.do(ctx, claimed)
 	writing, stop := context.WithTimeout(ctx, tryTimeout)
 	defer stop()
-	err = c.changeOutbox(writing, rowKey, func(entries []outboxEntry) []outboxEntry {
+	err = o.change(writing, rowKey, func(entries []outboxEntry) []outboxEntry {
 		next = time.Time{}
 		entries = slices.DeleteFunc(entries, func(e outboxEntry) bool { return contains(done, e) })
 		for i := range entries {
@@ -289,27 +309,12 @@ func outboxWait(tries int) time.Duration {
 	return wait/2 + rand.N(wait/2)
 }
 
-// isAt reports that this process tries the entry's logout by itself, and can less
-// than others.
-func (c *Client) isAt(entry *outboxEntry) bool {
-	if entry.Logout == nil {
-		return false
-	}
-	_, going := c.entombing.Load(*entry.Logout)
-	return going
-}
-
 // do does entries, and returns those that have been done. When HelseID does not
 // answer, the rest waits.
-func (c *Client) do(ctx context.Context, entries []outboxEntry) (done []outboxEntry) {
+func (o *outbox) do(ctx context.Context, entries []outboxEntry) (done []outboxEntry) {
 	for _, entry := range entries {
 		ctx, cancel := context.WithTimeout(ctx, quietTimeout)
-		var err error
-		if entry.Logout != nil {
-			err = c.endIndexed(ctx, *entry.Logout)
-		} else {
-			err = c.revoke(ctx, entry.RefreshToken)
-		}
+		err := o.perform(ctx, entry)
 		cancel()
 		if err == nil || isHopeless(err) {
 			done = append(done, entry)
@@ -329,18 +334,18 @@ func isHopeless(err error) bool {
 	return errors.As(err, &refusal) && !refusal.Temporary && !isInvalidClient(err)
 }
 
-// lookIntoOutbox makes a process that is in use do what another has left behind, now
+// look makes a process that is in use do what another has left behind, now
 // and then.
-func (c *Client) lookIntoOutbox() {
-	now, last := time.Now().Unix(), c.looked.Load()
+func (o *outbox) look() {
+	now, last := time.Now().Unix(), o.looked.Load()
 	recent := last <= now && now-last < int64(outboxInterval/time.Second)
-	if c.config.SessionStore == nil || recent || !c.looked.CompareAndSwap(last, now) || c.work.Begin() != nil {
+	if o.local || recent || !o.looked.CompareAndSwap(last, now) || o.work.Begin() != nil {
 		return
 	}
 	go func() {
-		defer c.work.Done()
-		if clock.Sleep(c.work.Context(), time.Second+rand.N(firstOutboxWait)) {
-			c.deliverLater()
+		defer o.work.Done()
+		if clock.Sleep(o.work.Context(), time.Second+rand.N(firstOutboxWait)) {
+			o.deliverLater()
 		}
 	}()
 }

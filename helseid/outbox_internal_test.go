@@ -12,18 +12,18 @@ import (
 // The outbox holds so many entries, and of more those that are of use for longest.
 func TestOutboxSize(t *testing.T) {
 	t.Parallel()
-	client := &Client{store: &MemorySessionStore{}, report: &reporter{logger: slog.New(slog.DiscardHandler)}}
+	box := &outbox{store: &MemoryStore{}, logger: slog.New(slog.DiscardHandler)}
 	now := time.Now()
 	const excess = 20
 	for i := range maxOutbox + excess {
 		until := now.Add(time.Hour + time.Duration((i*7)%(maxOutbox+excess))*time.Second)
-		require.NoError(t, client.post(t.Context(), revocation(strconv.Itoa(i), now, until)))
+		require.NoError(t, box.post(t.Context(), revocation(strconv.Itoa(i), now, until)))
 	}
-	_, entries, err := client.loadOutbox(t.Context(), client.outboxRows()[0])
+	_, entries, err := box.load(t.Context(), box.rows()[0])
 	require.NoError(t, err)
 	require.Len(t, entries, maxOutbox)
-	client.unpost(t.Context(), entries[3])
-	_, entries, err = client.loadOutbox(t.Context(), client.outboxRows()[0])
+	box.unpost(t.Context(), entries[3])
+	_, entries, err = box.load(t.Context(), box.rows()[0])
 	require.NoError(t, err)
 	require.Len(t, entries, maxOutbox-1)
 }

@@ -53,7 +53,7 @@ func TestRevocationIsTriedAgain(t *testing.T) {
 			requireError(t, err, helseid.ErrUnavailable)
 		},
 		"by id": func(t *testing.T, w *world, session *helseid.Session) {
-			require.NoError(t, w.client.EndSession(t.Context(), session.ID().Reveal()))
+			require.NoError(t, w.client.Sessions().End(t.Context(), session.ID().Reveal()))
 		},
 		"back channel": func(t *testing.T, w *world, session *helseid.Session) {
 			require.Equal(t, http.StatusOK, w.callLogout(t, "back, sid", w.client, session))
@@ -101,7 +101,7 @@ func TestRevocationOutlivesTheProcess(t *testing.T) {
 		session := w.logIn(t)
 		refreshToken := store.member(t, "refresh_token")
 		killed := newClient(t, w.config)
-		own, err := killed.Session(t.Context(), session.ID().Reveal())
+		own, err := killed.Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 		w.server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointRevocation, Delay: time.Hour})
 		go func() { _, _ = own.Logout(t.Context(), helseid.LogoutRequest{}) }()
@@ -110,7 +110,7 @@ func TestRevocationOutlivesTheProcess(t *testing.T) {
 		killed.Close()
 		w.server.ClearFaults()
 		before := w.revocations()
-		_, err = newClient(t, w.config).Session(t.Context(), "any") // whoever comes next
+		_, err = newClient(t, w.config).Sessions().Get(t.Context(), "any") // whoever comes next
 		requireError(t, err, helseid.ErrLoginRequired)
 		pause(10 * time.Minute)
 		require.Empty(t, store.outbox(t))
@@ -143,7 +143,7 @@ func TestOutboxOfAProcessThatIsAhead(t *testing.T) {
 		}
 		w.server.ClearFaults()
 		before := w.revocations()
-		_, err = newClient(t, w.config).Session(t.Context(), "any")
+		_, err = newClient(t, w.config).Sessions().Get(t.Context(), "any")
 		requireError(t, err, helseid.ErrLoginRequired)
 		pause(15 * time.Minute)
 		require.Empty(t, store.outbox(t))
@@ -179,7 +179,7 @@ func TestOutboxIsBounded(t *testing.T) {
 			w.server.Inject(helseidtest.Fault{
 				Endpoint: helseidtest.EndpointRevocation, Status: http.StatusBadRequest, Body: `{"error":"unsupported_token_type"}`, Times: -1,
 			})
-			require.NoError(t, w.client.EndSession(t.Context(), session.ID().Reveal()))
+			require.NoError(t, w.client.Sessions().End(t.Context(), session.ID().Reveal()))
 			pause(10 * time.Minute)
 			require.Empty(t, store.outbox(t))
 		})
@@ -191,18 +191,18 @@ func TestOutboxIsBounded(t *testing.T) {
 func TestUnreadableLogoutIsLeftToOthers(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		shared := &helseid.MemorySessionStore{}
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = shared }})
+		shared := &helseid.MemoryStore{}
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = shared }})
 		session := w.logIn(t)
-		config, store := w.config, &unreadableRows{SessionStore: shared}
-		config.SessionStore = store
+		config, store := w.config, &unreadableRows{Store: shared}
+		config.Store = store
 		store.lack("s")
 		lacking := newClient(t, config)
 		require.Equal(t, http.StatusServiceUnavailable, w.callLogout(t, "back, sub", lacking, session))
 		lacking.Close() // it cannot go on
 		other := newClient(t, w.config)
 		require.True(t, w.lives(t, session))
-		_, err := other.Session(context.Background(), "any")
+		_, err := other.Sessions().Get(context.Background(), "any")
 		requireError(t, err, helseid.ErrLoginRequired)
 		pause(10 * time.Minute)
 		w.requireEnded(t, session)
@@ -217,8 +217,8 @@ func TestRevocationIsTriedAgainWithoutAStore(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			store := &hookedStore{}
 			w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) {
-				if c.SessionStore = store; own {
-					c.SessionStore = nil
+				if c.Store = store; own {
+					c.Store = nil
 				}
 			}})
 			session := w.logIn(t)

@@ -13,23 +13,23 @@ import (
 
 // countingStore counts how often it is asked.
 type countingStore struct {
-	helseid.MemorySessionStore
+	helseid.MemoryStore
 	calls atomic.Int64
 }
 
-func (s *countingStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (s *countingStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	s.calls.Add(1)
-	return s.MemorySessionStore.Load(ctx, key)
+	return s.MemoryStore.Load(ctx, key)
 }
 
-func (s *countingStore) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
+func (s *countingStore) Save(ctx context.Context, key string, session helseid.StoredRow) (bool, error) {
 	s.calls.Add(1)
-	return s.MemorySessionStore.Save(ctx, key, session)
+	return s.MemoryStore.Save(ctx, key, session)
 }
 
 func (s *countingStore) Delete(ctx context.Context, key string) error {
 	s.calls.Add(1)
-	return s.MemorySessionStore.Delete(ctx, key)
+	return s.MemoryStore.Delete(ctx, key)
 }
 
 // A refresh asks the store three times at most: with the look-up of its session, or,
@@ -38,7 +38,7 @@ func TestRefreshAsksTheStoreThreeTimes(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		store := &countingStore{}
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 		session := w.logIn(t)
 		other := newClient(t, w.config)
 		pause(time.Minute) // the outbox has been looked into
@@ -48,14 +48,14 @@ func TestRefreshAsksTheStoreThreeTimes(t *testing.T) {
 			return store.calls.Load() - before
 		}
 		require.EqualValues(t, 1, calls(func() {
-			_, err := w.client.Session(t.Context(), session.ID().Reveal())
+			_, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 			require.NoError(t, err)
 		}), "a look-up")
 		for name, client := range map[string]*helseid.Client{"its own process": w.client, "another": other} {
 			pause(2 * time.Hour) // the tokens have ended
 			refreshes := len(w.refreshes())
 			require.LessOrEqual(t, calls(func() {
-				found, err := client.Session(t.Context(), session.ID().Reveal())
+				found, err := client.Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, err)
 				_, err = userToken(t, found, journalResource)
 				require.NoError(t, err)
@@ -79,14 +79,14 @@ func TestRefreshAfterAnotherProcess(t *testing.T) {
 		session := w.logIn(t)
 		pause(2 * time.Hour)
 		other := w.elsewhere(t, session)
-		own, err := w.client.Session(t.Context(), session.ID().Reveal())
+		own, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 		_, err = userToken(t, other, journalResource)
 		require.NoError(t, err)
 		_, err = userToken(t, own, journalResource)
 		require.NoError(t, err)
 		requireEachOnce(t, w.refreshes())
-		own, err = w.client.Session(t.Context(), session.ID().Reveal())
+		own, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 		_, err = other.Logout(t.Context(), helseid.LogoutRequest{})
 		require.NoError(t, err)

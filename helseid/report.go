@@ -139,7 +139,7 @@ func errorKind(err error) string {
 	if errors.As(err, &refusal) {
 		return refusalCodes(refusal.Code, refusal.HID)
 	}
-	for _, category := range []error{ErrKey, ErrLoginRequired, ErrSessionStore, ErrUnavailable, ErrIssuerMismatch, ErrInvalidResponse, ErrScopeNotGranted} {
+	for _, category := range []error{ErrKey, ErrLoginRequired, ErrStore, ErrUnavailable, ErrIssuerMismatch, ErrInvalidResponse, ErrScopeNotGranted} {
 		if errors.Is(err, category) {
 			return category.Error()
 		}

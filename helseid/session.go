@@ -2,7 +2,6 @@ package helseid
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -34,34 +32,30 @@ var ErrNoRefreshToken = redact.Words("the login did not ask for ScopeOfflineAcce
 var ErrSeveralAudiences = redact.Words("the token is for several APIs and has been discarded: name one in TokenRequest.Resource")
 
 // Session is a user who has logged in: who it is, and the tokens for the APIs.
-// Get it from FinishLogin, and look it up for each later request with
-// Client.Session: one that is held finds out that it has ended elsewhere only when
+// Get it from [Client.FinishLogin], and look it up for each later request with
+// [Sessions.Get]: one that is held finds out that it has ended elsewhere only when
 // its tokens must be renewed. It is safe for concurrent use, and so are several of
 // the same session, in one process or in many.
 type Session struct {
-	client *Client
-	id     Secret
-	key    string // in the session store
-	place  *sessionPlace
-	hidden redact.Hidden[*sessionContent]
+	sessions *Sessions
+	id       Secret
+	hidden   redact.Hidden[*heldSession]
 }
 
-// sessionContent is what a session knows of its user.
-type sessionContent struct {
+// heldSession is a session as this process has made it or looked it up.
+type heldSession struct {
+	place    *sessionPlace
 	identity tokenvalidation.IDClaims
-	record   sessionRecord // as it was stored when the session was made or looked up
+	record   sessionRecord // as it was stored then
 }
 
-func (c *Client) sessionOf(id, key string, record sessionRecord, identity *tokenvalidation.IDClaims) *Session {
-	return &Session{
-		client: c, id: NewSecret(id), key: key, place: c.sessions.place(key, record.keptUntil()),
-		hidden: redact.Hide(&sessionContent{*identity, record}),
-	}
-}
+func (s *Session) held() *heldSession { return s.hidden.Reveal() }
 
-func (s *Session) identity() *tokenvalidation.IDClaims { return &s.hidden.Reveal().identity }
+func (s *Session) place() *sessionPlace { return s.held().place }
 
-func (s *Session) record() *sessionRecord { return &s.hidden.Reveal().record }
+func (s *Session) identity() *tokenvalidation.IDClaims { return &s.held().identity }
+
+func (s *Session) record() *sessionRecord { return &s.held().record }
 
 // ID is what the session is found by: put its value into a cookie that is Secure,
 // HttpOnly and SameSite=Lax, with a name that starts with __Host-. Whoever has it
@@ -90,7 +84,7 @@ func (s *Session) Scopes() []string { return slices.Clone(s.record().Scopes) }
 func (s *Session) Resources() []string { return slices.Clone(s.record().Resources) }
 
 // Application is the LoginRequest.Application of the login, or "" if it had none.
-// Client.Session finds the sessions of all the client's applications: where there
+// [Sessions.Get] finds the sessions of all the client's applications: where there
 // are several, each must refuse those of the others, as package weblogin does. A
 // logout at HelseID ends them all.
 func (s *Session) Application() string { return s.record().Application }
@@ -100,7 +94,7 @@ func (s *Session) Application() string { return s.record().Application }
 // attest, LoginRequest.MaxSessionAge and LoginRequest.IdleTimeout say.
 func (s *Session) Expiry() time.Time {
 	record := *s.record()
-	record.usedAt(s.place.used.Load())
+	record.usedAt(s.place().used.Load())
 	return record.expiry()
 }
 
@@ -113,19 +107,19 @@ func (s *Session) Expiry() time.Time {
 // Name the API in TokenRequest.Resource if the login named several. When the
 // tokens cannot be renewed the error wraps ErrLoginRequired.
 func (s *Session) HTTPClient(request TokenRequest) *http.Client {
-	return s.client.calls.httpClient(s.Transport(request))
+	return s.sessions.calls.httpClient(s.Transport(request))
 }
 
 // Transport returns the http.RoundTripper in HTTPClient.
 func (s *Session) Transport(request TokenRequest) http.RoundTripper {
-	return s.client.calls.transport(s.TokenSource(request))
+	return s.sessions.calls.transport(s.TokenSource(request))
 }
 
 // TokenSource prepares a source of the user's tokens for the request. If the login
 // named one API, that is the request's Resource unless it names another. A mistake
 // in the request is reported by its Token method, and wraps ErrConfig.
 func (s *Session) TokenSource(request TokenRequest) *TokenSource {
-	return (&TokenSource{tokens: s.client.tokens, calls: s.client.calls, session: s}).with(s.withResource(request.clone()))
+	return (&TokenSource{tokens: s.sessions.tokens, calls: s.sessions.calls, session: s}).with(s.withResource(request.clone()))
 }
 
 // withResource names the login's API, if there is one alone.
@@ -142,136 +136,22 @@ func (s *Session) Token(ctx context.Context, request TokenRequest) (*Token, erro
 	return s.TokenSource(request).Token(ctx)
 }
 
+// use says that the session is being used, if it may be.
+func (s *Session) use(ctx context.Context, now time.Time) error {
+	return s.sessions.uses.use(ctx, s.held(), now)
+}
+
+// refresh gets a token for a request with the session's refresh token.
+func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token, error) {
+	return s.sessions.refresher.refresh(ctx, s.held(), request)
+}
+
 // origin says which tokens of the session fit a request.
 func (s *Session) origin(request TokenRequest) (tokenOrigin, error) {
 	if s.record().Details && (!request.Organization.IsZero() || request.JournalID != "" || request.Attest != nil || len(request.Details) > 0) {
 		return tokenOrigin{}, fmt.Errorf("%w: token request: the login has named details for the whole session, and HelseID takes none beside them: log in without", ErrConfig)
 	}
-	return tokenOrigin{grant: grantRefreshToken, owner: s.key, organized: s.record().Organized}, nil
-}
-
-// Session looks a session up by its ID, which is a use of it. The error wraps
-// ErrLoginRequired if there is none, it has been used too little or for too long, or
-// it was made with another DPoP key, and ErrSessionStore if the store
-// failed.
-//
-// If the store may have forgotten that the session has ended
-// (StoredSession.Unconfirmed), HelseID is asked with a refresh, once. A session
-// without a refresh token ends then, and so does one that HelseID refuses. The error
-// is one of the refresh, such as ErrUnavailable, if HelseID has not decided.
-func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
-	if id == "" {
-		return nil, errSessionEnded
-	}
-	c.lookIntoOutbox()
-	key := c.storeKey("session", id)
-	if place := c.sessions.find(key); place != nil && place.ended.Load() {
-		return nil, errSessionEnded
-	}
-	row, err := c.loadSession(ctx, key)
-	if err != nil {
-		if place := c.sessions.find(key); place != nil {
-			place.known.Store(nil)
-		}
-		if errors.Is(err, ErrSessionExpired) {
-			c.endOver(ctx, key)
-		}
-		return nil, err
-	}
-	record := row.record
-	identity, err := c.idTokens.Restore(record.IDToken)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the stored ID token cannot be read", ErrLoginRequired)
-	}
-	session := c.sessionOf(id, key, record, identity)
-	c.know(session.place, row)
-	if row.unconfirmed {
-		if row, err = session.confirm(ctx); err != nil {
-			return nil, err
-		}
-		session = c.sessionOf(id, key, row.record, identity)
-	}
-	if err := session.use(ctx, time.Now()); err != nil {
-		return nil, err
-	}
-	return session, nil
-}
-
-// sessionRow is a session as it has been read from the store or written to it.
-type sessionRow struct {
-	version uint64
-	record  sessionRecord
-	noted   int64 // the last use that is written down
-
-	// unconfirmed says that the session may have ended: see StoredSession.
-	unconfirmed bool
-}
-
-// loadSession reads a session that has not ended.
-func (c *Client) loadSession(ctx context.Context, key string) (sessionRow, error) {
-	stored, err := c.store.Load(ctx, key)
-	switch {
-	case errors.Is(err, ErrUnreadableSession):
-		c.report.logger.WarnContext(ctx, "a stored session cannot be read and counts as ended: has an encryption key been dropped?")
-		return sessionRow{}, errSessionEnded
-	case err != nil:
-		return sessionRow{}, storeError(err)
-	case stored.Version == 0:
-		return sessionRow{}, errSessionEnded
-	}
-	record, err := c.decodeSession(stored.Data)
-	if err != nil {
-		return sessionRow{version: stored.Version, record: record}, err
-	}
-	noted := record.LastUsed
-	if place := c.sessions.find(key); place != nil {
-		record.usedAt(place.used.Load())
-	}
-	switch now := time.Now(); {
-	case record.hasEnded(now):
-		err = errSessionEnded
-	case !now.Before(record.expiry()):
-		err = ErrSessionExpired
-	}
-	return sessionRow{version: stored.Version, record: record, noted: noted, unconfirmed: stored.Unconfirmed}, err
-}
-
-// know notes what this process has just read or written.
-func (c *Client) know(place *sessionPlace, row sessionRow) {
-	place.known.Store(&knownRow{sessionRow: row, at: time.Now()})
-}
-
-// newSession stores a session and puts its first token in memory.
-func (c *Client) newSession(ctx context.Context, state *LoginState, tokens *userTokens, identity *tokenvalidation.IDClaims) (*Session, error) {
-	c.lookIntoOutbox()
-	id := jose.NewID()
-	record := newSessionRecord(state, tokens, identity)
-	if !time.Now().Before(record.expiry()) {
-		return nil, ErrSessionExpired
-	}
-	key := c.storeKey("session", id)
-	session := c.sessionOf(id, key, record, identity)
-	data, err := record.encode()
-	if err != nil {
-		return nil, err
-	}
-	saved, err := c.store.Save(ctx, key, StoredSession{Data: data, Expiry: record.keptUntil()})
-	switch {
-	case err != nil:
-		return nil, storeError(err)
-	case !saved:
-		return nil, fmt.Errorf("%w: it holds a session under a new key", ErrSessionStore)
-	}
-	if err := c.indexSession(ctx, key, session.identity(), record.IndexedUntil); err != nil {
-		_ = c.store.Delete(ctx, key)
-		return nil, err
-	}
-	c.know(session.place, sessionRow{version: 1, record: record})
-	session.keepFirst(ctx, tokens.token, state)
-	if session.place.ended.Load() {
-		return nil, errSessionEnded // HelseID has said so meanwhile
-	}
-	return session, nil
+	return tokenOrigin{grant: grantRefreshToken, owner: s.place().key, organized: s.record().Organized}, nil
 }
 
 // undatedLifetime is how long a login's access token is used if HelseID does not

@@ -204,7 +204,7 @@ func TestT172UsersAreDistinct(t *testing.T) {
 func TestT173LogoutRevokes(t *testing.T) {
 	t.Parallel()
 	store := &recordingStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	session := w.logIn(t)
 	_, err := userToken(t, session, journalResource)
 	require.NoError(t, err)
@@ -255,7 +255,7 @@ func TestT170LogoutURL(t *testing.T) {
 			if test.err != nil {
 				requireError(t, err, test.err)
 				require.Empty(t, text)
-				_, err = w.client.Session(t.Context(), session.ID().Reveal())
+				_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 				requireError(t, err, helseid.ErrLoginRequired) // it has ended all the same
 				return
 			}
@@ -284,7 +284,7 @@ func TestLogoutInAnOutage(t *testing.T) {
 		target, err := session.Logout(t.Context(), helseid.LogoutRequest{})
 		requireError(t, err, helseid.ErrUnavailable)
 		require.NotEmpty(t, target)
-		_, err = w.client.Session(t.Context(), session.ID().Reveal())
+		_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		requireError(t, err, helseid.ErrLoginRequired)
 	})
 }
@@ -352,7 +352,7 @@ func TestLostRefresh(t *testing.T) {
 				require.Len(t, w.refreshes(), 1)
 
 				_, err = userToken(t, session, journalResource)
-				_, again := w.client.Session(t.Context(), session.ID().Reveal())
+				_, again := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, again, "it is still known who the user is")
 				if !test.lost {
 					require.NoError(t, err)
@@ -406,7 +406,7 @@ func TestCloseDuringARefresh(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
-				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = &helseid.MemorySessionStore{} }})
+				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = &helseid.MemoryStore{} }})
 				session := w.logIn(t)
 				w.server.Inject(test.fault)
 				outcome := make(chan error, 1)
@@ -422,7 +422,7 @@ func TestCloseDuringARefresh(t *testing.T) {
 				require.Len(t, w.refreshes(), 1, "nothing is begun any more")
 
 				other := newClient(t, w.config)
-				again, err := other.Session(t.Context(), session.ID().Reveal())
+				again, err := other.Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, err)
 				_, err = userToken(t, again, journalResource)
 				require.NoError(t, err)
@@ -467,7 +467,7 @@ func TestRefreshTokenExpires(t *testing.T) {
 		before := w.tokenRequests()
 		_, err = userToken(t, session, journalResource)
 		requireError(t, err, helseid.ErrLoginRequired)
-		_, err = w.client.Session(t.Context(), session.ID().Reveal())
+		_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		requireError(t, err, helseid.ErrLoginRequired)
 		require.Equal(t, before, w.tokenRequests())
 	})
@@ -491,7 +491,7 @@ func TestSessionWithoutRefreshToken(t *testing.T) {
 		requireError(t, err, helseid.ErrLoginRequired)
 		require.ErrorContains(t, err, "ScopeOfflineAccess")
 		require.Empty(t, w.refreshes())
-		_, err = w.client.Session(t.Context(), session.ID().Reveal())
+		_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 
 		// For what another login would not give either there is another error.
@@ -600,10 +600,10 @@ func TestUnusableTokenOfARefresh(t *testing.T) {
 func TestRefreshWithoutKeys(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = &helseid.MemorySessionStore{} }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = &helseid.MemoryStore{} }})
 		session := w.logIn(t)
 		other := newClient(t, w.config) // which has fetched no keys yet
-		same, err := other.Session(t.Context(), session.ID().Reveal())
+		same, err := other.Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 		w.server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointJWKS, Status: 503, Times: -1})
 		_, err = userToken(t, same, journalResource)
@@ -617,12 +617,12 @@ func TestRefreshWithoutKeys(t *testing.T) {
 	})
 }
 
-// recordingStore is a SessionStore in memory that can be looked into, and that
+// recordingStore is a Store in memory that can be looked into, and that
 // fails when told to.
 type recordingStore struct {
-	helseid.MemorySessionStore
+	helseid.MemoryStore
 	mu   sync.Mutex
-	rows map[string]helseid.StoredSession
+	rows map[string]helseid.StoredRow
 	fail func(operation string) error // before the operation
 	late func(operation string) error // after it
 }
@@ -658,19 +658,19 @@ func (s *recordingStore) failLate(late func(operation string) error) {
 	s.late = late
 }
 
-func (s *recordingStore) Load(ctx context.Context, key string) (row helseid.StoredSession, err error) {
-	err = s.call("load", func() error { row, err = s.MemorySessionStore.Load(ctx, key); return err })
+func (s *recordingStore) Load(ctx context.Context, key string) (row helseid.StoredRow, err error) {
+	err = s.call("load", func() error { row, err = s.MemoryStore.Load(ctx, key); return err })
 	return row, err
 }
 
-func (s *recordingStore) Save(ctx context.Context, key string, session helseid.StoredSession) (saved bool, err error) {
+func (s *recordingStore) Save(ctx context.Context, key string, session helseid.StoredRow) (saved bool, err error) {
 	err = s.call("save", func() error {
-		saved, err = s.MemorySessionStore.Save(ctx, key, session)
+		saved, err = s.MemoryStore.Save(ctx, key, session)
 		if saved {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.rows == nil {
-				s.rows = make(map[string]helseid.StoredSession)
+				s.rows = make(map[string]helseid.StoredRow)
 			}
 			s.rows[key] = session
 		}
@@ -684,16 +684,16 @@ func (s *recordingStore) Delete(ctx context.Context, key string) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.rows, key)
-		return s.MemorySessionStore.Delete(ctx, key)
+		return s.MemoryStore.Delete(ctx, key)
 	})
 }
 
 // sessions are the rows that are sessions, by key.
-func (s *recordingStore) sessions() map[string]helseid.StoredSession {
+func (s *recordingStore) sessions() map[string]helseid.StoredRow {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := maps.Clone(s.rows)
-	maps.DeleteFunc(found, func(key string, _ helseid.StoredSession) bool { return !strings.HasPrefix(key, "session-") })
+	maps.DeleteFunc(found, func(key string, _ helseid.StoredRow) bool { return !strings.HasPrefix(key, "session-") })
 	return found
 }
 
@@ -726,7 +726,7 @@ func (s *recordingStore) members(t testing.TB) map[string]any {
 func TestStoredSession(t *testing.T) {
 	t.Parallel()
 	store := &recordingStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	session := w.logIn(t)
 	require.Len(t, store.sessions(), 1)
 	store.mu.Lock()
@@ -759,7 +759,7 @@ func TestStoredSession(t *testing.T) {
 func TestSessionIsFound(t *testing.T) {
 	t.Parallel()
 	store := &recordingStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	session := w.logIn(t)
 	id := session.ID().Reveal()
 	require.GreaterOrEqual(t, len(id), 32)
@@ -767,7 +767,7 @@ func TestSessionIsFound(t *testing.T) {
 	require.NotEqual(t, id, second.ID().Reveal(), "each login has an id of its own")
 
 	restarted := newClient(t, w.config)
-	found, err := restarted.Session(t.Context(), id)
+	found, err := restarted.Sessions().Get(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, session.User(), found.User())
 	require.Equal(t, session.Scopes(), found.Scopes())
@@ -781,11 +781,11 @@ func TestSessionIsFound(t *testing.T) {
 	otherClient.ClientID = "another"
 	otherIssuer.Issuer = "https://other.test"
 	for _, config := range []helseid.Config{otherKey, otherClient, otherIssuer} {
-		_, err = newClient(t, config).Session(t.Context(), id)
+		_, err = newClient(t, config).Sessions().Get(t.Context(), id)
 		requireError(t, err, helseid.ErrLoginRequired)
 	}
 	for _, text := range []string{"", "x", id + "x", id[1:], strings.ToUpper(id), "session-" + id, strings.Repeat("x", 1<<20), "\x00"} {
-		_, err = w.client.Session(t.Context(), text)
+		_, err = w.client.Sessions().Get(t.Context(), text)
 		requireError(t, err, helseid.ErrLoginRequired)
 	}
 
@@ -799,7 +799,7 @@ func TestSessionIsFound(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	_, err = w.client.Session(t.Context(), id)
+	_, err = w.client.Sessions().Get(t.Context(), id)
 	requireError(t, err, helseid.ErrLoginRequired)
 	_, err = userToken(t, session, journalResource)
 	requireError(t, err, helseid.ErrLoginRequired)
@@ -809,7 +809,7 @@ func TestSessionConfig(t *testing.T) {
 	t.Parallel()
 	w := newLoginWorld(t, worldOptions{})
 	config := w.config
-	config.SessionStore, config.DPoPKey = &helseid.MemorySessionStore{}, nil
+	config.Store, config.DPoPKey = &helseid.MemoryStore{}, nil
 	_, err := helseid.New(config)
 	requireError(t, err, helseid.ErrConfig)
 	require.ErrorContains(t, err, "DPoPKey")
@@ -829,7 +829,7 @@ func TestT169ProcessEndsInARefresh(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		store := &recordingStore{}
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 		session := w.logIn(t)
 		for key := range store.sessions() {
 			row, err := store.Load(t.Context(), key)
@@ -865,10 +865,10 @@ func TestSessionStoreFails(t *testing.T) {
 		err  error // of the first request for a token
 		sent int   // refreshes after it
 	}{
-		"down":                               {func(s *recordingStore) { s.failWith(func(string) error { return failing }) }, helseid.ErrSessionStore, 0},
-		"cannot save":                        {func(s *recordingStore) { s.failWith(failAt("save", failing, 0, -1)) }, helseid.ErrSessionStore, 0},
-		"does not take the mark, says so":    {func(s *recordingStore) { s.failWith(failAt("save", failing, 0, 1)) }, helseid.ErrSessionStore, 0},
-		"takes the mark, says not":           {func(s *recordingStore) { s.failLate(failAt("save", failing, 0, 1)) }, helseid.ErrSessionStore, 0},
+		"down":                               {func(s *recordingStore) { s.failWith(func(string) error { return failing }) }, helseid.ErrStore, 0},
+		"cannot save":                        {func(s *recordingStore) { s.failWith(failAt("save", failing, 0, -1)) }, helseid.ErrStore, 0},
+		"does not take the mark, says so":    {func(s *recordingStore) { s.failWith(failAt("save", failing, 0, 1)) }, helseid.ErrStore, 0},
+		"takes the mark, says not":           {func(s *recordingStore) { s.failLate(failAt("save", failing, 0, 1)) }, helseid.ErrStore, 0},
 		"does not take the outcome, once":    {func(s *recordingStore) { s.failWith(failAt("save", failing, 1, 1)) }, nil, 1},
 		"takes the outcome, says not":        {func(s *recordingStore) { s.failLate(failAt("save", failing, 1, 1)) }, nil, 1},
 		"does not take the outcome for long": {func(s *recordingStore) { s.failWith(failAt("save", failing, 1, -1)) }, nil, 1},
@@ -879,7 +879,7 @@ func TestSessionStoreFails(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
 				store := &recordingStore{}
-				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 				session := w.logIn(t)
 				test.arm(store)
 				_, err := userToken(t, session, journalResource)
@@ -898,7 +898,7 @@ func TestSessionStoreFails(t *testing.T) {
 				require.NoError(t, err, "the store is back")
 				require.False(t, store.marked(t))
 
-				other, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+				other, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, err)
 				_, err = userToken(t, other, testResource)
 				require.NoError(t, err, "in another process, too")
@@ -929,10 +929,10 @@ func TestLoginWithoutAStore(t *testing.T) {
 	for _, operation := range []string{"load", "save"} {
 		store := &recordingStore{}
 		store.failWith(failAt(operation, errors.New("down"), 0, -1))
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 		state, callback := w.callback(t, loginRequest())
 		_, err := w.client.FinishLogin(t.Context(), state, callback)
-		requireError(t, err, helseid.ErrSessionStore)
+		requireError(t, err, helseid.ErrStore)
 		require.ErrorIs(t, err, helseid.ErrLogin)
 		require.Empty(t, store.sessions(), "nothing is left")
 	}
@@ -944,9 +944,9 @@ func TestLogoutDuringARefresh(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		store := &recordingStore{}
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 		session := w.logIn(t)
-		other, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+		other, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 		w.server.Inject(helseidtest.Fault{AfterProcessing: true, Delay: 2 * time.Second})
 		failed := make(chan error, 1)
@@ -997,13 +997,13 @@ func TestSessionUnderLoad(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w := newLoginWorld(t, worldOptions{
 					server: []helseidtest.Option{helseidtest.TokenLifetime(3 * time.Second)},
-					config: func(c *helseid.Config) { c.SessionStore = &helseid.MemorySessionStore{} },
+					config: func(c *helseid.Config) { c.Store = &helseid.MemoryStore{} },
 				})
 				require.NoError(t, w.server.AddClient(multiTenantLogin(t, w)))
 				first := w.logIn(t)
 				sessions := []*helseid.Session{first}
 				for range processes - 1 {
-					session, err := newClient(t, w.config).Session(t.Context(), first.ID().Reveal())
+					session, err := newClient(t, w.config).Sessions().Get(t.Context(), first.ID().Reveal())
 					require.NoError(t, err)
 					sessions = append(sessions, session)
 				}

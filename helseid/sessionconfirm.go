@@ -18,22 +18,22 @@ func (s *Session) confirm(ctx context.Context) (sessionRow, error) {
 	}
 	entry := source.entry()
 	forgets := entry.forgets()
-	token, refreshErr := s.refreshIf(ctx, source.request, func(row sessionRow) bool { return row.unconfirmed })
+	token, refreshErr := s.sessions.refresher.refreshIf(ctx, s.held(), source.request, func(row sessionRow) bool { return row.unconfirmed })
 	if token != nil {
 		source.keep(ctx, entry, token, forgets)
 	}
-	row, err := s.client.loadSession(ctx, s.key)
+	row, err := s.sessions.rows.load(ctx, s.place().key)
 	switch {
 	case err == nil && !row.unconfirmed:
 		return row, nil
 	case errors.Is(refreshErr, ErrLoginRequired), errors.Is(refreshErr, ErrNoRefreshToken), errors.Is(refreshErr, ErrSeveralAudiences):
-		s.client.report.logger.InfoContext(ctx, "the session store may have forgotten that a session has ended, and HelseID does not confirm it: it has ended")
-		_ = s.client.endByKey(because(ctx, EndedByDoubt), s.key) // goes on trying
+		s.sessions.logger.InfoContext(ctx, "the session store may have forgotten that a session has ended, and HelseID does not confirm it: it has ended")
+		_ = s.sessions.ender.endByKey(because(ctx, EndedByDoubt), s.place().key) // goes on trying
 		return row, errSessionEnded
 	case refreshErr != nil:
 		return row, refreshErr
 	case err != nil:
 		return row, err
 	}
-	return row, storeError(errors.New("the session is in doubt again"))
+	return row, storeError(errors.New("the session is unconfirmed again"))
 }

@@ -25,22 +25,22 @@ type restorableStore struct {
 }
 
 type originRow struct {
-	helseid.StoredSession
+	helseid.StoredRow
 	origin int
 }
 
-func (s *restorableStore) Load(_ context.Context, key string) (helseid.StoredSession, error) {
+func (s *restorableStore) Load(_ context.Context, key string) (helseid.StoredRow, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	row := s.rows[key]
 	if !time.Now().Before(row.Expiry) {
-		return helseid.StoredSession{}, nil
+		return helseid.StoredRow{}, nil
 	}
 	row.Unconfirmed, row.Confirmed = row.origin != s.origin, false
-	return row.StoredSession, nil
+	return row.StoredRow, nil
 }
 
-func (s *restorableStore) Save(_ context.Context, key string, session helseid.StoredSession) (bool, error) {
+func (s *restorableStore) Save(_ context.Context, key string, session helseid.StoredRow) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	row, held := s.rows[key]
@@ -51,7 +51,7 @@ func (s *restorableStore) Save(_ context.Context, key string, session helseid.St
 		row.origin = s.origin
 	}
 	session.Version++
-	row.StoredSession = session
+	row.StoredRow = session
 	if s.rows == nil {
 		s.rows = make(map[string]originRow)
 	}
@@ -90,12 +90,12 @@ func (s *restorableStore) restore(lost ...string) {
 func newRestorableWorld(t testing.TB) (*world, *restorableStore) {
 	t.Helper()
 	store := &restorableStore{}
-	return newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store; c.TokenRetries = -1 }}), store
+	return newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store; c.TokenRetries = -1 }}), store
 }
 
 func (w *world) lookUp(t testing.TB, client *helseid.Client, session *helseid.Session) error {
 	t.Helper()
-	_, err := client.Session(t.Context(), session.ID().Reveal())
+	_, err := client.Sessions().Get(t.Context(), session.ID().Reveal())
 	return err
 }
 
@@ -108,7 +108,7 @@ func TestRestoredStoreBringsNobodyBack(t *testing.T) {
 			require.NoError(t, err)
 		},
 		"by id": func(t *testing.T, w *world, session *helseid.Session) {
-			require.NoError(t, w.client.EndSession(t.Context(), session.ID().Reveal()))
+			require.NoError(t, w.client.Sessions().End(t.Context(), session.ID().Reveal()))
 		},
 		"back channel": func(t *testing.T, w *world, session *helseid.Session) {
 			tellLogout(t, w.client, w.logoutToken(session))

@@ -1,11 +1,9 @@
 package helseid
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/helseid-go/sdk/internal/endcause"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -44,8 +42,7 @@ const (
 	EndedByBackChannel  EndCause = "back_channel"
 	EndedByFrontChannel EndCause = "front_channel"
 
-	// EndedByApplication means Client.EndSession, Client.EndSessionsOf or
-	// UserSession.End.
+	// EndedByApplication means [Sessions.End], [Sessions.EndOf] or [UserSession.End].
 	EndedByApplication EndCause = "application"
 
 	// EndedByLogin means that another user has logged in in the same browser.
@@ -70,20 +67,6 @@ const (
 
 // endedByTime is found out by the record: EndedByAge or EndedByIdleness.
 const endedByTime EndCause = "time"
-
-// OnSessionEnd has a function told of each session of this application
-// (LoginRequest.Application) that this process ends, for whatever cause, once it has
-// ended in the session store. Of several processes the one that ends a session tells.
-// Sessions of an application that no function is there for, in this process, are told
-// to all. A function that is set for the same application before is replaced.
-//
-// The context is that of the call that ends the session, or another if that has met an
-// outage. The function must not block, and may be called from several goroutines.
-// Sessions that nobody looks up any more, or that end with their refresh token, are
-// not told of. weblogin's Config.OnEvent tells of these ends too.
-func (c *Client) OnSessionEnd(application string, tell func(ctx context.Context, end SessionEnd)) {
-	c.sessionEnds.set(application, tell)
-}
 
 // endObservers are those who are told, by application.
 type endObservers struct {
@@ -120,25 +103,4 @@ func (o *endObservers) concerned(application string) []func(context.Context, Ses
 // because says with a context why sessions are ended.
 func because(ctx context.Context, cause EndCause) context.Context {
 	return endcause.With(ctx, string(cause))
-}
-
-// tellEnd tells that a session has ended.
-func (c *Client) tellEnd(ctx context.Context, record *sessionRecord) {
-	tells := c.sessionEnds.concerned(record.Application)
-	if len(tells) == 0 {
-		return
-	}
-	end := SessionEnd{Cause: cmp.Or(EndCause(endcause.Of(ctx)), EndedByApplication), Application: record.Application}
-	if end.Cause == endedByTime {
-		end.Cause = EndedByIdleness
-		if record.EndsAt != 0 && time.Now().Unix() >= record.EndsAt {
-			end.Cause = EndedByAge
-		}
-	}
-	if identity, err := c.idTokens.Restore(record.IDToken); err == nil {
-		end.Subject, end.SessionID, end.SecurityLevel = identity.User.Subject, identity.User.SessionID, identity.User.SecurityLevel
-	}
-	for _, tell := range tells {
-		tell(ctx, end)
-	}
 }

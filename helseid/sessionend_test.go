@@ -44,24 +44,24 @@ func TestOnSessionEnd(t *testing.T) {
 			require.NoError(t, err)
 		},
 		helseid.EndedByApplication: func(t *testing.T, w *world, session *helseid.Session) {
-			require.NoError(t, w.client.EndSession(t.Context(), session.ID().Reveal()))
+			require.NoError(t, w.client.Sessions().End(t.Context(), session.ID().Reveal()))
 		},
 		helseid.EndedByFrontChannel: func(t *testing.T, w *world, session *helseid.Session) {
 			query := url.Values{"iss": {w.server.Issuer()}, "sid": {session.User().SessionID}}
-			w.client.FrontChannelLogout().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/?"+query.Encode(), nil))
+			w.client.Sessions().FrontChannelLogout().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/?"+query.Encode(), nil))
 		},
 		helseid.EndedByBackChannel: func(t *testing.T, w *world, session *helseid.Session) {
 			token := w.logoutToken(session)
-			require.Equal(t, http.StatusOK, postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {token}}).Code)
+			require.Equal(t, http.StatusOK, postLogout(t, w.client.Sessions().BackChannelLogout(), url.Values{"logout_token": {token}}).Code)
 		},
 		helseid.EndedByAge: func(t *testing.T, w *world, session *helseid.Session) {
 			for range 5 {
 				pause(9 * time.Minute)
-				_, err := w.client.Session(t.Context(), session.ID().Reveal())
+				_, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, err)
 			}
 			pause(5 * time.Minute)
-			_, err := w.client.Session(t.Context(), session.ID().Reveal())
+			_, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 			requireError(t, err, helseid.ErrSessionExpired)
 			requireError(t, err, helseid.ErrLoginRequired)
 		},
@@ -76,14 +76,14 @@ func TestOnSessionEnd(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w, _ := newHookedWorld(t)
 				own, others := &ends{}, &ends{}
-				w.client.OnSessionEnd("ehr", own.tell)
-				w.client.OnSessionEnd("another", others.tell)
+				w.client.Sessions().OnEnd("ehr", own.tell)
+				w.client.Sessions().OnEnd("another", others.tell)
 				request := boundedRequest(50*time.Minute, 10*time.Minute)
 				request.Application = "ehr"
 				session := w.logInWith(t, request)
 				end(t, w, session)
 				_, _ = session.Logout(t.Context(), helseid.LogoutRequest{})
-				_ = w.client.EndSession(t.Context(), session.ID().Reveal())
+				_ = w.client.Sessions().End(t.Context(), session.ID().Reveal())
 				user := session.User()
 				want := helseid.SessionEnd{Cause: cause, Application: "ehr", Subject: user.Subject, SessionID: user.SessionID, SecurityLevel: user.SecurityLevel}
 				told := own.take()
@@ -102,13 +102,13 @@ func TestOnSessionEndLater(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, store := newHookedWorld(t)
 		told := &ends{}
-		w.client.OnSessionEnd("gone", told.tell)
-		w.client.OnSessionEnd("gone", nil)
-		w.client.OnSessionEnd("ehr", told.tell)
+		w.client.Sessions().OnEnd("gone", told.tell)
+		w.client.Sessions().OnEnd("gone", nil)
+		w.client.Sessions().OnEnd("ehr", told.tell)
 		session := w.logIn(t)
 		store.failWith(failAt("", errStoreTimeout, 0, -1))
 		_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
-		requireError(t, err, helseid.ErrSessionStore)
+		requireError(t, err, helseid.ErrStore)
 		require.Empty(t, told.take())
 		store.failWith(nil)
 		pause(time.Minute)
@@ -117,7 +117,7 @@ func TestOnSessionEndLater(t *testing.T) {
 		require.Equal(t, helseid.EndedByUser, ended[0].Cause)
 
 		other := w.logIn(t)
-		require.NoError(t, w.client.EndSessionsOf(t.Context(), other.User().Subject))
+		require.NoError(t, w.client.Sessions().EndOf(t.Context(), other.User().Subject))
 		listed := told.take()
 		require.Len(t, listed, 1)
 		require.Equal(t, helseid.EndedByApplication, listed[0].Cause)

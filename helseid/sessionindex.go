@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -24,12 +25,19 @@ type sessionIndex struct {
 	Sessions []string `json:"sessions"` // keys, the newest last
 
 	// LoggedOut is when HelseID last said that the user has logged out, in Unix
-	// seconds. A login of before that is under way comes to nothing.
+	// seconds. A login that was started earlier and is under way fails.
 	LoggedOut int64 `json:"logged_out,omitempty"`
 }
 
 func (i *sessionIndex) equal(other *sessionIndex) bool {
 	return i.LoggedOut == other.LoggedOut && slices.Equal(i.Sessions, other.Sessions)
+}
+
+// sessionIndexes are the indexes of a client.
+type sessionIndexes struct {
+	clientIdentity
+	store  Store
+	logger *slog.Logger
 }
 
 const (
@@ -41,75 +49,66 @@ const (
 	indexTries = 20
 )
 
-func (c *Client) sidKey(sid string) string { return c.storeKey("sid", sid) }
-func (c *Client) subKey(sub string) string { return c.storeKey("sub", sub) }
+func (i *sessionIndexes) sidKey(sid string) string { return i.storeKey("sid", sid) }
+func (i *sessionIndexes) subKey(sub string) string { return i.storeKey("sub", sub) }
 
 // subOnlyKey is the row of those of a user's sessions whose ID token has no sid.
-func (c *Client) subOnlyKey(sub string) string { return c.storeKey("subonly", sub) }
+func (i *sessionIndexes) subOnlyKey(sub string) string { return i.storeKey("subonly", sub) }
 
-// indexKeys are the rows that a session stands in.
-func (c *Client) indexKeys(identity *tokenvalidation.IDClaims) []string {
+// keysOf are the rows that a session stands in.
+func (i *sessionIndexes) keysOf(identity *tokenvalidation.IDClaims) []string {
 	user := identity.User
 	if user.SessionID == "" {
-		return []string{c.subKey(user.Subject), c.subOnlyKey(user.Subject)}
+		return []string{i.subKey(user.Subject), i.subOnlyKey(user.Subject)}
 	}
-	return []string{c.subKey(user.Subject), c.sidKey(user.SessionID)}
+	return []string{i.subKey(user.Subject), i.sidKey(user.SessionID)}
 }
 
-// logoutKeys are the rows of the sessions that a logout token is about: those of its
+// keysOfLogout are the rows of the sessions that a logout token is about: those of its
 // sid, or of its subject if it has none. A sid says nothing about sessions that have
 // none of their own, so those of the subject end too.
-func (c *Client) logoutKeys(claims *tokenvalidation.LogoutClaims) []string {
+func (i *sessionIndexes) keysOfLogout(claims *tokenvalidation.LogoutClaims) []string {
 	switch {
 	case claims.SessionID == "":
-		return []string{c.subKey(claims.Subject)}
+		return []string{i.subKey(claims.Subject)}
 	case claims.Subject == "":
-		return []string{c.sidKey(claims.SessionID)}
+		return []string{i.sidKey(claims.SessionID)}
 	}
-	return []string{c.sidKey(claims.SessionID), c.subOnlyKey(claims.Subject)}
+	return []string{i.sidKey(claims.SessionID), i.subOnlyKey(claims.Subject)}
 }
 
-// indexSession makes a session be found until a time, in Unix seconds. The error
-// wraps ErrLoginRequired if the user has logged out since the login.
-func (c *Client) indexSession(ctx context.Context, key string, identity *tokenvalidation.IDClaims, until int64) error {
-	for _, indexKey := range c.indexKeys(identity) {
-		var tooMany []string
-		index, err := c.addToIndex(ctx, indexKey, time.Unix(until, 0), func(index *sessionIndex) {
-			keys := append(without(index.Sessions, key), key)
-			if len(keys) > maxIndexed {
-				keys = c.existing(ctx, keys)
-			}
-			excess := max(0, len(keys)-maxIndexed)
-			tooMany, index.Sessions = keys[:excess], keys[excess:]
-		})
-		if err != nil {
-			return err
+// add puts a session into a row until a time, in Unix seconds, and returns when the
+// user last logged out, in Unix seconds, and the sessions that are too many: nobody
+// would find them any more to end them.
+func (i *sessionIndexes) add(ctx context.Context, indexKey, key string, until int64) (loggedOut int64, tooMany []string, err error) {
+	index, err := i.addToFirst(ctx, indexKey, time.Unix(until, 0), func(index *sessionIndex) {
+		keys := append(without(index.Sessions, key), key)
+		if len(keys) > maxIndexed {
+			keys = i.existing(ctx, keys)
 		}
-		for _, oldest := range tooMany { // nobody would find it to end it
-			refreshToken, _ := c.endSession(because(ctx, EndedByNumber), oldest) // goes on trying
-			c.revokeEndedQuietly(ctx, refreshToken)
-		}
-		if index.LoggedOut >= identity.IssuedAt.Unix() {
-			return fmt.Errorf("%w: HelseID has said that the user has logged out", ErrLoginRequired)
-		}
+		excess := max(0, len(keys)-maxIndexed)
+		tooMany, index.Sessions = keys[:excess], keys[excess:]
+	})
+	if err != nil {
+		return 0, nil, err
 	}
-	return nil
+	return index.LoggedOut, tooMany, nil
 }
 
-// unindexSession takes sessions that have ended out of a row, if that can be read:
+// remove takes sessions that have ended out of a row, if that can be read:
 // there they do no harm.
-func (c *Client) unindexSession(ctx context.Context, rowKey string, ended ...string) error {
-	_, err := c.changeIndex(ctx, rowKey, time.Time{}, func(index *sessionIndex) { index.Sessions = without(index.Sessions, ended...) })
-	if errors.Is(err, ErrUnreadableSession) {
+func (i *sessionIndexes) remove(ctx context.Context, rowKey string, ended ...string) error {
+	_, err := i.change(ctx, rowKey, time.Time{}, func(index *sessionIndex) { index.Sessions = without(index.Sessions, ended...) })
+	if errors.Is(err, ErrUnreadableRow) {
 		return nil
 	}
 	return err
 }
 
-// logOutIndex notes in a row that HelseID has said that the user has logged out, for
+// noteLogout notes in a row that HelseID has said that the user has logged out, for
 // logins that are under way, and returns the sessions that there are.
-func (c *Client) logOutIndex(ctx context.Context, rowKey string, at time.Time) ([]string, error) {
-	index, err := c.changeIndex(ctx, rowKey, time.Now().Add(LoginLifetime+loginTimeout), func(index *sessionIndex) {
+func (i *sessionIndexes) noteLogout(ctx context.Context, rowKey string, at time.Time) ([]string, error) {
+	index, err := i.change(ctx, rowKey, time.Now().Add(LoginLifetime+loginTimeout), func(index *sessionIndex) {
 		index.LoggedOut = max(index.LoggedOut, at.Unix())
 	})
 	return index.Sessions, err
@@ -120,9 +119,9 @@ func without(keys []string, ended ...string) []string {
 }
 
 // existing leaves out the sessions that are not there any more.
-func (c *Client) existing(ctx context.Context, keys []string) []string {
+func (i *sessionIndexes) existing(ctx context.Context, keys []string) []string {
 	return slices.DeleteFunc(keys, func(key string) bool {
-		row, err := c.store.Load(ctx, key)
+		row, err := i.store.Load(ctx, key)
 		return err == nil && row.Version == 0
 	})
 }
@@ -132,32 +131,32 @@ func (c *Client) existing(ctx context.Context, keys []string) []string {
 // and must find at a logout, stays there. The second is empty as a rule.
 func indexRows(indexKey string) [2]string { return [2]string{indexKey, indexKey + "-more"} }
 
-// addToIndex changes the first row of an index that can be read.
-func (c *Client) addToIndex(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex)) (sessionIndex, error) {
+// addToFirst changes the first row of an index that can be read.
+func (i *sessionIndexes) addToFirst(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex)) (sessionIndex, error) {
 	rows := indexRows(indexKey)
-	index, err := c.changeIndex(ctx, rows[0], expiry, change)
-	if !errors.Is(err, ErrUnreadableSession) {
+	index, err := i.change(ctx, rows[0], expiry, change)
+	if !errors.Is(err, ErrUnreadableRow) {
 		return index, err
 	}
-	return c.writeIndex(ctx, rows[1], expiry, change, func(ctx context.Context, key string) (StoredSession, sessionIndex, error) {
-		row, index, err := c.loadIndex(ctx, key)
-		if errors.Is(err, ErrUnreadableSession) {
-			c.report.logger.WarnContext(ctx, "sessions of before may not be found when HelseID logs their user out: the index cannot be read")
+	return i.write(ctx, rows[1], expiry, change, func(ctx context.Context, key string) (StoredRow, sessionIndex, error) {
+		row, index, err := i.load(ctx, key)
+		if errors.Is(err, ErrUnreadableRow) {
+			i.logger.WarnContext(ctx, "earlier sessions may not be found when HelseID logs their user out: the index cannot be read")
 			return row, sessionIndex{Version: indexVersion}, nil
 		}
 		return row, index, err
 	})
 }
 
-// changeIndex changes a row, which lives until the given time at least, and returns
-// it as it is then. The error wraps ErrUnreadableSession if the row cannot be read: it
+// change changes a row, which lives until the given time at least, and returns
+// it as it is then. The error wraps ErrUnreadableRow if the row cannot be read: it
 // is left as it is.
-func (c *Client) changeIndex(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex)) (sessionIndex, error) {
-	return c.writeIndex(ctx, indexKey, expiry, change, c.loadIndex)
+func (i *sessionIndexes) change(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex)) (sessionIndex, error) {
+	return i.write(ctx, indexKey, expiry, change, i.load)
 }
 
-func (c *Client) writeIndex(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex),
-	load func(context.Context, string) (StoredSession, sessionIndex, error),
+func (i *sessionIndexes) write(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex),
+	load func(context.Context, string) (StoredRow, sessionIndex, error),
 ) (sessionIndex, error) {
 	for try := range indexTries {
 		row, index, err := load(ctx, indexKey)
@@ -176,7 +175,7 @@ func (c *Client) writeIndex(ctx context.Context, indexKey string, expiry time.Ti
 		if expiry.Before(row.Expiry) {
 			expiry = row.Expiry
 		}
-		saved, err := c.store.Save(ctx, indexKey, StoredSession{Version: row.Version, Data: data, Expiry: expiry})
+		saved, err := i.store.Save(ctx, indexKey, StoredRow{Version: row.Version, Data: data, Expiry: expiry})
 		switch {
 		case err != nil:
 			return sessionIndex{}, storeError(err)
@@ -188,15 +187,15 @@ func (c *Client) writeIndex(ctx context.Context, indexKey string, expiry time.Ti
 			break
 		}
 	}
-	return sessionIndex{}, fmt.Errorf("%w: the same user's sessions change too fast", ErrSessionStore)
+	return sessionIndex{}, fmt.Errorf("%w: the same user's sessions change too fast", ErrStore)
 }
 
-// loadIndex reads a row. The error wraps ErrSessionStore, and ErrUnreadableSession
+// load reads a row. The error wraps ErrStore, and ErrUnreadableRow
 // for a row that is there and cannot be read: nobody knows then which sessions there
 // are.
-func (c *Client) loadIndex(ctx context.Context, indexKey string) (StoredSession, sessionIndex, error) {
+func (i *sessionIndexes) load(ctx context.Context, indexKey string) (StoredRow, sessionIndex, error) {
 	index := sessionIndex{Version: indexVersion}
-	row, err := c.store.Load(ctx, indexKey)
+	row, err := i.store.Load(ctx, indexKey)
 	if err != nil {
 		return row, index, storeError(err)
 	}
@@ -205,7 +204,7 @@ func (c *Client) loadIndex(ctx context.Context, indexKey string) (StoredSession,
 	}
 	var stored sessionIndex
 	if err := json.Unmarshal(row.Data, &stored); err != nil || stored.Version != indexVersion {
-		return row, index, storeError(ErrUnreadableSession) // one of another version of this library's
+		return row, index, storeError(ErrUnreadableRow) // one of another version of this library's
 	}
 	return row, stored, nil
 }

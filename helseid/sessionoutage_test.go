@@ -36,7 +36,7 @@ func TestLogoutRevokesTheNewest(t *testing.T) {
 		other := w.elsewhere(t, session)
 		store.failWith(failAt("", errStoreTimeout, 0, -1)) // from the mark on
 		_, err := userToken(t, session, journalResource)
-		requireError(t, err, helseid.ErrSessionStore)
+		requireError(t, err, helseid.ErrStore)
 		store.failWith(nil)
 		_, err = userToken(t, other, journalResource)
 		require.NoError(t, err)
@@ -64,9 +64,9 @@ func TestLogoutWithoutAStore(t *testing.T) {
 				session := w.logIn(t)
 				arm(store)
 				_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
-				requireError(t, err, helseid.ErrSessionStore)
+				requireError(t, err, helseid.ErrStore)
 				require.Equal(t, 1, w.revocations())
-				_, err = w.client.Session(t.Context(), session.ID().Reveal())
+				_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 				requireError(t, err, helseid.ErrLoginRequired)
 				pause(10 * time.Second)
 				store.failWith(nil)
@@ -75,7 +75,7 @@ func TestLogoutWithoutAStore(t *testing.T) {
 				} else {
 					pause(time.Minute)
 				}
-				_, err = newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+				_, err = newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 				requireError(t, err, helseid.ErrLoginRequired)
 			})
 		})
@@ -94,7 +94,7 @@ func TestLogoutTriesAreBounded(t *testing.T) {
 		store.failWith(func(string) error { asked.Add(1); return errStoreTimeout })
 		for range 20 {
 			_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
-			requireError(t, err, helseid.ErrSessionStore)
+			requireError(t, err, helseid.ErrStore)
 		}
 		within := func(d time.Duration) int64 {
 			before := asked.Load()
@@ -109,7 +109,7 @@ func TestLogoutTriesAreBounded(t *testing.T) {
 		require.Zero(t, within(time.Hour), "after a day")
 
 		_, err := session.Logout(t.Context(), helseid.LogoutRequest{})
-		requireError(t, err, helseid.ErrSessionStore)
+		requireError(t, err, helseid.ErrStore)
 		pause(time.Minute)
 		before, start := asked.Load(), time.Now()
 		w.client.Close()
@@ -182,7 +182,7 @@ func TestLateLogoutRevokes(t *testing.T) {
 		query := url.Values{"iss": {w.config.Issuer}, "sid": {session.User().SessionID}}
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?"+query.Encode(), nil)
 		response := httptest.NewRecorder()
-		w.client.FrontChannelLogout().ServeHTTP(response, request)
+		w.client.Sessions().FrontChannelLogout().ServeHTTP(response, request)
 		require.Equal(t, http.StatusServiceUnavailable, response.Code)
 		require.Zero(t, w.revocations())
 		pause(time.Minute)
@@ -203,11 +203,11 @@ func TestSingleLogoutWithoutAStore(t *testing.T) {
 		later := w.logIn(t) // after the token was made
 		form := url.Values{"logout_token": {token}}
 		store.failWith(failAt("load", errStoreTimeout, 1, -1)) // the index is there, the sessions are not
-		require.Equal(t, http.StatusServiceUnavailable, postLogout(t, w.client.BackChannelLogout(), form).Code)
+		require.Equal(t, http.StatusServiceUnavailable, postLogout(t, w.client.Sessions().BackChannelLogout(), form).Code)
 		store.failWith(nil)
 		pause(time.Minute)
 		require.True(t, w.lives(t, later))
-		require.Equal(t, http.StatusOK, postLogout(t, w.client.BackChannelLogout(), form).Code)
+		require.Equal(t, http.StatusOK, postLogout(t, w.client.Sessions().BackChannelLogout(), form).Code)
 		require.False(t, w.lives(t, first))
 		require.True(t, w.lives(t, later))
 	})
@@ -222,7 +222,7 @@ func TestLogoutWithAHangingStore(t *testing.T) {
 		session := w.logIn(t)
 		store.hang("session-")
 		target, err := session.Logout(t.Context(), helseid.LogoutRequest{})
-		requireError(t, err, helseid.ErrSessionStore)
+		requireError(t, err, helseid.ErrStore)
 		require.NotErrorIs(t, err, helseid.ErrUnavailable)
 		require.NotEmpty(t, target)
 		require.Equal(t, 1, w.revocations())
@@ -250,16 +250,16 @@ func (s *hangingStore) wait(ctx context.Context, key string) error {
 	}
 }
 
-func (s *hangingStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (s *hangingStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	if strings.HasPrefix(key, "sub-") {
 		if err := s.wait(ctx, key); err != nil {
-			return helseid.StoredSession{}, err
+			return helseid.StoredRow{}, err
 		}
 	}
 	return s.hookedStore.Load(ctx, key)
 }
 
-func (s *hangingStore) Save(ctx context.Context, key string, row helseid.StoredSession) (bool, error) {
+func (s *hangingStore) Save(ctx context.Context, key string, row helseid.StoredRow) (bool, error) {
 	if err := s.wait(ctx, key); err != nil {
 		return false, err
 	}
@@ -269,7 +269,7 @@ func (s *hangingStore) Save(ctx context.Context, key string, row helseid.StoredS
 func newHangingWorld(t testing.TB) (*world, *hangingStore) {
 	t.Helper()
 	store := &hangingStore{}
-	return newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store; c.TokenRetries = -1 }}), store
+	return newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store; c.TokenRetries = -1 }}), store
 }
 
 // A session store that hangs does not hold up what needs none, nor Close.

@@ -34,6 +34,11 @@ type knownRow struct {
 	at time.Time
 }
 
+// know notes a row that this process has just read or written.
+func (p *sessionPlace) know(row sessionRow) {
+	p.known.Store(&knownRow{sessionRow: row, at: time.Now()})
+}
+
 // lock waits for the turn to refresh the session in this process.
 func (p *sessionPlace) lock(ctx context.Context) (unlock func(), err error) {
 	select {

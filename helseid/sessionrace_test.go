@@ -23,7 +23,7 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// hookedStore is a SessionStore in which something happens just before or after
+// hookedStore is a Store in which something happens just before or after
 // a session is saved, and which obeys contexts as databases do.
 type hookedStore struct {
 	recordingStore
@@ -32,14 +32,14 @@ type hookedStore struct {
 	saves                 atomic.Int64
 }
 
-func (s *hookedStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (s *hookedStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	if err := ctx.Err(); err != nil {
-		return helseid.StoredSession{}, err
+		return helseid.StoredRow{}, err
 	}
 	return s.recordingStore.Load(ctx, key)
 }
 
-func (s *hookedStore) Save(ctx context.Context, key string, row helseid.StoredSession) (bool, error) {
+func (s *hookedStore) Save(ctx context.Context, key string, row helseid.StoredRow) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
@@ -72,13 +72,13 @@ func (s *hookedStore) Delete(ctx context.Context, key string) error {
 func newHookedWorld(t testing.TB) (*world, *hookedStore) {
 	t.Helper()
 	store := &hookedStore{}
-	return newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }}), store
+	return newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }}), store
 }
 
 // elsewhere is the same session in another process.
 func (w *world) elsewhere(t testing.TB, session *helseid.Session) *helseid.Session {
 	t.Helper()
-	other, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+	other, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 	require.NoError(t, err)
 	return other
 }
@@ -133,7 +133,7 @@ func TestFailedMarkLeavesAnother(t *testing.T) {
 			return errStoreTimeout
 		}
 		_, err := userToken(t, a, journalResource)
-		requireError(t, err, helseid.ErrSessionStore)
+		requireError(t, err, helseid.ErrStore)
 		_, err = userToken(t, a, journalResource)
 		require.NoError(t, err)
 		require.NoError(t, <-done)
@@ -200,7 +200,7 @@ func TestCloseWaitsForARefresh(t *testing.T) {
 		w, _ := newHookedWorld(t)
 		session := w.logIn(t)
 		ending := newClient(t, w.config)
-		own, err := ending.Session(t.Context(), session.ID().Reveal())
+		own, err := ending.Sessions().Get(t.Context(), session.ID().Reveal())
 		require.NoError(t, err)
 		w.server.Inject(helseidtest.Fault{AfterProcessing: true, Delay: 300 * time.Millisecond})
 		go func() { _, _ = userToken(t, own, journalResource) }()
@@ -335,7 +335,7 @@ func TestBrowserGoesAway(t *testing.T) {
 		require.NoError(t, err)
 		_, err = session.Logout(ctx, helseid.LogoutRequest{})
 		require.NoError(t, err)
-		_, err = newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+		_, err = newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 		requireError(t, err, helseid.ErrLoginRequired)
 
 		state, callback = w.callback(t, loginRequest())
@@ -407,20 +407,20 @@ func TestAttestOfASessionAges(t *testing.T) {
 }
 
 // forgetfulStore keeps rows for longer than it should.
-type forgetfulStore struct{ helseid.MemorySessionStore }
+type forgetfulStore struct{ helseid.MemoryStore }
 
-func (s *forgetfulStore) Save(ctx context.Context, key string, row helseid.StoredSession) (bool, error) {
+func (s *forgetfulStore) Save(ctx context.Context, key string, row helseid.StoredRow) (bool, error) {
 	row.Expiry = row.Expiry.Add(1000 * time.Hour)
-	return s.MemorySessionStore.Save(ctx, key, row)
+	return s.MemoryStore.Save(ctx, key, row)
 }
 
 func TestSessionExpiresInAnyStore(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = &forgetfulStore{} }})
+		w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = &forgetfulStore{} }})
 		session := w.logIn(t)
 		pause(time.Until(session.Expiry()))
-		_, err := w.client.Session(t.Context(), session.ID().Reveal())
+		_, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 		requireError(t, err, helseid.ErrLoginRequired)
 	})
 }
@@ -450,7 +450,7 @@ func TestLogoutIndex(t *testing.T) {
 	bySubject := mint.Claim("sid", nil)
 	logout := func(t *testing.T, w *world, session *helseid.Session, options ...mint.TokenOption) {
 		t.Helper()
-		response := postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session, options...)}})
+		response := postLogout(t, w.client.Sessions().BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session, options...)}})
 		require.Equal(t, http.StatusOK, response.Code)
 	}
 	t.Run("a logout that did not fit", func(t *testing.T) {
@@ -501,7 +501,7 @@ func TestLogoutIndex(t *testing.T) {
 			token := w.logoutToken(old, bySubject)
 			pause(time.Minute)
 			fresh := w.logIn(t)
-			response := postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {token}})
+			response := postLogout(t, w.client.Sessions().BackChannelLogout(), url.Values{"logout_token": {token}})
 			require.Equal(t, http.StatusOK, response.Code)
 			require.False(t, w.lives(t, old))
 			require.True(t, w.lives(t, fresh), "it began after that")
@@ -526,10 +526,10 @@ func TestLogoutsDoNotWait(t *testing.T) {
 		request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(form.Encode()))
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		start := time.Now()
-		w.client.BackChannelLogout().ServeHTTP(httptest.NewRecorder(), request)
+		w.client.Sessions().BackChannelLogout().ServeHTTP(httptest.NewRecorder(), request)
 		require.LessOrEqual(t, time.Since(start), 5*time.Second)
 		for _, session := range sessions {
-			_, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+			_, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 			requireError(t, err, helseid.ErrLoginRequired)
 		}
 		start = time.Now()
@@ -548,7 +548,7 @@ func TestLogoutDuringALogin(t *testing.T) {
 		if strings.HasPrefix(key, "sub-") && once.CompareAndSwap(false, true) {
 			_, claims := jws(t, store.member(t, "id_token"))
 			token := w.server.LogoutToken(mint.Audience(w.config.ClientID), mint.Claim("sub", claims["sub"]), mint.Claim("sid", nil))
-			postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {token}})
+			postLogout(t, w.client.Sessions().BackChannelLogout(), url.Values{"logout_token": {token}})
 		}
 		return nil
 	}
@@ -595,7 +595,7 @@ func TestSessionsDoNotPrint(t *testing.T) {
 	w, store := newHookedWorld(t)
 	session := w.logIn(t)
 	refreshToken, idToken := store.member(t, "refresh_token"), store.member(t, "id_token")
-	var row helseid.StoredSession
+	var row helseid.StoredRow
 	for key := range store.sessions() {
 		var err error
 		row, err = store.Load(t.Context(), key)
@@ -604,7 +604,7 @@ func TestSessionsDoNotPrint(t *testing.T) {
 	testUser := &helseid.TestUser{PersonalIdentityNumber: mint.DefaultPersonalIdentityNumber}
 	for name, value := range map[string]any{
 		"session": session, "session value": *session, "source": session.TokenSource(helseid.TokenRequest{}), "row": row, "row pointer": &row,
-		"store": &store.MemorySessionStore, "client": w.client, "test user": testUser, "test user value": *testUser,
+		"store": &store.MemoryStore, "client": w.client, "test user": testUser, "test user value": *testUser,
 		"identity": session.Identity(), "client of sessions": session.HTTPClient(helseid.TokenRequest{}),
 		"login request": helseid.LoginRequest{TestUser: testUser},
 	} {
@@ -678,9 +678,9 @@ func TestMarkThatComesLate(t *testing.T) {
 			return nil
 		}
 		_, err := userToken(t, session, journalResource)
-		requireError(t, err, helseid.ErrSessionStore)
+		requireError(t, err, helseid.ErrStore)
 		for key := range store.sessions() {
-			saved, err := store.MemorySessionStore.Save(t.Context(), key, before)
+			saved, err := store.MemoryStore.Save(t.Context(), key, before)
 			require.NoError(t, err)
 			require.False(t, saved)
 		}
@@ -692,7 +692,7 @@ func TestMarkThatComesLate(t *testing.T) {
 }
 
 // rowOf is the row of the only session.
-func (s *recordingStore) rowOf(t testing.TB) helseid.StoredSession {
+func (s *recordingStore) rowOf(t testing.TB) helseid.StoredRow {
 	t.Helper()
 	for key := range s.sessions() {
 		row, err := s.Load(t.Context(), key)
@@ -700,7 +700,7 @@ func (s *recordingStore) rowOf(t testing.TB) helseid.StoredSession {
 		return row
 	}
 	require.FailNow(t, "no session is stored")
-	return helseid.StoredSession{}
+	return helseid.StoredRow{}
 }
 
 // A store that loses the mark, as a fail-over can, does not get the old refresh
@@ -716,9 +716,9 @@ func TestStoreLosesTheMark(t *testing.T) {
 		go func() { _, err := userToken(t, session, journalResource); done <- err }()
 		pause(time.Second)
 		for key := range store.sessions() {
-			require.NoError(t, store.MemorySessionStore.Delete(t.Context(), key))
+			require.NoError(t, store.MemoryStore.Delete(t.Context(), key))
 			before.Version = 0
-			saved, err := store.MemorySessionStore.Save(t.Context(), key, before)
+			saved, err := store.MemoryStore.Save(t.Context(), key, before)
 			require.NoError(t, err)
 			require.True(t, saved)
 		}
@@ -762,7 +762,7 @@ func TestLogoutWithoutDeletion(t *testing.T) {
 		require.Empty(t, store.member(t, "id_token"))
 		_, err = userToken(t, other, journalResource)
 		requireError(t, err, helseid.ErrLoginRequired)
-		_, err = newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+		_, err = newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 		requireError(t, err, helseid.ErrLoginRequired)
 		require.Empty(t, w.refreshes())
 	})
@@ -774,10 +774,10 @@ type unreadableStore struct {
 	dropped bool
 }
 
-func (s *unreadableStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (s *unreadableStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	row, err := s.recordingStore.Load(ctx, key)
 	if s.dropped && row.Version == 1 && err == nil {
-		return helseid.StoredSession{Version: row.Version}, fmt.Errorf("%w: wrong key", helseid.ErrUnreadableSession)
+		return helseid.StoredRow{Version: row.Version}, fmt.Errorf("%w: wrong key", helseid.ErrUnreadableRow)
 	}
 	return row, err
 }
@@ -787,7 +787,7 @@ func (s *unreadableStore) Load(ctx context.Context, key string) (helseid.StoredS
 func TestUnreadableSessions(t *testing.T) {
 	t.Parallel()
 	store := &unreadableStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	old := w.logIn(t)
 	store.dropped = true
 	require.False(t, w.lives(t, old))

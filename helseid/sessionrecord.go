@@ -1,18 +1,12 @@
 package helseid
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
-	"github.com/helseid-go/sdk/helseid/internal/exchange"
-	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -139,7 +133,7 @@ func authenticatedAt(identity *tokenvalidation.IDClaims) time.Time {
 }
 
 // indexMargin is how much longer than a session its index entries are kept, so
-// that they need not be written anew at each refresh.
+// that they need not be written at each refresh.
 const indexMargin = 12 * time.Hour
 
 // reindex reports whether the session's index entries end before the session
@@ -304,74 +298,4 @@ func (r *sessionRecord) encode() ([]byte, error) {
 		return nil, fmt.Errorf("helseid: store a session: %w", err)
 	}
 	return data, nil
-}
-
-// decodeSession reads a record of this client's, made with its DPoP key.
-func (c *Client) decodeSession(data []byte) (sessionRecord, error) {
-	record, err := c.decodeAnyKey(data)
-	if err == nil && record.JKT != c.exchange.Prover.Thumbprint() {
-		err = fmt.Errorf("%w: the session was made with another DPoP key", ErrLoginRequired)
-	}
-	return record, err
-}
-
-func (c *Client) decodeAnyKey(data []byte) (sessionRecord, error) {
-	var record sessionRecord
-	switch err := json.Unmarshal(data, &record); {
-	case err != nil || record.Version != sessionVersion:
-		return record, fmt.Errorf("%w: the stored session is not one of this library's", ErrLoginRequired)
-	case record.Issuer != c.config.Issuer || record.ClientID != c.config.ClientID:
-		return record, errSessionEnded
-	case record.Ended:
-		return record, errSessionEnded
-	}
-	return record, nil
-}
-
-// storeKey is the key of something of this client's in the session store. It is
-// a hash, so whoever reads the store does not learn sessions' ids.
-func (c *Client) storeKey(kind, name string) string {
-	var buffer [hashRoom]byte
-	sum := sha256.Sum256(hashParts(buffer[:0]).add(c.config.Issuer).add(c.config.ClientID).add(kind).add(name))
-	return kind + "-" + hex.EncodeToString(sum[:])
-}
-
-// storeError hides what a store says: it may quote what was to be stored.
-func storeError(err error) error {
-	return &hiddenCause{ErrSessionStore, redact.Hide(err)}
-}
-
-// hiddenCause is an error whose cause can be tested for and is not printed. What this
-// library says itself is not tested for in a cause: a store that is reached with a
-// client of its own would else speak of the user, the login or HelseID.
-type hiddenCause struct {
-	error
-	cause redact.Hidden[error]
-}
-
-// LogValue gives the category.
-func (e *hiddenCause) LogValue() slog.Value { return slog.StringValue(e.Error()) }
-
-// Unwrap gives the category.
-func (e *hiddenCause) Unwrap() error { return e.error }
-
-// Is looks for an error of others in the cause.
-func (e *hiddenCause) Is(target error) bool {
-	return !slices.Contains(ownErrors, target) && errors.Is(e.cause.Reveal(), target)
-}
-
-// As looks for an error of others in the cause.
-func (e *hiddenCause) As(target any) bool {
-	switch target.(type) {
-	case **TokenError, **AuthorizationError, **tokenvalidation.Error:
-		return false
-	}
-	return errors.As(e.cause.Reveal(), target) //nolint:govet // errors.As has looked at the target
-}
-
-// ownErrors are those that decide what becomes of a session or a login.
-var ownErrors = []error{
-	ErrUnavailable, ErrBusy, ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted, ErrInsecureURL, ErrOriginRefused, ErrClosed,
-	ErrConfig, ErrLogin, ErrLoginFinished, ErrLoginRequired, ErrNoRefreshToken, ErrSeveralAudiences, tokenvalidation.ErrInvalidToken,
-	exchange.ErrOutcomeUnknown, errSessionEnded, ErrSessionExpired, errSessionChanged, errNoLoginState,
 }

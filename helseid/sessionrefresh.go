@@ -5,29 +5,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
-	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/clock"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// A refresh token is used once: HelseID answers with the next. So a refresh
-// leaves a mark in the session's record first, which only one can leave, and
-// which all others wait for. Whoever finds a mark whose process must have ended
-// does not know whether the token has been used up.
+// A refresh token is used once: HelseID answers with the next. So a refresh first
+// marks the session's record, by compare-and-swap. Only one process succeeds, and the
+// others wait. Whoever finds a mark whose process must have ended does not know
+// whether the token has been used.
+
+// refresher refreshes sessions.
+type refresher struct {
+	rows     *sessionRows
+	ender    *sessionEnder
+	revoker  *revoker
+	idTokens *tokenvalidation.IDTokenValidator
+	inTurn   userTokensInTurn
+	work     *lifecycle.Lifecycle
+	logger   *slog.Logger
+	resend   bool // Config.ResendUnansweredRefreshTokens
+}
 
 // refresh gets a token for a request with the session's refresh token.
-func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token, error) {
-	return s.refreshIf(ctx, request, func(sessionRow) bool { return true })
+func (r *refresher) refresh(ctx context.Context, s *heldSession, request *preparedRequest) (*Token, error) {
+	return r.refreshIf(ctx, s, request, func(sessionRow) bool { return true })
 }
 
 // refreshIf does the same unless it turns out not to be needed any more. Then there is
 // no token.
-func (s *Session) refreshIf(ctx context.Context, request *preparedRequest, needed func(sessionRow) bool) (token *Token, err error) {
+func (r *refresher) refreshIf(ctx context.Context, s *heldSession, request *preparedRequest, needed func(sessionRow) bool) (token *Token, err error) {
 	unlock, err := s.place.lock(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: wait for another refresh of the session: %w", ErrUnavailable, err)
@@ -35,13 +48,13 @@ func (s *Session) refreshIf(ctx context.Context, request *preparedRequest, neede
 	defer unlock()
 	defer func() {
 		if errors.Is(err, ErrSessionExpired) {
-			s.client.endOver(ctx, s.key)
+			r.ender.endExpired(ctx, s.place.key)
 		}
 	}()
 	row, ok := s.known(request)
 	for ; ; ok = false {
 		if !ok {
-			if row, err = s.awaitIdle(ctx, request); err != nil {
+			if row, err = r.awaitIdle(ctx, s, request); err != nil {
 				return nil, err
 			}
 		}
@@ -49,8 +62,8 @@ func (s *Session) refreshIf(ctx context.Context, request *preparedRequest, neede
 			return nil, nil
 		}
 		attempt := &refreshAttempt{sessionRow: row, refresher: jose.NewID()}
-		err = s.client.exchange.InTurn(ctx, s.client.exchange.Budgets.Tokens, func(turn *bulkhead.Turn) error { return s.send(ctx, turn, attempt, request) })
-		token, err = s.conclude(ctx, attempt, err)
+		err = r.inTurn(ctx, func(ask askUserTokens) error { return r.send(ctx, s, ask, attempt, request) })
+		token, err = r.conclude(ctx, s, attempt, err)
 		switch {
 		case err == nil && s.place.ended.Load():
 			return nil, errSessionEnded // a logout came in between
@@ -76,7 +89,7 @@ const maxKnown = 5 * time.Second
 
 // known is the session's row as this process has just read or written it, if it can be
 // refreshed. The caller has the turn.
-func (s *Session) known(request *preparedRequest) (row sessionRow, ok bool) {
+func (s *heldSession) known(request *preparedRequest) (row sessionRow, ok bool) {
 	known, now := s.place.known.Load(), time.Now()
 	if known == nil || s.place.unsettled != nil || s.place.ended.Load() || now.Sub(known.at) > maxKnown {
 		return row, false
@@ -87,15 +100,15 @@ func (s *Session) known(request *preparedRequest) (row sessionRow, ok bool) {
 
 // awaitIdle waits until no refresh of the session is under way anywhere, and
 // returns its record if it can be refreshed.
-func (s *Session) awaitIdle(ctx context.Context, request *preparedRequest) (row sessionRow, err error) {
-	if err := s.settleOld(ctx); err != nil {
+func (r *refresher) awaitIdle(ctx context.Context, s *heldSession, request *preparedRequest) (row sessionRow, err error) {
+	if err := r.settleOld(ctx, s); err != nil {
 		return row, err
 	}
 	for wait := firstIdleWait; ; wait = min(2*wait, maxIdleWait) {
 		if s.place.ended.Load() {
 			return row, errSessionEnded
 		}
-		if row, err = s.client.loadSession(ctx, s.key); err != nil {
+		if row, err = r.rows.load(ctx, s.place.key); err != nil {
 			return row, err
 		}
 		record := row.record
@@ -103,17 +116,17 @@ func (s *Session) awaitIdle(ctx context.Context, request *preparedRequest) (row 
 		case record.Refreshing == 0:
 			return row, record.refreshable(request)
 		case record.redate(now):
-			if _, err := s.save(ctx, row.version, record); err != nil {
+			if _, err := r.rows.save(ctx, s.place, row.version, record, false); err != nil {
 				return row, err
 			}
-		case record.lost(now) && s.client.config.ResendUnansweredRefreshTokens:
+		case record.lost(now) && r.resend:
 			return row, record.refreshable(request)
 		case record.lost(now):
 			// It is not revoked: its process may only have been cut off from the
 			// store, and bring the outcome later.
 			record.unmark()
 			record.RefreshToken = ""
-			saved, err := s.save(ctx, row.version, record)
+			saved, err := r.rows.save(ctx, s.place, row.version, record, false)
 			if err != nil {
 				return row, err
 			}
@@ -140,10 +153,10 @@ type refreshAttempt struct {
 
 // send marks the session and asks HelseID. From the mark on neither a cancelled
 // context nor Close stops it: the token would be lost.
-func (s *Session) send(ctx context.Context, turn *bulkhead.Turn, attempt *refreshAttempt, request *preparedRequest) error {
+func (r *refresher) send(ctx context.Context, s *heldSession, ask askUserTokens, attempt *refreshAttempt, request *preparedRequest) error {
 	attempt.record.mark(attempt.refresher)
 	marking, stop := context.WithTimeout(ctx, settleTimeout)
-	saved, err := s.save(marking, attempt.version, attempt.record)
+	saved, err := r.rows.save(marking, s.place, attempt.version, attempt.record, false)
 	stop()
 	switch {
 	case err != nil:
@@ -160,7 +173,7 @@ func (s *Session) send(ctx context.Context, turn *bulkhead.Turn, attempt *refres
 	grant := request.tokenGrant()
 	grant.parameters.Set("refresh_token", attempt.record.RefreshToken)
 	grant.once = true
-	attempt.tokens, err = s.client.exchange.askUserTokens(ctx, turn, grant)
+	attempt.tokens, err = ask(ctx, grant)
 	if err == nil {
 		attempt.tokens.forIssuer = request.forIssuer
 	}
@@ -168,7 +181,7 @@ func (s *Session) send(ctx context.Context, turn *bulkhead.Turn, attempt *refres
 }
 
 // conclude writes down what came of an attempt, and looks at the tokens.
-func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err error) (*Token, error) {
+func (r *refresher) conclude(ctx context.Context, s *heldSession, attempt *refreshAttempt, err error) (*Token, error) {
 	if !attempt.sent && !attempt.unmarked {
 		return nil, err
 	}
@@ -191,7 +204,7 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 		outcome.confirms = attempt.unconfirmed
 	case attempt.unconfirmed && errors.Is(err, exchange.ErrOutcomeUnknown):
 		// Nobody knows whether the session is alive: HelseID is to be asked again.
-	case s.spends(err):
+	case r.spends(err):
 		spent = true
 		if errors.Is(err, exchange.ErrOutcomeUnknown) {
 			dropped = record.RefreshToken // it may be good yet, and nobody will use it
@@ -205,56 +218,56 @@ func (s *Session) conclude(ctx context.Context, attempt *refreshAttempt, err err
 	until := record.IndexedUntil
 	record.IndexedUntil = indexed
 	outcome.record = record
-	gone := s.settle(ctx, outcome)
+	gone := r.settle(ctx, s, outcome)
 	if gone {
 		// The user has logged out meanwhile, and left the token to this refresh.
-		s.client.revokeQuietly(ctx, record.RefreshToken)
+		r.revoker.revokeQuietly(ctx, record.RefreshToken)
 	}
 	switch {
 	case spent:
-		s.client.revokeQuietly(ctx, dropped)
+		r.revoker.revokeQuietly(ctx, dropped)
 		return nil, fmt.Errorf("%w: %w", ErrLoginRequired, err)
 	case err != nil:
 		return nil, err
 	case gone:
 		return nil, errSessionEnded
 	}
-	s.client.sessions.extend(s.place, record.keptUntil())
+	r.rows.places.extend(s.place, record.keptUntil())
 	if reindex {
 		indexing, cancel := context.WithTimeout(ctx, settleTimeout)
 		defer cancel()
-		if err := s.client.indexSession(indexing, s.key, s.identity(), until); err != nil {
-			s.client.report.logger.WarnContext(ctx, "a session may not be found when HelseID logs its user out", cause(err))
+		if err := r.ender.index(indexing, s.place.key, &s.identity, until); err != nil {
+			r.logger.WarnContext(ctx, "a session may not be found when HelseID logs its user out", cause(err))
 		} else {
 			s.place.indexed.Store(until)
 		}
 	}
-	return s.checkRefreshed(ctx, attempt.refresher, record, attempt.tokens)
+	return r.checkRefreshed(ctx, s, attempt.refresher, record, attempt.tokens)
 }
 
 // spends reports that a refresh token is of no use after an error.
-func (s *Session) spends(err error) bool {
+func (r *refresher) spends(err error) bool {
 	var refusal *TokenError
 	if errors.As(err, &refusal) && refusal.Code == "invalid_grant" {
 		return !leavesRefreshToken[refusal.HID]
 	}
-	return errors.Is(err, exchange.ErrOutcomeUnknown) && !s.client.config.ResendUnansweredRefreshTokens
+	return errors.Is(err, exchange.ErrOutcomeUnknown) && !r.resend
 }
 
 // checkRefreshed looks at the tokens when the refresh token is in safety. An ID
 // token of another login ends the session.
-func (s *Session) checkRefreshed(ctx context.Context, refresher string, record sessionRecord, tokens *userTokens) (*Token, error) {
-	expected := tokenvalidation.IDTokenExpectation{Previous: s.identity()}
+func (r *refresher) checkRefreshed(ctx context.Context, s *heldSession, refresher string, record sessionRecord, tokens *userTokens) (*Token, error) {
+	expected := tokenvalidation.IDTokenExpectation{Previous: &s.identity}
 	if tokens.token != nil {
 		expected.AccessToken = tokens.token.Access.Reveal()
 	}
 	if tokens.idToken != "" {
-		_, err := s.client.idTokens.Validate(ctx, tokens.idToken, expected)
+		_, err := r.idTokens.Validate(ctx, tokens.idToken, expected)
 		if errors.Is(err, tokenvalidation.ErrInvalidToken) {
 			foreign := record.RefreshToken
 			record.RefreshToken = ""
-			s.settle(ctx, &refreshOutcome{refresher: refresher, record: record})
-			s.client.revokeQuietly(ctx, foreign)
+			r.settle(ctx, s, &refreshOutcome{refresher: refresher, record: record})
+			r.revoker.revokeQuietly(ctx, foreign)
 			return nil, fmt.Errorf("%w: the refreshed ID token: %w", ErrLoginRequired, err)
 		}
 		if err != nil {
@@ -271,40 +284,13 @@ func (s *Session) checkRefreshed(ctx context.Context, refresher string, record s
 	return tokens.token, nil
 }
 
-// save writes a record if the stored version is the given one, and leaves a doubt
-// about the session as it is.
-func (s *Session) save(ctx context.Context, version uint64, record sessionRecord) (bool, error) {
-	return s.saveAs(ctx, version, record, false)
-}
-
-// saveAs does the same, or ends the doubt.
-func (s *Session) saveAs(ctx context.Context, version uint64, record sessionRecord, confirmed bool) (bool, error) {
-	record.usedAt(s.place.used.Load())
-	data, err := record.encode()
-	if err != nil {
-		return false, err
-	}
-	expiry := record.keptUntil()
-	if end := time.Now().Add(refreshTimeout); record.Refreshing != 0 && expiry.Before(end) {
-		expiry = end // the row must be there when the refresh ends
-	}
-	saved, err := s.client.store.Save(ctx, s.key, StoredSession{Version: version, Data: data, Expiry: expiry, Confirmed: confirmed})
-	if err != nil {
-		return false, storeError(err)
-	}
-	if saved {
-		s.place.noted.Store(time.Now().UnixMilli())
-	}
-	return saved, nil
-}
-
 // refreshOutcome is what is to be written over the mark of a refresh.
 type refreshOutcome struct {
 	refresher string // in the mark
 	record    sessionRecord
 
 	// before is the version that a mark was to be written over, if it is not known
-	// whether it was. A row that still has it is written anew: a mark that comes
+	// whether it was. A row that still has it is written again: a mark that comes
 	// late then finds another version.
 	before uint64
 
@@ -335,59 +321,59 @@ const (
 // settle writes the outcome down, also for a caller that has gone. It reports
 // that there is no such session any more. If the store does not take it, this
 // process keeps it and goes on trying in the background.
-func (s *Session) settle(ctx context.Context, outcome *refreshOutcome) (gone bool) {
+func (r *refresher) settle(ctx context.Context, s *heldSession, outcome *refreshOutcome) (gone bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	s.place.unsettled = nil
 	if outcome.marked != 0 {
-		if saved, err := s.saveAs(ctx, outcome.marked, outcome.record, outcome.confirms); saved && err == nil {
-			s.client.know(s.place, sessionRow{version: outcome.marked + 1, record: outcome.record, unconfirmed: outcome.unconfirmed && !outcome.confirms})
+		if saved, err := r.rows.save(ctx, s.place, outcome.marked, outcome.record, outcome.confirms); saved && err == nil {
+			s.place.know(sessionRow{version: outcome.marked + 1, record: outcome.record, unconfirmed: outcome.unconfirmed && !outcome.confirms})
 			return false
 		}
 	}
 	for try := range settleTries {
-		if gone, err := s.trySettle(ctx, outcome); err == nil {
+		if gone, err := r.trySettle(ctx, s, outcome); err == nil {
 			return gone
 		}
 		if !clock.Sleep(ctx, settleWait<<try) {
 			break
 		}
 	}
-	s.client.report.logger.WarnContext(ctx, "the session store did not take a renewed session")
+	r.logger.WarnContext(ctx, "the session store did not take a renewed session")
 	outcome.confirms = false // it may be another loss
 	s.place.unsettled = outcome
-	if s.client.work.Begin() == nil {
-		go s.settleLater(outcome)
+	if r.work.Begin() == nil {
+		go r.settleLater(s, outcome)
 	}
 	return false
 }
 
-func (s *Session) settleLater(outcome *refreshOutcome) {
-	defer s.client.work.Done()
-	s.client.keepTrying(func(ctx context.Context) bool {
+func (r *refresher) settleLater(s *heldSession, outcome *refreshOutcome) {
+	defer r.work.Done()
+	keepTrying(r.work, func(ctx context.Context) bool {
 		unlock, err := s.place.lock(ctx)
 		if err != nil {
 			return false
 		}
 		defer unlock()
-		return s.place.unsettled != outcome || s.settleOld(ctx) == nil
+		return s.place.unsettled != outcome || r.settleOld(ctx, s) == nil
 	})
 }
 
 // settleOld writes an outcome down that the store did not take earlier. The
 // caller has the turn.
-func (s *Session) settleOld(ctx context.Context) error {
+func (r *refresher) settleOld(ctx context.Context, s *heldSession) error {
 	outcome := s.place.unsettled
 	if outcome == nil {
 		return nil
 	}
-	gone, err := s.trySettle(ctx, outcome)
+	gone, err := r.trySettle(ctx, s, outcome)
 	if err != nil {
 		return err
 	}
 	s.place.unsettled = nil
 	if gone {
-		s.client.revokeQuietly(ctx, outcome.record.RefreshToken)
+		r.revoker.revokeQuietly(ctx, outcome.record.RefreshToken)
 	}
 	return nil
 }
@@ -397,20 +383,20 @@ func (s *Session) settleOld(ctx context.Context) error {
 // lost; it has the outcome, since an earlier attempt succeeded although the store
 // said it had failed; others have refreshed the session since, which they can only
 // after that; or the session has ended.
-func (s *Session) trySettle(ctx context.Context, outcome *refreshOutcome) (gone bool, err error) {
+func (r *refresher) trySettle(ctx context.Context, s *heldSession, outcome *refreshOutcome) (gone bool, err error) {
 	data, err := outcome.record.encode()
 	if err != nil {
 		return false, err
 	}
 	for {
-		row, err := s.client.store.Load(ctx, s.key)
-		if errors.Is(err, ErrUnreadableSession) {
+		row, err := r.rows.store.Load(ctx, s.place.key)
+		if errors.Is(err, ErrUnreadableRow) {
 			return true, nil
 		}
 		if err != nil {
 			return false, storeError(err)
 		}
-		stored, err := s.client.decodeSession(row.Data)
+		stored, err := r.rows.decode(row.Data)
 		switch {
 		case row.Version == 0 || err != nil:
 			return true, nil
@@ -418,7 +404,7 @@ func (s *Session) trySettle(ctx context.Context, outcome *refreshOutcome) (gone 
 			return false, nil
 		}
 		outcome.record.usedAt(stored.LastUsed)
-		saved, err := s.saveAs(ctx, row.Version, outcome.record, outcome.confirms)
+		saved, err := r.rows.save(ctx, s.place, row.Version, outcome.record, outcome.confirms)
 		if err != nil || saved {
 			return false, err
 		}

@@ -25,7 +25,7 @@ func (w *world) requireOver(t *testing.T, session *helseid.Session) {
 	_, err := userToken(t, session, journalResource)
 	requireError(t, err, helseid.ErrLoginRequired)
 	w.requireEnded(t, session)
-	_, err = w.client.Session(t.Context(), session.ID().Reveal())
+	_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 	requireError(t, err, helseid.ErrLoginRequired)
 	pause(10 * time.Second)
 	require.Equal(t, 1, w.revocations())
@@ -45,7 +45,7 @@ func TestMaxSessionAge(t *testing.T) {
 			requireError(t, err, helseid.ErrLoginRequired)
 		},
 		"looked up": func(t *testing.T, w *world, session *helseid.Session) {
-			_, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+			_, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 			requireError(t, err, helseid.ErrLoginRequired)
 		},
 	} {
@@ -61,7 +61,7 @@ func TestMaxSessionAge(t *testing.T) {
 					token, err := userToken(t, session, journalResource)
 					require.NoError(t, err)
 					require.False(t, token.Expiry.After(session.Expiry()), "no token outlives it")
-					_, err = w.client.Session(t.Context(), session.ID().Reveal())
+					_, err = w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 					require.NoError(t, err)
 				}
 				pause(2 * time.Minute)
@@ -120,7 +120,7 @@ func TestIdleTimeout(t *testing.T) {
 			require.NoError(t, err)
 			pause(9*time.Minute + 50*time.Second) // since the last use
 			require.WithinDuration(t, time.Now().Add(10*time.Second), session.Expiry(), time.Second)
-			_, err = newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+			_, err = newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 			require.NoError(t, err, "in a process that has not seen it used")
 			pause(10*time.Minute + time.Second)
 			w.requireOver(t, session)
@@ -132,7 +132,7 @@ func TestIdleTimeout(t *testing.T) {
 			return err
 		},
 		"look-ups": func(t *testing.T, w *world, session *helseid.Session) error {
-			_, err := w.client.Session(t.Context(), session.ID().Reveal())
+			_, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 			return err
 		},
 	}
@@ -150,7 +150,7 @@ func TestIdleTimeout(t *testing.T) {
 				require.LessOrEqual(t, store.saves.Load()-before, int64(66+2*len(w.refreshes())), "written every tenth at most, beside refreshes")
 				require.NoError(t, use(t, w, session))
 				pause(9 * time.Minute)
-				_, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
+				_, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
 				require.NoError(t, err)
 				pause(9 * time.Minute)
 				require.NoError(t, use(t, w, session), "another process has used it")

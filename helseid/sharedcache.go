@@ -15,12 +15,15 @@ import (
 //
 // A cache that fails or is slow costs a token request and nothing else.
 type TokenCache interface {
-	// Get returns the value under a key, or nil if there is none.
-	Get(ctx context.Context, key string) ([]byte, error)
+	// Load returns the value under a key, or nil if there is none or it has expired.
+	Load(ctx context.Context, key string) ([]byte, error)
 
-	// Set stores a value for this long, in place of an earlier one. An empty
-	// value removes it.
-	Set(ctx context.Context, key string, value []byte, lifetime time.Duration) error
+	// Save stores a value under a key, in place of an earlier one. From its expiry on
+	// it can be removed.
+	Save(ctx context.Context, key string, value []byte, expiry time.Time) error
+
+	// Delete removes the value under a key, if there is one.
+	Delete(ctx context.Context, key string) error
 }
 
 // sharedCacheTimeout bounds each use of a TokenCache.
@@ -54,7 +57,7 @@ func (c *sharedCache) get(ctx context.Context, request *preparedRequest) *Token 
 	}
 	ctx, cancel := context.WithTimeout(ctx, sharedCacheTimeout)
 	defer cancel()
-	value, err := c.cache.Get(ctx, request.key.String())
+	value, err := c.cache.Load(ctx, request.key.String())
 	if err != nil {
 		c.report.logCache(ctx, "read", err)
 		return nil
@@ -92,7 +95,10 @@ func (c *sharedCache) put(ctx context.Context, key cacheKey, token *Token) {
 		Lifetime: int64(token.Expiry.Sub(token.fetched) / time.Second),
 	})
 	if err == nil {
-		err = c.set(ctx, key, value, token.deadAge-token.age(time.Now()))
+		saving, cancel := context.WithTimeout(ctx, sharedCacheTimeout)
+		defer cancel()
+		now := time.Now()
+		err = c.cache.Save(saving, key.String(), value, now.Add(token.deadAge-token.age(now)))
 	}
 	if err != nil {
 		c.report.logCache(ctx, "write", err)
@@ -104,15 +110,11 @@ func (c *sharedCache) remove(ctx context.Context, key cacheKey) {
 	if c.cache == nil {
 		return
 	}
-	if err := c.set(ctx, key, nil, 0); err != nil {
-		c.report.logCache(ctx, "remove", err)
-	}
-}
-
-func (c *sharedCache) set(ctx context.Context, key cacheKey, value []byte, lifetime time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, sharedCacheTimeout)
 	defer cancel()
-	return c.cache.Set(ctx, key.String(), value, lifetime)
+	if err := c.cache.Delete(ctx, key.String()); err != nil {
+		c.report.logCache(ctx, "remove", err)
+	}
 }
 
 // String is the key in hexadecimal.

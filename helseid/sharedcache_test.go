@@ -20,24 +20,27 @@ type sharedMap struct {
 	lives  []time.Duration
 }
 
-func (m *sharedMap) Get(_ context.Context, key string) ([]byte, error) {
+func (m *sharedMap) Load(_ context.Context, key string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.values[key], nil
 }
 
-func (m *sharedMap) Set(_ context.Context, key string, value []byte, lifetime time.Duration) error {
+func (m *sharedMap) Save(_ context.Context, key string, value []byte, expiry time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.values == nil {
 		m.values = make(map[string][]byte)
 	}
-	if len(value) == 0 {
-		delete(m.values, key)
-		return nil
-	}
 	m.values[key] = value
-	m.lives = append(m.lives, lifetime)
+	m.lives = append(m.lives, time.Until(expiry))
+	return nil
+}
+
+func (m *sharedMap) Delete(_ context.Context, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.values, key)
 	return nil
 }
 
@@ -100,10 +103,11 @@ func TestSharedCacheWithRubbish(t *testing.T) {
 
 type constantCache string
 
-func (c constantCache) Get(context.Context, string) ([]byte, error) { return []byte(c), nil }
-func (c constantCache) Set(context.Context, string, []byte, time.Duration) error {
+func (c constantCache) Load(context.Context, string) ([]byte, error) { return []byte(c), nil }
+func (c constantCache) Save(context.Context, string, []byte, time.Time) error {
 	return nil
 }
+func (c constantCache) Delete(context.Context, string) error { return nil }
 
 // T084: a cache that fails, or does not answer, costs a token request and no
 // call.
@@ -126,13 +130,15 @@ func TestT084SharedCacheDown(t *testing.T) {
 
 type failingCache struct{ hang bool }
 
-func (c failingCache) Get(ctx context.Context, _ string) ([]byte, error) {
+func (c failingCache) Load(ctx context.Context, _ string) ([]byte, error) {
 	return nil, c.fail(ctx)
 }
 
-func (c failingCache) Set(ctx context.Context, _ string, _ []byte, _ time.Duration) error {
+func (c failingCache) Save(ctx context.Context, _ string, _ []byte, _ time.Time) error {
 	return c.fail(ctx)
 }
+
+func (c failingCache) Delete(ctx context.Context, _ string) error { return c.fail(ctx) }
 
 func (c failingCache) fail(ctx context.Context) error {
 	if c.hang {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -24,7 +25,7 @@ const maxLogoutForm = 32 << 10
 // than POST, and 503 if that could not be found out, or if the session store does not
 // answer or holds sessions that this process cannot read. In the latter cases it goes
 // on with the logout, whether HelseID asks again or not.
-func (c *Client) BackChannelLogout() http.Handler {
+func (s *Sessions) BackChannelLogout() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		if r.Method != http.MethodPost {
@@ -39,12 +40,12 @@ func (c *Client) BackChannelLogout() http.Handler {
 			answerLogout(w, errLogoutRequest)
 			return
 		}
-		claims, err := c.idTokens.ValidateLogout(r.Context(), r.PostForm.Get("logout_token"))
+		claims, err := s.idTokens.ValidateLogout(r.Context(), r.PostForm.Get("logout_token"))
 		if err != nil {
 			answerLogout(w, err)
 			return
 		}
-		answerLogout(w, c.carryOut(r.Context(), c.logoutsOf(claims)...))
+		answerLogout(w, s.logouts.carryOut(r.Context(), s.logouts.of(claims)...))
 	})
 }
 
@@ -54,7 +55,7 @@ func (c *Client) BackChannelLogout() http.Handler {
 // logout URI, with the session required: only a request that names HelseID's
 // session (sid) ends anything. Cookies are not looked at, so it works where
 // browsers keep them from frames. Its answers are those of BackChannelLogout, to GET.
-func (c *Client) FrontChannelLogout() http.Handler {
+func (s *Sessions) FrontChannelLogout() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		if r.Method != http.MethodGet {
@@ -63,11 +64,11 @@ func (c *Client) FrontChannelLogout() http.Handler {
 			return
 		}
 		query := r.URL.Query()
-		if len(query["iss"]) != 1 || query.Get("iss") != c.config.Issuer || len(query["sid"]) != 1 || query.Get("sid") == "" {
+		if len(query["iss"]) != 1 || query.Get("iss") != s.rows.issuer || len(query["sid"]) != 1 || query.Get("sid") == "" {
 			answerLogout(w, errLogoutRequest)
 			return
 		}
-		answerLogout(w, c.carryOut(r.Context(), indexedLogout{Index: c.sidKey(query.Get("sid")), Cause: EndedByFrontChannel}))
+		answerLogout(w, s.logouts.carryOut(r.Context(), indexedLogout{Index: s.indexes.sidKey(query.Get("sid")), Cause: EndedByFrontChannel}))
 	})
 }
 
@@ -86,9 +87,22 @@ type indexedLogout struct {
 	Cause EndCause `json:"cause,omitempty"` // for those who are told
 }
 
-// logoutsOf are the logouts that a token asks for.
-func (c *Client) logoutsOf(claims *tokenvalidation.LogoutClaims) (logouts []indexedLogout) {
-	for _, indexKey := range c.logoutKeys(claims) {
+// logouts carries out what HelseID says of users who have logged out, and what the
+// application says of all of a user's sessions.
+type logouts struct {
+	rows     *sessionRows
+	indexes  *sessionIndexes
+	ender    *sessionEnder
+	outbox   *outbox
+	revoker  *revoker
+	pending  *pendingEnds
+	work     *lifecycle.Lifecycle
+	idTokens *tokenvalidation.IDTokenValidator
+}
+
+// of are the logouts that a token asks for.
+func (l *logouts) of(claims *tokenvalidation.LogoutClaims) (logouts []indexedLogout) {
+	for _, indexKey := range l.indexes.keysOfLogout(claims) {
 		logouts = append(logouts, indexedLogout{Index: indexKey, Subject: claims.Subject, Before: claims.IssuedAt.Unix(), Cause: EndedByBackChannel})
 	}
 	return logouts
@@ -97,16 +111,16 @@ func (c *Client) logoutsOf(claims *tokenvalidation.LogoutClaims) (logouts []inde
 // carryOut carries logouts out. With an error, of which HelseID is to hear, this
 // process goes on trying, as HelseID may not say it again, and leaves to others what
 // it cannot read.
-func (c *Client) carryOut(ctx context.Context, logouts ...indexedLogout) error {
+func (l *logouts) carryOut(ctx context.Context, logouts ...indexedLogout) error {
 	var errs []error
 	for _, logout := range logouts {
-		err := c.endIndexed(ctx, logout)
+		err := l.end(ctx, logout)
 		if err != nil {
-			c.carryOutLater(logout)
+			l.carryOutLater(logout)
 		}
-		if errors.Is(err, ErrUnreadableSession) {
+		if errors.Is(err, ErrUnreadableRow) {
 			storing, stop := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
-			_ = c.post(storing, outboxEntry{
+			_ = l.outbox.post(storing, outboxEntry{
 				Logout: &logout, Next: time.Now().Add(firstOutboxWait).UnixMilli(), Until: time.Now().Add(maxTrying).Unix(),
 			})
 			stop()
@@ -118,55 +132,49 @@ func (c *Client) carryOut(ctx context.Context, logouts ...indexedLogout) error {
 
 // carryOutLater goes on with a logout in the background, for a day. Anybody can ask
 // for one of the front channel: how many there are of those is bounded.
-func (c *Client) carryOutLater(logout indexedLogout) {
+func (l *logouts) carryOutLater(logout indexedLogout) {
 	stranger := logout.Before == 0
-	if stranger && c.strangers.Load() >= maxStrangers || c.work.Begin() != nil {
+	if l.work.Begin() != nil {
 		return
 	}
-	if _, going := c.entombing.LoadOrStore(logout, nil); going {
-		c.work.Done()
+	if !l.pending.begin(logout, stranger) {
+		l.work.Done()
 		return
-	}
-	if stranger {
-		c.strangers.Add(1)
 	}
 	go func() {
-		defer c.work.Done()
-		if stranger {
-			defer c.strangers.Add(-1)
-		}
-		defer c.entombing.Delete(logout)
-		c.keepTrying(func(ctx context.Context) bool { return c.endIndexed(ctx, logout) == nil })
+		defer l.work.Done()
+		defer l.pending.done(logout, stranger)
+		keepTrying(l.work, func(ctx context.Context) bool { return l.end(ctx, logout) == nil })
 	}()
 }
 
-// endIndexed ends the sessions that an index leads to. Without an error all have
+// end ends the sessions that an index leads to. Without an error all have
 // ended that are meant: a row that cannot be read is one.
-func (c *Client) endIndexed(ctx context.Context, logout indexedLogout) error {
+func (l *logouts) end(ctx context.Context, logout indexedLogout) error {
 	storing, stop := context.WithTimeout(because(ctx, logout.Cause), settleTimeout)
 	defer stop()
 	rows := indexRows(logout.Index)
-	first, firstErr := c.endRow(storing, logout, rows[0], true)
-	second, secondErr := c.endRow(storing, logout, rows[1], errors.Is(firstErr, ErrUnreadableSession))
+	first, firstErr := l.endRow(storing, logout, rows[0], true)
+	second, secondErr := l.endRow(storing, logout, rows[1], errors.Is(firstErr, ErrUnreadableRow))
 	// All have ended before the first of HelseID's answers is waited for.
-	c.revokeEndedQuietly(ctx, append(first, second...)...)
+	l.revoker.revokeEndedQuietly(ctx, append(first, second...)...)
 	return errors.Join(firstErr, secondErr)
 }
 
 // endRow ends the sessions of one row and returns their refresh tokens. The logout is
 // noted in it for logins that are under way, also if it is not there if always is set.
-func (c *Client) endRow(ctx context.Context, logout indexedLogout, rowKey string, always bool) (refreshTokens []string, err error) {
+func (l *logouts) endRow(ctx context.Context, logout indexedLogout, rowKey string, always bool) (refreshTokens []string, err error) {
 	note := logout.Before != 0 // a request that anybody can make is not noted
 	var keys []string
 	if !note || !always {
-		row, index, err := c.loadIndex(ctx, rowKey)
+		row, index, err := l.indexes.load(ctx, rowKey)
 		if err != nil || row.Version == 0 {
 			return nil, err
 		}
 		keys = index.Sessions
 	}
 	if note {
-		if keys, err = c.logOutIndex(ctx, rowKey, time.Unix(logout.Before, 0)); err != nil {
+		if keys, err = l.indexes.noteLogout(ctx, rowKey, time.Unix(logout.Before, 0)); err != nil {
 			return nil, err
 		}
 	}
@@ -176,11 +184,11 @@ func (c *Client) endRow(ctx context.Context, logout indexedLogout, rowKey string
 	var ended []string
 	var errs []error
 	for _, key := range keys {
-		if meant, err := c.meant(ctx, key, logout); !meant {
+		if meant, err := l.meant(ctx, key, logout); !meant {
 			errs = append(errs, err)
 			continue
 		}
-		refreshToken, err := c.endSession(ctx, key)
+		refreshToken, err := l.ender.end(ctx, key)
 		refreshTokens = append(refreshTokens, refreshToken)
 		if err != nil {
 			errs = append(errs, err)
@@ -188,27 +196,27 @@ func (c *Client) endRow(ctx context.Context, logout indexedLogout, rowKey string
 		}
 		ended = append(ended, key)
 	}
-	errs = append(errs, c.unindexSession(ctx, rowKey, ended...))
+	errs = append(errs, l.indexes.remove(ctx, rowKey, ended...))
 	return refreshTokens, errors.Join(errs...)
 }
 
 // meant reports whether a logout is about a session. If the store cannot tell,
 // HelseID is to ask again.
-func (c *Client) meant(ctx context.Context, key string, logout indexedLogout) (bool, error) {
+func (l *logouts) meant(ctx context.Context, key string, logout indexedLogout) (bool, error) {
 	if logout.Before == 0 {
 		return true, nil
 	}
-	row, err := c.loadSession(ctx, key)
+	row, err := l.rows.load(ctx, key)
 	record := row.record
 	switch {
-	case errors.Is(err, ErrSessionStore):
+	case errors.Is(err, ErrStore):
 		return false, err
 	case err != nil:
 		return true, nil //nolint:nilerr // it has ended, but perhaps not here
 	case record.Created > logout.Before+int64(tokenvalidation.DefaultLeeway/time.Second):
 		return false, nil
 	}
-	identity, err := c.idTokens.Restore(record.IDToken)
+	identity, err := l.idTokens.Restore(record.IDToken)
 	return err != nil || logout.Subject == "" || identity.User.Subject == logout.Subject, nil
 }
 

@@ -39,7 +39,7 @@ func postLogout(t testing.TB, handler http.Handler, form url.Values) *httptest.R
 
 func (w *world) lives(t testing.TB, session *helseid.Session) bool {
 	t.Helper()
-	_, err := w.client.Session(t.Context(), session.ID().Reveal())
+	_, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 	if err != nil {
 		requireError(t, err, helseid.ErrLoginRequired)
 	}
@@ -68,7 +68,7 @@ func TestBackChannelLogout(t *testing.T) {
 			own, sibling := w.logIn(t), w.logIn(t)
 			stranger := w.logIn(t, helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
 			require.NotEqual(t, own.User().SessionID, sibling.User().SessionID)
-			response := postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(own, test.options...)}})
+			response := postLogout(t, w.client.Sessions().BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(own, test.options...)}})
 			require.Equal(t, http.StatusOK, response.Code)
 			require.Equal(t, test.own, w.lives(t, own))
 			require.Equal(t, test.sibling, w.lives(t, sibling))
@@ -79,7 +79,7 @@ func TestBackChannelLogout(t *testing.T) {
 				require.NotEmpty(t, w.server.Requests(helseidtest.EndpointRevocation))
 			}
 			// It may come twice.
-			response = postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(own, test.options...)}})
+			response = postLogout(t, w.client.Sessions().BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(own, test.options...)}})
 			require.Equal(t, http.StatusOK, response.Code)
 		})
 	}
@@ -91,7 +91,7 @@ func TestBackChannelLogoutRefusals(t *testing.T) {
 	claim, header := mint.Claim, mint.Header
 	w := newLoginWorld(t, worldOptions{})
 	session := w.logIn(t)
-	handler := w.client.BackChannelLogout()
+	handler := w.client.Sessions().BackChannelLogout()
 	for name, options := range map[string][]mint.TokenOption{
 		"another client":    {mint.Audience("another")},
 		"another issuer":    {claim("iss", "https://evil.example")},
@@ -142,23 +142,23 @@ func TestBackChannelLogoutRefusals(t *testing.T) {
 func TestBackChannelLogoutInTrouble(t *testing.T) {
 	t.Parallel()
 	store := &recordingStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	session := w.logIn(t)
 	form := url.Values{"logout_token": {w.logoutToken(session)}}
 	w.server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointJWKS, Status: 503, Times: -1})
-	response := postLogout(t, newClient(t, w.config).BackChannelLogout(), form)
+	response := postLogout(t, newClient(t, w.config).Sessions().BackChannelLogout(), form)
 	require.Equal(t, http.StatusServiceUnavailable, response.Code)
 	require.True(t, w.lives(t, session))
 	w.server.ClearFaults()
 
 	store.failWith(failAt("", errors.New("down"), 0, -1))
-	response = postLogout(t, w.client.BackChannelLogout(), form)
+	response = postLogout(t, w.client.Sessions().BackChannelLogout(), form)
 	require.Equal(t, http.StatusServiceUnavailable, response.Code)
 	require.NotEmpty(t, response.Header().Get("Retry-After"))
 	store.failWith(nil)
 
 	// Any process will do.
-	response = postLogout(t, newClient(t, w.config).BackChannelLogout(), form)
+	response = postLogout(t, newClient(t, w.config).Sessions().BackChannelLogout(), form)
 	require.Equal(t, http.StatusOK, response.Code)
 	require.False(t, w.lives(t, session))
 	require.Empty(t, store.sessions())
@@ -169,7 +169,7 @@ func TestFrontChannelLogout(t *testing.T) {
 	t.Parallel()
 	w := newLoginWorld(t, worldOptions{})
 	session := w.logIn(t)
-	handler := w.client.FrontChannelLogout()
+	handler := w.client.Sessions().FrontChannelLogout()
 	call := func(method string, query url.Values) *httptest.ResponseRecorder {
 		response := httptest.NewRecorder()
 		handler.ServeHTTP(response, httptest.NewRequestWithContext(t.Context(), method, "/front?"+query.Encode(), nil))
@@ -196,11 +196,11 @@ func TestFrontChannelLogout(t *testing.T) {
 // Two clients can share a store: a user's logout from one is none from the other.
 func TestClientsShareAStore(t *testing.T) {
 	t.Parallel()
-	store := &helseid.MemorySessionStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	store := &helseid.MemoryStore{}
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	own := w.logIn(t)
 	config := w.server.NewClient(helseidtest.RedirectURI(redirectURI), helseidtest.Scopes(testScope))
-	config.HTTPClient, config.DPoPKey, config.SessionStore = w.config.HTTPClient, w.config.DPoPKey, store
+	config.HTTPClient, config.DPoPKey, config.Store = w.config.HTTPClient, w.config.DPoPKey, store
 	other := newClient(t, config)
 	login, err := other.StartLogin(t.Context(), helseid.LoginRequest{})
 	require.NoError(t, err)
@@ -210,15 +210,15 @@ func TestClientsShareAStore(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, own.User().Subject, theirs.User().Subject)
 
-	_, err = other.Session(t.Context(), own.ID().Reveal())
+	_, err = other.Sessions().Get(t.Context(), own.ID().Reveal())
 	requireError(t, err, helseid.ErrLoginRequired)
 	token := w.logoutToken(own, mint.Claim("sid", nil))
-	require.Equal(t, http.StatusOK, postLogout(t, w.client.BackChannelLogout(), url.Values{"logout_token": {token}}).Code)
+	require.Equal(t, http.StatusOK, postLogout(t, w.client.Sessions().BackChannelLogout(), url.Values{"logout_token": {token}}).Code)
 	require.False(t, w.lives(t, own))
-	_, err = other.Session(t.Context(), theirs.ID().Reveal())
+	_, err = other.Sessions().Get(t.Context(), theirs.ID().Reveal())
 	require.NoError(t, err)
 	theirsToken := w.logoutToken(own, mint.Claim("sid", nil), mint.Audience(config.ClientID))
-	require.Equal(t, http.StatusOK, postLogout(t, other.BackChannelLogout(), url.Values{"logout_token": {theirsToken}}).Code)
-	_, err = other.Session(t.Context(), theirs.ID().Reveal())
+	require.Equal(t, http.StatusOK, postLogout(t, other.Sessions().BackChannelLogout(), url.Values{"logout_token": {theirsToken}}).Code)
+	_, err = other.Sessions().Get(t.Context(), theirs.ID().Reveal())
 	requireError(t, err, helseid.ErrLoginRequired)
 }

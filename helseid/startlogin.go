@@ -40,21 +40,35 @@ const maxRequestURI = 2048
 // The error is a *TokenError if HelseID refuses, and wraps ErrConfig,
 // ErrUnavailable, ErrKey, ErrInvalidResponse, ErrIssuerMismatch or ErrClosed otherwise.
 func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, error) {
-	prepared, err := c.prepareLogin(request)
+	return c.logins.start(ctx, request)
+}
+
+// ValidateLogin reports the mistakes in a login request, without a network call,
+// and returns the redirect URI that it ends at. The error wraps ErrConfig.
+func (c *Client) ValidateLogin(request LoginRequest) (redirectURI string, err error) {
+	prepared, err := c.logins.rules.prepare(request)
+	if err != nil {
+		return "", err
+	}
+	return prepared.redirectURI, nil
+}
+
+func (l *logins) start(ctx context.Context, request LoginRequest) (*Login, error) {
+	prepared, err := l.rules.prepare(request)
 	if err != nil {
 		return nil, err
 	}
-	ctx, done, err := c.work.Foreground(ctx)
+	ctx, done, err := l.work.Foreground(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	state := c.newLoginState(request, prepared)
+	state := newLogin(l.identity, request, prepared)
 	parameters := maps.Clone(prepared.parameters)
 	parameters.Set("state", state.wire().State)
 	parameters.Set("nonce", state.wire().Nonce)
 	parameters.Set("code_challenge", oauth2.S256ChallengeFromVerifier(state.wire().Verifier))
-	authorize, result, err := c.push(ctx, exchange.Request{
+	authorize, result, err := l.pushes.push(ctx, exchange.Request{
 		Endpoint:   exchange.PAREndpoint,
 		Parameters: parameters,
 		Session:    prepared.details,
@@ -68,52 +82,48 @@ func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, 
 		return nil, fmt.Errorf("start a login: %w", err)
 	}
 	target := *authorize
-	target.RawQuery = url.Values{"client_id": {c.config.ClientID}, "request_uri": {requestURI}}.Encode()
+	target.RawQuery = url.Values{"client_id": {l.identity.clientID}, "request_uri": {requestURI}}.Encode()
 	return &Login{URL: target.String(), State: state}, nil
+}
+
+// pushedRequests are the authorization requests that are pushed to HelseID.
+type pushedRequests struct {
+	requests *exchange.Exchange
+	standing *standing
 }
 
 // push sends a request that anybody who opens a login page can cause: in turn, and
 // not at all while HelseID says that it does not know the client. It returns where
 // the browser goes, too.
-func (c *Client) push(ctx context.Context, request exchange.Request) (authorize *url.URL, result exchange.Answer, err error) {
+func (p *pushedRequests) push(ctx context.Context, request exchange.Request) (authorize *url.URL, result exchange.Answer, err error) {
 	start := time.Now()
-	if err := c.standing.refusal(start, false); err != nil {
+	if err := p.standing.refusal(start, false); err != nil {
 		return nil, exchange.Answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, tokenRequestTimeout)
 	defer cancel()
-	err = c.exchange.InTurn(ctx, c.exchange.Budgets.Logins, func(turn *bulkhead.Turn) error {
-		if authorize, err = c.exchange.Endpoint(ctx, exchange.AuthorizeEndpoint); err != nil {
+	err = p.requests.InTurn(ctx, p.requests.Budgets.Logins, func(turn *bulkhead.Turn) error {
+		if authorize, err = p.requests.Endpoint(ctx, exchange.AuthorizeEndpoint); err != nil {
 			return err
 		}
-		result, err = c.exchange.Do(ctx, turn, request)
+		result, err = p.requests.Do(ctx, turn, request)
 		return err
 	})
 	switch {
 	case err == nil:
-		c.standing.accepted(start, time.Now(), false)
+		p.standing.accepted(start, time.Now(), false)
 	case isInvalidClient(err):
-		c.standing.Observe(start, time.Now(), err)
+		p.standing.Observe(start, time.Now(), err)
 	}
 	return authorize, result, err
 }
 
-// ValidateLogin reports the mistakes in a login request, without a network call,
-// and returns the redirect URI that it ends at. The error wraps ErrConfig.
-func (c *Client) ValidateLogin(request LoginRequest) (redirectURI string, err error) {
-	prepared, err := c.prepareLogin(request)
-	if err != nil {
-		return "", err
-	}
-	return prepared.redirectURI, nil
-}
-
-func (c *Client) newLoginState(request LoginRequest, prepared *preparedLogin) *LoginState {
+func newLogin(identity clientIdentity, request LoginRequest, prepared *preparedLogin) *LoginState {
 	return newLoginState(&loginStateWire{
 		Version:       loginStateVersion,
-		Issuer:        c.config.Issuer,
-		ClientID:      c.config.ClientID,
-		JKT:           c.exchange.Prover.Thumbprint(),
+		Issuer:        identity.issuer,
+		ClientID:      identity.clientID,
+		JKT:           identity.thumbprint,
 		State:         jose.NewID(),
 		Nonce:         jose.NewID(),
 		Verifier:      oauth2.GenerateVerifier(),

@@ -14,23 +14,23 @@ import (
 // foreignStore is a store whose errors wrap what this library says, such as one behind
 // an API that is called with a client of this library's.
 type foreignStore struct {
-	helseid.SessionStore
+	helseid.Store
 	err error
 }
 
-func (s *foreignStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (s *foreignStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	if s.err != nil {
-		return helseid.StoredSession{}, fmt.Errorf("ask the store: %w", s.err)
+		return helseid.StoredRow{}, fmt.Errorf("ask the store: %w", s.err)
 	}
-	return s.SessionStore.Load(ctx, key)
+	return s.Store.Load(ctx, key)
 }
 
 // What a store's error wraps is about the store, and says nothing of the user, the
 // login or HelseID.
 func TestErrorsOfAStoreAreNotTakenForOurs(t *testing.T) {
 	t.Parallel()
-	store := &foreignStore{SessionStore: &helseid.MemorySessionStore{}}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	store := &foreignStore{Store: &helseid.MemoryStore{}}
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	session := w.logIn(t)
 	for _, foreign := range []error{
 		helseid.ErrLoginRequired, helseid.ErrLogin, helseid.ErrLoginFinished, helseid.ErrNoRefreshToken, helseid.ErrSeveralAudiences,
@@ -38,15 +38,15 @@ func TestErrorsOfAStoreAreNotTakenForOurs(t *testing.T) {
 		&helseid.TokenError{Code: "invalid_grant", StatusCode: 400},
 	} {
 		store.err = foreign
-		_, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
-		requireError(t, err, helseid.ErrSessionStore)
+		_, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
+		requireError(t, err, helseid.ErrStore)
 		var refusal *helseid.TokenError
 		if require.NotErrorAs(t, err, &refusal); !errors.As(foreign, &refusal) {
 			require.NotErrorIs(t, err, foreign)
 		}
 	}
 	store.err = context.DeadlineExceeded
-	_, err := newClient(t, w.config).Session(t.Context(), session.ID().Reveal())
-	requireError(t, err, helseid.ErrSessionStore)
+	_, err := newClient(t, w.config).Sessions().Get(t.Context(), session.ID().Reveal())
+	requireError(t, err, helseid.ErrStore)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

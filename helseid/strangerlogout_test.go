@@ -20,23 +20,23 @@ func TestStrangersCrowdOutNoLogout(t *testing.T) {
 	t.Parallel()
 	strangers := map[string]func(client *helseid.Client, issuer string, i int){
 		"sessions": func(client *helseid.Client, _ string, i int) {
-			_ = client.EndSession(t.Context(), fmt.Sprint("made up ", i))
+			_ = client.Sessions().End(t.Context(), fmt.Sprint("made up ", i))
 		},
 		"front channel": func(client *helseid.Client, issuer string, i int) {
 			query := url.Values{"iss": {issuer}, "sid": {fmt.Sprint("made up ", i)}}
-			client.FrontChannelLogout().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/?"+query.Encode(), nil))
+			client.Sessions().FrontChannelLogout().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/?"+query.Encode(), nil))
 		},
 	}
 	logouts := map[string]func(t *testing.T, w *world, other *helseid.Client, session *helseid.Session, listed helseid.UserSession){
 		"back channel": func(t *testing.T, w *world, other *helseid.Client, session *helseid.Session, _ helseid.UserSession) {
-			answer := postLogout(t, other.BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session)}})
+			answer := postLogout(t, other.Sessions().BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session)}})
 			require.Equal(t, http.StatusServiceUnavailable, answer.Code)
 		},
 		"all of a user's": func(t *testing.T, _ *world, other *helseid.Client, session *helseid.Session, _ helseid.UserSession) {
-			requireError(t, other.EndSessionsOf(t.Context(), session.User().Subject), helseid.ErrSessionStore)
+			requireError(t, other.Sessions().EndOf(t.Context(), session.User().Subject), helseid.ErrStore)
 		},
 		"one of a user's list": func(t *testing.T, _ *world, _ *helseid.Client, _ *helseid.Session, listed helseid.UserSession) {
-			requireError(t, listed.End(t.Context()), helseid.ErrSessionStore)
+			requireError(t, listed.End(t.Context()), helseid.ErrStore)
 		},
 	}
 	for stranger, call := range strangers {
@@ -47,7 +47,7 @@ func TestStrangersCrowdOutNoLogout(t *testing.T) {
 					w, store := newHookedWorld(t)
 					session := w.logIn(t)
 					other := newClient(t, w.config) // has never seen the session
-					listed, err := other.SessionsOf(t.Context(), session.User().Subject)
+					listed, err := other.Sessions().Of(t.Context(), session.User().Subject)
 					require.NoError(t, err)
 					store.failWith(func(string) error { return errStoreTimeout })
 					for i := range 1500 {

@@ -13,12 +13,12 @@ import (
 func TestExpiredRowsAreSwept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var store MemorySessionStore
+		var store MemoryStore
 		var places sessionPlaces
 		add := func(kind string, count int, lifetime time.Duration) {
 			for i := range count {
 				key, expiry := fmt.Sprint(kind, i), time.Now().Add(lifetime)
-				saved, err := store.Save(t.Context(), key, StoredSession{Expiry: expiry})
+				saved, err := store.Save(t.Context(), key, StoredRow{Expiry: expiry})
 				require.NoError(t, err)
 				require.True(t, saved)
 				places.place(key, expiry)

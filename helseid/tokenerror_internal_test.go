@@ -28,18 +28,18 @@ func TestHIDNumbersAreComplete(t *testing.T) {
 // Whether a refresh token is spent hangs on codes, and not on texts for people.
 func TestSpentRefreshToken(t *testing.T) {
 	t.Parallel()
-	session := &Session{client: &Client{}}
+	sessions := &refresher{}
 	for _, number := range hidNumbers {
-		require.False(t, session.spends(&TokenError{Code: "invalid_grant", HID: number}), "%s is about the details", number)
+		require.False(t, sessions.spends(&TokenError{Code: "invalid_grant", HID: number}), "%s is about the details", number)
 	}
 	for _, number := range []string{"", "HID-1000", "HID-1011", "HID-2001", "HID-9999"} {
-		require.True(t, session.spends(&TokenError{Code: "invalid_grant", HID: number}), "%q is none of those", number)
+		require.True(t, sessions.spends(&TokenError{Code: "invalid_grant", HID: number}), "%q is none of those", number)
 	}
 	for _, code := range []string{"invalid_request", "invalid_client", "invalid_scope", "access_denied", "server_error", ""} {
-		require.False(t, session.spends(&TokenError{Code: code}), code)
-		require.False(t, session.spends(&TokenError{Code: code, Description: "invalid_grant", HID: "HID-1001"}), code)
+		require.False(t, sessions.spends(&TokenError{Code: code}), code)
+		require.False(t, sessions.spends(&TokenError{Code: code, Description: "invalid_grant", HID: "HID-1001"}), code)
 	}
-	require.True(t, session.spends(exchange.ErrOutcomeUnknown))
+	require.True(t, sessions.spends(exchange.ErrOutcomeUnknown))
 }
 
 // Advice for a number that is not in the set decides nothing. Not parallel: it
@@ -47,8 +47,8 @@ func TestSpentRefreshToken(t *testing.T) {
 func TestAdviceDecidesNothing(t *testing.T) {
 	hidAdvice["HID-1999"] = "some advice"
 	defer delete(hidAdvice, "HID-1999")
-	session := &Session{client: &Client{}}
-	require.True(t, session.spends(&TokenError{Code: "invalid_grant", HID: "HID-1999"}))
+	sessions := &refresher{}
+	require.True(t, sessions.spends(&TokenError{Code: "invalid_grant", HID: "HID-1999"}))
 }
 
 func TestTokenErrorWithoutCode(t *testing.T) {

@@ -101,7 +101,7 @@ func (s *TokenSource) entry() *cacheEntry {
 // The error is a [*TokenError] if HelseID refuses, and wraps [ErrUnavailable], [ErrKey],
 // [ErrInvalidResponse], [ErrIssuerMismatch], [ErrScopeNotGranted], [ErrClosed],
 // [ErrConfig] or the context's error otherwise. That of a session's source can also wrap
-// [ErrLoginRequired], [ErrNoRefreshToken], [ErrSeveralAudiences] and [ErrSessionStore].
+// [ErrLoginRequired], [ErrNoRefreshToken], [ErrSeveralAudiences] and [ErrStore].
 func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 	return s.inContext(ctx).token(ctx)
 }

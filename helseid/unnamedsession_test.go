@@ -74,7 +74,7 @@ func TestLogoutOfASIDDuringALogin(t *testing.T) {
 // logoutCheck is a LoginCheck during which HelseID's word comes to another process.
 func (w *world) logoutCheck(t testing.TB, token string) helseid.LoginCheck {
 	return func(context.Context, tokenvalidation.User) error {
-		response := postLogout(t, newClient(t, w.config).BackChannelLogout(), url.Values{"logout_token": {token}})
+		response := postLogout(t, newClient(t, w.config).Sessions().BackChannelLogout(), url.Values{"logout_token": {token}})
 		require.Equal(t, http.StatusOK, response.Code)
 		return nil
 	}

@@ -19,17 +19,17 @@ import (
 // unreadableRows is a store in which one process cannot read some rows that are
 // there, as when it lacks the newest encryption key.
 type unreadableRows struct {
-	helseid.SessionStore
+	helseid.Store
 	prefix atomic.Pointer[string] // of their keys
 }
 
 func (s *unreadableRows) lack(prefix string) { s.prefix.Store(&prefix) }
 
-func (s *unreadableRows) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
-	row, err := s.SessionStore.Load(ctx, key)
+func (s *unreadableRows) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
+	row, err := s.Store.Load(ctx, key)
 	prefix := s.prefix.Load()
 	if err == nil && row.Version != 0 && prefix != nil && *prefix != "" && strings.HasPrefix(key, *prefix) && !strings.HasSuffix(key, "-more") {
-		return helseid.StoredSession{Version: row.Version}, helseid.ErrUnreadableSession
+		return helseid.StoredRow{Version: row.Version}, helseid.ErrUnreadableRow
 	}
 	return row, err
 }
@@ -40,14 +40,14 @@ func (w *world) callLogout(t testing.TB, channel string, client *helseid.Client,
 	if channel == "front" {
 		query := url.Values{"iss": {w.config.Issuer}, "sid": {session.User().SessionID}}
 		recorder := httptest.NewRecorder()
-		client.FrontChannelLogout().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?"+query.Encode(), nil))
+		client.Sessions().FrontChannelLogout().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?"+query.Encode(), nil))
 		return recorder.Code
 	}
 	var options []mint.TokenOption
 	if channel == "back, sub" {
 		options = append(options, mint.Claim("sid", nil))
 	}
-	return postLogout(t, client.BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session, options...)}}).Code
+	return postLogout(t, client.Sessions().BackChannelLogout(), url.Values{"logout_token": {w.logoutToken(session, options...)}}).Code
 }
 
 // A logout whose index cannot be read is not answered as if it had been done, and is
@@ -58,8 +58,8 @@ func TestLogoutWithAnUnreadableIndex(t *testing.T) {
 		t.Run(channel, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
-				store := &unreadableRows{SessionStore: &helseid.MemorySessionStore{}}
-				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+				store := &unreadableRows{Store: &helseid.MemoryStore{}}
+				w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 				session := w.logIn(t)
 				prefix := "sid-"
 				if channel == "back, sub" {
@@ -100,11 +100,11 @@ func TestLogoutIsKeptInAnOutageOfTheStore(t *testing.T) {
 // A login at a process that cannot read the index leaves what others find there.
 func TestLoginBesideAnUnreadableIndex(t *testing.T) {
 	t.Parallel()
-	shared := &helseid.MemorySessionStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = shared }})
+	shared := &helseid.MemoryStore{}
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = shared }})
 	first := w.logIn(t)
-	config, store := w.config, &unreadableRows{SessionStore: shared}
-	config.SessionStore = store
+	config, store := w.config, &unreadableRows{Store: shared}
+	config.Store = store
 	store.lack("s") // all of before
 	other := newClient(t, config)
 	login, err := other.StartLogin(t.Context(), loginRequest())
@@ -123,7 +123,7 @@ func TestLoginBesideAnUnreadableIndex(t *testing.T) {
 func TestLogoutOfARecordOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	store := &recordingStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
 	session := w.logIn(t)
 	for key, row := range store.sessions() {
 		row.Data = []byte(strings.Replace(string(row.Data), `"version":1`, `"version":2`, 1))

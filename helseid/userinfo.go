@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/httpx"
@@ -20,11 +21,37 @@ import (
 //
 // The error is of the same kinds as a token request's.
 func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, error) {
-	endpoint, err := s.client.exchange.Endpoint(ctx, exchange.UserInfoEndpoint)
+	return s.sessions.userInfo.read(ctx, s.User().Subject, s.userInfoSource())
+}
+
+// userInfoSource gives tokens that were issued with ScopeOpenID.
+func (s *Session) userInfoSource() *TokenSource {
+	return (&TokenSource{tokens: s.sessions.tokens, calls: s.sessions.calls, session: issuerTokens{s}}).with(TokenRequest{Resource: s.firstResource()})
+}
+
+// issuerTokens are the tokens of a session that go to HelseID alone.
+type issuerTokens struct{ *Session }
+
+func (t issuerTokens) origin(request TokenRequest) (tokenOrigin, error) {
+	origin, err := t.Session.origin(request)
+	origin.forIssuer = true
+	return origin, err
+}
+
+// userInfoReader asks the UserInfo endpoint.
+type userInfoReader struct {
+	requests tokenRequester
+	timeout  time.Duration
+	bearer   bool // Config.BearerUserInfo
+}
+
+// read asks about a user, with a token of the source's.
+func (u *userInfoReader) read(ctx context.Context, subject string, source *TokenSource) (*tokenvalidation.UserInfo, error) {
+	endpoint, err := u.requests.Endpoint(ctx, exchange.UserInfoEndpoint)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.client.config.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, u.timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint.String(), nil)
 	if err != nil {
@@ -32,7 +59,7 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 	}
 	request.Header.Set("Accept", "application/json")
 	httpx.SetUserAgent(request.Header)
-	response, err := s.askUserInfo(ctx, request)
+	response, err := u.send(ctx, request, source)
 	if err != nil {
 		return nil, fmt.Errorf("UserInfo: %w", err)
 	}
@@ -45,7 +72,7 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 	}
 	result := exchange.Answer{Endpoint: exchange.UserInfoEndpoint, Status: response.StatusCode, Header: response.Header, Body: body}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("UserInfo: %w", s.client.exchange.challengeError(result))
+		return nil, fmt.Errorf("UserInfo: %w", u.requests.challengeError(result))
 	}
 	if _, err := result.Object("sub"); err != nil {
 		return nil, err
@@ -54,34 +81,19 @@ func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, erro
 	if err != nil {
 		return nil, result.Unusable(err)
 	}
-	if info.User.Subject != s.identity().User.Subject {
+	if info.User.Subject != subject {
 		return nil, result.Unusable(errors.New("it is about another person (sub)"))
 	}
 	return info, nil
 }
 
-// userInfoSource gives tokens that were issued with ScopeOpenID.
-func (s *Session) userInfoSource() *TokenSource {
-	return (&TokenSource{tokens: s.client.tokens, calls: s.client.calls, session: issuerTokens{s}}).with(TokenRequest{Resource: s.firstResource()})
-}
-
-// issuerTokens are the tokens of a session that go to HelseID alone.
-type issuerTokens struct{ *Session }
-
-func (t issuerTokens) origin(request TokenRequest) (tokenOrigin, error) {
-	origin, err := t.Session.origin(request)
-	origin.forIssuer = true
-	return origin, err
-}
-
-func (s *Session) askUserInfo(ctx context.Context, request *http.Request) (*http.Response, error) {
-	source := s.userInfoSource()
+func (u *userInfoReader) send(ctx context.Context, request *http.Request, source *TokenSource) (*http.Response, error) {
 	token, err := source.token(ctx)
 	if err != nil {
 		return nil, err
 	}
-	client := s.client.exchange.HTTP
-	if s.client.config.BearerUserInfo {
+	client := u.requests.HTTP
+	if u.bearer {
 		request.Header.Set("Authorization", tokenTypeBearer+" "+token.Access.Reveal())
 	} else {
 		client = httpx.NoRedirect(&http.Client{Transport: &transport{source: source, base: client.Transport, fixed: true}})

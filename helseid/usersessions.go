@@ -26,24 +26,24 @@ type UserSession struct {
 	// Expiry is when it ends unless it is used: see Session.Expiry.
 	Expiry time.Time
 
-	client *Client
-	key    string
+	ender *sessionEnder
+	key   string
 }
 
 var errNoSubject = fmt.Errorf("%w: the subject is empty: it is that of tokenvalidation.User", ErrConfig)
 
 // Is reports whether it is this session, such as the one of the user who looks at the
 // list.
-func (u UserSession) Is(session *Session) bool { return session != nil && session.key == u.key }
+func (u UserSession) Is(session *Session) bool { return session != nil && session.place().key == u.key }
 
 // End ends the session, and has its refresh token revoked in the background. The error
-// is that of EndSession.
+// is that of [Sessions.End].
 func (u UserSession) End(ctx context.Context) error {
-	if u.client == nil {
+	if u.ender == nil {
 		return nil
 	}
-	u.client.sessions.place(u.key, time.Now().Add(sessionLifetime)) // no stranger's: it goes on trying
-	return u.client.endByKey(because(ctx, EndedByApplication), u.key)
+	u.ender.rows.places.place(u.key, time.Now().Add(sessionLifetime)) // no stranger's: it goes on trying
+	return u.ender.endByKey(because(ctx, EndedByApplication), u.key)
 }
 
 // Format prints what it is, for every verb.
@@ -54,19 +54,19 @@ func (u UserSession) Format(state fmt.State, _ rune) {
 // LogValue returns what it is.
 func (u UserSession) LogValue() slog.Value { return slog.StringValue("a user's session") }
 
-// SessionsOf lists the living sessions of a user, the newest first: at most a hundred.
+// Of lists the living sessions of a user, the newest first: at most a hundred.
 // The subject is that of tokenvalidation.User, which is no identity number. To list
-// sessions does not use them. The error wraps ErrSessionStore, and
-// ErrUnreadableSession if this process cannot tell which sessions there are.
-func (c *Client) SessionsOf(ctx context.Context, subject string) ([]UserSession, error) {
+// sessions does not use them. The error wraps [ErrStore], and [ErrUnreadableRow] if
+// this process cannot tell which sessions there are.
+func (s *Sessions) Of(ctx context.Context, subject string) ([]UserSession, error) {
 	var sessions []UserSession
-	for _, rowKey := range indexRows(c.subKey(subject)) {
-		_, index, err := c.loadIndex(ctx, rowKey)
+	for _, rowKey := range indexRows(s.indexes.subKey(subject)) {
+		_, index, err := s.indexes.load(ctx, rowKey)
 		if err != nil {
 			return nil, err
 		}
 		for _, key := range index.Sessions {
-			session, ok, err := c.userSession(ctx, key)
+			session, ok, err := s.userSession(ctx, key)
 			if err != nil {
 				return nil, err
 			}
@@ -80,30 +80,30 @@ func (c *Client) SessionsOf(ctx context.Context, subject string) ([]UserSession,
 }
 
 // userSession reports whether a session lives, and what can be told of it.
-func (c *Client) userSession(ctx context.Context, key string) (session UserSession, ok bool, err error) {
-	session = UserSession{client: c, key: key}
-	row, err := c.store.Load(ctx, key)
-	if errors.Is(err, ErrUnreadableSession) {
+func (s *Sessions) userSession(ctx context.Context, key string) (session UserSession, ok bool, err error) {
+	session = UserSession{ender: s.ender, key: key}
+	row, err := s.rows.store.Load(ctx, key)
+	if errors.Is(err, ErrUnreadableRow) {
 		return session, row.Version != 0, nil
 	}
 	if err != nil {
 		return session, false, storeError(err)
 	}
-	if place := c.sessions.find(key); row.Version == 0 || place != nil && place.ended.Load() {
+	if place := s.rows.places.find(key); row.Version == 0 || place != nil && place.ended.Load() {
 		return session, false, nil
 	}
-	record, err := c.decodeAnyKey(row.Data)
+	record, err := s.rows.decodeAnyKey(row.Data)
 	if record.Ended {
 		return session, false, nil
 	}
 	if err != nil { // of another version of this library's
 		return session, true, nil //nolint:nilerr // it can be ended
 	}
-	if place := c.sessions.find(key); place != nil {
+	if place := s.rows.places.find(key); place != nil {
 		record.usedAt(place.used.Load())
 	}
 	session.Created, session.Expiry = time.Unix(record.Created, 0), record.expiry()
-	if identity, err := c.idTokens.Restore(record.IDToken); err == nil {
+	if identity, err := s.idTokens.Restore(record.IDToken); err == nil {
 		session.AuthenticatedAt = authenticatedAt(identity)
 	}
 	if record.LastUsed != 0 {
@@ -112,15 +112,15 @@ func (c *Client) userSession(ctx context.Context, key string) (session UserSessi
 	return session, time.Now().Before(session.Expiry), nil
 }
 
-// EndSessionsOf ends all sessions of a user, of whichever application and process of
+// EndOf ends all sessions of a user, of whichever application and process of
 // this client's, and revokes their refresh tokens. A login of the user's that is under
 // way comes to nothing. It does not end the session at HelseID.
 //
-// The error wraps ErrSessionStore if sessions may live on. This process goes on trying
+// The error wraps ErrStore if sessions may live on. This process goes on trying
 // for a day then. The error wraps ErrConfig if there is no subject: nothing has ended.
-func (c *Client) EndSessionsOf(ctx context.Context, subject string) error {
+func (s *Sessions) EndOf(ctx context.Context, subject string) error {
 	if subject == "" {
 		return errNoSubject
 	}
-	return c.carryOut(context.WithoutCancel(ctx), indexedLogout{Index: c.subKey(subject), Subject: subject, Before: time.Now().Unix(), Cause: EndedByApplication})
+	return s.logouts.carryOut(context.WithoutCancel(ctx), indexedLogout{Index: s.indexes.subKey(subject), Subject: subject, Before: time.Now().Unix(), Cause: EndedByApplication})
 }

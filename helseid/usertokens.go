@@ -26,6 +26,24 @@ type userTokens struct {
 	refreshUntil time.Time // zero if HelseID did not say
 }
 
+// askUserTokens asks HelseID for a user's tokens, with a code or a refresh token.
+type askUserTokens func(ctx context.Context, grant tokenGrant) (*userTokens, error)
+
+// userTokensInTurn calls a function when there is room for another request with a code
+// or a refresh token, with what makes the request.
+type userTokensInTurn func(ctx context.Context, do func(askUserTokens) error) error
+
+// userTokens asks HelseID within a budget.
+func (e tokenRequester) userTokens(budget *bulkhead.Bulkhead) userTokensInTurn {
+	return func(ctx context.Context, do func(askUserTokens) error) error {
+		return e.InTurn(ctx, budget, func(turn *bulkhead.Turn) error {
+			return do(func(ctx context.Context, grant tokenGrant) (*userTokens, error) {
+				return e.askUserTokens(ctx, turn, grant)
+			})
+		})
+	}
+}
+
 // maxRefreshLifetime bounds what rt_expires_in may claim.
 const maxRefreshLifetime = 400 * 24 * time.Hour
 

@@ -26,8 +26,8 @@ func TestValidateLogin(t *testing.T) {
 
 func TestSessionStoreIsTheConfigured(t *testing.T) {
 	t.Parallel()
-	store := &helseid.MemorySessionStore{}
-	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.SessionStore = store }})
-	require.Same(t, store, w.client.SessionStore())
-	require.NotNil(t, newLoginWorld(t, worldOptions{}).client.SessionStore())
+	store := &helseid.MemoryStore{}
+	w := newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store }})
+	require.Same(t, store, w.client.Sessions().Store())
+	require.NotNil(t, newLoginWorld(t, worldOptions{}).client.Sessions().Store())
 }

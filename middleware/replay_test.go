@@ -271,7 +271,7 @@ func TestReplayStoreIsWrittenLast(t *testing.T) {
 	require.Empty(t, store.uses)
 	w.requireLetIn(false)
 	require.Len(t, store.uses, 1)
-	require.WithinDuration(t, time.Now().Add(12*time.Second), store.uses[0].Forget, 2*time.Second)
+	require.WithinDuration(t, time.Now().Add(12*time.Second), store.uses[0].Expiry, 2*time.Second)
 }
 
 // T141: the window of iat, to the second, and how long a proof is remembered.

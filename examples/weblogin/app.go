@@ -286,7 +286,7 @@ func (a *application) show(w http.ResponseWriter, r *http.Request, chosen organi
 
 // sessions says when the user has logged in: here, and wherever else.
 func (a *application) sessions(ctx context.Context, session *helseid.Session) (shown []string) {
-	listed, err := a.client.SessionsOf(ctx, session.User().Subject)
+	listed, err := a.client.Sessions().Of(ctx, session.User().Subject)
 	if err != nil {
 		a.report.warn("the sessions could not be listed: " + err.Error())
 	}
@@ -302,7 +302,7 @@ func (a *application) sessions(ctx context.Context, session *helseid.Session) (s
 
 // endSessions ends all the user's sessions: this one, and those in other browsers.
 func (a *application) endSessions(w http.ResponseWriter, r *http.Request) {
-	if err := a.client.EndSessionsOf(r.Context(), weblogin.Session(r.Context()).User().Subject); err != nil {
+	if err := a.client.Sessions().EndOf(r.Context(), weblogin.Session(r.Context()).User().Subject); err != nil {
 		a.report.warn("sessions may live on: " + err.Error())
 		http.Error(w, "Øktene kunne ikke avsluttes nå. Prøv igjen.", http.StatusServiceUnavailable)
 		return

@@ -122,10 +122,10 @@ func ExampleServer_LogoutToken() {
 	request := httptest.NewRequest(http.MethodPost, "/backchannel-logout", strings.NewReader("logout_token="+token))
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	response := httptest.NewRecorder()
-	client.BackChannelLogout().ServeHTTP(response, request)
+	client.Sessions().BackChannelLogout().ServeHTTP(response, request)
 	fmt.Println(response.Code)
 
-	_, err = client.Session(context.Background(), session.ID().Reveal())
+	_, err = client.Sessions().Get(context.Background(), session.ID().Reveal())
 	fmt.Println(errors.Is(err, helseid.ErrLoginRequired))
 	// Output:
 	// 200

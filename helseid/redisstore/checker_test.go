@@ -88,7 +88,7 @@ func runWorker(text string) error {
 	if client.DPoPKey, err = dpop.ParseKey(config.DPoPKey); err != nil {
 		return err
 	}
-	client.SessionStore, client.TokenCache = store.Sessions(), store.TokenCache()
+	client.Store, client.TokenCache = store.Rows(), store.TokenCache()
 	shared, err := helseid.New(client)
 	if err != nil {
 		return err

@@ -138,20 +138,20 @@ func TestClusterMovesASlot(t *testing.T) {
 	}
 	tag := store.replays.origins.tag(store.replays.origins.group(used.Proof))
 	key := "session" + tag // in the same slot
-	saved, err := store.Sessions().Save(t.Context(), key, helseid.StoredSession{Data: []byte("x"), Expiry: time.Now().Add(time.Hour)})
+	saved, err := store.Rows().Save(t.Context(), key, helseid.StoredRow{Data: []byte("x"), Expiry: time.Now().Add(time.Hour)})
 	require.NoError(t, err)
 	require.True(t, saved)
-	require.NoError(t, store.TokenCache().Set(t.Context(), key, []byte("token"), time.Hour))
+	require.NoError(t, store.TokenCache().Save(t.Context(), key, []byte("token"), time.Now().Add(time.Hour)))
 
 	slot := slotOf(t, nodes[0], tag)
 	from := nodes[nodeOf(slot)]
 	to := nodes[(nodeOf(slot)+1)%clusterNodes]
 	there := func() {
 		t.Helper()
-		session, err := store.Sessions().Load(t.Context(), key)
+		session, err := store.Rows().Load(t.Context(), key)
 		require.NoError(t, err)
 		require.Equal(t, "x", string(session.Data))
-		token, err := store.TokenCache().Get(t.Context(), key)
+		token, err := store.TokenCache().Load(t.Context(), key)
 		require.NoError(t, err)
 		require.Equal(t, "token", string(token))
 		first, err := store.Replays().Record(t.Context(), used)
@@ -218,12 +218,12 @@ func TestClusterLeastPrivilege(t *testing.T) {
 	store, err := New(Config{Client: client, EncryptionKeys: inBase64(testKey), Timeout: 5 * time.Second})
 	require.NoError(t, err)
 	require.NoError(t, store.Check(t.Context()))
-	requireTable(t, store.Sessions())
+	requireTable(t, store.Rows())
 	for range 50 {
 		require.True(t, record(t, store.Replays(), newUse()))
 	}
-	require.NoError(t, store.TokenCache().Set(t.Context(), "a", []byte("x"), time.Minute))
-	_, err = store.TokenCache().Get(t.Context(), "a")
+	require.NoError(t, store.TokenCache().Save(t.Context(), "a", []byte("x"), time.Now().Add(time.Minute)))
+	_, err = store.TokenCache().Load(t.Context(), "a")
 	require.NoError(t, err)
 	for _, node := range nodes {
 		log, _ := node.do(t, "ACL", "LOG").([]any)

@@ -1,6 +1,6 @@
 // Package redisstore puts on Redis or Valkey what several processes must share:
 // the tokens of a client (helseid.TokenCache), the sessions of logged-in users
-// (helseid.SessionStore) and the used proofs of an API (dpop.ReplayStore).
+// (helseid.Store) and the used proofs of an API (dpop.ReplayStore).
 //
 // It is a module of its own, so that only those who use it get the Redis client.
 //
@@ -32,7 +32,7 @@
 //		if err != nil {
 //			log.Fatal(err)
 //		}
-//		config.TokenCache, config.SessionStore = store.TokenCache(), store.Sessions()
+//		config.TokenCache, config.Store = store.TokenCache(), store.Rows()
 //		config.DPoPKey, err = dpop.ParseKey([]byte(os.Getenv("DPOP_KEY"))) // the same in all processes
 //		if err != nil {
 //			log.Fatal(err)
@@ -90,7 +90,7 @@
 //
 // A token that is in a client's memory needs no Redis. Others a client gets from
 // HelseID then, as if there were no cache. A session cannot be read or written: the
-// error wraps helseid.ErrSessionStore. A proof is refused, because nobody can tell
+// error wraps helseid.ErrStore. A proof is refused, because nobody can tell
 // whether it has been used: the middleware answers 503. Config.AcceptUncheckedProofs turns that round.
 //
 // # How to run Redis
@@ -139,7 +139,7 @@
 //
 // Sessions that have ended since the state that Redis went back to would be there
 // again. So each session carries the replication id, and one with another than the
-// present is unconfirmed (helseid.StoredSession): when it is next used it is refreshed,
+// present is unconfirmed (helseid.StoredRow): when it is next used it is refreshed,
 // and believed only if HelseID accepts that. One without a refresh token ends. After a
 // restart that lost nothing this costs a refresh for each session; after one from an
 // older snapshot most users log in again, since the refresh tokens in it have been used.

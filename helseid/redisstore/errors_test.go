@@ -93,12 +93,12 @@ func TestLeastPrivilege(t *testing.T) {
 		"+get", "+set", "+del", "+hmget", "+hset", "+pexpire", "+pttl", "+eval", "+evalsha", "+info", "+time")
 	store := newStore(t, "unix://app:"+password+"@"+server.socket)
 	require.NoError(t, store.Check(t.Context()))
-	requireTable(t, store.Sessions())
+	requireTable(t, store.Rows())
 	require.True(t, record(t, store.Replays(), newUse()))
-	require.NoError(t, store.TokenCache().Set(t.Context(), "a", []byte("x"), time.Minute))
-	_, err := store.TokenCache().Get(t.Context(), "a")
+	require.NoError(t, store.TokenCache().Save(t.Context(), "a", []byte("x"), time.Now().Add(time.Minute)))
+	_, err := store.TokenCache().Load(t.Context(), "a")
 	require.NoError(t, err)
-	require.NoError(t, store.TokenCache().Set(t.Context(), "a", nil, 0))
+	require.NoError(t, store.TokenCache().Delete(t.Context(), "a"))
 
 	elsewhere := newStore(t, "unix://app:"+password+"@"+server.socket, func(c *Config) { c.KeyPrefix = "other:" })
 	requireUnavailable(t, elsewhere, "NOPERM")
@@ -108,11 +108,11 @@ func TestLeastPrivilege(t *testing.T) {
 func requireUnavailable(t *testing.T, store *Store, says string) {
 	t.Helper()
 	const key, value = "key-of-a-row", "06828399789"
-	_, get := store.TokenCache().Get(t.Context(), key)
-	set := store.TokenCache().Set(t.Context(), key, []byte(value), time.Minute)
-	_, load := store.Sessions().Load(t.Context(), key)
-	_, save := store.Sessions().Save(t.Context(), key, helseid.StoredSession{Data: []byte(value), Expiry: time.Now().Add(time.Minute)})
-	remove := store.Sessions().Delete(t.Context(), key)
+	_, get := store.TokenCache().Load(t.Context(), key)
+	set := store.TokenCache().Save(t.Context(), key, []byte(value), time.Now().Add(time.Minute))
+	_, load := store.Rows().Load(t.Context(), key)
+	_, save := store.Rows().Save(t.Context(), key, helseid.StoredRow{Data: []byte(value), Expiry: time.Now().Add(time.Minute)})
+	remove := store.Rows().Delete(t.Context(), key)
 	first, record := store.Replays().Record(t.Context(), newUse())
 	require.False(t, first)
 	for name, err := range map[string]error{"get": get, "set": set, "load": load, "save": save, "delete": remove, "record": record} {
@@ -123,7 +123,7 @@ func requireUnavailable(t *testing.T, store *Store, says string) {
 		}
 	}
 	for _, err := range []error{load, save, remove} {
-		require.ErrorIs(t, err, helseid.ErrSessionStore)
+		require.ErrorIs(t, err, helseid.ErrStore)
 	}
 	require.NotErrorIs(t, record, dpop.ErrReplayFull)
 }
@@ -139,7 +139,7 @@ func TestClosedStore(t *testing.T) {
 func TestNoServer(t *testing.T) {
 	t.Parallel()
 	store := newStore(t, "unix:///nowhere/redis.sock")
-	_, err := newStore(t, "unix:///nowhere/redis.sock").TokenCache().Get(t.Context(), "key")
+	_, err := newStore(t, "unix:///nowhere/redis.sock").TokenCache().Load(t.Context(), "key")
 	require.ErrorContains(t, err, "dial: connect: no such file or directory")
 	requireUnavailable(t, store, "")
 	require.ErrorIs(t, store.Check(t.Context()), ErrUnavailable)
@@ -153,7 +153,7 @@ func TestNothingOnStandardError(t *testing.T) {
 		for _, url := range []string{"redis://127.0.0.1:1", "rediss://127.0.0.1:1", "unix:///nowhere/redis.sock"} {
 			store := newStore(t, url, within(time.Second))
 			for range 3 * breakerLimit {
-				_, err := store.TokenCache().Get(t.Context(), "key")
+				_, err := store.TokenCache().Load(t.Context(), "key")
 				require.ErrorIs(t, err, ErrUnavailable)
 			}
 		}

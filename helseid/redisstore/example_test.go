@@ -132,7 +132,7 @@ func ExampleNewReplays() {
 	// Output: accepted unchecked: 0
 }
 
-func ExampleStore_Sessions() {
+func ExampleStore_Rows() {
 	url, cleanup := exampleRedis()
 	defer cleanup()
 	store, err := redisstore.New(redisstore.Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{exampleKey()}})
@@ -143,8 +143,8 @@ func ExampleStore_Sessions() {
 	defer store.Close()
 
 	// What the client does with it: two want to write, and one does.
-	ctx, sessions := context.Background(), store.Sessions()
-	row := helseid.StoredSession{Data: []byte("{}"), Expiry: time.Now().Add(time.Hour)}
+	ctx, sessions := context.Background(), store.Rows()
+	row := helseid.StoredRow{Data: []byte("{}"), Expiry: time.Now().Add(time.Hour)}
 	for range 2 {
 		saved, err := sessions.Save(ctx, "key", row)
 		fmt.Println(saved, err)

@@ -38,14 +38,14 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[Store](func(s *leaktest.Secrets) any { return store(s) }),
 
 		leaktest.Extra("Store.TokenCache", func(s *leaktest.Secrets) any { return store(s).TokenCache() }),
-		leaktest.Extra("Store.Sessions", func(s *leaktest.Secrets) any { return store(s).Sessions() }),
+		leaktest.Extra("Store.Rows", func(s *leaktest.Secrets) any { return store(s).Rows() }),
 		leaktest.Extra("Config with a client of the caller's", func(s *leaktest.Secrets) any {
 			client := newClient(t, redis.Options{ContextTimeoutEnabled: true, Password: s.Text()})
 			return Config{Client: client, EncryptionKeys: inBase64([]byte(s.Text()))}
 		}),
 		leaktest.Extra("helseid.Config", func(s *leaktest.Secrets) any {
 			store := store(s)
-			return helseid.Config{TokenCache: store.TokenCache(), SessionStore: store.Sessions()}
+			return helseid.Config{TokenCache: store.TokenCache(), Store: store.Rows()}
 		}),
 	)
 }

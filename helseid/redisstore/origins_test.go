@@ -19,7 +19,7 @@ func requireDoubt(t *testing.T, store *Replays, uses ...dpop.Use) {
 	t.Helper()
 	ahead := newUse() // by a clock that is ahead it may have been used
 	ahead.NotBefore = time.Now().Add(replicaSkew / 2)
-	for _, use := range append(uses, newUse(), ahead, dpop.Use{Proof: newUse().Proof, Forget: time.Now().Add(time.Minute)}) {
+	for _, use := range append(uses, newUse(), ahead, dpop.Use{Proof: newUse().Proof, Expiry: time.Now().Add(time.Minute)}) {
 		first, err := store.Record(t.Context(), use)
 		require.False(t, first)
 		if err != nil {

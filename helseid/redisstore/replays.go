@@ -71,7 +71,7 @@ func newReplays(connection *connection) *Replays {
 // memory. With Config.AcceptUncheckedProofs there is one only if the caller's
 // own context has ended.
 func (r *Replays) Record(ctx context.Context, use dpop.Use) (first bool, err error) {
-	lifetime := max(use.Forget.Sub(r.connection.now()), 0) + replicaSkew
+	lifetime := max(use.Expiry.Sub(r.connection.now()), 0) + replicaSkew
 	group := r.origins.group(use.Proof)
 	made := &recording{name: base64.RawURLEncoding.EncodeToString(use.Proof[:]), id: rand.Text(), lifetime: lifetime}
 	held, found, reply, err := r.record(ctx, group, made)

@@ -24,9 +24,9 @@ import (
 
 // newUse is one use of a proof that nobody has seen.
 func newUse() dpop.Use {
-	use := dpop.Use{Forget: time.Now().Add(12 * time.Second), NotBefore: time.Now().Add(-dpop.DefaultMaxFuture)}
+	use := dpop.Use{Expiry: time.Now().Add(12 * time.Second), NotBefore: time.Now().Add(-dpop.DefaultMaxFuture)}
 	_, _ = rand.Read(use.Proof[:])
-	_, _ = rand.Read(use.Key[:])
+	_, _ = rand.Read(use.Thumbprint[:])
 	return use
 }
 
@@ -46,7 +46,7 @@ func TestReplays(t *testing.T) {
 	require.False(t, record(t, one, use))
 	require.False(t, record(t, other, use))
 	later := use
-	later.Forget = later.Forget.Add(time.Minute)
+	later.Expiry = later.Expiry.Add(time.Minute)
 	require.False(t, record(t, other, later), "the proof is what counts, not its date")
 	require.Less(t, server.left(t, server.keys(t)[0]), time.Minute, "what was recorded first stands")
 	require.True(t, record(t, other, newUse()))
@@ -205,7 +205,7 @@ func TestReplaysRemember(t *testing.T) {
 			store := newStore(t, server.url())
 			store.connection.now = func() time.Time { return time.Now().Add(test.off) }
 			use := newUse()
-			use.Forget = store.connection.now().Add(test.forget)
+			use.Expiry = store.connection.now().Add(test.forget)
 			require.True(t, record(t, store.Replays(), use))
 			left := server.left(t, "helseid:proof:"+base64.RawURLEncoding.EncodeToString(use.Proof[:]))
 			require.LessOrEqual(t, left, test.want)
@@ -244,7 +244,7 @@ func TestSentTwice(t *testing.T) {
 	require.True(t, record(t, store.Replays(), use))
 	require.False(t, record(t, store.Replays(), use))
 	for version := range uint64(3) {
-		saved, err := store.Sessions().Save(t.Context(), "a", helseid.StoredSession{Version: version, Expiry: time.Now().Add(time.Hour)})
+		saved, err := store.Rows().Save(t.Context(), "a", helseid.StoredRow{Version: version, Expiry: time.Now().Add(time.Hour)})
 		require.NoError(t, err)
 		require.True(t, saved)
 	}
@@ -350,7 +350,7 @@ func TestReplaysAcrossRestart(t *testing.T) {
 				default:
 				}
 				use := newUse()
-				use.Forget = use.Forget.Add(time.Hour)
+				use.Expiry = use.Expiry.Add(time.Hour)
 				first, err := stores[i%2].Record(background(), use)
 				if err != nil {
 					bad.Add(1)
@@ -394,7 +394,7 @@ func TestReplaysFull(t *testing.T) {
 	require.NoError(t, store.Check(t.Context()))
 	use := newUse()
 	require.True(t, record(t, store.Replays(), use))
-	require.NoError(t, store.TokenCache().Set(t.Context(), "a", []byte("kept"), time.Hour))
+	require.NoError(t, store.TokenCache().Save(t.Context(), "a", []byte("kept"), time.Now().Add(time.Hour)))
 	server.setMemory(t, "100kb")
 
 	for range 3 * breakerLimit { // a server that answers is not left alone
@@ -405,8 +405,8 @@ func TestReplaysFull(t *testing.T) {
 	}
 	first, err := store.Replays().Record(t.Context(), use)
 	require.False(t, first, "%v", err)
-	require.ErrorContains(t, store.TokenCache().Set(t.Context(), "b", make([]byte, 4096), time.Hour), "maxmemory")
-	value, err := store.TokenCache().Get(t.Context(), "a")
+	require.ErrorContains(t, store.TokenCache().Save(t.Context(), "b", make([]byte, 4096), time.Now().Add(time.Hour)), "maxmemory")
+	value, err := store.TokenCache().Load(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, "kept", string(value))
 	require.True(t, record(t, loose.Replays(), newUse()))
@@ -454,7 +454,7 @@ func TestEvictionIsNoticedLater(t *testing.T) {
 			store.connection.now = func() time.Time { return time.Now().Add(ahead) }
 			use := func() dpop.Use {
 				use := newUse()
-				use.Forget, use.NotBefore = use.Forget.Add(ahead), use.NotBefore.Add(ahead)
+				use.Expiry, use.NotBefore = use.Expiry.Add(ahead), use.NotBefore.Add(ahead)
 				return use
 			}
 			require.True(t, record(t, store.Replays(), use()))

@@ -33,16 +33,16 @@ func TestSessionsOfBeforeALoss(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := startServerOn(t, freePort(t))
-			table := newStore(t, server.url()).Sessions()
+			table := newStore(t, server.url()).Rows()
 			expiry := time.Now().Add(time.Hour)
-			save := func(table helseid.SessionStore, session helseid.StoredSession) {
+			save := func(table helseid.Store, session helseid.StoredRow) {
 				t.Helper()
 				session.Data, session.Expiry = []byte("x"), expiry
 				saved, err := table.Save(t.Context(), "a", session)
 				require.NoError(t, err)
 				require.True(t, saved)
 			}
-			unconfirmed := func(table helseid.SessionStore) bool {
+			unconfirmed := func(table helseid.Store) bool {
 				t.Helper()
 				row, err := table.Load(t.Context(), "a")
 				require.NoError(t, err)
@@ -50,26 +50,26 @@ func TestSessionsOfBeforeALoss(t *testing.T) {
 				require.False(t, row.Confirmed)
 				return row.Unconfirmed
 			}
-			save(table, helseid.StoredSession{})
+			save(table, helseid.StoredRow{})
 			require.False(t, unconfirmed(table))
-			save(table, helseid.StoredSession{Version: 1})
+			save(table, helseid.StoredRow{Version: 1})
 			require.False(t, unconfirmed(table))
 
 			server = lose(t, server)
-			table = newStore(t, server.url()).Sessions()
+			table = newStore(t, server.url()).Rows()
 			require.True(t, unconfirmed(table))
-			trusting := newStore(t, server.url(), func(c *Config) { c.TrustPersistence = true }).Sessions()
+			trusting := newStore(t, server.url(), func(c *Config) { c.TrustPersistence = true }).Rows()
 			require.False(t, unconfirmed(trusting))
-			save(table, helseid.StoredSession{Version: 2})
+			save(table, helseid.StoredRow{Version: 2})
 			require.True(t, unconfirmed(table), "a mark of a refresh is no confirmation")
-			save(trusting, helseid.StoredSession{Version: 3})
+			save(trusting, helseid.StoredRow{Version: 3})
 			require.True(t, unconfirmed(table))
-			save(table, helseid.StoredSession{Version: 4, Confirmed: true})
+			save(table, helseid.StoredRow{Version: 4, Confirmed: true})
 			require.False(t, unconfirmed(table))
-			save(table, helseid.StoredSession{Version: 5})
+			save(table, helseid.StoredRow{Version: 5})
 			require.False(t, unconfirmed(table))
 			require.NoError(t, table.Delete(t.Context(), "a"))
-			save(table, helseid.StoredSession{})
+			save(table, helseid.StoredRow{})
 			require.False(t, unconfirmed(table), "a new row")
 		})
 	}
@@ -80,9 +80,9 @@ func TestSessionsOfBeforeALoss(t *testing.T) {
 func TestSessionsWithoutAnOrigin(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
-	table := newStore(t, server.url()).Sessions()
-	trusting := newStore(t, server.url(), func(c *Config) { c.TrustPersistence = true }).Sessions()
-	saved, err := trusting.Save(t.Context(), "a", helseid.StoredSession{Data: []byte("x"), Expiry: time.Now().Add(time.Hour)})
+	table := newStore(t, server.url()).Rows()
+	trusting := newStore(t, server.url(), func(c *Config) { c.TrustPersistence = true }).Rows()
+	saved, err := trusting.Save(t.Context(), "a", helseid.StoredRow{Data: []byte("x"), Expiry: time.Now().Add(time.Hour)})
 	require.NoError(t, err)
 	require.True(t, saved)
 	row, err := table.Load(t.Context(), "a")

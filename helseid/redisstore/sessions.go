@@ -49,79 +49,79 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1`)
 )
 
-// sessions is a helseid.SessionStore.
-type sessions struct {
+// rows is a helseid.Store.
+type rows struct {
 	connection *connection
 	sealer     sealer
 }
 
-// Load implements helseid.SessionStore. The expiry is that of Redis, by this
+// Load implements helseid.Store. The expiry is that of Redis, by this
 // process's clock. A session of before the last restart or takeover is unconfirmed.
-func (s sessions) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
-	place := s.place(key)
+func (r rows) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
+	place := r.place(key)
 	var row []any
-	err := s.connection.use(ctx, func(ctx context.Context) (err error) {
-		row, err = loadScript.Run(ctx, s.connection.client, []string{place}, flag(s.doubts())).Slice()
+	err := r.connection.use(ctx, func(ctx context.Context) (err error) {
+		row, err = loadScript.Run(ctx, r.connection.client, []string{place}, flag(r.doubts())).Slice()
 		return err
 	})
 	if err != nil {
-		return helseid.StoredSession{}, sessionError(err)
+		return helseid.StoredRow{}, sessionError(err)
 	}
-	if len(row) == 5 && row[0] != nil && row[4] == "" && s.doubts() {
-		return helseid.StoredSession{}, sessionError(errNoReplication)
+	if len(row) == 5 && row[0] != nil && row[4] == "" && r.doubts() {
+		return helseid.StoredRow{}, sessionError(errNoReplication)
 	}
-	session, err := s.read(place, row)
+	session, err := r.read(place, row)
 	if err != nil {
-		return session, sessionError(fmt.Errorf("%w: %w", helseid.ErrUnreadableSession, err))
+		return session, sessionError(fmt.Errorf("%w: %w", helseid.ErrUnreadableRow, err))
 	}
 	return session, nil
 }
 
 // read understands the answer of loadScript. Of a row whose data cannot be read it
 // returns the version.
-func (s sessions) read(place string, row []any) (helseid.StoredSession, error) {
+func (r rows) read(place string, row []any) (helseid.StoredRow, error) {
 	if len(row) != 5 {
-		return helseid.StoredSession{}, ErrDecrypt
+		return helseid.StoredRow{}, ErrDecrypt
 	}
 	if row[0] == nil && row[1] == nil {
-		return helseid.StoredSession{}, nil
+		return helseid.StoredRow{}, nil
 	}
 	text, _ := row[0].(string)
 	sealed, _ := row[1].(string)
 	left, _ := row[2].(int64)
 	version, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || version == 0 || left < 0 {
-		return helseid.StoredSession{}, ErrDecrypt
+		return helseid.StoredRow{}, ErrDecrypt
 	}
-	data, err := s.sealer.open(place, version, []byte(sealed))
+	data, err := r.sealer.open(place, version, []byte(sealed))
 	if err != nil {
-		return helseid.StoredSession{Version: version}, err
+		return helseid.StoredRow{Version: version}, err
 	}
 	origin, _ := row[3].(string)
 	present, _ := row[4].(string)
-	return helseid.StoredSession{
+	return helseid.StoredRow{
 		Version:     version,
 		Data:        data,
-		Expiry:      s.connection.now().Add(time.Duration(left) * time.Millisecond),
-		Unconfirmed: s.doubts() && (origin == "" || origin != present),
+		Expiry:      r.connection.now().Add(time.Duration(left) * time.Millisecond),
+		Unconfirmed: r.doubts() && (origin == "" || origin != present),
 	}, nil
 }
 
 // doubts reports whether Redis may forget what it has confirmed.
-func (s sessions) doubts() bool { return !s.connection.config.TrustPersistence }
+func (r rows) doubts() bool { return !r.connection.config.TrustPersistence }
 
-// Save implements helseid.SessionStore.
-func (s sessions) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
-	place, next := s.place(key), session.Version+1
-	sealed, err := s.sealer.seal(place, next, session.Data)
+// Save implements helseid.Store.
+func (r rows) Save(ctx context.Context, key string, session helseid.StoredRow) (bool, error) {
+	place, next := r.place(key), session.Version+1
+	sealed, err := r.sealer.seal(place, next, session.Data)
 	if err != nil {
 		return false, sessionError(err)
 	}
 	var saved bool
-	err = s.connection.use(ctx, func(ctx context.Context) (err error) {
-		saved, err = saveScript.Run(ctx, s.connection.client, []string{place},
+	err = r.connection.use(ctx, func(ctx context.Context) (err error) {
+		saved, err = saveScript.Run(ctx, r.connection.client, []string{place},
 			strconv.FormatUint(session.Version, 10), strconv.FormatUint(next, 10), sealed,
-			session.Expiry.Sub(s.connection.now()).Milliseconds(), flag(s.doubts()), flag(session.Confirmed)).Bool()
+			session.Expiry.Sub(r.connection.now()).Milliseconds(), flag(r.doubts()), flag(session.Confirmed)).Bool()
 		return err
 	})
 	if err != nil {
@@ -130,10 +130,10 @@ func (s sessions) Save(ctx context.Context, key string, session helseid.StoredSe
 	return saved, nil
 }
 
-// Delete implements helseid.SessionStore.
-func (s sessions) Delete(ctx context.Context, key string) error {
-	err := s.connection.use(ctx, func(ctx context.Context) error {
-		return s.connection.client.Del(ctx, s.place(key)).Err()
+// Delete implements helseid.Store.
+func (r rows) Delete(ctx context.Context, key string) error {
+	err := r.connection.use(ctx, func(ctx context.Context) error {
+		return r.connection.client.Del(ctx, r.place(key)).Err()
 	})
 	if err != nil {
 		return sessionError(err)
@@ -141,11 +141,11 @@ func (s sessions) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-func (s sessions) place(key string) string { return s.connection.config.KeyPrefix + "session:" + key }
+func (r rows) place(key string) string { return r.connection.config.KeyPrefix + "session:" + key }
 
 func sessionError(err error) error {
 	if errors.Is(err, redis.Nil) {
 		err = ErrUnavailable
 	}
-	return fmt.Errorf("%w: %w", helseid.ErrSessionStore, err)
+	return fmt.Errorf("%w: %w", helseid.ErrStore, err)
 }

@@ -16,17 +16,17 @@ import (
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
-	requireTable(t, newStore(t, server.url()).Sessions())
+	requireTable(t, newStore(t, server.url()).Rows())
 	// What is true of Redis is true of memory.
-	requireTable(t, &helseid.MemorySessionStore{})
+	requireTable(t, &helseid.MemoryStore{})
 }
 
-// requireTable goes through what a SessionStore promises.
-func requireTable(t *testing.T, table helseid.SessionStore) {
+// requireTable goes through what a Store promises.
+func requireTable(t *testing.T, table helseid.Store) {
 	t.Helper()
 	ctx := t.Context()
 	expiry := time.Now().Add(time.Hour)
-	load := func(key string) helseid.StoredSession {
+	load := func(key string) helseid.StoredRow {
 		t.Helper()
 		session, err := table.Load(ctx, key)
 		require.NoError(t, err)
@@ -34,7 +34,7 @@ func requireTable(t *testing.T, table helseid.SessionStore) {
 	}
 	save := func(want bool, key string, version uint64, data string, expiry time.Time) {
 		t.Helper()
-		saved, err := table.Save(ctx, key, helseid.StoredSession{Version: version, Data: []byte(data), Expiry: expiry})
+		saved, err := table.Save(ctx, key, helseid.StoredRow{Version: version, Data: []byte(data), Expiry: expiry})
 		require.NoError(t, err)
 		require.Equal(t, want, saved)
 	}
@@ -83,14 +83,14 @@ func TestSessionVersionsAreExact(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	store := newStore(t, server.url())
-	table := sessions{store.connection, store.sealer}
+	table := rows{store.connection, store.sealer}
 	const large = 1<<63 + 1<<53 + 1 // a float would round it
 	sealed, err := store.sealer.seal(table.place("a"), large, []byte("x"))
 	require.NoError(t, err)
 	server.do(t, "HSET", table.place("a"), "version", strconv.FormatUint(large, 10), "data", sealed)
 	server.do(t, "EXPIRE", table.place("a"), 60)
 	for version, want := range map[uint64]bool{large - 1: false, large + 1: false} {
-		saved, err := table.Save(t.Context(), "a", helseid.StoredSession{Version: version, Expiry: time.Now().Add(time.Minute)})
+		saved, err := table.Save(t.Context(), "a", helseid.StoredRow{Version: version, Expiry: time.Now().Add(time.Minute)})
 		require.NoError(t, err)
 		require.Equal(t, want, saved)
 	}
@@ -110,7 +110,7 @@ type counter struct {
 
 // increment does what a refresh of tokens does: read, change, write if nobody
 // else has. It reports whether it did for certain.
-func increment(t *testing.T, table helseid.SessionStore) (bool, error) {
+func increment(t *testing.T, table helseid.Store) (bool, error) {
 	session, err := table.Load(background(), "counter")
 	if err != nil {
 		return false, err
@@ -126,7 +126,7 @@ func increment(t *testing.T, table helseid.SessionStore) (bool, error) {
 	return table.Save(background(), "counter", session)
 }
 
-func count(t *testing.T, table helseid.SessionStore) int {
+func count(t *testing.T, table helseid.Store) int {
 	t.Helper()
 	session, err := table.Load(t.Context(), "counter")
 	require.NoError(t, err)
@@ -140,7 +140,7 @@ func count(t *testing.T, table helseid.SessionStore) int {
 func TestSessionsAtOnce(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
-	tables := []helseid.SessionStore{newStore(t, server.url()).Sessions(), newStore(t, server.url()).Sessions()}
+	tables := []helseid.Store{newStore(t, server.url()).Rows(), newStore(t, server.url()).Rows()}
 	var saved atomic.Int64
 	var all sync.WaitGroup
 	for i := range 8 {
@@ -166,7 +166,7 @@ func TestSessionsAtOnce(t *testing.T) {
 func TestSessionsSurviveRestart(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "--appendonly", "yes", "--appendfsync", "always")
-	tables := []helseid.SessionStore{newStore(t, server.url()).Sessions(), newStore(t, server.url()).Sessions()}
+	tables := []helseid.Store{newStore(t, server.url()).Rows(), newStore(t, server.url()).Rows()}
 	var saved, uncertain atomic.Int64
 	done := make(chan struct{})
 	var all sync.WaitGroup
@@ -203,7 +203,7 @@ func TestSessionsSurviveRestart(t *testing.T) {
 	close(done)
 	all.Wait()
 	// One of the stores may still leave the server alone for a second.
-	total := int64(count(t, newStore(t, server.url()).Sessions()))
+	total := int64(count(t, newStore(t, server.url()).Rows()))
 	require.GreaterOrEqual(t, total, saved.Load(), "confirmed writes are there")
 	require.LessOrEqual(t, total, saved.Load()+uncertain.Load(), "and no more than were tried")
 }
@@ -214,7 +214,7 @@ func TestSaveSentTwice(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	store := newStore(t, server.url())
-	place := sessions{store.connection, store.sealer}.place("a")
+	place := rows{store.connection, store.sealer}.place("a")
 	first, err := store.sealer.seal(place, 1, []byte("x"))
 	require.NoError(t, err)
 	second, err := store.sealer.seal(place, 1, []byte("x"))
@@ -241,13 +241,13 @@ func TestSessionsWithClocksThatAreOff(t *testing.T) {
 			wrong := newStore(t, server.url())
 			wrong.connection.now = func() time.Time { return time.Now().Add(off) }
 			right := newStore(t, server.url())
-			saved, err := wrong.Sessions().Save(t.Context(), name, helseid.StoredSession{
+			saved, err := wrong.Rows().Save(t.Context(), name, helseid.StoredRow{
 				Data: []byte("x"), Expiry: wrong.connection.now().Add(10 * time.Minute),
 			})
 			require.NoError(t, err)
 			require.True(t, saved)
 			for _, store := range []*Store{wrong, right} {
-				session, err := store.Sessions().Load(t.Context(), name)
+				session, err := store.Rows().Load(t.Context(), name)
 				require.NoError(t, err)
 				require.EqualValues(t, 1, session.Version)
 				require.WithinDuration(t, store.connection.now().Add(10*time.Minute), session.Expiry, 30*time.Second)

@@ -37,11 +37,12 @@ func New(config Config) (*Store, error) {
 // request each.
 func (s *Store) TokenCache() helseid.TokenCache { return tokenCache{s.connection, s.sealer} }
 
-// Sessions keeps the sessions of logged-in users. Its errors wrap
-// helseid.ErrSessionStore, and ErrUnavailable or ErrDecrypt; what cannot be decrypted
-// is a helseid.ErrUnreadableSession too.
-func (s *Store) Sessions() helseid.SessionStore {
-	return sessions{s.connection.within(s.connection.config.SessionTimeout), s.sealer}
+// Rows keeps the sessions of logged-in users, and what else a client shares: set
+// helseid.Config.Store to it. Its errors wrap
+// helseid.ErrStore, and ErrUnavailable or ErrDecrypt; what cannot be decrypted
+// is a helseid.ErrUnreadableRow too.
+func (s *Store) Rows() helseid.Store {
+	return rows{s.connection.within(s.connection.config.SessionTimeout), s.sealer}
 }
 
 // Replays remembers used proofs, for an API that shares more than those. It ends

@@ -22,8 +22,8 @@ func TestSlowAnswer(t *testing.T) {
 	t.Parallel()
 	line := startProxy(t, startServer(t))
 	store := newStore(t, line.url(), within(300*time.Millisecond), func(c *Config) { c.SessionTimeout = 10 * time.Second })
-	sessions := store.Sessions()
-	saved, err := sessions.Save(t.Context(), "a", helseid.StoredSession{Data: []byte("x"), Expiry: time.Now().Add(time.Hour)})
+	sessions := store.Rows()
+	saved, err := sessions.Save(t.Context(), "a", helseid.StoredRow{Data: []byte("x"), Expiry: time.Now().Add(time.Hour)})
 	require.NoError(t, err)
 	require.True(t, saved)
 	require.True(t, record(t, store.Replays(), newUse()))
@@ -41,7 +41,7 @@ func TestSlowAnswer(t *testing.T) {
 			if first || err == nil || !isTimeout(err) {
 				t.Error("a proof does not wait:", first, err)
 			}
-			_, err = store.TokenCache().Get(background(), "a")
+			_, err = store.TokenCache().Load(background(), "a")
 			if err == nil || !isTimeout(err) {
 				t.Error("a token does not wait:", err)
 			}
@@ -67,7 +67,7 @@ func TestTokenInMemoryNeedsNoRedis(t *testing.T) {
 	key, err := dpop.GenerateKey()
 	require.NoError(t, err)
 	shared := func(config helseid.Config) *helseid.Client {
-		config.TokenCache, config.SessionStore, config.DPoPKey = store.TokenCache(), store.Sessions(), key
+		config.TokenCache, config.Store, config.DPoPKey = store.TokenCache(), store.Rows(), key
 		client, err := helseid.New(config)
 		require.NoError(t, err)
 		t.Cleanup(client.Close)

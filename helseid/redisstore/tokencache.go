@@ -14,8 +14,8 @@ type tokenCache struct {
 	sealer     sealer
 }
 
-// Get implements helseid.TokenCache.
-func (c tokenCache) Get(ctx context.Context, key string) ([]byte, error) {
+// Load implements helseid.TokenCache.
+func (c tokenCache) Load(ctx context.Context, key string) ([]byte, error) {
 	place := c.place(key)
 	var sealed []byte
 	err := c.connection.use(ctx, func(ctx context.Context) (err error) {
@@ -31,20 +31,26 @@ func (c tokenCache) Get(ctx context.Context, key string) ([]byte, error) {
 	return c.sealer.open(place, 0, sealed)
 }
 
-// Set implements helseid.TokenCache.
-func (c tokenCache) Set(ctx context.Context, key string, value []byte, lifetime time.Duration) error {
-	place := c.place(key)
-	if len(value) == 0 || lifetime < time.Millisecond {
-		return c.connection.use(ctx, func(ctx context.Context) error {
-			return c.connection.client.Del(ctx, place).Err()
-		})
+// Save implements helseid.TokenCache. A value that has expired removes the earlier one.
+func (c tokenCache) Save(ctx context.Context, key string, value []byte, expiry time.Time) error {
+	lifetime := expiry.Sub(c.connection.now())
+	if lifetime < time.Millisecond {
+		return c.Delete(ctx, key)
 	}
+	place := c.place(key)
 	sealed, err := c.sealer.seal(place, 0, value)
 	if err != nil {
 		return err
 	}
 	return c.connection.use(ctx, func(ctx context.Context) error {
 		return c.connection.client.Set(ctx, place, sealed, lifetime).Err()
+	})
+}
+
+// Delete implements helseid.TokenCache.
+func (c tokenCache) Delete(ctx context.Context, key string) error {
+	return c.connection.use(ctx, func(ctx context.Context) error {
+		return c.connection.client.Del(ctx, c.place(key)).Err()
 	})
 }
 

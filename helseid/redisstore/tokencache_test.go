@@ -27,33 +27,33 @@ func TestTokenCache(t *testing.T) {
 	server := startServer(t)
 	cache := newStore(t, server.url()).TokenCache()
 
-	value, err := cache.Get(t.Context(), "a")
+	value, err := cache.Load(t.Context(), "a")
 	require.NoError(t, err)
 	require.Nil(t, value)
 
-	require.NoError(t, cache.Set(t.Context(), "a", []byte("one"), time.Minute))
-	require.NoError(t, cache.Set(t.Context(), "b", []byte("two"), time.Minute))
-	require.NoError(t, cache.Set(t.Context(), "a", []byte("three"), 2*time.Minute))
-	value, err = cache.Get(t.Context(), "a")
+	require.NoError(t, cache.Save(t.Context(), "a", []byte("one"), time.Now().Add(time.Minute)))
+	require.NoError(t, cache.Save(t.Context(), "b", []byte("two"), time.Now().Add(time.Minute)))
+	require.NoError(t, cache.Save(t.Context(), "a", []byte("three"), time.Now().Add(2*time.Minute)))
+	value, err = cache.Load(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, "three", string(value))
 	left := server.left(t, "helseid:token:a")
 	require.Greater(t, left, time.Minute)
 	require.LessOrEqual(t, left, 2*time.Minute)
 
-	require.NoError(t, cache.Set(t.Context(), "a", nil, time.Minute), "an empty value removes")
-	require.NoError(t, cache.Set(t.Context(), "b", []byte("late"), 0), "and so does a lifetime of nothing")
+	require.NoError(t, cache.Delete(t.Context(), "a"))
+	require.NoError(t, cache.Save(t.Context(), "b", []byte("late"), time.Now()), "what has expired leaves nothing")
 	require.Empty(t, server.keys(t))
 
-	require.NoError(t, cache.Set(t.Context(), "c", []byte("brief"), 20*time.Millisecond))
+	require.NoError(t, cache.Save(t.Context(), "c", []byte("brief"), time.Now().Add(20*time.Millisecond)))
 	require.Eventually(t, func() bool {
-		value, err := cache.Get(t.Context(), "c")
+		value, err := cache.Load(t.Context(), "c")
 		return err == nil && value == nil
 	}, 5*time.Second, 5*time.Millisecond)
 
 	other := newStore(t, server.url(), func(c *Config) { c.KeyPrefix = "test:" }).TokenCache()
-	require.NoError(t, cache.Set(t.Context(), "a", []byte("one"), time.Minute))
-	value, err = other.Get(t.Context(), "a")
+	require.NoError(t, cache.Save(t.Context(), "a", []byte("one"), time.Now().Add(time.Minute)))
+	value, err = other.Load(t.Context(), "a")
 	require.NoError(t, err)
 	require.Nil(t, value, "another prefix is another world")
 }
@@ -65,10 +65,10 @@ func TestValuesAreEncrypted(t *testing.T) {
 	server := startServer(t)
 	store := newStore(t, server.url())
 	const secret = "06828399789"
-	require.NoError(t, store.TokenCache().Set(t.Context(), "a", []byte(strings.Repeat(secret, 20)), time.Minute))
-	require.NoError(t, store.TokenCache().Set(t.Context(), "b", []byte("other"), time.Minute))
+	require.NoError(t, store.TokenCache().Save(t.Context(), "a", []byte(strings.Repeat(secret, 20)), time.Now().Add(time.Minute)))
+	require.NoError(t, store.TokenCache().Save(t.Context(), "b", []byte("other"), time.Now().Add(time.Minute)))
 	for _, key := range []string{"a", "b"} {
-		saved, err := store.Sessions().Save(t.Context(), key, helseid.StoredSession{Data: []byte(strings.Repeat(secret, 20)), Expiry: time.Now().Add(time.Minute)})
+		saved, err := store.Rows().Save(t.Context(), key, helseid.StoredRow{Data: []byte(strings.Repeat(secret, 20)), Expiry: time.Now().Add(time.Minute)})
 		require.NoError(t, err)
 		require.True(t, saved)
 	}
@@ -87,32 +87,32 @@ func TestValuesAreEncrypted(t *testing.T) {
 	rotated := newStore(t, server.url(), func(c *Config) { c.EncryptionKeys = inBase64(otherKey, testKey) })
 	requireRefused := func(store *Store, key string) {
 		t.Helper()
-		_, err := store.TokenCache().Get(t.Context(), key)
+		_, err := store.TokenCache().Load(t.Context(), key)
 		require.ErrorIs(t, err, ErrDecrypt)
-		_, err = store.Sessions().Load(t.Context(), key)
+		_, err = store.Rows().Load(t.Context(), key)
 		require.ErrorIs(t, err, ErrDecrypt)
-		require.ErrorIs(t, err, helseid.ErrSessionStore)
+		require.ErrorIs(t, err, helseid.ErrStore)
 		require.NotContains(t, err.Error(), secret)
 	}
 	requireRefused(stranger, "a")
-	value, err := rotated.TokenCache().Get(t.Context(), "b")
+	value, err := rotated.TokenCache().Load(t.Context(), "b")
 	require.NoError(t, err)
 	require.Equal(t, "other", string(value))
-	session, err := rotated.Sessions().Load(t.Context(), "b")
+	session, err := rotated.Rows().Load(t.Context(), "b")
 	require.NoError(t, err)
 	require.Contains(t, string(session.Data), secret)
 
 	// Written anew it is encrypted with the new key.
-	saved, err := rotated.Sessions().Save(t.Context(), "b", session)
+	saved, err := rotated.Rows().Save(t.Context(), "b", session)
 	require.NoError(t, err)
 	require.True(t, saved)
-	_, err = stranger.Sessions().Load(t.Context(), "b")
+	_, err = stranger.Rows().Load(t.Context(), "b")
 	require.NoError(t, err)
-	_, err = store.Sessions().Load(t.Context(), "b")
+	_, err = store.Rows().Load(t.Context(), "b")
 	require.ErrorIs(t, err, ErrDecrypt)
 
 	server.do(t, "PERSIST", "helseid:session:a")
-	_, err = store.Sessions().Load(t.Context(), "a")
+	_, err = store.Rows().Load(t.Context(), "a")
 	require.ErrorIs(t, err, ErrDecrypt, "none is stored for ever")
 	server.do(t, "PEXPIRE", "helseid:session:a", 60_000)
 
@@ -120,7 +120,7 @@ func TestValuesAreEncrypted(t *testing.T) {
 	server.do(t, "COPY", "helseid:session:a", "helseid:session:moved")
 	requireRefused(store, "moved")
 	server.do(t, "HSET", "helseid:session:a", "version", "5")
-	_, err = store.Sessions().Load(t.Context(), "a")
+	_, err = store.Rows().Load(t.Context(), "a")
 	require.ErrorIs(t, err, ErrDecrypt, "the version is sealed, too")
 	server.do(t, "SET", "helseid:token:plain", "value", "EX", "60")
 	server.do(t, "HSET", "helseid:session:plain", "version", "1", "data", "value")
@@ -129,7 +129,7 @@ func TestValuesAreEncrypted(t *testing.T) {
 	server.do(t, "HSET", "helseid:session:plain", "data", "value")
 	requireRefused(store, "plain")
 	server.do(t, "SET", "helseid:session:text", "value")
-	_, err = store.Sessions().Load(t.Context(), "text")
+	_, err = store.Rows().Load(t.Context(), "text")
 	require.ErrorIs(t, err, ErrUnavailable)
 }
 
@@ -209,13 +209,13 @@ func TestPartition(t *testing.T) {
 	var log bytes.Buffer // the breaker writes one line at a time
 	store := newStore(t, line.url(), within(timeout), func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	cache := store.TokenCache()
-	require.NoError(t, cache.Set(t.Context(), "a", []byte("value"), time.Hour))
+	require.NoError(t, cache.Save(t.Context(), "a", []byte("value"), time.Now().Add(time.Hour)))
 	require.Empty(t, log.String())
 
 	line.setSilent(true)
 	for range breakerLimit {
 		start := time.Now()
-		_, err := cache.Get(t.Context(), "a")
+		_, err := cache.Load(t.Context(), "a")
 		require.ErrorIs(t, err, ErrUnavailable)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Less(t, time.Since(start), 4*timeout)
@@ -232,7 +232,7 @@ func TestPartition(t *testing.T) {
 
 	line.setSilent(false)
 	require.Eventually(t, func() bool {
-		value, err := cache.Get(t.Context(), "a")
+		value, err := cache.Load(t.Context(), "a")
 		return err == nil && string(value) == "value"
 	}, 10*time.Second, 10*time.Millisecond)
 	first, err := store.Replays().Record(t.Context(), newUse())
@@ -254,7 +254,7 @@ func TestCallersClientIsBounded(t *testing.T) {
 	store, err := New(Config{Client: client, EncryptionKeys: inBase64(testKey), Timeout: 100 * time.Millisecond})
 	require.NoError(t, err)
 	start := time.Now()
-	_, err = store.TokenCache().Get(t.Context(), "a")
+	_, err = store.TokenCache().Load(t.Context(), "a")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Less(t, time.Since(start), 3*time.Second)
 }
@@ -294,8 +294,8 @@ func TestPrefixes(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	store := newStore(t, server.url(), func(c *Config) { c.KeyPrefix = "clinic-1:" })
-	require.NoError(t, store.TokenCache().Set(t.Context(), "a", []byte("x"), time.Minute))
-	_, err := store.Sessions().Save(t.Context(), "a", helseid.StoredSession{Expiry: time.Now().Add(time.Minute)})
+	require.NoError(t, store.TokenCache().Save(t.Context(), "a", []byte("x"), time.Now().Add(time.Minute)))
+	_, err := store.Rows().Save(t.Context(), "a", helseid.StoredRow{Expiry: time.Now().Add(time.Minute)})
 	require.NoError(t, err)
 	_, err = store.Replays().Record(t.Context(), newUse())
 	require.NoError(t, err)

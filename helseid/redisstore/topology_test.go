@@ -33,15 +33,15 @@ func TestCluster(t *testing.T) {
 	require.NoError(t, store.Check(t.Context()))
 	for i := range 50 {
 		key := fmt.Sprint("key", i)
-		require.NoError(t, store.TokenCache().Set(t.Context(), key, []byte(key), time.Minute))
-		value, err := store.TokenCache().Get(t.Context(), key)
+		require.NoError(t, store.TokenCache().Save(t.Context(), key, []byte(key), time.Now().Add(time.Minute)))
+		value, err := store.TokenCache().Load(t.Context(), key)
 		require.NoError(t, err)
 		require.Equal(t, key, string(value))
 		use := newUse()
 		require.True(t, record(t, store.Replays(), use))
 		require.False(t, record(t, store.Replays(), use))
 	}
-	requireTable(t, store.Sessions())
+	requireTable(t, store.Rows())
 	for _, node := range nodes {
 		require.NotEmpty(t, node.keys(t), "the keys are spread")
 	}
@@ -78,7 +78,7 @@ func TestSentinel(t *testing.T) {
 	store, err := New(Config{Client: client, EncryptionKeys: inBase64(testKey), Timeout: 5 * time.Second})
 	require.NoError(t, err)
 	require.NoError(t, store.Check(t.Context()))
-	require.NoError(t, store.TokenCache().Set(t.Context(), "key", []byte("token"), time.Hour))
+	require.NoError(t, store.TokenCache().Save(t.Context(), "key", []byte("token"), time.Now().Add(time.Hour)))
 	use := newUse()
 	require.True(t, record(t, store.Replays(), use))
 	require.Eventually(t, func() bool { return len(second.keys(t)) == len(first.keys(t)) }, 20*time.Second, 20*time.Millisecond)
@@ -101,7 +101,7 @@ func TestSentinel(t *testing.T) {
 		}
 	}
 	require.NoError(t, store.Check(t.Context()))
-	value, err := store.TokenCache().Get(t.Context(), "key")
+	value, err := store.TokenCache().Load(t.Context(), "key")
 	require.NoError(t, err)
 	require.Equal(t, "token", string(value))
 	requireDoubt(t, store.Replays(), use)

@@ -88,7 +88,7 @@ func TestStoreOfLogins(t *testing.T) {
 
 // watchedStore knows what is in it.
 type watchedStore struct {
-	helseid.SessionStore
+	helseid.Store
 	loads atomic.Int64
 	saves atomic.Int64
 	mu    sync.Mutex
@@ -97,8 +97,8 @@ type watchedStore struct {
 
 // watch lets the application run on a store that is watched.
 func (w *world) watch() *watchedStore {
-	watched := &watchedStore{SessionStore: w.client.SessionStore, rows: make(map[string]bool)}
-	w.client.SessionStore = watched
+	watched := &watchedStore{Store: w.client.Store, rows: make(map[string]bool)}
+	w.client.Store = watched
 	w.start()
 	return watched
 }
@@ -115,16 +115,16 @@ func (s *watchedStore) keys(prefix string) (keys []string) {
 	return keys
 }
 
-func (s *watchedStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (s *watchedStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	s.loads.Add(1)
-	return s.SessionStore.Load(ctx, key)
+	return s.Store.Load(ctx, key)
 }
 
-func (s *watchedStore) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
+func (s *watchedStore) Save(ctx context.Context, key string, session helseid.StoredRow) (bool, error) {
 	s.saves.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	saved, err := s.SessionStore.Save(ctx, key, session)
+	saved, err := s.Store.Save(ctx, key, session)
 	if saved {
 		s.rows[key] = true
 	}
@@ -135,15 +135,15 @@ func (s *watchedStore) Delete(ctx context.Context, key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.rows, key)
-	return s.SessionStore.Delete(ctx, key)
+	return s.Store.Delete(ctx, key)
 }
 
 // Of many that bring the same answer at once, one is taken.
 func TestConcurrentCallbacks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	meeting := &meetingStore{SessionStore: w.store, all: make(chan struct{})}
-	w.client.SessionStore = meeting
+	meeting := &meetingStore{Store: w.store, all: make(chan struct{})}
+	w.client.Store = meeting
 	w.start()
 	b := w.newBrowser()
 	callback := b.authenticate(b.begin("/login"))
@@ -175,21 +175,21 @@ func TestConcurrentCallbacks(t *testing.T) {
 
 // meetingStore lets all finish a login at once.
 type meetingStore struct {
-	helseid.SessionStore
+	helseid.Store
 	came atomic.Int64
 	all  chan struct{} // closed when all have come
 }
 
 const meetingSize = 10
 
-func (s *meetingStore) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
+func (s *meetingStore) Save(ctx context.Context, key string, session helseid.StoredRow) (bool, error) {
 	if strings.HasPrefix(key, "login-") {
 		if s.came.Add(1) == meetingSize {
 			close(s.all)
 		}
 		<-s.all
 	}
-	return s.SessionStore.Save(ctx, key, session)
+	return s.Store.Save(ctx, key, session)
 }
 
 // The answers of two tabs, each with the other's state or code.
@@ -468,28 +468,28 @@ func FuzzReturnTo(f *testing.F) {
 
 // breakable is a store that can fail, and be replaced by another.
 type breakable struct {
-	store  atomic.Pointer[helseid.MemorySessionStore]
+	store  atomic.Pointer[helseid.MemoryStore]
 	broken atomic.Bool
 }
 
-func newBreakable(store *helseid.MemorySessionStore) *breakable {
+func newBreakable(store *helseid.MemoryStore) *breakable {
 	b := &breakable{}
 	b.replace(store)
 	return b
 }
 
-func (b *breakable) replace(store *helseid.MemorySessionStore) { b.store.Store(store) }
+func (b *breakable) replace(store *helseid.MemoryStore) { b.store.Store(store) }
 
 var errBroken = errors.New("secret of the store")
 
-func (b *breakable) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (b *breakable) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	if b.broken.Load() {
-		return helseid.StoredSession{}, errBroken
+		return helseid.StoredRow{}, errBroken
 	}
 	return b.store.Load().Load(ctx, key)
 }
 
-func (b *breakable) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
+func (b *breakable) Save(ctx context.Context, key string, session helseid.StoredRow) (bool, error) {
 	if b.broken.Load() {
 		return false, errBroken
 	}

@@ -29,7 +29,7 @@ const defaultCookieName = "helseid-session"
 // Config says how an application's users log in. Client is enough to start with,
 // if its configuration names one redirect URI.
 type Config struct {
-	// Client logs the users in. Its SessionStore keeps the sessions, and the keys
+	// Client logs the users in. Its Store keeps the sessions, and the keys
 	// that logins under way are sealed with: with one that several processes share,
 	// a login may start at one of them and end at another. Required.
 	Client *helseid.Client
@@ -90,7 +90,7 @@ type Config struct {
 
 	// BackChannelLogoutPath and FrontChannelLogoutPath are where HelseID tells
 	// that a user has logged out elsewhere, if they are registered for the client
-	// (Client.BackChannelLogout, Client.FrontChannelLogout). Empty means that they
+	// (Sessions.BackChannelLogout, Sessions.FrontChannelLogout). Empty means that they
 	// are not mounted.
 	BackChannelLogoutPath, FrontChannelLogoutPath string
 

@@ -101,7 +101,7 @@
 // # Several processes
 //
 // Sessions, and the keys that seal logins under way, lie in the client's session
-// store. With one that is shared (helseid.Config.SessionStore, and the same DPoPKey
+// store. With one that is shared (helseid.Config.Store, and the same DPoPKey
 // everywhere) it does not matter which process a request reaches, or that one of them
 // ends: a login that was under way may have to be started again, and that is all.
 //

@@ -120,7 +120,7 @@ func TestApplicationOfTheConfiguration(t *testing.T) {
 	w := newWorld(t, nil)
 	b := w.newBrowser()
 	b.logIn("/login")
-	session, err := mustClient(w).Session(t.Context(), b.cookie(sessionCookie))
+	session, err := mustClient(w).Sessions().Get(t.Context(), b.cookie(sessionCookie))
 	require.NoError(t, err)
 	require.Equal(t, redirectURI+" helseid-session", session.Application())
 	w.change = func(c *weblogin.Config) {
@@ -420,8 +420,8 @@ func TestLoginsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, nil)
-			meeting := &browserMeeting{SessionStore: w.store, size: test.logins, all: make(chan struct{})}
-			w.client.SessionStore = meeting
+			meeting := &browserMeeting{Store: w.store, size: test.logins, all: make(chan struct{})}
+			w.client.Store = meeting
 			watched := w.watch()
 			b := w.newBrowser()
 			if test.before {
@@ -482,15 +482,15 @@ func TestLoginsAtOnce(t *testing.T) {
 
 // browserMeeting lets all find that the browser has no other session.
 type browserMeeting struct {
-	helseid.SessionStore
+	helseid.Store
 	mu   sync.Mutex
 	size int
 	came int
 	all  chan struct{}
 }
 
-func (m *browserMeeting) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
-	row, err := m.SessionStore.Load(ctx, key)
+func (m *browserMeeting) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
+	row, err := m.Store.Load(ctx, key)
 	if strings.HasPrefix(key, "weblogin-browser-") {
 		m.mu.Lock()
 		if m.came++; m.came == m.size {

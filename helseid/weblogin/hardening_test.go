@@ -25,8 +25,8 @@ func TestLogoutOfALostSession(t *testing.T) {
 	w := newWorld(t, nil)
 	b := w.newBrowser()
 	b.logIn("/login")
-	w.store = &helseid.MemorySessionStore{}
-	w.client.SessionStore = w.store
+	w.store = &helseid.MemoryStore{}
+	w.client.Store = w.store
 	w.start()
 	target, err := url.Parse(b.send("POST", "/logout").location(t))
 	require.NoError(t, err)
@@ -38,15 +38,15 @@ func TestLogoutOfALostSession(t *testing.T) {
 
 // flakyStore fails to load a session once.
 type flakyStore struct {
-	helseid.SessionStore
+	helseid.Store
 	fail atomic.Bool
 }
 
-func (s *flakyStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (s *flakyStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	if strings.HasPrefix(key, "session-") && s.fail.CompareAndSwap(true, false) {
-		return helseid.StoredSession{}, errors.New("timeout")
+		return helseid.StoredRow{}, errors.New("timeout")
 	}
-	return s.SessionStore.Load(ctx, key)
+	return s.Store.Load(ctx, key)
 }
 
 // Who steps up must be the person whose session it is, also when the store does
@@ -54,8 +54,8 @@ func (s *flakyStore) Load(ctx context.Context, key string) (helseid.StoredSessio
 func TestStepUpWhileTheStoreFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	store := &flakyStore{SessionStore: w.store}
-	w.client.SessionStore = store
+	store := &flakyStore{Store: w.store}
+	w.client.Store = store
 	w.start()
 	b := w.newBrowser()
 	b.logIn("/login", asElg())

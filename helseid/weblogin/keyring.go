@@ -25,7 +25,7 @@ import (
 // The keys stay in memory, so that neither a flood of logins nor a store that is
 // down is felt.
 type keyring struct {
-	store helseid.SessionStore
+	store helseid.Store
 	row   string        // key in the store
 	turn  chan struct{} // holds one token: whoever has it may use the store
 
@@ -75,7 +75,7 @@ const (
 // newKeyring makes no use of the store.
 func newKeyring(client *helseid.Client) *keyring {
 	sum := sha256.Sum256(join(client.Issuer(), client.ID()))
-	return &keyring{store: client.SessionStore(), row: "weblogin-keys-" + hex.EncodeToString(sum[:]), turn: make(chan struct{}, 1)}
+	return &keyring{store: client.Sessions().Store(), row: "weblogin-keys-" + hex.EncodeToString(sum[:]), turn: make(chan struct{}, 1)}
 }
 
 // younger reports that a time is less than an age ago, and not in the future.
@@ -199,9 +199,9 @@ func (k *keyring) adopt(keys []sealingKey) {
 	k.keys, k.readAt = keys[:min(len(keys), maxKeys)], now
 }
 
-func (k *keyring) load(ctx context.Context) (helseid.StoredSession, error) {
+func (k *keyring) load(ctx context.Context) (helseid.StoredRow, error) {
 	row, err := k.store.Load(ctx, k.row)
-	if errors.Is(err, helseid.ErrUnreadableSession) {
+	if errors.Is(err, helseid.ErrUnreadableRow) {
 		row.Data, err = nil, nil // it is written anew
 	}
 	if err != nil {
@@ -237,7 +237,7 @@ func (k *keyring) renew(ctx context.Context) error {
 		keys = keys[:min(len(keys), maxKeys)]
 		saved := stored && young
 		if !saved {
-			saved, err = k.store.Save(ctx, k.row, helseid.StoredSession{Version: row.Version, Data: encodeKeys(keys), Expiry: now.Add(keyLife)})
+			saved, err = k.store.Save(ctx, k.row, helseid.StoredRow{Version: row.Version, Data: encodeKeys(keys), Expiry: now.Add(keyLife)})
 		}
 		switch {
 		case err != nil:

@@ -102,13 +102,13 @@ func TestNobodyElsesWordsAreLogged(t *testing.T) {
 			b.get("/login")
 		}, []string{"text/html"}},
 		"the session store": {nil, func(w *world, b *browser) {
-			w.client.SessionStore = failingStore{quoting}
+			w.client.Store = failingStore{quoting}
 			w.start()
 			b.setCookie(sessionCookie, "some-id")
 			b.get("/me")
 			b.get("/login")
 			b.send("POST", "/logout")
-		}, []string{"the session store failed"}},
+		}, []string{"the store failed"}},
 		"the application": {func(config *weblogin.Config) {
 			config.SamePerson = func(context.Context, *http.Request, tokenvalidation.User) error {
 				return fmt.Errorf("%w: the register of %s", helseid.ErrUnavailable, words)
@@ -138,11 +138,11 @@ func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, 
 // failingStore quotes what it was given.
 type failingStore struct{ err error }
 
-func (f failingStore) Load(context.Context, string) (helseid.StoredSession, error) {
-	return helseid.StoredSession{}, f.err
+func (f failingStore) Load(context.Context, string) (helseid.StoredRow, error) {
+	return helseid.StoredRow{}, f.err
 }
 
-func (f failingStore) Save(context.Context, string, helseid.StoredSession) (bool, error) {
+func (f failingStore) Save(context.Context, string, helseid.StoredRow) (bool, error) {
 	return false, f.err
 }
 

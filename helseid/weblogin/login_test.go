@@ -288,7 +288,7 @@ func TestT175SessionEnds(t *testing.T) {
 		time.Sleep(time.Second) //nolint:forbidigo // inside of a synctest bubble
 		require.Equal(t, "nobody", b.who())
 		require.Empty(t, b.cookie(sessionCookie))
-		_, err := mustClient(w).Session(t.Context(), id)
+		_, err := mustClient(w).Sessions().Get(t.Context(), id)
 		require.ErrorIs(t, err, helseid.ErrLoginRequired, "it has ended for everybody")
 		synctest.Wait() // HelseID is told in the background
 		require.Len(t, w.server.Requests(helseidtest.EndpointRevocation), 2)
@@ -366,7 +366,7 @@ func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	broken := newBreakable(w.store)
-	w.client.SessionStore = broken
+	w.client.Store = broken
 	w.start()
 	b := w.newBrowser()
 	b.logIn("/login")

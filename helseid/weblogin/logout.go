@@ -34,7 +34,7 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 	id, present := w.cookies.value(r, w.cookies.session)
 	w.cookies.clear(rw, w.cookies.session)
 	w.cookies.clearLogins(rw, r) // nobody else ends them
-	session, err := w.config.Client.Session(r.Context(), id)
+	session, err := w.config.Client.Sessions().Get(r.Context(), id)
 	switch {
 	case errors.Is(err, helseid.ErrLoginRequired) && present:
 		// The session has ended here, or is one that this process cannot use (made
@@ -57,7 +57,7 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		w.config.Logger.WarnContext(r.Context(), "a logout was incomplete", slog.String("cause", redact.Cause(err)))
 	}
-	if target == "" || errors.Is(err, helseid.ErrSessionStore) {
+	if target == "" || errors.Is(err, helseid.ErrStore) {
 		w.logoutIncomplete(rw, r, nil)
 		return
 	}
@@ -95,7 +95,7 @@ func (w *Web) endElsewhere(rw http.ResponseWriter, r *http.Request) {
 // end ends a session, as well as it can.
 func (w *Web) end(ctx context.Context, id string, cause helseid.EndCause) {
 	ctx = endcause.With(ctx, string(cause))
-	if err := w.config.Client.EndSession(ctx, id); err != nil {
+	if err := w.config.Client.Sessions().End(ctx, id); err != nil {
 		w.config.Logger.WarnContext(ctx, "a session was not ended in full", slog.String("cause", redact.Cause(err)))
 	}
 }

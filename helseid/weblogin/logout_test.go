@@ -90,7 +90,7 @@ func TestSingleLogout(t *testing.T) {
 
 	b.logIn("/login")
 	client := mustClient(w)
-	session, err := client.Session(t.Context(), b.cookie(sessionCookie))
+	session, err := client.Sessions().Get(t.Context(), b.cookie(sessionCookie))
 	require.NoError(t, err)
 	answer := b.get("/front-channel?" + url.Values{"iss": {w.server.Issuer()}, "sid": {session.User().SessionID}}.Encode())
 	require.Equal(t, http.StatusOK, answer.StatusCode)

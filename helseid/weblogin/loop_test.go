@@ -40,13 +40,13 @@ func (b *browser) follow(path string) (shown page, logins int) {
 }
 
 // lossyStore loses the sessions that it says it has saved.
-type lossyStore struct{ helseid.SessionStore }
+type lossyStore struct{ helseid.Store }
 
-func (s *lossyStore) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
+func (s *lossyStore) Save(ctx context.Context, key string, session helseid.StoredRow) (bool, error) {
 	if strings.HasPrefix(key, "session-") {
 		return true, nil
 	}
-	return s.SessionStore.Save(ctx, key, session)
+	return s.Store.Save(ctx, key, session)
 }
 
 // droppingJar is a browser that does not keep some cookies.

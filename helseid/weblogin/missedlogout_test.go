@@ -20,22 +20,22 @@ import (
 
 // hiccup is a store that fails to load a session once.
 type hiccup struct {
-	helseid.SessionStore
+	helseid.Store
 	due atomic.Bool
 }
 
-func (h *hiccup) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (h *hiccup) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	if len(key) > 8 && key[:8] == "session-" && h.due.CompareAndSwap(true, false) {
-		return helseid.StoredSession{}, errors.New("timeout")
+		return helseid.StoredRow{}, errors.New("timeout")
 	}
-	return h.SessionStore.Load(ctx, key)
+	return h.Store.Load(ctx, key)
 }
 
 func newHiccupWorld(t *testing.T) (*world, *hiccup) {
 	t.Helper()
 	w := newWorld(t, nil)
-	store := &hiccup{SessionStore: w.store}
-	w.client.SessionStore = store
+	store := &hiccup{Store: w.store}
+	w.client.Store = store
 	w.start()
 	return w, store
 }

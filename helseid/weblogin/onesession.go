@@ -34,7 +34,7 @@ func (w *Web) onlySession(ctx context.Context, browser, before string, session *
 	if browser == "" {
 		return session, nil
 	}
-	store, key := w.config.Client.SessionStore(), "weblogin-browser-"+hash(string(w.binding(purpose{"browser", browser})))
+	store, key := w.config.Client.Sessions().Store(), "weblogin-browser-"+hash(string(w.binding(purpose{"browser", browser})))
 	sealed, err := w.seal(ctx, purpose{"session", key}, []byte(session.ID().Reveal()))
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (w *Web) onlySession(ctx context.Context, browser, before string, session *
 	}
 	for range browserTries {
 		row, err := store.Load(ctx, key)
-		if err != nil && !errors.Is(err, helseid.ErrUnreadableSession) {
+		if err != nil && !errors.Is(err, helseid.ErrUnreadableRow) {
 			return nil, &storeError{redact.Hide(err)}
 		}
 		other, err := w.otherSession(ctx, key, row.Data, before)
@@ -55,7 +55,7 @@ func (w *Web) onlySession(ctx context.Context, browser, before string, session *
 		if other != nil && other.User().Subject == session.User().Subject {
 			return other, nil
 		}
-		saved, err := store.Save(ctx, key, helseid.StoredSession{Version: row.Version, Data: data, Expiry: time.Now().Add(helseid.LoginLifetime)})
+		saved, err := store.Save(ctx, key, helseid.StoredRow{Version: row.Version, Data: data, Expiry: time.Now().Add(helseid.LoginLifetime)})
 		if err != nil {
 			return nil, &storeError{redact.Hide(err)}
 		}

@@ -127,14 +127,14 @@ func (p *pendingLogin) isLate(session string, now time.Time) bool {
 	return p.Tries > 0 && (!younger(time.Unix(p.Until, 0).Add(-triesLifetime), now, triesLifetime) || p.Session != hash(session))
 }
 
-// storeError is a helseid.ErrSessionStore that does not say what the store said:
+// storeError is a helseid.ErrStore that does not say what the store said:
 // it may quote what was to be stored.
 type storeError struct{ cause redact.Hidden[error] }
 
-func (e *storeError) Error() string { return helseid.ErrSessionStore.Error() }
+func (e *storeError) Error() string { return helseid.ErrStore.Error() }
 
 // LogValue gives the category.
 func (e *storeError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // Unwrap gives the category and the cause.
-func (e *storeError) Unwrap() []error { return []error{helseid.ErrSessionStore, e.cause.Reveal()} }
+func (e *storeError) Unwrap() []error { return []error{helseid.ErrStore, e.cause.Reveal()} }

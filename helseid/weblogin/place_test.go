@@ -22,7 +22,7 @@ func behindPrefix(t *testing.T, change func(*weblogin.Config), prepare ...func(*
 	w := newWorld(t, nil)
 	var err error
 	w.client = w.server.NewClient(helseidtest.RedirectURI(origin+"/app/callback"), helseidtest.Scopes("nhn:test-api/read"))
-	w.client.SessionStore, w.client.DPoPKey = w.store, w.key
+	w.client.Store, w.client.DPoPKey = w.store, w.key
 	for _, f := range prepare {
 		f(w)
 	}
@@ -98,8 +98,8 @@ func TestBehindPrefix(t *testing.T) {
 	})
 	t.Run("a store that is down", func(t *testing.T) {
 		t.Parallel()
-		store := &flakyStore{SessionStore: &helseid.MemorySessionStore{}}
-		b := behindPrefix(t, nil, func(w *world) { w.client.SessionStore = store })
+		store := &flakyStore{Store: &helseid.MemoryStore{}}
+		b := behindPrefix(t, nil, func(w *world) { w.client.Store = store })
 		callback, err := b.server.LogIn(b.begin("/app/login"), helseidtest.InBrowser(b.jar))
 		require.NoError(t, err)
 		b.get(callback.String())

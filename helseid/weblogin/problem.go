@@ -155,7 +155,7 @@ func classify(err error) (kind Kind, status int, prompt helseid.Prompt) {
 		return KindExpired, http.StatusBadRequest, ""
 	case errors.Is(err, errWrongPerson):
 		return KindWrongPerson, http.StatusForbidden, helseid.PromptLogin
-	case errors.Is(err, helseid.ErrUnavailable), errors.Is(err, helseid.ErrKey), errors.Is(err, helseid.ErrSessionStore), errors.Is(err, helseid.ErrClosed):
+	case errors.Is(err, helseid.ErrUnavailable), errors.Is(err, helseid.ErrKey), errors.Is(err, helseid.ErrStore), errors.Is(err, helseid.ErrClosed):
 		return KindUnavailable, http.StatusServiceUnavailable, ""
 	case errors.As(err, &answer) && answer.Code == "access_denied":
 		return KindCancelled, http.StatusForbidden, ""

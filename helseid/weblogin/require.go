@@ -153,7 +153,7 @@ func (w *Web) lookUp(rw http.ResponseWriter, r *http.Request) (session *helseid.
 // session finds a session of this application by its id, and ends it if it is too
 // old.
 func (w *Web) session(ctx context.Context, id string) (*helseid.Session, Loop, error) {
-	session, err := w.config.Client.Session(ctx, id)
+	session, err := w.config.Client.Sessions().Get(ctx, id)
 	switch {
 	case errors.Is(err, helseid.ErrSessionExpired):
 		return nil, LoopTooOld, nil

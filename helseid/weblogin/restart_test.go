@@ -26,7 +26,7 @@ func TestRestart(t *testing.T) {
 			w.start()
 		}, true},
 		"with an empty store": {func(w *world) {
-			w.client.SessionStore = &helseid.MemorySessionStore{}
+			w.client.Store = &helseid.MemoryStore{}
 			w.start()
 		}, true},
 	} {

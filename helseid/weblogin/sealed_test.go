@@ -153,8 +153,8 @@ func (w *world) startOnly(b *browser, path string) string {
 func hashOf(i int) []byte { sum := sha256.Sum256([]byte{byte(i), byte(i >> 8)}); return sum[:8] }
 
 // process is another process of the application, which the next requests go to.
-func (w *world) process(store helseid.SessionStore) {
-	w.client.SessionStore = store
+func (w *world) process(store helseid.Store) {
+	w.client.Store = store
 	w.start()
 }
 
@@ -162,7 +162,7 @@ func (w *world) process(store helseid.SessionStore) {
 func TestKeysOfSeveralProcesses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	gate := &keyGate{SessionStore: w.store, all: make(chan struct{})}
+	gate := &keyGate{Store: w.store, all: make(chan struct{})}
 	var webs []*weblogin.Web
 	for range keyGateSize {
 		w.process(gate)
@@ -194,7 +194,7 @@ func TestKeysOfSeveralProcesses(t *testing.T) {
 
 // keyGate lets all find that there are no keys yet.
 type keyGate struct {
-	helseid.SessionStore
+	helseid.Store
 	mu   sync.Mutex
 	came int
 	all  chan struct{}
@@ -202,8 +202,8 @@ type keyGate struct {
 
 const keyGateSize = 3
 
-func (g *keyGate) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
-	row, err := g.SessionStore.Load(ctx, key)
+func (g *keyGate) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
+	row, err := g.Store.Load(ctx, key)
 	if strings.HasPrefix(key, "weblogin-keys-") && row.Version == 0 {
 		g.mu.Lock()
 		if g.came++; g.came == keyGateSize {
@@ -254,7 +254,7 @@ func TestKeysAreLost(t *testing.T) {
 		broken.broken.Store(false)
 		require.Equal(t, "/", b.get(callback).location(t))
 
-		w.store = &helseid.MemorySessionStore{}
+		w.store = &helseid.MemoryStore{}
 		broken.replace(w.store)
 		w.start() // writes a key of its own
 		w.newBrowser().begin("/login")
@@ -303,12 +303,12 @@ func TestUnknownKeys(t *testing.T) {
 
 // keyStore is a store whose keys come late, or not at all.
 type keyStore struct {
-	helseid.SessionStore
+	helseid.Store
 	broken, hanging atomic.Bool
 	come            atomic.Pointer[func()]
 }
 
-func (s *keyStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+func (s *keyStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	if strings.HasPrefix(key, "weblogin-keys-") {
 		if come := s.come.Swap(nil); come != nil {
 			(*come)()
@@ -317,13 +317,13 @@ func (s *keyStore) Load(ctx context.Context, key string) (helseid.StoredSession,
 			<-ctx.Done()
 		}
 		if err := ctx.Err(); err != nil {
-			return helseid.StoredSession{}, err
+			return helseid.StoredRow{}, err
 		}
 		if s.broken.Load() {
-			return helseid.StoredSession{}, errors.New("down")
+			return helseid.StoredRow{}, errors.New("down")
 		}
 	}
-	return s.SessionStore.Load(ctx, key)
+	return s.Store.Load(ctx, key)
 }
 
 // A stranger who leaves, or whose connection to the store hangs, keeps nobody else
@@ -342,7 +342,7 @@ func TestStrangersAndKeys(t *testing.T) {
 		w := newWorld(t, nil)
 		b := w.newBrowser()
 		callback := b.authenticate(b.begin("/login"))
-		store := &keyStore{SessionStore: w.store}
+		store := &keyStore{Store: w.store}
 		w.process(store) // which has no keys yet
 		return w, store, b, callback
 	}

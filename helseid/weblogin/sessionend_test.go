@@ -134,7 +134,7 @@ func TestEventsOfLogouts(t *testing.T) {
 		},
 		helseid.EndedByApplication: func(w *world, b *browser, user weblogin.Event) {
 			w.handler = func(_ http.ResponseWriter, r *http.Request) {
-				require.NoError(w, w.webClient.EndSessionsOf(r.Context(), user.Subject))
+				require.NoError(w, w.webClient.Sessions().EndOf(r.Context(), user.Subject))
 			}
 			b.get("/call")
 		},

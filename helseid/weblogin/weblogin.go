@@ -50,7 +50,7 @@ func New(config Config) (*Web, error) {
 		return nil, fmt.Errorf("%w: field Login: the scopes and resources do not fit a cookie: name fewer", ErrConfig)
 	}
 	if config.OnEvent != nil {
-		config.Client.OnSessionEnd(config.Application, w.tellEnd)
+		config.Client.Sessions().OnEnd(config.Application, w.tellEnd)
 	}
 	return w, nil
 }
@@ -86,10 +86,10 @@ func (w *Web) Mount(router Router) {
 	mount(w.callbackPath, http.HandlerFunc(w.serveCallback))
 	mount(w.config.LogoutPath, http.HandlerFunc(w.serveLogout))
 	if path := w.config.BackChannelLogoutPath; path != "" {
-		mount(path, w.config.Client.BackChannelLogout())
+		mount(path, w.config.Client.Sessions().BackChannelLogout())
 	}
 	if path := w.config.FrontChannelLogoutPath; path != "" {
-		mount(path, w.config.Client.FrontChannelLogout())
+		mount(path, w.config.Client.Sessions().FrontChannelLogout())
 	}
 }
 

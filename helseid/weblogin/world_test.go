@@ -35,7 +35,7 @@ const (
 type world struct {
 	testing.TB
 	server *helseidtest.Server
-	store  *helseid.MemorySessionStore
+	store  *helseid.MemoryStore
 	key    *dpop.Key
 	client helseid.Config
 	change func(*weblogin.Config)
@@ -70,13 +70,13 @@ var (
 
 func newWorld(t testing.TB, change func(*weblogin.Config)) *world {
 	t.Helper()
-	w := &world{TB: t, store: &helseid.MemorySessionStore{}, change: change, logged: &buffer{}}
+	w := &world{TB: t, store: &helseid.MemoryStore{}, change: change, logged: &buffer{}}
 	w.server = helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce))
 	var err error
 	w.key, err = dpop.GenerateKey()
 	require.NoError(t, err)
 	w.client = w.server.NewClient(helseidtest.RedirectURI(redirectURI), helseidtest.Scopes("nhn:test-api/read"))
-	w.client.SessionStore, w.client.DPoPKey = w.store, w.key
+	w.client.Store, w.client.DPoPKey = w.store, w.key
 	w.client.Logger = slog.New(slog.NewTextHandler(w.logged, nil))
 	w.start()
 	t.Cleanup(func() {

@@ -102,9 +102,9 @@ func (b *loginBench) newClient(change func(*helseid.Config)) (*helseid.Client, e
 	return client, nil
 }
 
-func loginConfig(file, issuer string, key *dpop.Key, store helseid.SessionStore) (helseid.Config, error) {
+func loginConfig(file, issuer string, key *dpop.Key, store helseid.Store) (helseid.Config, error) {
 	config, err := helseid.LoadConfig(file)
-	config.Issuer, config.DPoPKey, config.SessionStore = issuer, key, store
+	config.Issuer, config.DPoPKey, config.Store = issuer, key, store
 	return config, err
 }
 

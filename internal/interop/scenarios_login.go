@@ -181,7 +181,7 @@ func (b *loginBench) hasEnded(ctx context.Context, session *helseid.Session) err
 	}
 	for _, client := range b.clients {
 		if client == other || client == b.clients[0] {
-			_, err := client.Session(ctx, session.ID().Reveal())
+			_, err := client.Sessions().Get(ctx, session.ID().Reveal())
 			if err := refused(err, helseid.ErrLoginRequired); err != nil {
 				return fmt.Errorf("a session that has ended: %w", err)
 			}
@@ -204,7 +204,7 @@ func (b *loginBench) isRevoked(ctx context.Context, session *helseid.Session, st
 	if err := b.store.putBack(ctx, stored); err != nil {
 		return err
 	}
-	revived, err := client.Session(ctx, session.ID().Reveal())
+	revived, err := client.Sessions().Get(ctx, session.ID().Reveal())
 	if err != nil {
 		return err
 	}
@@ -481,7 +481,7 @@ func backChannelLogout(ctx context.Context, l *lab) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b.channel.listen(client.BackChannelLogout())
+	b.channel.listen(client.Sessions().BackChannelLogout())
 	defer b.channel.listen(nil)
 	target := b.auth.state.Issuer + "/connect/endsession?" + url.Values{
 		"client_id": {b.credential.ClientID}, "post_logout_redirect_uri": {b.auth.state.PostLogoutRedirectURI},

@@ -168,7 +168,7 @@ func replayedCode(ctx context.Context, l *lab) (string, error) {
 	if err := refused(err, helseid.ErrLogin); err != nil {
 		return "", err
 	}
-	alone, err := b.newClient(func(config *helseid.Config) { config.SessionStore = &helseid.MemorySessionStore{} })
+	alone, err := b.newClient(func(config *helseid.Config) { config.Store = &helseid.MemoryStore{} })
 	if err != nil {
 		return "", err
 	}

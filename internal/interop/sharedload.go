@@ -49,7 +49,7 @@ func load(ctx context.Context, client *helseid.Client, sessionID string, targets
 }
 
 func loadOnce(ctx context.Context, client *helseid.Client, sessionID string, target loadTarget) error {
-	session, err := client.Session(ctx, sessionID)
+	session, err := client.Sessions().Get(ctx, sessionID)
 	if err != nil {
 		return err
 	}

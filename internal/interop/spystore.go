@@ -14,7 +14,7 @@ import (
 // A spyStore is a store in memory that keeps a copy of everything it has ever held, so that a scenario
 // can put back what should be of no use any more.
 type spyStore struct {
-	helseid.MemorySessionStore
+	helseid.MemoryStore
 	latency time.Duration // of each operation, as of a database
 	mu      sync.Mutex
 	seen    []spiedRow
@@ -22,22 +22,22 @@ type spyStore struct {
 
 type spiedRow struct {
 	key string
-	row helseid.StoredSession
+	row helseid.StoredRow
 }
 
 func newSpyStore() *spyStore { return &spyStore{} }
 
-// Load implements helseid.SessionStore.
-func (s *spyStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
-	row, err := s.MemorySessionStore.Load(ctx, key)
+// Load implements helseid.Store.
+func (s *spyStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
+	row, err := s.MemoryStore.Load(ctx, key)
 	time.Sleep(s.latency) // what was read is old when it arrives
 	return row, err
 }
 
-// Save implements helseid.SessionStore.
-func (s *spyStore) Save(ctx context.Context, key string, row helseid.StoredSession) (bool, error) {
+// Save implements helseid.Store.
+func (s *spyStore) Save(ctx context.Context, key string, row helseid.StoredRow) (bool, error) {
 	time.Sleep(s.latency)
-	saved, err := s.MemorySessionStore.Save(ctx, key, row)
+	saved, err := s.MemoryStore.Save(ctx, key, row)
 	if saved {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -79,7 +79,7 @@ func (s *spyStore) putBack(ctx context.Context, spied spiedRow) error {
 		return err
 	}
 	spied.row.Version = 0
-	saved, err := s.MemorySessionStore.Save(ctx, spied.key, spied.row)
+	saved, err := s.MemoryStore.Save(ctx, spied.key, spied.row)
 	if err == nil && !saved {
 		err = errors.New("the row could not be put back")
 	}

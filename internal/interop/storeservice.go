@@ -18,7 +18,7 @@ type storeService struct {
 	url    string
 }
 
-// storedRow is a helseid.StoredSession on its way, which does not marshal itself.
+// storedRow is a helseid.StoredRow on its way, which does not marshal itself.
 type storedRow struct {
 	Version     uint64
 	Data        []byte
@@ -27,12 +27,12 @@ type storedRow struct {
 	Confirmed   bool
 }
 
-func rowOf(session helseid.StoredSession) storedRow {
+func rowOf(session helseid.StoredRow) storedRow {
 	return storedRow{session.Version, session.Data, session.Expiry, session.Unconfirmed, session.Confirmed}
 }
 
-func (r storedRow) session() helseid.StoredSession {
-	return helseid.StoredSession{Version: r.Version, Data: r.Data, Expiry: r.Expiry, Unconfirmed: r.Unconfirmed, Confirmed: r.Confirmed}
+func (r storedRow) session() helseid.StoredRow {
+	return helseid.StoredRow{Version: r.Version, Data: r.Data, Expiry: r.Expiry, Unconfirmed: r.Unconfirmed, Confirmed: r.Confirmed}
 }
 
 // storeRequest is what a process wants of the store, and storeAnswer what came of it.
@@ -46,7 +46,7 @@ type storeAnswer struct {
 	Saved bool
 }
 
-func serveStore(store helseid.SessionStore) (*storeService, error) {
+func serveStore(store helseid.Store) (*storeService, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -91,19 +91,19 @@ func (s *storeService) close() { _ = s.server.Close() }
 // A remoteStore is the store that a storeService lends out.
 type remoteStore struct{ url string }
 
-// Load implements helseid.SessionStore.
-func (r remoteStore) Load(ctx context.Context, key string) (helseid.StoredSession, error) {
+// Load implements helseid.Store.
+func (r remoteStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	answer, err := r.ask(ctx, "/load", storeRequest{Key: key})
 	return answer.Row.session(), err
 }
 
-// Save implements helseid.SessionStore.
-func (r remoteStore) Save(ctx context.Context, key string, session helseid.StoredSession) (bool, error) {
+// Save implements helseid.Store.
+func (r remoteStore) Save(ctx context.Context, key string, session helseid.StoredRow) (bool, error) {
 	answer, err := r.ask(ctx, "/save", storeRequest{key, rowOf(session)})
 	return answer.Saved, err
 }
 
-// Delete implements helseid.SessionStore.
+// Delete implements helseid.Store.
 func (r remoteStore) Delete(ctx context.Context, key string) error {
 	_, err := r.ask(ctx, "/delete", storeRequest{Key: key})
 	return err

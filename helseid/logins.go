@@ -1,0 +1,41 @@
+package helseid
+
+import (
+	"context"
+
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
+	"github.com/helseid-go/sdk/tokenvalidation"
+)
+
+// logins start logins and finish them.
+type logins struct {
+	identity clientIdentity
+	rules    loginRules
+	pushes   pushedRequests
+	inTurn   userTokensInTurn
+	store    Store
+	revoker  *revoker
+	idTokens *tokenvalidation.IDTokenValidator
+	work     *lifecycle.Lifecycle
+	report   *reporter
+
+	newSession func(context.Context, *LoginState, *userTokens, *tokenvalidation.IDClaims) (*Session, error)
+}
+
+// newLogins makes the parts. Each login begins one of the sessions.
+func newLogins(config Config, identity clientIdentity, requests tokenRequester, standing *standing, report *reporter, details detailsOf, sessions *Sessions) *logins {
+	return &logins{
+		identity: identity,
+		rules: loginRules{
+			issuer: config.Issuer, redirectURIs: config.Registered.RedirectURIs, keyStays: config.DPoPKey != nil, details: details,
+		},
+		pushes:     pushedRequests{requests: requests.Exchange, standing: standing},
+		inTurn:     requests.userTokens(requests.Budgets.Codes),
+		store:      sessions.rows.store,
+		revoker:    sessions.revoker,
+		idTokens:   sessions.idTokens,
+		work:       requests.Work,
+		report:     report,
+		newSession: sessions.start,
+	}
+}
