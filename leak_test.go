@@ -31,6 +31,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 	"github.com/helseid-go/sdk/internal/leaktest"
 	"github.com/helseid-go/sdk/middleware"
@@ -54,7 +55,6 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[clientassertion.KeyOptions](all),
 		leaktest.Of[clientassertion.Organization](all),
 		leaktest.Made[clientassertion.Signer](w.signer),
-		leaktest.Of[clientassertion.Tenancy](all),
 		leaktest.Of[clientassertion.Variants](),
 
 		leaktest.Of[dpop.Expectation]("Method", "URI", "Thumbprint", "Client").Raw("the argument of one call, on the way of every request"),
@@ -87,7 +87,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[helseid.Prompt](all),
 		leaktest.Of[helseid.Registration](all),
 		leaktest.Of[helseid.ScopeError](all),
-		leaktest.Made[helseid.Secret](func(s *leaktest.Secrets) any { return helseid.NewSecret(s.Text()) }),
+		leaktest.Made[identity.Secret](func(s *leaktest.Secrets) any { return identity.NewSecret(s.Text()) }),
 		leaktest.Made[helseid.Session](w.session),
 		leaktest.Made[helseid.Sessions](w.sessions),
 		leaktest.Of[helseid.SessionEnd](all), // for the audit log: pseudonyms are what it is for
@@ -126,7 +126,6 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[weblogin.Problem](all), // for an error page
 		leaktest.Made[weblogin.Web](w.web),
 
-		leaktest.Made[middleware.AccessToken](w.accessToken),
 		leaktest.Of[middleware.Config]("Issuer", "Audience", "PublicURL", "PublicURLs", "HostHeader", "PortHeader", "PrefixHeader", "Realm"),
 		leaktest.Made[middleware.Decision](w.decision),
 		leaktest.Of[middleware.Denial](all), // for the caller
@@ -147,11 +146,11 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[tokenvalidation.Confirmation](all),
 		leaktest.Of[tokenvalidation.Decision](all),
 		leaktest.Of[tokenvalidation.Error](all),
-		leaktest.Of[tokenvalidation.HPRApproval](all),
-		leaktest.Of[tokenvalidation.HPRCode](all),
-		leaktest.Of[tokenvalidation.HPRDetails](all),
-		leaktest.Of[tokenvalidation.HPRNumber](all),
-		leaktest.Of[tokenvalidation.IDClaims](all),
+		leaktest.Of[identity.HPRApproval](all),
+		leaktest.Of[identity.HPRCode](all),
+		leaktest.Of[identity.HPRDetails](all),
+		leaktest.Of[identity.HPRNumber](all),
+		leaktest.Of[identity.IDToken](all),
 		leaktest.Of[tokenvalidation.IDTokenConfig](all),
 		leaktest.Of[tokenvalidation.IDTokenExpectation]().Raw("the argument of one call"),
 		leaktest.Made[tokenvalidation.IDTokenValidator](w.idTokenValidator),
@@ -159,16 +158,16 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[tokenvalidation.KeySet](w.keySet),
 		leaktest.Of[tokenvalidation.KeySetConfig]("Issuer", "EndpointOrigins"),
 		leaktest.Of[tokenvalidation.LogoutClaims](all),
-		leaktest.Of[tokenvalidation.Organization](all),
-		leaktest.Of[tokenvalidation.OrganizationNumber](all),
+		leaktest.Of[identity.Organization](all),
+		leaktest.Of[identity.OrganizationNumber](all),
 		leaktest.Of[tokenvalidation.Patient](all),
 		leaktest.Of[tokenvalidation.Person](all),
-		leaktest.Made[tokenvalidation.PersonalIdentityNumber](w.number),
+		leaktest.Made[identity.PersonalIdentityNumber](w.number),
 		leaktest.Of[tokenvalidation.Practitioner](all),
 		leaktest.Of[tokenvalidation.Reason](all),
-		leaktest.Of[tokenvalidation.Tenancy](all),
-		leaktest.Of[tokenvalidation.User](all),
-		leaktest.Of[tokenvalidation.UserInfo](all),
+		leaktest.Of[identity.Tenancy](all),
+		leaktest.Of[identity.User](all),
+		leaktest.Of[identity.UserInfo](all),
 		leaktest.Made[tokenvalidation.Validator](w.validator),
 
 		leaktest.Extra("Client.HTTPClient", func(s *leaktest.Secrets) any { return w.client(s).HTTPClient(w.request(s)) }),
@@ -182,7 +181,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 			return helseid.WithTokenRequest(context.Background(), w.request(s))
 		}),
 		leaktest.Extra("WithSubjectToken", func(s *leaktest.Secrets) any {
-			return helseid.WithSubjectToken(context.Background(), helseid.NewSecret(s.Text()))
+			return helseid.WithSubjectToken(context.Background(), identity.NewSecret(s.Text()))
 		}),
 		leaktest.Extra("the error of a session store", func(s *leaktest.Secrets) any {
 			_, err := w.failing(s).Sessions().Get(context.Background(), "some-id")
@@ -225,7 +224,7 @@ type leakWorld struct {
 	pending  *helseidtest.PendingLogin
 	guard    *middleware.Middleware
 	checker  *tokenvalidation.Validator
-	token    middleware.AccessToken
+	token    identity.Secret
 	claims   *tokenvalidation.Claims
 	hidden   []string
 }
@@ -462,11 +461,6 @@ func (w *leakWorld) mintKey(s *leaktest.Secrets) any {
 func (w *leakWorld) minter(s *leaktest.Secrets) any {
 	key := w.mintKey(s).(*mint.Key)
 	return &mint.Minter{Issuer: leakCallback, SigningKey: func() *mint.Key { return key }, ProofKey: key}
-}
-
-func (w *leakWorld) accessToken(s *leaktest.Secrets) any {
-	s.Add(w.token.Reveal())
-	return w.token
 }
 
 func (w *leakWorld) middleware(s *leaktest.Secrets) any {

@@ -72,7 +72,7 @@ func TestEveryPackageHasOneDocComment(t *testing.T) {
 func TestImportsPointOneWay(t *testing.T) {
 	layers := [][]string{
 		{"internal/redact", "internal/orgnr", "internal/clock", "internal/endcause", "internal/jose", "internal/httpx", "internal/wwwauth"},
-		{"internal/metadata"},
+		{"internal/metadata", "helseid/identity"},
 		{"internal/jwks", "internal/idtoken"},
 		{"clientassertion", "dpop", "tokenvalidation"},
 		{"helseid/internal/bulkhead", "helseid/internal/holdoff", "helseid/internal/lifecycle"},

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 func Example() {
@@ -64,13 +65,13 @@ func ExampleParseKey() {
 // The tenancy of the client decides what an organisation must look like.
 func ExampleOrganizationDetail() {
 	organization := clientassertion.Organization{Parent: "994598759", Child: "999977775"}
-	detail, err := clientassertion.OrganizationDetail(organization, clientassertion.MultiTenant, clientassertion.Variants{})
+	detail, err := clientassertion.OrganizationDetail(organization, identity.MultiTenant, clientassertion.Variants{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(detail.String()) // for Signer.Sign
 
-	_, err = clientassertion.OrganizationDetail(organization, clientassertion.SingleTenant, clientassertion.Variants{})
+	_, err = clientassertion.OrganizationDetail(organization, identity.SingleTenant, clientassertion.Variants{})
 	fmt.Println(err)
 	// Output:
 	// {"type":"helseid_authorization","practitioner_role":{"organization":{"identifier":{"system":"urn:oid:1.0.6523","type":"ENH","value":"NO:ORGNR:994598759:999977775"}}}}

@@ -4,18 +4,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/orgnr"
-)
-
-// Tenancy says whether a client serves its own organisation or several.
-type Tenancy string
-
-// The tenancies. Empty means that the organisation decides: with a parent it is
-// multi-tenant.
-const (
-	SingleTenant Tenancy = "single-tenant"
-	MultiTenant  Tenancy = "multi-tenant"
 )
 
 // Organization says which organisation a token is for.
@@ -26,15 +17,15 @@ const (
 //
 // Source: HelseID, "Organisasjonsnumre", 16 February 2026.
 type Organization struct {
-	Parent string
-	Child  string
+	Parent identity.OrganizationNumber
+	Child  identity.OrganizationNumber
 }
 
 // IsZero reports that no organisation is named.
 func (o Organization) IsZero() bool { return o == Organization{} }
 
 func (o Organization) parts() [2]struct{ name, number string } {
-	return [2]struct{ name, number string }{{"parent", o.Parent}, {"child", o.Child}}
+	return [2]struct{ name, number string }{{"parent", string(o.Parent)}, {"child", string(o.Child)}}
 }
 
 // Variants choose between forms on which HelseID's sources disagree. The zero
@@ -69,16 +60,16 @@ const (
 // organisation. The numbers must have nine digits. An explicit tenancy that the
 // organisation does not fit is an error; the empty one is told by whether there is
 // a parent. The zero Variants are right unless HelseID has said otherwise.
-func OrganizationDetail(organization Organization, tenancy Tenancy, variants Variants) (Detail, error) {
+func OrganizationDetail(organization Organization, tenancy identity.Tenancy, variants Variants) (Detail, error) {
 	if err := checkOrganization(organization, tenancy); err != nil {
 		return Detail{}, err
 	}
-	system, value := systemSingleTenant, organization.Child
+	system, value := systemSingleTenant, string(organization.Child)
 	switch {
 	case organization.Parent != "":
-		system, value = systemMultiTenant, multiTenantPrefix+organization.Parent
+		system, value = systemMultiTenant, multiTenantPrefix+string(organization.Parent)
 		if organization.Child != "" || variants.TrailingColon {
-			value += ":" + organization.Child
+			value += ":" + string(organization.Child)
 		}
 	case variants.OldSingleTenantSystem:
 		system = systemSingleTenantOld
@@ -90,7 +81,7 @@ func OrganizationDetail(organization Organization, tenancy Tenancy, variants Var
 // OrganizationType is the type of the detail that names an organisation.
 const OrganizationType = "helseid_authorization"
 
-func checkOrganization(organization Organization, tenancy Tenancy) error {
+func checkOrganization(organization Organization, tenancy identity.Tenancy) error {
 	var errs []error
 	for _, part := range organization.parts() {
 		if part.number != "" && !orgnr.IsNumber(part.number) {
@@ -98,11 +89,11 @@ func checkOrganization(organization Organization, tenancy Tenancy) error {
 		}
 	}
 	switch {
-	case tenancy != "" && tenancy != SingleTenant && tenancy != MultiTenant:
-		errs = append(errs, fmt.Errorf("tenancy: use %q or %q", SingleTenant, MultiTenant))
-	case tenancy == SingleTenant && organization.Parent != "":
+	case tenancy != "" && tenancy != identity.SingleTenant && tenancy != identity.MultiTenant:
+		errs = append(errs, fmt.Errorf("tenancy: use %q or %q", identity.SingleTenant, identity.MultiTenant))
+	case tenancy == identity.SingleTenant && organization.Parent != "":
 		errs = append(errs, errors.New("parent organisation number: a single-tenant client names none, HelseID knows it from the registration"))
-	case tenancy == MultiTenant && organization.Parent == "":
+	case tenancy == identity.MultiTenant && organization.Parent == "":
 		errs = append(errs, errors.New("parent organisation number: a multi-tenant client must name the organisation that has delegated to it"))
 	case organization.IsZero():
 		errs = append(errs, errors.New("child organisation number: it is missing"))

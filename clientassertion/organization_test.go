@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 const uuid = "8a4b6b0e-52b5-4c6b-9d0c-3f5d5a0e7c11"
@@ -30,13 +31,13 @@ func organizationJSON(system, value string) string {
 // forms are here.
 func TestOrganizationDetail(t *testing.T) {
 	t.Parallel()
-	const single, multi = clientassertion.SingleTenant, clientassertion.MultiTenant
+	const single, multi = identity.SingleTenant, identity.MultiTenant
 	const parent, child = "111222333", "222333444"
 	type organization = clientassertion.Organization
 	type variants = clientassertion.Variants
 	for name, test := range map[string]struct {
 		organization organization
-		tenancy      clientassertion.Tenancy
+		tenancy      identity.Tenancy
 		variants     variants
 		system       string
 		value        string
@@ -69,7 +70,7 @@ func TestOrganizationDetail(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		organization organization
-		tenancy      clientassertion.Tenancy
+		tenancy      identity.Tenancy
 		words        []string
 	}{
 		"T022 single-tenant without child":      {organization{}, single, []string{"child", "missing"}},
@@ -160,11 +161,11 @@ func TestCheckDigits(t *testing.T) {
 	for _, good := range []organization{{Child: "994598759"}, {Parent: "974760673"}, {"994598759", "974760673"}, {Child: "100000008"}} {
 		require.NoError(t, check(good), good)
 	}
-	for _, number := range []string{"999977773", "999977775", "999977776", "312232326", "994598750", "949598759", "100000030"} {
-		require.ErrorContains(t, check(organization{Child: number}), "(practitioner_role.organization.identifier.value)", number)
-		require.ErrorContains(t, check(organization{Child: number}), "child organisation number", number)
-		require.ErrorContains(t, check(organization{"994598759", number}), "child organisation number", number)
-		require.ErrorContains(t, check(organization{Parent: number}), "parent organisation number", number)
+	for _, number := range []identity.OrganizationNumber{"999977773", "999977775", "999977776", "312232326", "994598750", "949598759", "100000030"} {
+		require.ErrorContains(t, check(organization{Child: number}), "(practitioner_role.organization.identifier.value)", string(number))
+		require.ErrorContains(t, check(organization{Child: number}), "child organisation number", string(number))
+		require.ErrorContains(t, check(organization{"994598759", number}), "child organisation number", string(number))
+		require.ErrorContains(t, check(organization{Parent: number}), "parent organisation number", string(number))
 		require.NotContains(t, check(organization{Parent: number}).Error(), number)
 	}
 	err := check(organization{"999977776", "999977775"})
@@ -270,7 +271,7 @@ func FuzzOrganizationDetail(f *testing.F) {
 		variants := clientassertion.Variants{
 			OldSingleTenantSystem: bits&1 != 0, TrailingColon: bits&2 != 0, AuthorizationDetails: bits&4 != 0,
 		}
-		organization := clientassertion.Organization{Parent: parent, Child: child}
+		organization := clientassertion.Organization{Parent: identity.OrganizationNumber(parent), Child: identity.OrganizationNumber(child)}
 		isNumber := func(text string) bool {
 			digits := 0
 			for _, r := range text {
@@ -295,8 +296,8 @@ func FuzzOrganizationDetail(f *testing.F) {
 		again, err := clientassertion.ParseDetail([]byte(detail.String()))
 		require.NoError(t, err)
 		require.Equal(t, detail, again)
-		for tenancy, allowed := range map[clientassertion.Tenancy]bool{
-			clientassertion.SingleTenant: parent == "", clientassertion.MultiTenant: parent != "", "x": false,
+		for tenancy, allowed := range map[identity.Tenancy]bool{
+			identity.SingleTenant: parent == "", identity.MultiTenant: parent != "", "x": false,
 		} {
 			strict, err := clientassertion.OrganizationDetail(organization, tenancy, variants)
 			require.Equal(t, allowed, err == nil)

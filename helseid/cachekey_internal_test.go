@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 func TestCacheKeyPartsDoNotMeet(t *testing.T) {
@@ -146,7 +147,7 @@ func TestT075T083CacheKeysMeetOnlyForEqualRequests(t *testing.T) {
 		request := TokenRequest{
 			Resource:            pick([]string{"", "", "a", "aa", "b"}),
 			JournalID:           pick(journals),
-			Organization:        clientassertion.Organization{Parent: pick(numbers), Child: pick(numbers)},
+			Organization:        clientassertion.Organization{Parent: identity.OrganizationNumber(pick(numbers)), Child: identity.OrganizationNumber(pick(numbers))},
 			AcceptMissingScopes: random.IntN(2) == 0,
 		}
 		for range random.IntN(4) {

@@ -233,7 +233,7 @@ func TestT101T102T104Configuration(t *testing.T) {
 		t.Parallel()
 		scopes := make([]string, 60)
 		for i := range scopes {
-			scopes[i] = "nhn:test-api/scope-" + organizationNumber(i)
+			scopes[i] = "nhn:test-api/scope-" + string(organizationNumber(i))
 		}
 		w := newWorld(t, worldOptions{scopes: scopes})
 		token, err := w.client.Token(t.Context(), helseid.TokenRequest{Scopes: scopes})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
 	"github.com/helseid-go/sdk/internal/redact"
@@ -48,7 +49,7 @@ type Config struct {
 	// Empty means that each request's organisation decides. With it, a request
 	// that does not fit is an error before anything is sent. A user's token (that of
 	// a Session) may be for no organisation in either case.
-	Tenancy clientassertion.Tenancy
+	Tenancy identity.Tenancy
 
 	// Variants choose between forms on which HelseID's sources disagree. The
 	// zero value follows the newest.
@@ -189,8 +190,8 @@ func (c Config) checked() (Config, error) {
 		c.AssertionLifetime%time.Second != 0) {
 		errs = append(errs, fmt.Errorf("field AssertionLifetime is %v: it must be 1s to %v in whole seconds", c.AssertionLifetime, clientassertion.MaxLifetime))
 	}
-	if c.Tenancy != "" && c.Tenancy != clientassertion.SingleTenant && c.Tenancy != clientassertion.MultiTenant {
-		errs = append(errs, fmt.Errorf("field Tenancy: use %q or %q", clientassertion.SingleTenant, clientassertion.MultiTenant))
+	if c.Tenancy != "" && c.Tenancy != identity.SingleTenant && c.Tenancy != identity.MultiTenant {
+		errs = append(errs, fmt.Errorf("field Tenancy: use %q or %q", identity.SingleTenant, identity.MultiTenant))
 	}
 	if c.TokenCache != nil && c.DPoPKey == nil {
 		errs = append(errs, errors.New("field DPoPKey is required with TokenCache: tokens outlive the process, and so must the key that they are bound to"))

@@ -43,7 +43,7 @@
 //		login, err := client.StartLogin(r.Context(), helseid.LoginRequest{
 //			Scopes:        []string{helseid.ScopeOfflineAccess, helseid.ScopeHPRNumber, "nhn:some-api/read"},
 //			Resources:     []string{"nhn:some-api"},
-//			SecurityLevel: tokenvalidation.SecurityLevel4,
+//			SecurityLevel: identity.SecurityLevel4,
 //		})
 //		// keep login.State, then:
 //		http.Redirect(w, r, login.URL, http.StatusSeeOther)

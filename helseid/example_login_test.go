@@ -9,7 +9,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // A HelseID and a client of it that logs users in.
@@ -44,7 +44,7 @@ func ExampleClient_StartLogin() {
 			helseid.ScopeOfflineAccess, helseid.ScopeProfile, helseid.ScopeHPRNumber, "nhn:kjernejournal/api", "nhn:sfm/api",
 		},
 		Resources:     []string{"nhn:kjernejournal", "nhn:sfm"},
-		SecurityLevel: tokenvalidation.SecurityLevel4,
+		SecurityLevel: identity.SecurityLevel4,
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -189,7 +189,7 @@ func ExampleLoginCheck() {
 		fmt.Println(err)
 		return
 	}
-	samePerson := func(_ context.Context, user tokenvalidation.User) error {
+	samePerson := func(_ context.Context, user identity.User) error {
 		if user.HPRNumber != "565505933" { // that of the user who is logged in here
 			return errors.New("the HPR number is another user's")
 		}
@@ -263,7 +263,7 @@ func ExampleWithSubjectToken() {
 	defer client.Close()
 	api := exampleAPI()
 	defer api.Close()
-	callersToken := helseid.NewSecret(server.Token(
+	callersToken := identity.NewSecret(server.Token(
 		mint.Clinician(), mint.Audience(thisAPI), mint.ClientID("the-api")))
 
 	downstream := client.HTTPClient(helseid.TokenRequest{Scopes: []string{otherAPI}, RequireSubjectToken: true})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -44,7 +45,7 @@ func ExampleForOrganization() {
 	defer cleanup()
 
 	api := client.HTTPClient(helseid.TokenRequest{Scopes: []string{"nhn:some-api/read"}})
-	for _, customer := range []struct{ parent, child string }{{"994598759", "999977775"}, {"222333444", ""}} {
+	for _, customer := range []struct{ parent, child identity.OrganizationNumber }{{"994598759", "999977775"}, {"222333444", ""}} {
 		ctx := helseid.ForOrganization(context.Background(), customer.parent, customer.child)
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://api.example.no/v1/things", nil)
 		if err != nil {

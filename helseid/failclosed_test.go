@@ -10,6 +10,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // An organisation that got lost on the way does not turn a call for it into one for
@@ -28,7 +29,7 @@ func TestEmptyOrganization(t *testing.T) {
 						helseid.ForOrganization(t.Context(), parentOrg, ""),
 						helseid.WithTokenRequest(t.Context(), named),
 					} {
-						_, err := ask(t, w, helseid.ForOrganization(ctx, parts[0], parts[1]), base)
+						_, err := ask(t, w, helseid.ForOrganization(ctx, identity.OrganizationNumber(parts[0]), identity.OrganizationNumber(parts[1])), base)
 						requireError(t, err, helseid.ErrConfig)
 						require.ErrorContains(t, err, "ForOrganization")
 					}

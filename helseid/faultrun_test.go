@@ -25,6 +25,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -202,7 +203,7 @@ func runFaults(t *testing.T, lifetime time.Duration) {
 	defer api.Close()
 	organizations := make([]string, 400)
 	for i := range organizations {
-		organizations[i] = organizationNumber(i)
+		organizations[i] = string(organizationNumber(i))
 	}
 	config := f.server.NewClient(helseidtest.Delegations(organizations...), helseidtest.Scopes(testScope))
 	config.HTTPClient = nil
@@ -266,7 +267,7 @@ func runFaults(t *testing.T, lifetime time.Duration) {
 // call calls the API in one of the forms: without body, with one, or with one
 // that cannot be sent twice.
 func (f *faultRun) call(caller *http.Client, target, organization string, form int) (answered bool) {
-	ctx := helseid.ForOrganization(context.Background(), organization, "")
+	ctx := helseid.ForOrganization(context.Background(), identity.OrganizationNumber(organization), "")
 	method, body := http.MethodGet, io.Reader(nil)
 	if form > 0 {
 		method, body = http.MethodPost, strings.NewReader("a body")

@@ -9,15 +9,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // LoginCheck looks at the person who has logged in before there is a session. An
 // application with users of its own must make sure that both are the same
 // person: return an error if they are not.
-type LoginCheck func(ctx context.Context, user tokenvalidation.User) error
+type LoginCheck func(ctx context.Context, user identity.User) error
 
 // maxCode bounds an authorization code, in bytes.
 const maxCode = 4096

@@ -18,6 +18,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -221,10 +222,10 @@ func TestLevelAndAgeOfALogin(t *testing.T) {
 		"level 4":            {helseid.LoginRequest{SecurityLevel: 4}, nil, nil, ""},
 		"level 3 of 4":       {helseid.LoginRequest{SecurityLevel: 4}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, tokenvalidation.ReasonSecurityLevel},
 		"level 3 of 3":       {helseid.LoginRequest{SecurityLevel: 3}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, ""},
-		"high assurance":     {helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceHigh}, nil, nil, ""},
-		"less assurance":     {helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceHigh}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, tokenvalidation.ReasonAssuranceLevel},
-		"assurance as asked": {helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceSubstantial}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, ""},
-		"assurance unsaid":   {helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceLow}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/assurance_level", nil)}, tokenvalidation.ReasonAssuranceLevel},
+		"high assurance":     {helseid.LoginRequest{AssuranceLevel: identity.AssuranceHigh}, nil, nil, ""},
+		"less assurance":     {helseid.LoginRequest{AssuranceLevel: identity.AssuranceHigh}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, tokenvalidation.ReasonAssuranceLevel},
+		"assurance as asked": {helseid.LoginRequest{AssuranceLevel: identity.AssuranceSubstantial}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, ""},
+		"assurance unsaid":   {helseid.LoginRequest{AssuranceLevel: identity.AssuranceLow}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/assurance_level", nil)}, tokenvalidation.ReasonAssuranceLevel},
 		"level 4 of 3":       {helseid.LoginRequest{SecurityLevel: 3}, nil, nil, ""},
 		"level unsaid":       {helseid.LoginRequest{SecurityLevel: 3}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/security_level", nil)}, tokenvalidation.ReasonSecurityLevel},
 		"level as a number":  {helseid.LoginRequest{SecurityLevel: 3}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/security_level", 4)}, tokenvalidation.ReasonSecurityLevel},
@@ -279,7 +280,7 @@ func TestSamePerson(t *testing.T) {
 	w := newLoginWorld(t, worldOptions{})
 	errOther := errors.New("not who is logged in here")
 	check := func(number string) helseid.LoginCheck {
-		return func(_ context.Context, user tokenvalidation.User) error {
+		return func(_ context.Context, user identity.User) error {
 			if user.PersonalIdentityNumber.Reveal() != number {
 				return errOther
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 func b64decode(text string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(text) }
@@ -52,7 +53,7 @@ func TestT082ColdTokensForThousands(t *testing.T) {
 							case err != nil:
 								assertError(t, err, context.DeadlineExceeded)
 								gaveUp.Add(1)
-							case !strings.HasPrefix(token.Access.Reveal(), organizationNumber(organization)):
+							case !strings.HasPrefix(token.Access.Reveal(), string(organizationNumber(organization))):
 								wrong.Add(1)
 							default:
 								good.Add(1)
@@ -86,7 +87,7 @@ func TestT080ShuffledRounds(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	w.become(t, multiTenant(), nil)
 	var requests []helseid.TokenRequest
-	for _, organization := range []string{parentOrg, childOrg, otherOrg} {
+	for _, organization := range []identity.OrganizationNumber{parentOrg, childOrg, otherOrg} {
 		for _, scope := range []string{testScope, otherScope} {
 			request := helseid.TokenRequest{Scopes: []string{scope}}
 			request.Organization.Parent = organization

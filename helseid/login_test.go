@@ -12,7 +12,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 const (
@@ -97,8 +97,8 @@ func TestLogin(t *testing.T) {
 	session := w.logIn(t)
 	user := session.User()
 	require.Equal(t, "KVART GREVLING", user.Name)
-	require.Equal(t, tokenvalidation.SecurityLevel4, user.SecurityLevel)
-	require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), user.HPRNumber)
+	require.Equal(t, identity.SecurityLevel4, user.SecurityLevel)
+	require.Equal(t, identity.HPRNumber(mint.DefaultHPRNumber), user.HPRNumber)
 	require.Equal(t, mint.DefaultPersonalIdentityNumber, user.PersonalIdentityNumber.Reveal())
 
 	api := w.api(apiHost, good)
@@ -125,7 +125,7 @@ func TestLogin(t *testing.T) {
 
 	info, err := session.UserInfo(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), info.HPRDetails.HPRNumber)
+	require.Equal(t, identity.HPRNumber(mint.DefaultHPRNumber), info.HPRDetails.HPRNumber)
 
 	target, err := session.Logout(t.Context(), helseid.LogoutRequest{State: "after"})
 	require.NoError(t, err)

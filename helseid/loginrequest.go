@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/orgnr"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // LoginRequest says how a user shall log in, and for what. The zero value logs
@@ -43,13 +43,13 @@ type LoginRequest struct {
 	// SecurityLevel is the least that the user must be authenticated with: the
 	// ID token is checked for it, and 4 makes HelseID offer only such identity
 	// providers (acr_values Level4). Zero means any.
-	SecurityLevel tokenvalidation.SecurityLevel
+	SecurityLevel identity.SecurityLevel
 
 	// AssuranceLevel is the least eIDAS level that the user's identity must have: the
-	// ID token is checked for it, and tokenvalidation.AssuranceHigh makes HelseID
+	// ID token is checked for it, and identity.AssuranceHigh makes HelseID
 	// offer only such identity providers (acr_values High). Zero means any. HelseID
 	// will phase the claim out; some APIs, such as SFM's, still demand it.
-	AssuranceLevel tokenvalidation.AssuranceLevel
+	AssuranceLevel identity.AssuranceLevel
 
 	// IdentityProvider goes straight to one identity provider, by its name in
 	// HelseID's metadata, such as "idporten-oidc" (acr_values idp:...).
@@ -143,7 +143,7 @@ type TestUser struct {
 	PersonalIdentityNumber string
 
 	// SecurityLevel of the login. Zero means 4.
-	SecurityLevel tokenvalidation.SecurityLevel
+	SecurityLevel identity.SecurityLevel
 }
 
 const (
@@ -154,7 +154,7 @@ const (
 	identityDigits      = 11
 	maxLoginResources   = 50
 	maxApplication      = 512 // bytes
-	defaultTestSecurity = tokenvalidation.SecurityLevel4
+	defaultTestSecurity = identity.SecurityLevel4
 )
 
 // preparedLogin is a login request that has been checked.
@@ -295,7 +295,7 @@ func (r *LoginRequest) mistakes() []error {
 	if !validLevel(r.SecurityLevel) {
 		fail("field SecurityLevel is %d: the levels are 2, 3 and 4", r.SecurityLevel)
 	}
-	if r.AssuranceLevel != 0 && (r.AssuranceLevel < tokenvalidation.AssuranceLow || r.AssuranceLevel > tokenvalidation.AssuranceHigh) {
+	if r.AssuranceLevel != 0 && (r.AssuranceLevel < identity.AssuranceLow || r.AssuranceLevel > identity.AssuranceHigh) {
 		fail("field AssuranceLevel is %d: use AssuranceLow, AssuranceSubstantial or AssuranceHigh", int(r.AssuranceLevel))
 	}
 	if len(r.Application) > maxApplication || strings.ContainsFunc(r.Application, func(c rune) bool { return c < ' ' || c > '~' }) {
@@ -340,8 +340,8 @@ func (u *TestUser) mistake() error {
 }
 
 // validLevel accepts the levels there are, and none.
-func validLevel(level tokenvalidation.SecurityLevel) bool {
-	return level == 0 || level >= tokenvalidation.SecurityLevel2 && level <= tokenvalidation.SecurityLevel4
+func validLevel(level identity.SecurityLevel) bool {
+	return level == 0 || level >= identity.SecurityLevel2 && level <= identity.SecurityLevel4
 }
 
 // parameters are those of the pushed authorization request that stay the same
@@ -393,9 +393,9 @@ func (r *LoginRequest) acrValues() []string {
 	}
 	switch {
 	case r.TestUser != nil:
-	case r.SecurityLevel == tokenvalidation.SecurityLevel4:
+	case r.SecurityLevel == identity.SecurityLevel4:
 		values = append(values, acrLevel4)
-	case r.AssuranceLevel == tokenvalidation.AssuranceHigh:
+	case r.AssuranceLevel == identity.AssuranceHigh:
 		values = append(values, acrHigh) // the same choice of identity providers
 	}
 	return append(values, r.ACRValues...)

@@ -15,7 +15,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // T164: what is pushed to HelseID for the options of a login.
@@ -39,11 +39,11 @@ func TestT164PushedParameters(t *testing.T) {
 			url.Values{"scope": {"openid " + helseid.ScopeSecurityLevel}, "acr_values": {"Level4"}},
 		},
 		"high assurance": {
-			helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceHigh},
+			helseid.LoginRequest{AssuranceLevel: identity.AssuranceHigh},
 			url.Values{"scope": {"openid " + helseid.ScopeAssuranceLevel}, "acr_values": {"High"}},
 		},
 		"substantial assurance": {
-			helseid.LoginRequest{AssuranceLevel: tokenvalidation.AssuranceSubstantial, SecurityLevel: 4},
+			helseid.LoginRequest{AssuranceLevel: identity.AssuranceSubstantial, SecurityLevel: 4},
 			url.Values{"scope": {"openid " + helseid.ScopeSecurityLevel + " " + helseid.ScopeAssuranceLevel}, "acr_values": {"Level4"}},
 		},
 		"level 3 is checked and not asked for": {

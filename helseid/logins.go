@@ -3,6 +3,7 @@ package helseid
 import (
 	"context"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -19,7 +20,7 @@ type logins struct {
 	work     *lifecycle.Lifecycle
 	report   *reporter
 
-	newSession func(context.Context, *LoginState, *userTokens, *tokenvalidation.IDClaims) (*Session, error)
+	newSession func(context.Context, *LoginState, *userTokens, *identity.IDToken) (*Session, error)
 }
 
 // newLogins makes the parts. Each login begins one of the sessions.

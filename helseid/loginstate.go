@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -146,9 +147,9 @@ func (s *LoginState) expectation(accessToken string) tokenvalidation.IDTokenExpe
 		Nonce:         s.wire().Nonce,
 		AccessToken:   accessToken,
 		MaxAge:        time.Duration(s.wire().MaxAge) * time.Second,
-		SecurityLevel: tokenvalidation.SecurityLevel(s.wire().SecurityLevel),
+		SecurityLevel: identity.SecurityLevel(s.wire().SecurityLevel),
 
-		AssuranceLevel: tokenvalidation.AssuranceLevel(s.wire().AssuranceLevel),
+		AssuranceLevel: identity.AssuranceLevel(s.wire().AssuranceLevel),
 	}
 	if s.wire().NewLogin {
 		expected.LoggedInSince = time.Unix(s.wire().Started, 0)

@@ -18,7 +18,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // requireEnded checks, in a process that knows nothing of it, that a session has
@@ -152,16 +152,16 @@ func TestLogoutDuringTheEndOfALogin(t *testing.T) {
 	logoutToken := func(w *world, subject, sid any) string {
 		return w.server.LogoutToken(mint.Audience(w.config.ClientID), mint.Claim("sub", subject), mint.Claim("sid", sid))
 	}
-	for name, claims := range map[string]func(user tokenvalidation.User) (subject, sid any){
-		"of the session": func(user tokenvalidation.User) (any, any) { return user.Subject, user.SessionID },
-		"of the subject": func(user tokenvalidation.User) (any, any) { return user.Subject, nil },
+	for name, claims := range map[string]func(user identity.User) (subject, sid any){
+		"of the session": func(user identity.User) (any, any) { return user.Subject, user.SessionID },
+		"of the subject": func(user identity.User) (any, any) { return user.Subject, nil },
 	} {
 		t.Run("in a LoginCheck, "+name, func(t *testing.T) {
 			t.Parallel()
 			w, _ := newHookedWorld(t)
 			elsewhere := newClient(t, w.config)
 			state, callback := w.callback(t, loginRequest())
-			_, err := w.client.FinishLogin(t.Context(), state, callback, func(_ context.Context, user tokenvalidation.User) error {
+			_, err := w.client.FinishLogin(t.Context(), state, callback, func(_ context.Context, user identity.User) error {
 				subject, sid := claims(user)
 				tellLogout(t, elsewhere, logoutToken(w, subject, sid))
 				return nil
@@ -295,7 +295,7 @@ func TestPanicInLoginCheck(t *testing.T) {
 	w, _ := newHookedWorld(t)
 	state, callback := w.callback(t, loginRequest())
 	require.Panics(t, func() {
-		_, _ = w.client.FinishLogin(t.Context(), state, callback, func(context.Context, tokenvalidation.User) error { panic("x") })
+		_, _ = w.client.FinishLogin(t.Context(), state, callback, func(context.Context, identity.User) error { panic("x") })
 	})
 	require.Equal(t, 1, w.revocations())
 }

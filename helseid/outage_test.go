@@ -21,6 +21,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // fastHelseID answers token requests without checking them, so that tests with
@@ -125,7 +126,9 @@ func fastClient(t testing.TB, server *fastHelseID, change func(*helseid.Config))
 	return newClient(t, config)
 }
 
-func organizationNumber(i int) string { return fmt.Sprintf("9%08d", i) }
+func organizationNumber(i int) identity.OrganizationNumber {
+	return identity.OrganizationNumber(fmt.Sprintf("9%08d", i))
+}
 
 func forNth(i int) helseid.TokenRequest {
 	return helseid.TokenRequest{Organization: clientassertion.Organization{Parent: organizationNumber(i)}}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 type (
@@ -29,7 +30,7 @@ func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context
 //
 // With neither, the calls are errors that wrap [ErrConfig]: an organisation that got lost
 // on the way must not turn a call for it into a call for none.
-func ForOrganization(ctx context.Context, parent, child string) context.Context {
+func ForOrganization(ctx context.Context, parent, child identity.OrganizationNumber) context.Context {
 	return context.WithValue(ctx, organizationKey{}, clientassertion.Organization{Parent: parent, Child: child})
 }
 
@@ -37,7 +38,7 @@ var errNoOrganization = fmt.Errorf("%w: ForOrganization was given no organisatio
 	"leave it out for calls that are for none", ErrConfig)
 
 func isBlank(organization clientassertion.Organization) bool {
-	return strings.TrimSpace(organization.Parent) == "" && strings.TrimSpace(organization.Child) == ""
+	return strings.TrimSpace(string(organization.Parent)) == "" && strings.TrimSpace(string(organization.Child)) == ""
 }
 
 // demanding adds what another request demands.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 )
 
@@ -47,7 +48,7 @@ var systemOrigin = tokenOrigin{grant: grantClientCredentials}
 type requestRules struct {
 	issuer     string
 	clientID   string
-	tenancy    clientassertion.Tenancy
+	tenancy    identity.Tenancy
 	variants   clientassertion.Variants
 	thumbprint string // of the DPoP key
 }
@@ -124,12 +125,12 @@ func (r *requestRules) details(request TokenRequest, system bool) ([]clientasser
 	if !request.Organization.IsZero() {
 		detail, err := clientassertion.OrganizationDetail(request.Organization, r.tenancy, r.variants)
 		add("Organization", detail, err)
-	} else if system && r.tenancy == clientassertion.MultiTenant {
+	} else if system && r.tenancy == identity.MultiTenant {
 		errs = append(errs, errors.New("field Organization: a multi-tenant client must name the organisation that it acts for, see ForOrganization"))
 	}
 	if request.JournalID != "" {
 		detail, err := clientassertion.JournalIDDetail(request.JournalID)
-		if err == nil && r.tenancy == clientassertion.SingleTenant {
+		if err == nil && r.tenancy == identity.SingleTenant {
 			err = errors.New("a single-tenant client names no journal, HelseID knows it from the registration")
 		}
 		add("JournalID", detail, err)

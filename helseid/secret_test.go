@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 func TestSecretsAreNotPrinted(t *testing.T) {
@@ -28,17 +29,17 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 	type exported struct {
 		Token  helseid.Token
-		Secret helseid.Secret
+		Secret identity.Secret
 		Again  *helseid.Token
 	}
 	type unexported struct {
 		token  helseid.Token
-		secret helseid.Secret
+		secret identity.Secret
 		again  *helseid.Token
 	}
 	values := map[string]any{
 		"Token": *token, "*Token": token, "Secret": token.Access, "*Secret": &token.Access,
-		"slice": []helseid.Secret{token.Access}, "map": map[string]helseid.Secret{"a": token.Access}, "key of a map": map[helseid.Secret]int{token.Access: 1},
+		"slice": []identity.Secret{token.Access}, "map": map[string]identity.Secret{"a": token.Access}, "key of a map": map[identity.Secret]int{token.Access: 1},
 		"struct": exported{*token, token.Access, token}, "*struct": &exported{*token, token.Access, token},
 		// fmt calls no method of a field that is not exported.
 		"unexported fields": unexported{*token, token.Access, token}, "*unexported fields": &unexported{*token, token.Access, token},
@@ -84,8 +85,8 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 	require.Equal(t, "[redacted]", token.Access.String())
 	require.Equal(t, "[redacted]", fmt.Sprintf("%d", token.Access))
-	require.Equal(t, "[redacted]", fmt.Sprint(helseid.Secret{}))
-	require.Empty(t, helseid.Secret{}.Reveal())
+	require.Equal(t, "[redacted]", fmt.Sprint(identity.Secret{}))
+	require.Empty(t, identity.Secret{}.Reveal())
 	text, err := json.Marshal(token)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"Access":"[redacted]"`)
@@ -100,7 +101,7 @@ func TestSecretsCompare(t *testing.T) {
 	w.token(t)
 	first, second := w.token(t).Access, w.token(t).Access
 	require.True(t, first == second)
-	require.False(t, first == helseid.Secret{})
+	require.False(t, first == identity.Secret{})
 }
 
 func TestClientAndSourcePrintNoToken(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // ErrLoginRequired is wrapped by everything that only a new login can mend: a
@@ -38,14 +38,14 @@ var ErrSeveralAudiences = redact.Words("the token is for several APIs and has be
 // the same session, in one process or in many.
 type Session struct {
 	sessions *Sessions
-	id       Secret
+	id       identity.Secret
 	hidden   redact.Hidden[*heldSession]
 }
 
 // heldSession is a session as this process has made it or looked it up.
 type heldSession struct {
 	place    *sessionPlace
-	identity tokenvalidation.IDClaims
+	identity identity.IDToken
 	record   sessionRecord // as it was stored then
 }
 
@@ -53,7 +53,7 @@ func (s *Session) held() *heldSession { return s.hidden.Reveal() }
 
 func (s *Session) place() *sessionPlace { return s.held().place }
 
-func (s *Session) identity() *tokenvalidation.IDClaims { return &s.held().identity }
+func (s *Session) identity() *identity.IDToken { return &s.held().identity }
 
 func (s *Session) record() *sessionRecord { return &s.held().record }
 
@@ -61,7 +61,7 @@ func (s *Session) record() *sessionRecord { return &s.held().record }
 // HttpOnly and SameSite=Lax, with a name that starts with __Host-. Whoever has it
 // is the user, so it prints "[redacted]". It is new for each login; end the
 // session that the browser had before, if any.
-func (s *Session) ID() Secret { return s.id }
+func (s *Session) ID() identity.Secret { return s.id }
 
 // Format prints "session" and no more, for every verb.
 func (s Session) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "session") }
@@ -71,10 +71,10 @@ func (s Session) LogValue() slog.Value { return slog.StringValue("session") }
 
 // User is the person who has logged in, as the ID token says. What it does not
 // say, for want of a scope, is empty.
-func (s *Session) User() tokenvalidation.User { return s.identity().User }
+func (s *Session) User() identity.User { return s.identity().User }
 
 // Identity is what the login's ID token says.
-func (s *Session) Identity() tokenvalidation.IDClaims { return *s.identity() }
+func (s *Session) Identity() identity.IDToken { return *s.identity() }
 
 // Scopes are the scopes that were granted at the login, which may be fewer than
 // were asked for.

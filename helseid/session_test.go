@@ -24,6 +24,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -80,7 +81,7 @@ func TestSessionServesAPIsAndOrganisations(t *testing.T) {
 		for _, c := range calls {
 			ctx := t.Context()
 			if c.parent != "" {
-				ctx = helseid.ForOrganization(ctx, c.parent, c.child)
+				ctx = helseid.ForOrganization(ctx, identity.OrganizationNumber(c.parent), identity.OrganizationNumber(c.child))
 			}
 			request, err := http.NewRequestWithContext(ctx, http.MethodPost, apiURL, strings.NewReader("x"))
 			require.NoError(t, err)
@@ -817,7 +818,7 @@ func TestSessionConfig(t *testing.T) {
 	session := w.logIn(t)
 	_, err = session.Token(t.Context(), helseid.TokenRequest{Scopes: []string{"a b"}})
 	requireError(t, err, helseid.ErrConfig)
-	_, err = session.TokenSource(helseid.TokenRequest{}).Token(helseid.WithSubjectToken(t.Context(), helseid.NewSecret("abc")))
+	_, err = session.TokenSource(helseid.TokenRequest{}).Token(helseid.WithSubjectToken(t.Context(), identity.NewSecret("abc")))
 	requireError(t, err, helseid.ErrConfig)
 	require.Empty(t, w.refreshes())
 }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/endcause"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // ErrSessionExpired means that a session has gone unused for too long or has reached
@@ -27,7 +27,7 @@ type SessionEnd struct {
 	// name of its own session (the claim sid), and SecurityLevel the user's, as far as
 	// they are known.
 	Subject, SessionID string
-	SecurityLevel      tokenvalidation.SecurityLevel
+	SecurityLevel      identity.SecurityLevel
 }
 
 // EndCause says why a session has ended. The strings are stable.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/clock"
 	"github.com/helseid-go/sdk/internal/endcause"
@@ -91,7 +92,7 @@ func (e *sessionEnder) endExpired(ctx context.Context, key string) {
 
 // index makes a session be found until a time, in Unix seconds, and ends those that are
 // too many. The error wraps ErrLoginRequired if the user has logged out since the login.
-func (e *sessionEnder) index(ctx context.Context, key string, identity *tokenvalidation.IDClaims, until int64) error {
+func (e *sessionEnder) index(ctx context.Context, key string, identity *identity.IDToken, until int64) error {
 	for _, indexKey := range e.indexes.keysOf(identity) {
 		loggedOut, tooMany, err := e.indexes.add(ctx, indexKey, key, until)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/clock"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -56,7 +57,7 @@ func (i *sessionIndexes) subKey(sub string) string { return i.storeKey("sub", su
 func (i *sessionIndexes) subOnlyKey(sub string) string { return i.storeKey("subonly", sub) }
 
 // keysOf are the rows that a session stands in.
-func (i *sessionIndexes) keysOf(identity *tokenvalidation.IDClaims) []string {
+func (i *sessionIndexes) keysOf(identity *identity.IDToken) []string {
 	user := identity.User
 	if user.SessionID == "" {
 		return []string{i.subKey(user.Subject), i.subOnlyKey(user.Subject)}

@@ -20,7 +20,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // hookedStore is a Store in which something happens just before or after
@@ -351,7 +351,7 @@ func TestRefusedLoginIsRevoked(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*world, *hookedStore) []helseid.LoginCheck{
 		"by a check": func(*world, *hookedStore) []helseid.LoginCheck {
-			return []helseid.LoginCheck{func(context.Context, tokenvalidation.User) error { return errors.New("no") }}
+			return []helseid.LoginCheck{func(context.Context, identity.User) error { return errors.New("no") }}
 		},
 		"by its ID token": func(w *world, _ *hookedStore) []helseid.LoginCheck {
 			w.server.AlterIDTokens(mint.Claim("nonce", "another"))
@@ -436,7 +436,7 @@ func TestUserInfoIgnoresTheContext(t *testing.T) {
 		"organisation": helseid.ForOrganization(t.Context(), "999977775", ""),
 		"origins":      helseid.WithTokenRequest(t.Context(), helseid.TokenRequest{AllowedOrigins: []string{"https://api.example.no"}}),
 		"bearer":       helseid.WithTokenRequest(t.Context(), helseid.TokenRequest{UnboundBearerToken: true}),
-		"subject":      helseid.WithSubjectToken(t.Context(), helseid.NewSecret("abc")),
+		"subject":      helseid.WithSubjectToken(t.Context(), identity.NewSecret("abc")),
 	} {
 		_, err := session.UserInfo(ctx)
 		require.NoError(t, err, name)
@@ -627,7 +627,7 @@ func TestNoSubjectIsNotTheSystem(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
 	w.token(t)
-	var typed *helseid.Secret
+	var typed *identity.Secret
 	for _, subject := range []helseid.SubjectToken{nil, typed} {
 		_, err := w.client.Exchange(t.Context(), subject, helseid.TokenRequest{Scopes: []string{testScope}})
 		requireError(t, err, helseid.ErrConfig)

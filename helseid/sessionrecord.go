@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // sessionRecord is a session as it is stored.
@@ -89,7 +89,7 @@ func isFuture(stored int64, now time.Time, forgiven time.Duration) bool {
 	return stored > now.Add(forgiven).Unix()
 }
 
-func newSessionRecord(state *LoginState, tokens *userTokens, identity *tokenvalidation.IDClaims) sessionRecord {
+func newSessionRecord(state *LoginState, tokens *userTokens, identity *identity.IDToken) sessionRecord {
 	record := sessionRecord{
 		Version:     sessionVersion,
 		Issuer:      state.wire().Issuer,
@@ -121,7 +121,7 @@ func newSessionRecord(state *LoginState, tokens *userTokens, identity *tokenvali
 
 // authenticatedAt is when a login's user has authenticated, as far as HelseID says so,
 // and not later than now.
-func authenticatedAt(identity *tokenvalidation.IDClaims) time.Time {
+func authenticatedAt(identity *identity.IDToken) time.Time {
 	at := identity.User.AuthenticatedAt
 	if at.IsZero() {
 		at = identity.IssuedAt

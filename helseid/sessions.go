@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -125,9 +126,9 @@ func (s *Sessions) Get(ctx context.Context, id string) (*Session, error) {
 }
 
 // sessionOf is the session of a record.
-func (s *Sessions) sessionOf(id, key string, record sessionRecord, identity *tokenvalidation.IDClaims) *Session {
+func (s *Sessions) sessionOf(id, key string, record sessionRecord, claims *identity.IDToken) *Session {
 	place := s.rows.places.place(key, record.keptUntil())
-	return &Session{sessions: s, id: NewSecret(id), hidden: redact.Hide(&heldSession{place, *identity, record})}
+	return &Session{sessions: s, id: identity.NewSecret(id), hidden: redact.Hide(&heldSession{place, *claims, record})}
 }
 
 // End ends the session with this id, for an application that has the id and cannot
@@ -158,7 +159,7 @@ func (s *Sessions) OnEnd(application string, tell func(ctx context.Context, end 
 }
 
 // start stores a session and puts its first token in memory.
-func (s *Sessions) start(ctx context.Context, state *LoginState, tokens *userTokens, identity *tokenvalidation.IDClaims) (*Session, error) {
+func (s *Sessions) start(ctx context.Context, state *LoginState, tokens *userTokens, identity *identity.IDToken) (*Session, error) {
 	s.outbox.look()
 	id := jose.NewID()
 	record := newSessionRecord(state, tokens, identity)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/clock"
 )
 
@@ -71,7 +72,7 @@ func (c *sharedCache) get(ctx context.Context, request *preparedRequest) *Token 
 	if fetched.After(now) {
 		return nil // a clock has been wrong, and the token may be older than it seems
 	}
-	token := &Token{Access: NewSecret(stored.Access), Type: stored.Type, Scopes: stored.Scopes, RejectedScopes: stored.Rejected}
+	token := &Token{Access: identity.NewSecret(stored.Access), Type: stored.Type, Scopes: stored.Scopes, RejectedScopes: stored.Rejected}
 	token.setLifetime(clock.Stored(fetched, now).Own, time.Duration(min(stored.Lifetime, int64(maxTokenLifetime/time.Second)))*time.Second)
 	token.checked = token.RequireScopes(request.scopes...) == nil
 	if token.state(now) != tokenFresh {

@@ -6,18 +6,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/wwwauth"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // StepUp is the login that an API wants of a user before it lets the call in.
 type StepUp struct {
 	// SecurityLevel is the level that it wants at least, or zero.
-	SecurityLevel tokenvalidation.SecurityLevel
+	SecurityLevel identity.SecurityLevel
 
 	// AssuranceLevel is AssuranceHigh if that is wanted (acr_values High, which is also
 	// what middleware.AssuranceLevel asks for), or zero.
-	AssuranceLevel tokenvalidation.AssuranceLevel
+	AssuranceLevel identity.AssuranceLevel
 
 	// MaxAge is how long ago the user may have authenticated, or zero if the API
 	// does not say. An API that wants a login at once (max_age=0) has a second.
@@ -57,13 +57,13 @@ func StepUpOf(response *http.Response) (wanted StepUp, ok bool) {
 }
 
 // levelsOf reads one value of acr_values: HelseID's Level2 to Level4, or High.
-func levelsOf(value string) (tokenvalidation.SecurityLevel, tokenvalidation.AssuranceLevel) {
+func levelsOf(value string) (identity.SecurityLevel, identity.AssuranceLevel) {
 	if value == acrHigh {
-		return 0, tokenvalidation.AssuranceHigh
+		return 0, identity.AssuranceHigh
 	}
 	level, isLevel := strings.CutPrefix(value, "Level")
 	if isLevel && len(level) == 1 && level >= "2" && level <= "4" {
-		return tokenvalidation.SecurityLevel(level[0] - '0'), 0
+		return identity.SecurityLevel(level[0] - '0'), 0
 	}
 	return 0, 0
 }

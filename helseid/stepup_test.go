@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 func TestStepUpOf(t *testing.T) {
@@ -28,8 +28,8 @@ func TestStepUpOf(t *testing.T) {
 		"second challenge":          {401, `Basic realm="x", DPoP ` + code + `, acr_values=Level4`, helseid.StepUp{SecurityLevel: 4}, true},
 		"several values":            {401, `DPoP ` + code + `, acr_values="x Level4 Level3"`, helseid.StepUp{SecurityLevel: 4}, true},
 		"a login at once":           {401, `DPoP ` + code + `, max_age=0`, helseid.StepUp{MaxAge: time.Second}, true},
-		"assurance":                 {401, `DPoP ` + code + `, acr_values="High"`, helseid.StepUp{AssuranceLevel: tokenvalidation.AssuranceHigh}, true},
-		"assurance or level":        {401, `DPoP ` + code + `, acr_values="high High Level4"`, helseid.StepUp{AssuranceLevel: tokenvalidation.AssuranceHigh}, true},
+		"assurance":                 {401, `DPoP ` + code + `, acr_values="High"`, helseid.StepUp{AssuranceLevel: identity.AssuranceHigh}, true},
+		"assurance or level":        {401, `DPoP ` + code + `, acr_values="high High Level4"`, helseid.StepUp{AssuranceLevel: identity.AssuranceHigh}, true},
 		"level or assurance":        {401, `DPoP ` + code + `, acr_values="Level4 High"`, helseid.StepUp{SecurityLevel: 4}, true},
 		"nothing more":              {401, `DPoP ` + code, helseid.StepUp{}, true},
 		"a level that there is not": {401, `DPoP ` + code + `, acr_values="Level5 Level Level44 level4"`, helseid.StepUp{}, true},

@@ -22,6 +22,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // Synthetic organisations, as in Norsk helsenett's own samples. The check digits
@@ -112,7 +113,7 @@ func TestDetailsOnTheWire(t *testing.T) {
 		},
 		"T021 T033 single-tenant child": {
 			client: singleTenant(), request: helseid.TokenRequest{Organization: organization{Child: childOrg}},
-			change: func(c *helseid.Config) { c.Tenancy = clientassertion.SingleTenant },
+			change: func(c *helseid.Config) { c.Tenancy = identity.SingleTenant },
 			want:   organizationDetail("urn:oid:2.16.578.1.12.4.1.4.101", childOrg),
 			parent: mint.DefaultParentOrganization, child: childOrg,
 		},
@@ -123,12 +124,12 @@ func TestDetailsOnTheWire(t *testing.T) {
 			parent: mint.DefaultParentOrganization, child: childOrg,
 		},
 		"single-tenant client that names nobody": {
-			client: singleTenant(), change: func(c *helseid.Config) { c.Tenancy = clientassertion.SingleTenant },
+			client: singleTenant(), change: func(c *helseid.Config) { c.Tenancy = identity.SingleTenant },
 			parent: mint.DefaultParentOrganization,
 		},
 		"T023 T033 multi-tenant parent and child": {
 			client: multiTenant(), request: helseid.TokenRequest{Organization: organization{Parent: parentOrg, Child: childOrg}},
-			change: func(c *helseid.Config) { c.Tenancy = clientassertion.MultiTenant },
+			change: func(c *helseid.Config) { c.Tenancy = identity.MultiTenant },
 			want:   organizationDetail("urn:oid:1.0.6523", "NO:ORGNR:"+parentOrg+":"+childOrg),
 			parent: parentOrg, child: childOrg,
 		},
@@ -240,8 +241,8 @@ func TestDetailMistakes(t *testing.T) {
 	t.Parallel()
 	type organization = clientassertion.Organization
 	const uuid = "0b9d2ff4-1e5c-4b0f-8b0b-000000000001"
-	single := func(c *helseid.Config) { c.Tenancy = clientassertion.SingleTenant }
-	multi := func(c *helseid.Config) { c.Tenancy = clientassertion.MultiTenant }
+	single := func(c *helseid.Config) { c.Tenancy = identity.SingleTenant }
+	multi := func(c *helseid.Config) { c.Tenancy = identity.MultiTenant }
 	tests := map[string]struct {
 		change  func(*helseid.Config)
 		request helseid.TokenRequest
@@ -342,7 +343,7 @@ func TestCheckDigitInOtherPlaces(t *testing.T) {
 		return &clientassertion.Attest{LegalEntity: number, PurposeOfUse: clientassertion.PurposeTreatment, DecisionID: "1"}
 	}
 	raw := func(number string) []clientassertion.Detail {
-		detail, err := clientassertion.OrganizationDetail(clientassertion.Organization{Child: number}, "", clientassertion.Variants{})
+		detail, err := clientassertion.OrganizationDetail(clientassertion.Organization{Child: identity.OrganizationNumber(number)}, "", clientassertion.Variants{})
 		require.NoError(t, err)
 		return []clientassertion.Detail{detail}
 	}
@@ -430,7 +431,9 @@ func TestRequestOfTheContext(t *testing.T) {
 	type organization = clientassertion.Organization
 	type change = func(context.Context) context.Context
 	forOrganization := func(parent, child string) change {
-		return func(ctx context.Context) context.Context { return helseid.ForOrganization(ctx, parent, child) }
+		return func(ctx context.Context) context.Context {
+			return helseid.ForOrganization(ctx, identity.OrganizationNumber(parent), identity.OrganizationNumber(child))
+		}
 	}
 	withRequest := func(request helseid.TokenRequest) change {
 		return func(ctx context.Context) context.Context { return helseid.WithTokenRequest(ctx, request) }
@@ -486,7 +489,7 @@ func TestTenancyAndOrganizationPerCall(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{})
-			w.become(t, multiTenant(), func(c *helseid.Config) { c.Tenancy = clientassertion.MultiTenant })
+			w.become(t, multiTenant(), func(c *helseid.Config) { c.Tenancy = identity.MultiTenant })
 			token, err := ask(t, w, helseid.ForOrganization(t.Context(), parentOrg, childOrg), helseid.TokenRequest{Scopes: []string{testScope}})
 			require.NoError(t, err)
 			_, claims := jws(t, token)
@@ -496,7 +499,7 @@ func TestTenancyAndOrganizationPerCall(t *testing.T) {
 		t.Run(way+" does not fit", func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{})
-			w.become(t, multiTenant(), func(c *helseid.Config) { c.Tenancy = clientassertion.MultiTenant })
+			w.become(t, multiTenant(), func(c *helseid.Config) { c.Tenancy = identity.MultiTenant })
 			_, err := ask(t, w, helseid.ForOrganization(t.Context(), "", childOrg), helseid.TokenRequest{})
 			require.ErrorIs(t, err, helseid.ErrConfig)
 			_, err = ask(t, w, t.Context(), helseid.TokenRequest{})
@@ -589,7 +592,7 @@ func TestOneClientForManyOrganizations(t *testing.T) {
 				if random.IntN(4) == 0 {
 					child = delegations[random.IntN(2)]
 				}
-				ctx := helseid.ForOrganization(t.Context(), parent, child)
+				ctx := helseid.ForOrganization(t.Context(), identity.OrganizationNumber(parent), identity.OrganizationNumber(child))
 				request, err := http.NewRequestWithContext(ctx, http.MethodGet, apiURL, nil)
 				if !assert.NoError(t, err) {
 					return

@@ -1,6 +1,10 @@
 package helseid
 
-import "time"
+import (
+	"time"
+
+	"github.com/helseid-go/sdk/helseid/identity"
+)
 
 // The token types, which are the schemes of the Authorization header too.
 const (
@@ -12,7 +16,7 @@ const (
 // was for an unbound one. It is shared between callers: do not change it.
 type Token struct {
 	// Access is the token itself.
-	Access Secret
+	Access identity.Secret
 
 	// Type is its token_type: "DPoP", or "Bearer" if that was asked for.
 	Type string

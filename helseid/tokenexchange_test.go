@@ -11,6 +11,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -34,7 +35,7 @@ func newExchangeWorld(t testing.TB, options worldOptions) *world {
 
 // callerWith logs a user in to a client whose tokens the API may exchange, and
 // returns the user's token for the API.
-func (w *world) callerWith(t testing.TB, number string) helseid.Secret {
+func (w *world) callerWith(t testing.TB, number string) identity.Secret {
 	t.Helper()
 	config := w.server.NewClient(helseidtest.RedirectURI(redirectURI), helseidtest.Scopes(testScope))
 	require.NoError(t, w.server.AddClient(helseidtest.Client{
@@ -116,8 +117,8 @@ func TestTokenExchangeWithoutASubject(t *testing.T) {
 	t.Parallel()
 	w := newExchangeWorld(t, worldOptions{})
 	for name, subject := range map[string]helseid.SubjectToken{
-		"no middleware": middleware.Token(t.Context()), "empty": helseid.NewSecret(""), "not a token": helseid.NewSecret("a b"),
-		"header in its place": helseid.NewSecret("DPoP abc"), "too long": helseid.NewSecret(string(make([]byte, 100_000))),
+		"no middleware": middleware.Token(t.Context()), "empty": identity.NewSecret(""), "not a token": identity.NewSecret("a b"),
+		"header in its place": identity.NewSecret("DPoP abc"), "too long": identity.NewSecret(string(make([]byte, 100_000))),
 	} {
 		_, err := w.client.Exchange(t.Context(), subject, helseid.TokenRequest{Scopes: []string{downstreamScope}})
 		requireError(t, err, helseid.ErrConfig)
@@ -202,7 +203,7 @@ func TestTokenExchangeRefused(t *testing.T) {
 		w := newExchangeWorld(t, worldOptions{})
 		caller := w.callerWith(t, mint.DefaultPersonalIdentityNumber)
 		request := helseid.TokenRequest{Scopes: []string{downstreamScope}}
-		stranger := helseid.NewSecret(w.server.Token(mint.Clinician(), mint.Audience("nhn:another-api")))
+		stranger := identity.NewSecret(w.server.Token(mint.Clinician(), mint.Audience("nhn:another-api")))
 		secrets.add("subject token", stranger.Reveal())
 		for range 3 {
 			_, err := w.client.Exchange(t.Context(), stranger, request)

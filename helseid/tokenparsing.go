@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/jose"
 )
@@ -46,7 +47,7 @@ func parseToken(object jose.Object, start time.Time, wanted string, asked []stri
 	if !strings.EqualFold(tokenType, wanted) {
 		return nil, fmt.Errorf("token_type is not %s as it was asked for: another kind of token is not used", wanted)
 	}
-	token := &Token{Access: NewSecret(access), Type: wanted}
+	token := &Token{Access: identity.NewSecret(access), Type: wanted}
 	if value := object.Get("expires_in"); !value.Absent() {
 		seconds, ok := value.Seconds()
 		if !ok || seconds <= 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // A logout token with a sid ends, by its subject, those sessions of the user that
@@ -73,7 +73,7 @@ func TestLogoutOfASIDDuringALogin(t *testing.T) {
 
 // logoutCheck is a LoginCheck during which HelseID's word comes to another process.
 func (w *world) logoutCheck(t testing.TB, token string) helseid.LoginCheck {
-	return func(context.Context, tokenvalidation.User) error {
+	return func(context.Context, identity.User) error {
 		response := postLogout(t, newClient(t, w.config).Sessions().BackChannelLogout(), url.Values{"logout_token": {token}})
 		require.Equal(t, http.StatusOK, response.Code)
 		return nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
@@ -20,7 +21,7 @@ import (
 // with a proof, or without one if Config.BearerUserInfo says so.
 //
 // The error is of the same kinds as a token request's.
-func (s *Session) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, error) {
+func (s *Session) UserInfo(ctx context.Context) (*identity.UserInfo, error) {
 	return s.sessions.userInfo.read(ctx, s.User().Subject, s.userInfoSource())
 }
 
@@ -46,7 +47,7 @@ type userInfoReader struct {
 }
 
 // read asks about a user, with a token of the source's.
-func (u *userInfoReader) read(ctx context.Context, subject string, source *TokenSource) (*tokenvalidation.UserInfo, error) {
+func (u *userInfoReader) read(ctx context.Context, subject string, source *TokenSource) (*identity.UserInfo, error) {
 	endpoint, err := u.requests.Endpoint(ctx, exchange.UserInfoEndpoint)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // What UserInfo knows beyond the tokens, asked with a proof or, as HelseID's page
@@ -31,8 +31,8 @@ func TestUserInfo(t *testing.T) {
 			require.Equal(t, session.User().Subject, info.User.Subject)
 			require.Equal(t, session.User().PersonalIdentityNumber.Reveal(), info.User.PersonalIdentityNumber.Reveal())
 			require.Equal(t, "LE", info.HPRDetails.Approvals[0].Profession)
-			require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), info.HPRDetails.HPRNumber)
-			require.Equal(t, []tokenvalidation.HPRCode{{Value: "1", Description: "Full rekvisisjonsrett"}}, info.HPRDetails.Approvals[0].RequisitionRights)
+			require.Equal(t, identity.HPRNumber(mint.DefaultHPRNumber), info.HPRDetails.HPRNumber)
+			require.Equal(t, []identity.HPRCode{{Value: "1", Description: "Full rekvisisjonsrett"}}, info.HPRDetails.Approvals[0].RequisitionRights)
 			require.False(t, info.IssuedAt.IsZero())
 			require.Empty(t, info.Malformed)
 			sent := w.server.Requests(helseidtest.EndpointUserInfo)

@@ -30,7 +30,7 @@ type UserSession struct {
 	key   string
 }
 
-var errNoSubject = fmt.Errorf("%w: the subject is empty: it is that of tokenvalidation.User", ErrConfig)
+var errNoSubject = fmt.Errorf("%w: the subject is empty: it is that of identity.User", ErrConfig)
 
 // Is reports whether it is this session, such as the one of the user who looks at the
 // list.
@@ -55,7 +55,7 @@ func (u UserSession) Format(state fmt.State, _ rune) {
 func (u UserSession) LogValue() slog.Value { return slog.StringValue("a user's session") }
 
 // Of lists the living sessions of a user, the newest first: at most a hundred.
-// The subject is that of tokenvalidation.User, which is no identity number. To list
+// The subject is that of identity.User, which is no identity number. To list
 // sessions does not use them. The error wraps [ErrStore], and [ErrUnreadableRow] if
 // this process cannot tell which sessions there are.
 func (s *Sessions) Of(ctx context.Context, subject string) ([]UserSession, error) {

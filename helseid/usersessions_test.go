@@ -12,7 +12,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // The sessions of a user are listed, and ended one by one or all at once, in whichever
@@ -77,7 +77,7 @@ func TestEndSessionsOfDuringALogin(t *testing.T) {
 		w, _ := newHookedWorld(t)
 		first := w.logIn(t)
 		state, callback := w.callback(t, loginRequest())
-		_, err := w.client.FinishLogin(t.Context(), state, callback, func(ctx context.Context, user tokenvalidation.User) error {
+		_, err := w.client.FinishLogin(t.Context(), state, callback, func(ctx context.Context, user identity.User) error {
 			return newClient(t, w.config).Sessions().EndOf(ctx, user.Subject)
 		})
 		requireError(t, err, helseid.ErrLoginRequired)

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // Record is one decision about a request, for the access log that Normen
@@ -45,8 +45,8 @@ type Record struct {
 	// (sub) and SessionID (sid) which user, by pseudonyms, in which login at HelseID.
 	// Texts of more than 256 bytes are cut off; HelseID's have 40 at most.
 	ClientID     string
-	Organization tokenvalidation.Organization
-	HPRNumber    tokenvalidation.HPRNumber
+	Organization identity.Organization
+	HPRNumber    identity.HPRNumber
 	Subject      string
 	SessionID    string
 	TokenID      string

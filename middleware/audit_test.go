@@ -19,6 +19,7 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -36,7 +37,7 @@ func TestAuditRecord(t *testing.T) {
 	want := middleware.Record{
 		Allowed: true, Method: http.MethodGet, Route: "GET /journal/{id}",
 		ClientID: "helseidtest-client", HPRNumber: mint.DefaultHPRNumber, TokenID: "THE-JTI",
-		Organization: tokenvalidation.Organization{Parent: "994598759", Child: "999977775", Supplier: "987654325"},
+		Organization: identity.Organization{Parent: "994598759", Child: "999977775", Supplier: "987654325"},
 		Malformed:    []string{"idp"},
 	}
 	record := w.lastRecord()
@@ -53,7 +54,7 @@ func TestAuditRecord(t *testing.T) {
 	w.requireRefused(request, "proof_replayed")
 	require.Equal(t, middleware.Record{
 		Status: http.StatusUnauthorized, Reason: "proof_replayed", Method: http.MethodGet, Route: "GET /other", ClientID: "helseidtest-client",
-		Organization: tokenvalidation.Organization{Parent: "994598759"}, TokenID: w.lastRecord().TokenID,
+		Organization: identity.Organization{Parent: "994598759"}, TokenID: w.lastRecord().TokenID,
 		Unproven: true, Duration: w.lastRecord().Duration,
 	}, w.lastRecord())
 	// … and one whose token is not is nobody.
@@ -226,8 +227,8 @@ func TestAccessTokenIsNeverPrinted(t *testing.T) {
 	w.requireOK(request)
 	token := middleware.Token(w.caller())
 	require.NotEmpty(t, token.Reveal())
-	type own struct{ token middleware.AccessToken }
-	for _, value := range []any{token, &token, []middleware.AccessToken{token}, own{token}, &own{token}, map[string]any{"t": token}, w.caller()} {
+	type own struct{ token identity.Secret }
+	for _, value := range []any{token, &token, []identity.Secret{token}, own{token}, &own{token}, map[string]any{"t": token}, w.caller()} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			text := fmt.Sprintf(verb, value)
 			require.NotRegexp(t, jwsLike, text, verb)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -13,7 +14,7 @@ type contextKey struct{}
 // caller is who has sent a request, as far as that is known.
 type caller struct {
 	claims *tokenvalidation.Claims // nil until the token is known to be genuine
-	token  AccessToken
+	token  identity.Secret
 	proof  *dpop.Proof
 	proven bool // by a proof, or no proof is asked for
 
@@ -39,30 +40,20 @@ func Claims(ctx context.Context) *tokenvalidation.Claims {
 
 // Token returns the request's access token, for a token exchange. It is empty
 // where no middleware has let the request in.
-func Token(ctx context.Context) AccessToken {
+func Token(ctx context.Context) identity.Secret {
 	if caller := callerOf(ctx); caller != nil {
 		return caller.token
 	}
-	return AccessToken{}
+	return identity.Secret{}
 }
 
 // NewContext returns a context in which [Claims] and [Token] find these, for tests of
 // handlers that have no guard before them. A guard does not go by it.
 func NewContext(ctx context.Context, claims *tokenvalidation.Claims, token string) context.Context {
 	return context.WithValue(ctx, contextKey{}, &caller{
-		claims: claims, token: AccessToken{value: redact.HideText(token)}, outer: callerOf(ctx),
+		claims: claims, token: identity.NewSecret(token), outer: callerOf(ctx),
 	})
-}
-
-// AccessToken is a caller's access token. Printed, logged or marshalled in any
-// way it reads "[redacted]"; only Reveal gives the value.
-type AccessToken struct {
-	unprintable
-	value redact.Hidden[string]
 }
 
 // unprintable gives a type the methods that make it read "[redacted]".
 type unprintable = redact.Unprintable
-
-// Reveal returns the token.
-func (t AccessToken) Reveal() string { return t.value.Reveal() }

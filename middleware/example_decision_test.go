@@ -10,6 +10,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -116,8 +117,8 @@ func ExampleMiddleware_Refuse() {
 // A test of a handler alone, without a guard and a HelseID.
 func ExampleNewContext() {
 	caller := &tokenvalidation.Claims{
-		User:         &tokenvalidation.User{HPRNumber: "565505933"},
-		Organization: tokenvalidation.Organization{Parent: "994598759"},
+		User:         &identity.User{HPRNumber: "565505933"},
+		Organization: identity.Organization{Parent: "994598759"},
 	}
 	request := httptest.NewRequest(http.MethodGet, "/journal/1", nil)
 	response := httptest.NewRecorder()

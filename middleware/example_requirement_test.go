@@ -11,8 +11,8 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // exampleCall sends a request of somebody's to an API with one requirement, and
@@ -71,8 +71,8 @@ func ExampleAny() {
 
 // The organisations that are let in stand in a register, which may be down.
 func ExampleOrganizationLookup() {
-	customers, down := map[tokenvalidation.OrganizationNumber]bool{"994598759": true}, false
-	customer := middleware.OrganizationLookup(func(_ context.Context, o tokenvalidation.Organization) (bool, error) {
+	customers, down := map[identity.OrganizationNumber]bool{"994598759": true}, false
+	customer := middleware.OrganizationLookup(func(_ context.Context, o identity.Organization) (bool, error) {
 		if down {
 			return false, errors.New("no answer from the register")
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -69,14 +70,14 @@ func ExampleMiddleware_Require_test() {
 
 // A requirement of one's own is a function.
 func ExampleRequirement() {
-	hospitals := map[tokenvalidation.OrganizationNumber]bool{"994598759": true}
+	hospitals := map[identity.OrganizationNumber]bool{"994598759": true}
 	hospital := func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if hospitals[claims.Organization.Parent] {
 			return nil
 		}
 		return &middleware.Denial{Reason: "no_hospital", Detail: "this is for hospitals only"}
 	}
-	fmt.Println(hospital(context.Background(), &tokenvalidation.Claims{Organization: tokenvalidation.Organization{Parent: "994598759"}}))
+	fmt.Println(hospital(context.Background(), &tokenvalidation.Claims{Organization: identity.Organization{Parent: "994598759"}}))
 	fmt.Println(hospital(context.Background(), &tokenvalidation.Claims{}))
 	// Output:
 	// <nil>

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -83,7 +84,7 @@ func (m *Middleware) authenticate(ctx context.Context, request *Request, found *
 	if err != nil {
 		return tokenProblem(err)
 	}
-	found.claims, found.token = claims, AccessToken{value: redact.HideText(token)}
+	found.claims, found.token = claims, identity.NewSecret(token)
 	if problem := m.checkBinding(claims.Confirmation); problem != nil {
 		return problem
 	}

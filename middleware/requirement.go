@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -176,8 +177,8 @@ func System() Requirement {
 
 // SecurityLevel demands a user at this level or above: 2, 3 or 4. It panics for
 // any other.
-func SecurityLevel(least tokenvalidation.SecurityLevel) Requirement {
-	if least < tokenvalidation.SecurityLevel2 || least > tokenvalidation.SecurityLevel4 {
+func SecurityLevel(least identity.SecurityLevel) Requirement {
+	if least < identity.SecurityLevel2 || least > identity.SecurityLevel4 {
 		panic("middleware: SecurityLevel is 2, 3 or 4")
 	}
 	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
@@ -193,17 +194,17 @@ func SecurityLevel(least tokenvalidation.SecurityLevel) Requirement {
 }
 
 // acrValues are HelseID's names for levels in a login request.
-var acrValues = map[tokenvalidation.AssuranceLevel]string{
-	tokenvalidation.AssuranceLow:         "Level2",
-	tokenvalidation.AssuranceSubstantial: "Level3",
-	tokenvalidation.AssuranceHigh:        "High",
+var acrValues = map[identity.AssuranceLevel]string{
+	identity.AssuranceLow:         "Level2",
+	identity.AssuranceSubstantial: "Level3",
+	identity.AssuranceHigh:        "High",
 }
 
 // AssuranceLevel demands a user at this eIDAS level or above:
-// tokenvalidation.AssuranceLow, AssuranceSubstantial or AssuranceHigh. It panics for
+// identity.AssuranceLow, AssuranceSubstantial or AssuranceHigh. It panics for
 // any other, which would let everybody in or nobody.
-func AssuranceLevel(least tokenvalidation.AssuranceLevel) Requirement {
-	if least < tokenvalidation.AssuranceLow || least > tokenvalidation.AssuranceHigh {
+func AssuranceLevel(least identity.AssuranceLevel) Requirement {
+	if least < identity.AssuranceLow || least > identity.AssuranceHigh {
 		panic("middleware: AssuranceLevel is AssuranceLow, AssuranceSubstantial or AssuranceHigh")
 	}
 	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
@@ -288,7 +289,7 @@ func FreshAttest() Requirement {
 // is the one that the first client acted for; Claims.Actor has the others. It panics
 // without numbers, and if one has not nine digits: a list that is empty by mistake
 // must not let everybody in.
-func ParentOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
+func ParentOrganization(numbers ...identity.OrganizationNumber) Requirement {
 	checkNumbers("ParentOrganization", numbers)
 	return organization(ReasonParentOrganization, numbers, parentOf)
 }
@@ -301,7 +302,7 @@ func AnyParentOrganization() Requirement {
 // ChildOrganization demands one of these sub-units. It panics without numbers, and
 // if one has not nine digits: a list that is empty by mistake must not let
 // everybody in.
-func ChildOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
+func ChildOrganization(numbers ...identity.OrganizationNumber) Requirement {
 	checkNumbers("ChildOrganization", numbers)
 	return organization(ReasonChildOrganization, numbers, childOf)
 }
@@ -312,7 +313,7 @@ func AnyChildOrganization() Requirement { return organization(ReasonChildOrganiz
 // SupplierOrganization demands one of these suppliers. It panics without numbers, and
 // if one has not nine digits: a list that is empty by mistake must not let
 // everybody in.
-func SupplierOrganization(numbers ...tokenvalidation.OrganizationNumber) Requirement {
+func SupplierOrganization(numbers ...identity.OrganizationNumber) Requirement {
 	checkNumbers("SupplierOrganization", numbers)
 	return organization(ReasonSupplierOrganization, numbers, supplierOf)
 }
@@ -322,9 +323,9 @@ func AnySupplierOrganization() Requirement {
 	return organization(ReasonSupplierOrganization, nil, supplierOf)
 }
 
-func parentOf(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber   { return o.Parent }
-func childOf(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber    { return o.Child }
-func supplierOf(o tokenvalidation.Organization) tokenvalidation.OrganizationNumber { return o.Supplier }
+func parentOf(o identity.Organization) identity.OrganizationNumber   { return o.Parent }
+func childOf(o identity.Organization) identity.OrganizationNumber    { return o.Child }
+func supplierOf(o identity.Organization) identity.OrganizationNumber { return o.Supplier }
 
 // ParentOrganizationInPath demands that a part of the path is the token's parent
 // organisation: "parent" for the route "GET /journals/{parent}". It needs the router to
@@ -339,7 +340,7 @@ func ChildOrganizationInPath(name string) Requirement {
 	return organizationInPath("ChildOrganizationInPath", ReasonChildOrganization, name, childOf)
 }
 
-func organizationInPath(function, reason, name string, part func(tokenvalidation.Organization) tokenvalidation.OrganizationNumber) Requirement {
+func organizationInPath(function, reason, name string, part func(identity.Organization) identity.OrganizationNumber) Requirement {
 	if name == "" {
 		panic("middleware: " + function + " needs the name of a part of the path")
 	}
@@ -352,7 +353,7 @@ func organizationInPath(function, reason, name string, part func(tokenvalidation
 	})
 }
 
-func checkNumbers(name string, numbers []tokenvalidation.OrganizationNumber) {
+func checkNumbers(name string, numbers []identity.OrganizationNumber) {
 	if len(numbers) == 0 {
 		panic("middleware: " + name + " needs a number; Any" + name + " takes all")
 	}
@@ -363,7 +364,7 @@ func checkNumbers(name string, numbers []tokenvalidation.OrganizationNumber) {
 	}
 }
 
-func organization(reason string, numbers []tokenvalidation.OrganizationNumber, part func(tokenvalidation.Organization) tokenvalidation.OrganizationNumber) Requirement {
+func organization(reason string, numbers []identity.OrganizationNumber, part func(identity.Organization) identity.OrganizationNumber) Requirement {
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
 		number := part(claims.Organization)
 		if number != "" && (len(numbers) == 0 || slices.Contains(numbers, number)) {
@@ -376,7 +377,7 @@ func organization(reason string, numbers []tokenvalidation.OrganizationNumber, p
 // OrganizationLookup demands that allowed says yes to the token's organisation. A
 // token for none is refused without asking. An error of allowed makes the answer a
 // 503. It panics if allowed is nil.
-func OrganizationLookup(allowed func(context.Context, tokenvalidation.Organization) (bool, error)) Requirement {
+func OrganizationLookup(allowed func(context.Context, identity.Organization) (bool, error)) Requirement {
 	if allowed == nil {
 		panic("middleware: OrganizationLookup needs a function")
 	}

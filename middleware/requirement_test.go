@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -94,16 +95,16 @@ func demands() []demand {
 		forbidden("user").of("a level, and it is a system", middleware.SecurityLevel(4)),
 		forbidden("user").of("a level, and it is a system with one", middleware.SecurityLevel(4), mint.SecurityLevel(4)),
 
-		met.of("assurance high", middleware.AssuranceLevel(tokenvalidation.AssuranceHigh), clinician()...),
-		met.of("assurance high where substantial is needed", middleware.AssuranceLevel(tokenvalidation.AssuranceSubstantial), clinician()...),
+		met.of("assurance high", middleware.AssuranceLevel(identity.AssuranceHigh), clinician()...),
+		met.of("assurance high where substantial is needed", middleware.AssuranceLevel(identity.AssuranceSubstantial), clinician()...),
 		login("assurance_level", map[string]string{"acr_values": "High"}).of("assurance substantial where high is needed",
-			middleware.AssuranceLevel(tokenvalidation.AssuranceHigh), clinician(mint.AssuranceLevel("substantial"))...),
+			middleware.AssuranceLevel(identity.AssuranceHigh), clinician(mint.AssuranceLevel("substantial"))...),
 		login("assurance_level", map[string]string{"acr_values": "Level3"}).of("assurance low where substantial is needed",
-			middleware.AssuranceLevel(tokenvalidation.AssuranceSubstantial), clinician(mint.AssuranceLevel("low"))...),
+			middleware.AssuranceLevel(identity.AssuranceSubstantial), clinician(mint.AssuranceLevel("low"))...),
 		login("assurance_level", map[string]string{"acr_values": "Level2"}).of("assurance missing",
-			middleware.AssuranceLevel(tokenvalidation.AssuranceLow), clinician(mint.Claim(assurance, nil))...),
-		login("assurance_level", nil).of("assurance of a wrong type", middleware.AssuranceLevel(tokenvalidation.AssuranceHigh), clinician(claim(assurance, "true"))...),
-		forbidden("user").of("assurance, and it is a system", middleware.AssuranceLevel(tokenvalidation.AssuranceLow)),
+			middleware.AssuranceLevel(identity.AssuranceLow), clinician(mint.Claim(assurance, nil))...),
+		login("assurance_level", nil).of("assurance of a wrong type", middleware.AssuranceLevel(identity.AssuranceHigh), clinician(claim(assurance, "true"))...),
+		forbidden("user").of("assurance, and it is a system", middleware.AssuranceLevel(identity.AssuranceLow)),
 
 		met.of("T155 HPR number", middleware.HPRNumber(), clinician()...),
 		forbidden("hpr_number").of("T155 HPR number missing", middleware.HPRNumber(), clinician(mint.HPRNumber(""))...),
@@ -159,7 +160,7 @@ func customDemands() []demand {
 	met := demand{status: http.StatusOK}
 	down := demand{status: http.StatusServiceUnavailable, reason: "lookup_unavailable"}
 	lookup := func(ok bool, err error) middleware.Requirement {
-		return middleware.OrganizationLookup(func(_ context.Context, organization tokenvalidation.Organization) (bool, error) {
+		return middleware.OrganizationLookup(func(_ context.Context, organization identity.Organization) (bool, error) {
 			if organization.Parent != "994598759" {
 				return false, errors.New("asked about another organisation")
 			}

@@ -3,8 +3,8 @@ package middleware
 import (
 	"context"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // errNotGuarded is for handlers that no middleware has let the request in to.
@@ -18,7 +18,7 @@ var errNotGuarded = redact.Words("middleware: UserInfo: the context is not that 
 // HelseID's page shows the token sent as a bearer token. The HelseID of package
 // helseidtest demands a proof of a bound token unless it is told otherwise
 // (helseidtest.Relaxed(rule.UserInfoProof)).
-func (m *Middleware) UserInfo(ctx context.Context) (*tokenvalidation.UserInfo, error) {
+func (m *Middleware) UserInfo(ctx context.Context) (*identity.UserInfo, error) {
 	token := Token(ctx).Reveal()
 	if token == "" {
 		return nil, errNotGuarded

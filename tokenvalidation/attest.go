@@ -2,6 +2,8 @@ package tokenvalidation
 
 import (
 	"time"
+
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // AttestLifetime is how long an attest may be used (ATT-58 of the trust
@@ -68,7 +70,7 @@ type Patient struct {
 
 // Person is a person's national identity number in a register.
 type Person struct {
-	Number    PersonalIdentityNumber
+	Number    identity.PersonalIdentityNumber
 	Name      string
 	System    string
 	Authority string
@@ -198,7 +200,7 @@ func (d *attestDecoder) identifier(name string) Identifier {
 func (d *attestDecoder) person(name string) Person {
 	part := d.identifier(name)
 	return Person{
-		Number:    newPersonalIdentityNumber(part.ID),
+		Number:    identity.NewPersonalIdentityNumber(part.ID),
 		Name:      part.Name,
 		System:    part.System,
 		Authority: part.Authority,

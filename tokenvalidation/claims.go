@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
 )
@@ -43,14 +44,14 @@ type Claims struct {
 	ClientAuthentication string
 
 	// Tenancy is the client's tenancy.
-	Tenancy Tenancy
+	Tenancy identity.Tenancy
 
 	// Organization is the organisation that the client acts for.
-	Organization Organization
+	Organization identity.Organization
 
 	// User is the person who has logged in, or nil: the token is then a
 	// system's.
-	User *User
+	User *identity.User
 
 	// Subject is sub. A system's token may have none, or its client id.
 	Subject string
@@ -81,64 +82,11 @@ type Claims struct {
 	object func() jose.Object
 }
 
-// Organization holds the organisation numbers of a token. Parts that the token
-// has not are empty.
-type Organization struct {
-	// Parent is the legal entity, Child the sub-unit.
-	Parent OrganizationNumber `json:"parent,omitempty"`
-	Child  OrganizationNumber `json:"child,omitempty"`
-
-	// Supplier is the supplier to which Parent has delegated, for a multi-tenant
-	// client.
-	Supplier OrganizationNumber `json:"supplier,omitempty"`
-}
-
-// IsZero reports that the token names no organisation.
-func (o Organization) IsZero() bool { return o == Organization{} }
-
-// User is a person who has logged in.
-type User struct {
-	// Subject is sub, a stable pseudonym. It may hold "+", "/" and "=".
-	Subject string
-
-	// PersonalIdentityNumber is the national identity number.
-	PersonalIdentityNumber PersonalIdentityNumber
-
-	// Pseudonym is the older pid_pseudonym.
-	Pseudonym string
-
-	// HPRNumber is empty for a user who is not health personnel.
-	HPRNumber HPRNumber
-
-	Name, GivenName, MiddleName, FamilyName string
-
-	// SecurityLevel and AssuranceLevel say how strongly the user was
-	// authenticated.
-	SecurityLevel  SecurityLevel
-	AssuranceLevel AssuranceLevel
-
-	// Network is "internett" or "helsenett".
-	Network string
-
-	// IdentityProvider is idp, AuthenticationMethods is amr.
-	IdentityProvider      string
-	AuthenticationMethods []string
-
-	// AuthenticatedAt is auth_time, the time of the login.
-	AuthenticatedAt time.Time
-
-	// SessionID is sid.
-	SessionID string
-
-	// OnBehalfOf is the organisation that the user acts for in ID-porten.
-	OnBehalfOf OrganizationNumber
-}
-
 // Actor is a client in a chain of token exchanges.
 type Actor struct {
 	Issuer       string
 	ClientID     string
-	Organization Organization
+	Organization identity.Organization
 
 	// Actor is the one before, or nil.
 	Actor *Actor

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -34,8 +35,8 @@ func TestSystem(t *testing.T) {
 			require.Equal(t, "helseidtest-client", claims.ClientID)
 			require.Equal(t, "helseidtest client", claims.ClientName)
 			require.Equal(t, "private_key_jwt", claims.ClientAuthentication)
-			require.Equal(t, tokenvalidation.TenancySingle, claims.Tenancy)
-			require.Equal(t, tokenvalidation.Organization{Parent: mint.DefaultParentOrganization}, claims.Organization)
+			require.Equal(t, identity.SingleTenant, claims.Tenancy)
+			require.Equal(t, identity.Organization{Parent: mint.DefaultParentOrganization}, claims.Organization)
 			require.False(t, claims.Organization.IsZero())
 			require.Equal(t, []string{"nhn:test-api/read"}, claims.Scopes)
 			require.True(t, claims.HasScope("nhn:test-api/read"))
@@ -86,16 +87,16 @@ func TestClinician(t *testing.T) {
 	require.Equal(t, user.Subject, claims.Subject)
 	require.Equal(t, mint.DefaultPersonalIdentityNumber, user.PersonalIdentityNumber.Reveal())
 	require.Equal(t, "older", user.Pseudonym)
-	require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), user.HPRNumber)
+	require.Equal(t, identity.HPRNumber(mint.DefaultHPRNumber), user.HPRNumber)
 	require.Equal(t, []string{"KVART GREVLING", "KVART", "VON", "GREVLING"}, []string{user.Name, user.GivenName, user.MiddleName, user.FamilyName})
-	require.Equal(t, tokenvalidation.SecurityLevel4, user.SecurityLevel)
-	require.Equal(t, tokenvalidation.AssuranceHigh, user.AssuranceLevel)
+	require.Equal(t, identity.SecurityLevel4, user.SecurityLevel)
+	require.Equal(t, identity.AssuranceHigh, user.AssuranceLevel)
 	require.Equal(t, "internett", user.Network)
 	require.Equal(t, "testidp-oidc", user.IdentityProvider)
 	require.Equal(t, []string{"pwd"}, user.AuthenticationMethods)
 	require.Equal(t, login.UTC(), user.AuthenticatedAt)
 	require.Equal(t, "7C2F6E9F1D0A4B35", user.SessionID)
-	require.Equal(t, tokenvalidation.OrganizationNumber("999977775"), user.OnBehalfOf)
+	require.Equal(t, identity.OrganizationNumber("999977775"), user.OnBehalfOf)
 	require.Empty(t, claims.Malformed)
 }
 
@@ -104,16 +105,16 @@ func TestMultiTenant(t *testing.T) {
 	claims := validated(t, mint.Organization("994598759", "999977775", "987654325"),
 		mint.Claim("nhn:sfm:journal-id", "5e6d1b38-0ff3-4b2b-9f0e-3f4d5d2f2a11"),
 		mint.Claim("e-helse:sfm.api/client/claims/sfm-id", "6e6d1b38-0ff3-4b2b-9f0e-3f4d5d2f2a22"))
-	require.Equal(t, tokenvalidation.Organization{Parent: "994598759", Child: "999977775", Supplier: "987654325"}, claims.Organization)
-	require.Equal(t, tokenvalidation.TenancyMulti, claims.Tenancy)
+	require.Equal(t, identity.Organization{Parent: "994598759", Child: "999977775", Supplier: "987654325"}, claims.Organization)
+	require.Equal(t, identity.MultiTenant, claims.Tenancy)
 	require.Equal(t, "5e6d1b38-0ff3-4b2b-9f0e-3f4d5d2f2a11", claims.JournalID)
 	require.Equal(t, "6e6d1b38-0ff3-4b2b-9f0e-3f4d5d2f2a22", claims.SFMID)
 
 	none := validated(t, mint.Organization("", "", ""), mint.Claim(claimPrefix+"client/client_tenancy", "none"))
 	require.True(t, none.Organization.IsZero())
-	require.Equal(t, tokenvalidation.TenancyNone, none.Tenancy)
+	require.Equal(t, identity.NoTenancy, none.Tenancy)
 	missing := validated(t, mint.Claim(claimPrefix+"client/client_tenancy", nil))
-	require.Equal(t, tokenvalidation.TenancySingle, missing.Tenancy)
+	require.Equal(t, identity.SingleTenant, missing.Tenancy)
 }
 
 func TestTokenExchange(t *testing.T) {
@@ -125,7 +126,7 @@ func TestTokenExchange(t *testing.T) {
 	require.Equal(t, "first", claims.OriginalClientID)
 	require.Equal(t, &tokenvalidation.Actor{
 		Issuer: "https://helseid.test", ClientID: "second",
-		Organization: tokenvalidation.Organization{Parent: "994598759", Child: "999977775"},
+		Organization: identity.Organization{Parent: "994598759", Child: "999977775"},
 		Actor:        &tokenvalidation.Actor{ClientID: "first"},
 	}, claims.Actor)
 	require.Empty(t, claims.Malformed)
@@ -301,7 +302,7 @@ func TestWrongTypes(t *testing.T) {
 	require.Zero(t, claims.User.SecurityLevel)
 	require.Empty(t, claims.User.HPRNumber)
 	require.Empty(t, claims.Scopes)
-	require.Equal(t, tokenvalidation.TenancyNone, claims.Tenancy)
+	require.Equal(t, identity.NoTenancy, claims.Tenancy)
 	require.True(t, claims.Organization.IsZero())
 }
 

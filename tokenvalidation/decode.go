@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
@@ -38,6 +39,16 @@ const maxMalformed = 16
 
 // otherClaims is the last element of Claims.Malformed if there are more.
 const otherClaims = "others"
+
+// The values of the levels' claims, which are strings.
+var (
+	securityLevels = map[string]identity.SecurityLevel{
+		"2": identity.SecurityLevel2, "3": identity.SecurityLevel3, "4": identity.SecurityLevel4,
+	}
+	assuranceLevels = map[string]identity.AssuranceLevel{
+		"low": identity.AssuranceLow, "substantial": identity.AssuranceSubstantial, "high": identity.AssuranceHigh,
+	}
+)
 
 // decoder reads typed claims and collects the names of those of a wrong type.
 type decoder struct {
@@ -142,27 +153,27 @@ func (d *decoder) time(name string) time.Time {
 // printing them reads nothing of the process's own zone.
 func unixTime(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }
 
-func (d *decoder) tenancy() Tenancy {
-	switch tenancy := Tenancy(d.text(claimTenancy)); tenancy {
+func (d *decoder) tenancy() identity.Tenancy {
+	switch tenancy := identity.Tenancy(d.text(claimTenancy)); tenancy {
 	case "":
-		return TenancySingle
-	case TenancyNone, TenancySingle, TenancyMulti:
+		return identity.SingleTenant
+	case identity.NoTenancy, identity.SingleTenant, identity.MultiTenant:
 		return tenancy
 	}
 	d.wrong(claimTenancy)
-	return TenancyNone
+	return identity.NoTenancy
 }
 
-func (d *decoder) organization() Organization {
-	return Organization{
+func (d *decoder) organization() identity.Organization {
+	return identity.Organization{
 		Parent:   d.organizationNumber(claimParent),
 		Child:    d.organizationNumber(claimChild),
 		Supplier: d.organizationNumber(claimSupplier),
 	}
 }
 
-func (d *decoder) organizationNumber(name string) OrganizationNumber {
-	number := OrganizationNumber(d.text(name))
+func (d *decoder) organizationNumber(name string) identity.OrganizationNumber {
+	number := identity.OrganizationNumber(d.text(name))
 	if number != "" && !number.Valid() {
 		d.wrong(name)
 		return ""
@@ -174,8 +185,8 @@ func (d *decoder) organizationNumber(name string) OrganizationNumber {
 // a subject that is not the client itself (RFC 9068 section 2.2: a client's
 // token may name the client as its subject). An exchanged token has the subject of the
 // first one, so that it may be the first client.
-func (d *decoder) user(claims *Claims) *User {
-	user := &User{
+func (d *decoder) user(claims *Claims) *identity.User {
+	user := &identity.User{
 		PersonalIdentityNumber: d.personalIdentityNumber(),
 		Pseudonym:              d.text(claimPIDPseudonym),
 		HPRNumber:              d.hprNumber(),
@@ -211,17 +222,18 @@ func (d *decoder) user(claims *Claims) *User {
 	return nil
 }
 
-func (d *decoder) personalIdentityNumber() PersonalIdentityNumber {
+func (d *decoder) personalIdentityNumber() identity.PersonalIdentityNumber {
 	text := d.text(claimPID)
-	if text != "" && !isPersonalIdentityNumber(text) {
+	number := identity.NewPersonalIdentityNumber(text)
+	if text != "" && !number.Valid() {
 		d.wrong(claimPID)
-		return PersonalIdentityNumber{}
+		return identity.PersonalIdentityNumber{}
 	}
-	return newPersonalIdentityNumber(text)
+	return number
 }
 
-func (d *decoder) hprNumber() HPRNumber {
-	number := HPRNumber(d.text(claimHPRNumber))
+func (d *decoder) hprNumber() identity.HPRNumber {
+	number := identity.HPRNumber(d.text(claimHPRNumber))
 	if number != "" && !number.Valid() {
 		d.wrong(claimHPRNumber)
 		return ""

@@ -10,6 +10,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -113,8 +114,8 @@ func ExamplePersonalIdentityNumber() {
 }
 
 func ExampleOrganizationNumber_ValidCheckDigit() {
-	fmt.Println(tokenvalidation.OrganizationNumber("994598759").ValidCheckDigit())
-	fmt.Println(tokenvalidation.OrganizationNumber("994598758").ValidCheckDigit())
+	fmt.Println(identity.OrganizationNumber("994598759").ValidCheckDigit())
+	fmt.Println(identity.OrganizationNumber("994598758").ValidCheckDigit())
 	// Output:
 	// true
 	// false

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -64,7 +65,7 @@ func FuzzClaims(f *testing.F) {
 		}
 		if claims.User != nil {
 			require.True(t, claims.User.HPRNumber == "" || claims.User.HPRNumber.Valid())
-			require.LessOrEqual(t, claims.User.SecurityLevel, tokenvalidation.SecurityLevel4)
+			require.LessOrEqual(t, claims.User.SecurityLevel, identity.SecurityLevel4)
 		}
 		require.True(t, claims.Organization.Parent == "" || claims.Organization.Parent.Valid())
 	})
@@ -102,7 +103,7 @@ func FuzzIDTokenClaims(f *testing.F) {
 				require.Equal(t, "the-nonce", claims.Nonce)
 				require.NotEmpty(t, claims.User.Subject)
 				require.True(t, claims.User.HPRNumber == "" || claims.User.HPRNumber.Valid())
-				require.LessOrEqual(t, claims.User.SecurityLevel, tokenvalidation.SecurityLevel4)
+				require.LessOrEqual(t, claims.User.SecurityLevel, identity.SecurityLevel4)
 			}
 			_, err = validator.ValidateLogout(t.Context(), token)
 			if name != "events" {

@@ -10,11 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/jwks"
 	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // IDTokenConfig says which ID tokens to accept.
@@ -87,6 +89,9 @@ func newIDToken(source *metadata.Source, clientID string, client *http.Client) *
 // Close ends a fetch of keys that is under way.
 func (v *IDTokenValidator) Close() { v.validator.Close() }
 
+// unprintable gives a type the methods that make it read "[redacted]".
+type unprintable = redact.Unprintable
+
 // IDTokenExpectation says which login an ID token must be of. Printed, logged or
 // marshalled it reads "[redacted]".
 type IDTokenExpectation struct {
@@ -110,36 +115,20 @@ type IDTokenExpectation struct {
 
 	// SecurityLevel is the least that the user must have been authenticated
 	// with. Zero means any, also none.
-	SecurityLevel SecurityLevel
+	SecurityLevel identity.SecurityLevel
 
 	// AssuranceLevel is the same for the assurance level.
-	AssuranceLevel AssuranceLevel
+	AssuranceLevel identity.AssuranceLevel
 
 	// Previous is what the session's ID token said before a refresh: the new one
 	// must be of the same login (OpenID Connect Core section 12.2).
-	Previous *IDClaims
-}
-
-// IDClaims is what a valid ID token says.
-type IDClaims struct {
-	// User is the person who has logged in.
-	User User
-
-	// IssuedAt and Expiry are iat and exp.
-	IssuedAt, Expiry time.Time
-
-	// Nonce is the nonce of the login, or "".
-	Nonce string
-
-	// Malformed names the claims that are left out because they are of a wrong
-	// type.
-	Malformed []string
+	Previous *identity.IDToken
 }
 
 // Validate checks an ID token by the rules of OpenID Connect Core sections
 // 3.1.3.7 and 12.2 and of HelseID's page on the matter. The error is an *Error,
 // which is an ErrInvalidToken, or wraps ErrUnavailable.
-func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected IDTokenExpectation) (*IDClaims, error) {
+func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected IDTokenExpectation) (*identity.IDToken, error) {
 	object, err := v.validator.verify(ctx, token)
 	if err != nil {
 		return nil, err
@@ -178,7 +167,7 @@ func (v *IDTokenValidator) Validate(ctx context.Context, token string, expected 
 	if claims.User.AssuranceLevel < expected.AssuranceLevel {
 		return nil, refuse(ReasonAssuranceLevel)
 	}
-	return claims, claims.checkPrevious(expected.Previous)
+	return claims, checkPrevious(claims, expected.Previous)
 }
 
 // recentLogin reports whether the login is as young as it is expected to be.
@@ -202,7 +191,7 @@ func (v *IDTokenValidator) recentLogin(object jose.Object, expected IDTokenExpec
 // Restore reads an ID token that Validate accepted earlier and that has been
 // kept where nobody else can write. Its signature and times are not checked
 // again: never call it with a token that came from outside.
-func (v *IDTokenValidator) Restore(token string) (*IDClaims, error) {
+func (v *IDTokenValidator) Restore(token string) (*identity.IDToken, error) {
 	compact, err := jose.ParseCompact(token, MaxToken)
 	if err != nil {
 		return nil, refuse(ReasonMalformed)
@@ -214,13 +203,13 @@ func (v *IDTokenValidator) Restore(token string) (*IDClaims, error) {
 	return decodeIDClaims(object)
 }
 
-func decodeIDClaims(object jose.Object) (*IDClaims, error) {
+func decodeIDClaims(object jose.Object) (*identity.IDToken, error) {
 	claims := decodeClaims(object)
 	if claims.User == nil || claims.User.Subject == "" {
 		return nil, refuse(ReasonSubject)
 	}
 	nonce, _ := object.Get("nonce").Text()
-	return &IDClaims{
+	return &identity.IDToken{
 		User:      *claims.User,
 		IssuedAt:  claims.IssuedAt,
 		Expiry:    claims.Expiry,
@@ -231,7 +220,7 @@ func decodeIDClaims(object jose.Object) (*IDClaims, error) {
 
 // checkPrevious compares a refreshed ID token with the one before. What the new
 // one leaves out stands as it was.
-func (c *IDClaims) checkPrevious(previous *IDClaims) error {
+func checkPrevious(c, previous *identity.IDToken) error {
 	if previous == nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -100,8 +101,8 @@ func TestIDToken(t *testing.T) {
 			})
 			if test.reason == "" {
 				require.NoError(t, err)
-				require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), claims.User.HPRNumber)
-				require.Equal(t, tokenvalidation.SecurityLevel4, claims.User.SecurityLevel)
+				require.Equal(t, identity.HPRNumber(mint.DefaultHPRNumber), claims.User.HPRNumber)
+				require.Equal(t, identity.SecurityLevel4, claims.User.SecurityLevel)
 				require.Equal(t, mint.DefaultPersonalIdentityNumber, claims.User.PersonalIdentityNumber.Reveal())
 				require.WithinDuration(t, time.Now().Add(10*time.Minute), claims.Expiry, time.Minute)
 				return
@@ -203,8 +204,8 @@ func TestT166SecurityLevel(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(validator.Close)
 	const name = "helseid://claims/identity/security_level"
-	for value, levels := range map[any]tokenvalidation.SecurityLevel{"4": 4, "3": 3, "2": 2, nil: 0, "": 0, 4: 0, "5": 0, "high": 0} {
-		for _, least := range []tokenvalidation.SecurityLevel{0, 2, 3, 4} {
+	for value, levels := range map[any]identity.SecurityLevel{"4": 4, "3": 3, "2": 2, nil: 0, "": 0, 4: 0, "5": 0, "high": 0} {
+		for _, least := range []identity.SecurityLevel{0, 2, 3, 4} {
 			_, err := validator.Validate(t.Context(), idToken(server, mint.Claim(name, value)), tokenvalidation.IDTokenExpectation{SecurityLevel: least})
 			if levels >= least {
 				require.NoError(t, err)

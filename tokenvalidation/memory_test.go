@@ -15,6 +15,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -267,8 +268,8 @@ func TestCarelessHandlerHarmsNobodyElse(t *testing.T) {
 	for range 3 {
 		claims, err := validator.Validate(t.Context(), token)
 		require.NoError(t, err)
-		require.Equal(t, tokenvalidation.HPRNumber(mint.DefaultHPRNumber), claims.User.HPRNumber)
-		require.Equal(t, tokenvalidation.SecurityLevel4, claims.User.SecurityLevel)
+		require.Equal(t, identity.HPRNumber(mint.DefaultHPRNumber), claims.User.HPRNumber)
+		require.Equal(t, identity.SecurityLevel4, claims.User.SecurityLevel)
 		require.Equal(t, []string{mint.DefaultAudience + "/read"}, claims.Scopes)
 		require.Equal(t, []string{mint.DefaultAudience}, claims.Audience)
 		require.Equal(t, []string{"idp"}, claims.Malformed)

@@ -2,69 +2,18 @@ package tokenvalidation
 
 import (
 	"strconv"
-	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
 const claimHPRDetails = "helseid://claims/hpr/hpr_details"
 
-// UserInfo is what HelseID's UserInfo endpoint says of a person. Beyond what the
-// tokens carry it has the details of the register of health personnel.
-type UserInfo struct {
-	// User is the person, with the claims that the token's scopes give.
-	User User
-
-	// HPRDetails are the person's approvals, or nil if the token lacks the scope
-	// or the person is not in the register.
-	HPRDetails *HPRDetails
-
-	// IssuedAt is userinfo_issued_at.
-	IssuedAt time.Time
-
-	// Malformed names the claims that are left out because they are of a wrong
-	// type.
-	Malformed []string
-}
-
-// HPRDetails is what the register of health personnel
-// (Helsepersonellregisteret) says of a person.
-type HPRDetails struct {
-	// HPRNumber is the person's number, or "".
-	HPRNumber HPRNumber
-
-	// NoHPRNumber is HelseID's no_hpr_number.
-	NoHPRNumber bool
-
-	// Approvals are the professions that the person is approved for.
-	Approvals []HPRApproval
-}
-
-// HPRApproval is an authorisation or licence in one profession.
-type HPRApproval struct {
-	// Profession is the code of the profession, such as "LE" for physicians.
-	Profession string
-
-	// Authorization says of what kind the approval is.
-	Authorization HPRCode
-
-	// RequisitionRights are the rights to prescribe.
-	RequisitionRights []HPRCode
-
-	// Specialities are the approved specialities.
-	Specialities []HPRCode
-}
-
-// HPRCode is a code of the register with its text.
-type HPRCode struct {
-	Value, Description string
-}
-
 // ParseUserInfo reads an answer of the UserInfo endpoint, which is not signed: it
 // must have come from HelseID by https. Compare User.Subject with that of the ID
 // token before anything else of it is used (OpenID Connect Core section 5.3.2).
 // The error is an *Error.
-func ParseUserInfo(body []byte) (*UserInfo, error) {
+func ParseUserInfo(body []byte) (*identity.UserInfo, error) {
 	object, err := jose.ParseObject(body)
 	if err != nil {
 		return nil, refuse(ReasonMalformed)
@@ -75,12 +24,12 @@ func ParseUserInfo(body []byte) (*UserInfo, error) {
 	if user == nil || user.Subject == "" {
 		return nil, refuse(ReasonSubject)
 	}
-	info := &UserInfo{User: *user, HPRDetails: d.hprDetails(), IssuedAt: d.time("userinfo_issued_at")}
+	info := &identity.UserInfo{User: *user, HPRDetails: d.hprDetails(), IssuedAt: d.time("userinfo_issued_at")}
 	info.Malformed = d.malformed
 	return info, nil
 }
 
-func (d *decoder) hprDetails() *HPRDetails {
+func (d *decoder) hprDetails() *identity.HPRDetails {
 	value := d.object.Get(claimHPRDetails)
 	if value.Absent() {
 		return nil
@@ -91,9 +40,9 @@ func (d *decoder) hprDetails() *HPRDetails {
 		return nil
 	}
 	inner := &decoder{object: object}
-	details := &HPRDetails{HPRNumber: inner.hprNumberOf("hpr_number"), NoHPRNumber: inner.flag("no_hpr_number")}
+	details := &identity.HPRDetails{HPRNumber: inner.hprNumberOf("hpr_number"), NoHPRNumber: inner.flag("no_hpr_number")}
 	for _, approval := range inner.objects("approvals") {
-		details.Approvals = append(details.Approvals, HPRApproval{
+		details.Approvals = append(details.Approvals, identity.HPRApproval{
 			Profession:        approval.text("profession"),
 			Authorization:     approval.code("authorization"),
 			RequisitionRights: approval.codes("requisition_rights"),
@@ -109,7 +58,7 @@ func (d *decoder) hprDetails() *HPRDetails {
 
 // hprNumberOf reads a number in both forms that occur: a JSON number, as
 // HelseID's details have it, and a string.
-func (d *decoder) hprNumberOf(name string) HPRNumber {
+func (d *decoder) hprNumberOf(name string) identity.HPRNumber {
 	value := d.object.Get(name)
 	if value.Absent() {
 		return ""
@@ -118,7 +67,7 @@ func (d *decoder) hprNumberOf(name string) HPRNumber {
 	if number, isNumber := value.Int(); isNumber {
 		text, ok = strconv.FormatInt(number, 10), true
 	}
-	if number := HPRNumber(text); ok && (text == "" || number.Valid()) {
+	if number := identity.HPRNumber(text); ok && (text == "" || number.Valid()) {
 		return number
 	}
 	d.wrong(name)
@@ -157,27 +106,27 @@ func (d *decoder) objects(name string) []*decoder {
 	return decoders
 }
 
-func (d *decoder) code(name string) HPRCode {
+func (d *decoder) code(name string) identity.HPRCode {
 	value := d.object.Get(name)
 	if value.Absent() {
-		return HPRCode{}
+		return identity.HPRCode{}
 	}
 	object, ok := value.Object()
 	if !ok {
 		d.wrong(name)
-		return HPRCode{}
+		return identity.HPRCode{}
 	}
 	return (&decoder{object: object}).readCode()
 }
 
-func (d *decoder) codes(name string) []HPRCode {
-	var codes []HPRCode
+func (d *decoder) codes(name string) []identity.HPRCode {
+	var codes []identity.HPRCode
 	for _, inner := range d.objects(name) {
 		codes = append(codes, inner.readCode())
 	}
 	return codes
 }
 
-func (d *decoder) readCode() HPRCode {
-	return HPRCode{Value: d.text("value"), Description: d.text("description")}
+func (d *decoder) readCode() identity.HPRCode {
+	return identity.HPRCode{Value: d.text("value"), Description: d.text("description")}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -26,16 +27,16 @@ func TestParseUserInfo(t *testing.T) {
 		}}`))
 	require.NoError(t, err)
 	require.Equal(t, "KVART GREVLING", info.User.Name)
-	require.Equal(t, tokenvalidation.SecurityLevel4, info.User.SecurityLevel)
+	require.Equal(t, identity.SecurityLevel4, info.User.SecurityLevel)
 	require.Equal(t, "06828399789", info.User.PersonalIdentityNumber.Reveal())
 	require.Equal(t, time.Unix(1767323045, 0).UTC(), info.IssuedAt)
-	require.Equal(t, &tokenvalidation.HPRDetails{
+	require.Equal(t, &identity.HPRDetails{
 		HPRNumber: "565501872",
-		Approvals: []tokenvalidation.HPRApproval{
+		Approvals: []identity.HPRApproval{
 			{
-				Profession: "LE", Authorization: tokenvalidation.HPRCode{Value: "1", Description: "Autorisasjon"},
-				RequisitionRights: []tokenvalidation.HPRCode{{Value: "1", Description: "Full rekvisisjonsrett"}},
-				Specialities:      []tokenvalidation.HPRCode{{Value: "34", Description: "Allmennmedisin"}, {Value: "2"}},
+				Profession: "LE", Authorization: identity.HPRCode{Value: "1", Description: "Autorisasjon"},
+				RequisitionRights: []identity.HPRCode{{Value: "1", Description: "Full rekvisisjonsrett"}},
+				Specialities:      []identity.HPRCode{{Value: "34", Description: "Allmennmedisin"}, {Value: "2"}},
 			},
 			{Profession: "SP"},
 		},
@@ -48,7 +49,7 @@ func TestParseUserInfo(t *testing.T) {
 func TestParseUserInfoVariants(t *testing.T) {
 	t.Parallel()
 	for body, test := range map[string]struct {
-		number    tokenvalidation.HPRNumber
+		number    identity.HPRNumber
 		without   bool // no details at all
 		flag      bool
 		malformed []string

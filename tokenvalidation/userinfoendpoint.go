@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
 	"github.com/helseid-go/sdk/internal/redact"
@@ -35,7 +36,7 @@ type userInfoEndpoint struct {
 //
 // The error is an *Error, also for a token without a user, or wraps ErrUnavailable,
 // ErrUserInfoRefused or the context's error.
-func (v *Validator) UserInfo(ctx context.Context, token string) (*UserInfo, error) {
+func (v *Validator) UserInfo(ctx context.Context, token string) (*identity.UserInfo, error) {
 	claims, err := v.Validate(ctx, token)
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func (v *Validator) UserInfo(ctx context.Context, token string) (*UserInfo, erro
 	return info, nil
 }
 
-func (e userInfoEndpoint) ask(ctx context.Context, token string) (*UserInfo, error) {
+func (e userInfoEndpoint) ask(ctx context.Context, token string) (*identity.UserInfo, error) {
 	document, err := e.metadata.Get(context.WithoutCancel(ctx)) // others may wait for it, too
 	if err != nil {
 		return nil, err

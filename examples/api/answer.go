@@ -5,38 +5,38 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // callerJSON is what the API knows of its caller.
 type callerJSON struct {
-	ClientID     string                  `json:"client_id"`
-	Scopes       []string                `json:"scopes"`
-	Audience     []string                `json:"audience"`
-	User         *userJSON               `json:"user"`
-	Organization *organizationJSON       `json:"organization"`
-	Tenancy      tokenvalidation.Tenancy `json:"tenancy"`
-	JournalID    string                  `json:"journal_id,omitempty"`
-	Attest       bool                    `json:"attest"`
+	ClientID     string            `json:"client_id"`
+	Scopes       []string          `json:"scopes"`
+	Audience     []string          `json:"audience"`
+	User         *userJSON         `json:"user"`
+	Organization *organizationJSON `json:"organization"`
+	Tenancy      identity.Tenancy  `json:"tenancy"`
+	JournalID    string            `json:"journal_id,omitempty"`
+	Attest       bool              `json:"attest"`
 }
 
 type userJSON struct {
-	Subject                string                                 `json:"subject"`
-	PersonalIdentityNumber tokenvalidation.PersonalIdentityNumber `json:"personal_identity_number"` // masks itself
-	Name                   string                                 `json:"name"`
-	HPRNumber              tokenvalidation.HPRNumber              `json:"hpr_number"`
-	SecurityLevel          tokenvalidation.SecurityLevel          `json:"security_level"`
-	AssuranceLevel         tokenvalidation.AssuranceLevel         `json:"assurance_level"`
-	Network                string                                 `json:"network"`
-	IdentityProvider       string                                 `json:"identity_provider"`
-	AuthenticatedAt        time.Time                              `json:"authenticated_at"`
+	Subject                string                          `json:"subject"`
+	PersonalIdentityNumber identity.PersonalIdentityNumber `json:"personal_identity_number"` // masks itself
+	Name                   string                          `json:"name"`
+	HPRNumber              identity.HPRNumber              `json:"hpr_number"`
+	SecurityLevel          identity.SecurityLevel          `json:"security_level"`
+	AssuranceLevel         identity.AssuranceLevel         `json:"assurance_level"`
+	Network                string                          `json:"network"`
+	IdentityProvider       string                          `json:"identity_provider"`
+	AuthenticatedAt        time.Time                       `json:"authenticated_at"`
 }
 
 type organizationJSON struct {
-	Parent   tokenvalidation.OrganizationNumber `json:"parent"`
-	Child    tokenvalidation.OrganizationNumber `json:"child"`
-	Supplier tokenvalidation.OrganizationNumber `json:"supplier"`
+	Parent   identity.OrganizationNumber `json:"parent"`
+	Child    identity.OrganizationNumber `json:"child"`
+	Supplier identity.OrganizationNumber `json:"supplier"`
 }
 
 // answer tells callers who they are.

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/redisstore"
 )
 
@@ -52,12 +52,12 @@ type settings struct {
 func (s settings) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, s.Name) }
 
 func (s settings) store() redisstore.Config {
-	config := redisstore.Config{URL: helseid.NewSecret(s.Redis), KeyPrefix: s.KeyPrefix, TrustPersistence: s.TrustPersistence}
+	config := redisstore.Config{URL: identity.NewSecret(s.Redis), KeyPrefix: s.KeyPrefix, TrustPersistence: s.TrustPersistence}
 	if s.ServerName != "" {
 		config.TLS = &tls.Config{ServerName: s.ServerName}
 	}
 	if s.EncryptionKey != "" {
-		config.EncryptionKeys = []helseid.Secret{helseid.NewSecret(s.EncryptionKey)}
+		config.EncryptionKeys = []identity.Secret{identity.NewSecret(s.EncryptionKey)}
 	}
 	return config
 }

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/redisstore"
 )
 
@@ -47,7 +47,7 @@ func openRedis(ctx context.Context, opts options) (shared, error) {
 }
 
 func checkRedis(ctx context.Context, redisURL string) error {
-	replays, err := redisstore.NewReplays(redisstore.Config{URL: helseid.NewSecret(redisURL), Timeout: 5 * time.Second})
+	replays, err := redisstore.NewReplays(redisstore.Config{URL: identity.NewSecret(redisURL), Timeout: 5 * time.Second})
 	if err != nil {
 		return err
 	}

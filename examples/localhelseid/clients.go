@@ -13,7 +13,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // clientsFile is the file of -clients.
@@ -69,10 +69,10 @@ type userEntry struct {
 
 // approvalEntry is written as userinfo writes it.
 type approvalEntry struct {
-	Profession        string                    `json:"profession"`
-	Authorization     tokenvalidation.HPRCode   `json:"authorization"`
-	RequisitionRights []tokenvalidation.HPRCode `json:"requisition_rights"`
-	Specialities      []tokenvalidation.HPRCode `json:"specialities"`
+	Profession        string             `json:"profession"`
+	Authorization     identity.HPRCode   `json:"authorization"`
+	RequisitionRights []identity.HPRCode `json:"requisition_rights"`
+	Specialities      []identity.HPRCode `json:"specialities"`
 }
 
 type apiEntry struct {
@@ -165,9 +165,9 @@ func parseClients(data []byte) (*contents, error) {
 		found.clients = append(found.clients, client)
 	}
 	for i, entry := range file.Users {
-		var approvals []tokenvalidation.HPRApproval
+		var approvals []identity.HPRApproval
 		for _, approval := range entry.HPRApprovals {
-			approvals = append(approvals, tokenvalidation.HPRApproval(approval))
+			approvals = append(approvals, identity.HPRApproval(approval))
 		}
 		user := helseidtest.User{
 			PersonalIdentityNumber: entry.PersonalIdentityNumber,

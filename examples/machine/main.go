@@ -34,6 +34,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 const (
@@ -98,7 +99,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	request := helseid.TokenRequest{
 		Scopes:       strings.Fields(opts.scope),
 		Resource:     opts.resource,
-		Organization: clientassertion.Organization{Parent: opts.parent, Child: opts.child},
+		Organization: clientassertion.Organization{Parent: identity.OrganizationNumber(opts.parent), Child: identity.OrganizationNumber(opts.child)},
 		JournalID:    opts.journalID,
 	}
 	if err := client.Validate(request); err != nil {

@@ -21,8 +21,8 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 const (
@@ -142,7 +142,7 @@ func clinicianLogsIn(ctx context.Context, tell *narrator, server *helseidtest.Se
 	login, err := client.StartLogin(ctx, helseid.LoginRequest{
 		Scopes:        []string{helseid.ScopeOfflineAccess, helseid.ScopeProfile, helseid.ScopeHPRNumber, helseid.ScopePersonalIdentityNumber, scope},
 		Resources:     []string{audience},
-		SecurityLevel: tokenvalidation.SecurityLevel4,
+		SecurityLevel: identity.SecurityLevel4,
 	})
 	if err != nil {
 		return err

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 //go:embed pages.html
@@ -49,7 +49,7 @@ func (a *application) routes() http.Handler {
 	mux.Handle("GET /me", a.web.Require(a.me))
 	mux.Handle("GET /call", a.web.Require(a.call))
 	mux.Handle("POST /sessions", a.web.Require(a.endSessions))
-	mux.Handle("GET /strong", a.web.RequireLevel(tokenvalidation.SecurityLevel4, a.strong))
+	mux.Handle("GET /strong", a.web.RequireLevel(identity.SecurityLevel4, a.strong))
 	return a.tell(mux)
 }
 
@@ -90,7 +90,7 @@ func (w *statusWriter) WriteHeader(status int) {
 // view is what all pages show.
 type view struct {
 	Heading string
-	User    *tokenvalidation.User
+	User    *identity.User
 	Login   string
 }
 
@@ -230,7 +230,7 @@ func (o organization) context(ctx context.Context) context.Context {
 	if o.Parent == "" && o.Child == "" {
 		return ctx
 	}
-	return helseid.ForOrganization(ctx, o.Parent, o.Child)
+	return helseid.ForOrganization(ctx, identity.OrganizationNumber(o.Parent), identity.OrganizationNumber(o.Child))
 }
 
 // organization reads the choice from a form. Nothing of it is kept on the
@@ -241,7 +241,7 @@ func (a *application) organization(form url.Values) (organization, error) {
 		chosen.Parent, chosen.Child, _ = strings.Cut(both, "/")
 	}
 	for _, number := range []string{chosen.Parent, chosen.Child} {
-		if number != "" && !tokenvalidation.OrganizationNumber(number).Valid() {
+		if number != "" && !identity.OrganizationNumber(number).Valid() {
 			return organization{}, errNoOrganization
 		}
 	}
@@ -354,7 +354,7 @@ func redacted(token string) string {
 
 // shownIdentity is what the login's ID token says, with what points to a person
 // or a session masked.
-func shownIdentity(identity tokenvalidation.IDClaims) string {
+func shownIdentity(identity identity.IDToken) string {
 	user := identity.User
 	return indented(map[string]any{
 		"iat": identity.IssuedAt.Unix(), "exp": identity.Expiry.Unix(), "auth_time": user.AuthenticatedAt.Unix(),

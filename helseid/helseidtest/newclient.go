@@ -13,6 +13,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/uuid"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
@@ -116,9 +117,9 @@ func (s *Server) register(opts []ClientOption) (helseid.Config, *registration, e
 	if err != nil {
 		return helseid.Config{}, nil, fmt.Errorf("helseidtest: %w", err)
 	}
-	client, owner, tenancy := asked.client, mint.DefaultParentOrganization, clientassertion.Tenancy("")
+	client, owner, tenancy := asked.client, mint.DefaultParentOrganization, identity.Tenancy("")
 	if client.MultiTenant {
-		owner, tenancy = mint.DefaultSupplier, clientassertion.MultiTenant
+		owner, tenancy = mint.DefaultSupplier, identity.MultiTenant
 	}
 	client.ID = cmp.Or(client.ID, uuid.New())
 	client.Name = cmp.Or(client.Name, "helseidtest client")

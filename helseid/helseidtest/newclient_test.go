@@ -11,6 +11,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // A client is the sum of its options.
@@ -21,7 +22,7 @@ func TestClientOptions(t *testing.T) {
 	config := server.NewClient(given, helseidtest.Scopes("a:b", "c:d"), helseidtest.Scopes("e:f"),
 		helseidtest.RedirectURI("https://app.example.no/callback"), helseidtest.Delegations("994598759"))
 	require.Equal(t, "mine", config.ClientID)
-	require.Equal(t, clientassertion.MultiTenant, config.Tenancy)
+	require.Equal(t, identity.MultiTenant, config.Tenancy)
 	require.Empty(t, given.Scopes[:3][0], "the caller's list is not written to")
 
 	registered := server.Clients()[0]

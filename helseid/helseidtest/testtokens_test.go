@@ -14,6 +14,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -48,9 +49,9 @@ func TestEverySwitchOfTestTokens(t *testing.T) {
 		"clientName":                   {use(mint.ClientName("n")), object{claim + "client/client_name": "n"}},
 		"orgnrParent, orgnrChild":      {use(mint.Organization("1", "2", "")), object{parentClaim: "1", childClaim: "2", supplierClaim: nil}},
 		"orgnrSupplier":                {use(mint.Supplier("3")), object{supplierClaim: "3", tenancyClaim: "multi-tenant", parentClaim: mint.DefaultParentOrganization}},
-		"clientTenancyType multi":      {use(mint.Tenancy(tokenvalidation.TenancyMulti)), object{tenancyClaim: "multi-tenant"}},
-		"clientTenancyType single":     {use(mint.Tenancy(tokenvalidation.TenancySingle)), object{tenancyClaim: "single-tenant"}},
-		"clientTenancyType none":       {use(mint.Tenancy(tokenvalidation.TenancyNone)), object{tenancyClaim: "none"}},
+		"clientTenancyType multi":      {use(mint.Tenancy(identity.MultiTenant)), object{tenancyClaim: "multi-tenant"}},
+		"clientTenancyType single":     {use(mint.Tenancy(identity.SingleTenant)), object{tenancyClaim: "single-tenant"}},
+		"clientTenancyType none":       {use(mint.Tenancy(identity.NoTenancy)), object{tenancyClaim: "none"}},
 		"no clientTenancy":             {use(mint.Tenancy("")), object{tenancyClaim: nil}},
 		"sfmJournalId":                 {use(mint.JournalID("j")), object{"nhn:sfm:journal-id": "j"}},
 		"sfm-id of a single tenant":    {use(mint.SFMID("j")), object{"e-helse:sfm.api/client/claims/sfm-id": "j"}},

@@ -8,7 +8,7 @@ import (
 	"strconv"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // claims are those that come with every login.
@@ -95,10 +95,10 @@ func claimsForScopes(l login, scopes []string) map[string]any {
 
 // hprDetails is the claim that only userinfo has.
 func (u User) hprDetails() map[string]any {
-	code := func(code tokenvalidation.HPRCode) map[string]any {
+	code := func(code identity.HPRCode) map[string]any {
 		return map[string]any{"value": code.Value, "description": code.Description}
 	}
-	codes := func(list []tokenvalidation.HPRCode) []any {
+	codes := func(list []identity.HPRCode) []any {
 		written := []any{}
 		for _, one := range list {
 			written = append(written, code(one))

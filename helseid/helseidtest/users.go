@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // The built-in users, by their synthetic national identity numbers. A server has
@@ -41,7 +41,7 @@ type User struct {
 	HPRNumber string
 
 	// HPRApprovals are what userinfo tells of the register's entry.
-	HPRApprovals []tokenvalidation.HPRApproval
+	HPRApprovals []identity.HPRApproval
 
 	// SecurityLevel is 2 to 4. Zero means 4. A login page may let the user step
 	// up from it.
@@ -64,11 +64,11 @@ type User struct {
 }
 
 func builtInUsers() []User {
-	approved := func(profession string) []tokenvalidation.HPRApproval {
-		return []tokenvalidation.HPRApproval{{
+	approved := func(profession string) []identity.HPRApproval {
+		return []identity.HPRApproval{{
 			Profession:        profession,
-			Authorization:     tokenvalidation.HPRCode{Value: "1", Description: "Autorisasjon"},
-			RequisitionRights: []tokenvalidation.HPRCode{{Value: "1", Description: "Full rekvisisjonsrett"}},
+			Authorization:     identity.HPRCode{Value: "1", Description: "Autorisasjon"},
+			RequisitionRights: []identity.HPRCode{{Value: "1", Description: "Full rekvisisjonsrett"}},
 		}}
 	}
 	return []User{

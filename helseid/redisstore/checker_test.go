@@ -30,6 +30,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 )
 
@@ -77,7 +78,7 @@ func runWorker(text string) error {
 	if err := json.Unmarshal([]byte(text), &config); err != nil {
 		return err
 	}
-	store, err := New(Config{URL: helseid.NewSecret(config.Redis), EncryptionKeys: inBase64(testKey), Timeout: time.Second})
+	store, err := New(Config{URL: identity.NewSecret(config.Redis), EncryptionKeys: inBase64(testKey), Timeout: time.Second})
 	if err != nil {
 		return err
 	}

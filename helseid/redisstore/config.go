@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 )
@@ -61,7 +61,7 @@ type Config struct {
 	//	unix:///run/redis.sock
 	//
 	// Either URL or Client is required.
-	URL helseid.Secret
+	URL identity.Secret
 
 	// TLS refines the connection of a rediss URL, for a private certificate
 	// authority or a client certificate. Nil means the system's authorities.
@@ -89,7 +89,7 @@ type Config struct {
 	// decrypt; there may be eight. Each is 32 random bytes in Base64, as
 	// "openssl rand -base64 32" writes them, and secret: who has it and Redis has
 	// the users' tokens. Required for New, and not used by NewReplays.
-	EncryptionKeys []helseid.Secret
+	EncryptionKeys []identity.Secret
 
 	// Timeout bounds each use of Redis for a proof or a token, 10 ms to 10 s. Zero
 	// means 250 ms. helseid.Client waits 500 ms at most for a token.
@@ -193,7 +193,7 @@ func (c Config) checkKeys() []error {
 }
 
 // decodeKey reads an encryption key.
-func decodeKey(text helseid.Secret) ([]byte, error) {
+func decodeKey(text identity.Secret) ([]byte, error) {
 	return base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(text.Reveal()))
 }
 

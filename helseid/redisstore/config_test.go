@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 const password = "very-secret-password"
@@ -28,15 +28,15 @@ func TestConfigMistakes(t *testing.T) {
 		says   []string
 	}{
 		"nothing":           {Config{}, []string{"URL or Client", "EncryptionKeys is required"}},
-		"URL and Client":    {Config{URL: helseid.NewSecret(url), Client: newClient(t, redis.Options{ContextTimeoutEnabled: true}), EncryptionKeys: keys}, []string{"exclude each other"}},
-		"no Redis URL":      {Config{URL: helseid.NewSecret("https://user:" + password + "@redis.example.no"), EncryptionKeys: keys}, []string{"rediss://"}},
-		"no URL":            {Config{URL: helseid.NewSecret("rediss://%zz:" + password + "@\x00"), EncryptionKeys: keys}, []string{"rediss://"}},
-		"unknown option":    {Config{URL: helseid.NewSecret(url + "?x=" + password), EncryptionKeys: keys}, []string{"rediss://"}},
-		"unverified TLS":    {Config{URL: helseid.NewSecret(url + "?skip_verify=true"), EncryptionKeys: keys}, []string{"skip_verify"}},
-		"plaintext":         {Config{URL: helseid.NewSecret("redis://:" + password + "@redis:6379"), EncryptionKeys: keys}, []string{"AllowPlaintext"}},
-		"plaintext address": {Config{URL: helseid.NewSecret("redis://10.0.0.1:6379"), EncryptionKeys: keys}, []string{"AllowPlaintext"}},
-		"TLS for nothing":   {Config{URL: helseid.NewSecret("redis://127.0.0.1:6379"), TLS: &tls.Config{}, EncryptionKeys: keys}, []string{"TLS"}},
-		"any certificate":   {Config{URL: helseid.NewSecret(url), TLS: &tls.Config{InsecureSkipVerify: true}, EncryptionKeys: keys}, []string{"TLS", "RootCAs"}},
+		"URL and Client":    {Config{URL: identity.NewSecret(url), Client: newClient(t, redis.Options{ContextTimeoutEnabled: true}), EncryptionKeys: keys}, []string{"exclude each other"}},
+		"no Redis URL":      {Config{URL: identity.NewSecret("https://user:" + password + "@redis.example.no"), EncryptionKeys: keys}, []string{"rediss://"}},
+		"no URL":            {Config{URL: identity.NewSecret("rediss://%zz:" + password + "@\x00"), EncryptionKeys: keys}, []string{"rediss://"}},
+		"unknown option":    {Config{URL: identity.NewSecret(url + "?x=" + password), EncryptionKeys: keys}, []string{"rediss://"}},
+		"unverified TLS":    {Config{URL: identity.NewSecret(url + "?skip_verify=true"), EncryptionKeys: keys}, []string{"skip_verify"}},
+		"plaintext":         {Config{URL: identity.NewSecret("redis://:" + password + "@redis:6379"), EncryptionKeys: keys}, []string{"AllowPlaintext"}},
+		"plaintext address": {Config{URL: identity.NewSecret("redis://10.0.0.1:6379"), EncryptionKeys: keys}, []string{"AllowPlaintext"}},
+		"TLS for nothing":   {Config{URL: identity.NewSecret("redis://127.0.0.1:6379"), TLS: &tls.Config{}, EncryptionKeys: keys}, []string{"TLS"}},
+		"any certificate":   {Config{URL: identity.NewSecret(url), TLS: &tls.Config{InsecureSkipVerify: true}, EncryptionKeys: keys}, []string{"TLS", "RootCAs"}},
 		"client of any certificate": {Config{Client: newClient(t, redis.Options{
 			Addr: "redis.example.no:6379", ContextTimeoutEnabled: true, TLSConfig: &tls.Config{InsecureSkipVerify: true},
 		}), EncryptionKeys: keys}, []string{"Client", "RootCAs"}},
@@ -46,22 +46,22 @@ func TestConfigMistakes(t *testing.T) {
 		"deaf client":       {Config{Client: newClient(t, redis.Options{}), EncryptionKeys: keys}, []string{"ContextTimeoutEnabled"}},
 		"deaf cluster":      {Config{Client: newCluster(t, redis.ClusterOptions{}), EncryptionKeys: keys}, []string{"ContextTimeoutEnabled"}},
 		"ring":              {Config{Client: newRing(t), EncryptionKeys: keys}, []string{"Ring"}},
-		"prefix with space": {Config{URL: helseid.NewSecret(url), KeyPrefix: "a b", EncryptionKeys: keys}, []string{"KeyPrefix"}},
-		"prefix with brace": {Config{URL: helseid.NewSecret(url), KeyPrefix: "{a}", EncryptionKeys: keys}, []string{"KeyPrefix"}},
-		"prefix not ASCII":  {Config{URL: helseid.NewSecret(url), KeyPrefix: "æ:", EncryptionKeys: keys}, []string{"KeyPrefix"}},
-		"prefix too long":   {Config{URL: helseid.NewSecret(url), KeyPrefix: strings.Repeat("a", 65), EncryptionKeys: keys}, []string{"KeyPrefix"}},
-		"timeout too short": {Config{URL: helseid.NewSecret(url), Timeout: time.Millisecond, EncryptionKeys: keys}, []string{"Timeout"}},
-		"timeout too long":  {Config{URL: helseid.NewSecret(url), Timeout: time.Minute, EncryptionKeys: keys}, []string{"Timeout"}},
-		"timeout negative":  {Config{URL: helseid.NewSecret(url), Timeout: -1, EncryptionKeys: keys}, []string{"Timeout"}},
-		"session timeout":   {Config{URL: helseid.NewSecret(url), SessionTimeout: time.Minute, EncryptionKeys: keys}, []string{"SessionTimeout"}},
-		"session too short": {Config{URL: helseid.NewSecret(url), SessionTimeout: time.Millisecond, EncryptionKeys: keys}, []string{"SessionTimeout"}},
-		"key too short":     {Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(testKey, testKey[:16])}, []string{"EncryptionKeys[1] has 16 bytes"}},
-		"key not Base64":    {Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{helseid.NewSecret(string(testKey))}}, []string{"EncryptionKeys[0] is not Base64", "openssl"}},
-		"key in hex":        {Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{helseid.NewSecret(hex.EncodeToString(testKey))}}, []string{"EncryptionKeys[0] has 48 bytes"}},
-		"key empty":         {Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(nil)}, []string{"EncryptionKeys[0] has 0 bytes"}},
-		"key twice":         {Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(testKey, otherKey, testKey)}, []string{"EncryptionKeys[2] is the same as EncryptionKeys[0]"}},
-		"key of zeros":      {Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(make([]byte, 32))}, []string{"EncryptionKeys[0]", "random"}},
-		"too many keys":     {Config{URL: helseid.NewSecret(url), EncryptionKeys: manyKeys(9)}, []string{"9 keys"}},
+		"prefix with space": {Config{URL: identity.NewSecret(url), KeyPrefix: "a b", EncryptionKeys: keys}, []string{"KeyPrefix"}},
+		"prefix with brace": {Config{URL: identity.NewSecret(url), KeyPrefix: "{a}", EncryptionKeys: keys}, []string{"KeyPrefix"}},
+		"prefix not ASCII":  {Config{URL: identity.NewSecret(url), KeyPrefix: "æ:", EncryptionKeys: keys}, []string{"KeyPrefix"}},
+		"prefix too long":   {Config{URL: identity.NewSecret(url), KeyPrefix: strings.Repeat("a", 65), EncryptionKeys: keys}, []string{"KeyPrefix"}},
+		"timeout too short": {Config{URL: identity.NewSecret(url), Timeout: time.Millisecond, EncryptionKeys: keys}, []string{"Timeout"}},
+		"timeout too long":  {Config{URL: identity.NewSecret(url), Timeout: time.Minute, EncryptionKeys: keys}, []string{"Timeout"}},
+		"timeout negative":  {Config{URL: identity.NewSecret(url), Timeout: -1, EncryptionKeys: keys}, []string{"Timeout"}},
+		"session timeout":   {Config{URL: identity.NewSecret(url), SessionTimeout: time.Minute, EncryptionKeys: keys}, []string{"SessionTimeout"}},
+		"session too short": {Config{URL: identity.NewSecret(url), SessionTimeout: time.Millisecond, EncryptionKeys: keys}, []string{"SessionTimeout"}},
+		"key too short":     {Config{URL: identity.NewSecret(url), EncryptionKeys: inBase64(testKey, testKey[:16])}, []string{"EncryptionKeys[1] has 16 bytes"}},
+		"key not Base64":    {Config{URL: identity.NewSecret(url), EncryptionKeys: []identity.Secret{identity.NewSecret(string(testKey))}}, []string{"EncryptionKeys[0] is not Base64", "openssl"}},
+		"key in hex":        {Config{URL: identity.NewSecret(url), EncryptionKeys: []identity.Secret{identity.NewSecret(hex.EncodeToString(testKey))}}, []string{"EncryptionKeys[0] has 48 bytes"}},
+		"key empty":         {Config{URL: identity.NewSecret(url), EncryptionKeys: inBase64(nil)}, []string{"EncryptionKeys[0] has 0 bytes"}},
+		"key twice":         {Config{URL: identity.NewSecret(url), EncryptionKeys: inBase64(testKey, otherKey, testKey)}, []string{"EncryptionKeys[2] is the same as EncryptionKeys[0]"}},
+		"key of zeros":      {Config{URL: identity.NewSecret(url), EncryptionKeys: inBase64(make([]byte, 32))}, []string{"EncryptionKeys[0]", "random"}},
+		"too many keys":     {Config{URL: identity.NewSecret(url), EncryptionKeys: manyKeys(9)}, []string{"9 keys"}},
 		"all at once":       {Config{KeyPrefix: " ", Timeout: -1, SessionTimeout: -1}, []string{"URL", "EncryptionKeys", "KeyPrefix", "field Timeout", "SessionTimeout"}},
 	}
 	for name, test := range tests {
@@ -79,7 +79,7 @@ func TestConfigMistakes(t *testing.T) {
 	}
 }
 
-func manyKeys(n int) []helseid.Secret {
+func manyKeys(n int) []identity.Secret {
 	keys := make([][]byte, n)
 	for i := range keys {
 		keys[i] = append(bytes.Clone(testKey[1:]), byte(i))
@@ -91,21 +91,21 @@ func TestConfigAccepted(t *testing.T) {
 	t.Parallel()
 	keys := inBase64(testKey)
 	for name, config := range map[string]Config{
-		"TLS":             {URL: helseid.NewSecret("rediss://user:secret@redis.example.no:6379/1"), EncryptionKeys: keys},
-		"TLS on loopback": {URL: helseid.NewSecret("rediss://127.0.0.1"), TLS: &tls.Config{InsecureSkipVerify: true}, EncryptionKeys: keys},
-		"TLS with its own check": {URL: helseid.NewSecret("rediss://redis.example.no"), EncryptionKeys: keys, TLS: &tls.Config{
+		"TLS":             {URL: identity.NewSecret("rediss://user:secret@redis.example.no:6379/1"), EncryptionKeys: keys},
+		"TLS on loopback": {URL: identity.NewSecret("rediss://127.0.0.1"), TLS: &tls.Config{InsecureSkipVerify: true}, EncryptionKeys: keys},
+		"TLS with its own check": {URL: identity.NewSecret("rediss://redis.example.no"), EncryptionKeys: keys, TLS: &tls.Config{
 			InsecureSkipVerify: true, VerifyConnection: func(tls.ConnectionState) error { return nil },
 		}},
 		"client on loopback": {Client: newClient(t, redis.Options{
 			Addr: "127.0.0.1:6379", ContextTimeoutEnabled: true, TLSConfig: &tls.Config{InsecureSkipVerify: true},
 		}), EncryptionKeys: keys},
-		"TLS refined":         {URL: helseid.NewSecret("rediss://redis.example.no"), TLS: &tls.Config{}, EncryptionKeys: keys},
-		"loopback":            {URL: helseid.NewSecret("redis://127.0.0.1:6379"), EncryptionKeys: keys},
-		"localhost":           {URL: helseid.NewSecret("redis://localhost"), EncryptionKeys: keys},
-		"IPv6 loopback":       {URL: helseid.NewSecret("redis://[::1]:6379"), EncryptionKeys: keys},
-		"socket":              {URL: helseid.NewSecret("unix:///run/redis.sock"), EncryptionKeys: keys},
-		"plaintext permitted": {URL: helseid.NewSecret("redis://redis:6379"), AllowPlaintext: true, EncryptionKeys: keys},
-		"eight keys":          {URL: helseid.NewSecret("redis://127.0.0.1"), EncryptionKeys: manyKeys(8)},
+		"TLS refined":         {URL: identity.NewSecret("rediss://redis.example.no"), TLS: &tls.Config{}, EncryptionKeys: keys},
+		"loopback":            {URL: identity.NewSecret("redis://127.0.0.1:6379"), EncryptionKeys: keys},
+		"localhost":           {URL: identity.NewSecret("redis://localhost"), EncryptionKeys: keys},
+		"IPv6 loopback":       {URL: identity.NewSecret("redis://[::1]:6379"), EncryptionKeys: keys},
+		"socket":              {URL: identity.NewSecret("unix:///run/redis.sock"), EncryptionKeys: keys},
+		"plaintext permitted": {URL: identity.NewSecret("redis://redis:6379"), AllowPlaintext: true, EncryptionKeys: keys},
+		"eight keys":          {URL: identity.NewSecret("redis://127.0.0.1"), EncryptionKeys: manyKeys(8)},
 		"client":              {Client: newClient(t, redis.Options{ContextTimeoutEnabled: true}), EncryptionKeys: keys},
 		"cluster":             {Client: newCluster(t, redis.ClusterOptions{ContextTimeoutEnabled: true}), EncryptionKeys: keys},
 	} {
@@ -119,7 +119,7 @@ func TestConfigAccepted(t *testing.T) {
 	}
 	t.Run("an API needs no keys", func(t *testing.T) {
 		t.Parallel()
-		replays, err := NewReplays(Config{URL: helseid.NewSecret("redis://127.0.0.1")})
+		replays, err := NewReplays(Config{URL: identity.NewSecret("redis://127.0.0.1")})
 		require.NoError(t, err)
 		require.NoError(t, replays.Close())
 		_, err = NewReplays(Config{})
@@ -127,7 +127,7 @@ func TestConfigAccepted(t *testing.T) {
 	})
 	t.Run("TLS checks the name", func(t *testing.T) {
 		t.Parallel()
-		options, err := Config{URL: helseid.NewSecret("rediss://redis.example.no"), TLS: &tls.Config{}}.options()
+		options, err := Config{URL: identity.NewSecret("rediss://redis.example.no"), TLS: &tls.Config{}}.options()
 		require.NoError(t, err)
 		require.Equal(t, "redis.example.no", options.TLSConfig.ServerName)
 	})
@@ -149,7 +149,7 @@ func TestCallersClientStaysOpen(t *testing.T) {
 // Printed or logged, the configuration says nothing.
 func TestConfigDoesNotPrint(t *testing.T) {
 	t.Parallel()
-	config := Config{URL: helseid.NewSecret("rediss://user:" + password + "@redis.example.no"), EncryptionKeys: inBase64(testKey)}
+	config := Config{URL: identity.NewSecret("rediss://user:" + password + "@redis.example.no"), EncryptionKeys: inBase64(testKey)}
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "config", config, "pointer", &config)
 	asJSON, err := json.Marshal(struct{ Config Config }{config})

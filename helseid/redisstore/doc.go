@@ -20,8 +20,8 @@
 //
 //	func main() {
 //		store, err := redisstore.New(redisstore.Config{
-//			URL:            helseid.NewSecret(os.Getenv("REDIS_URL")), // rediss://user:password@redis.example.no:6379
-//			EncryptionKeys: []helseid.Secret{helseid.NewSecret(os.Getenv("STORE_KEY"))}, // openssl rand -base64 32
+//			URL:            identity.NewSecret(os.Getenv("REDIS_URL")), // rediss://user:password@redis.example.no:6379
+//			EncryptionKeys: []identity.Secret{identity.NewSecret(os.Getenv("STORE_KEY"))}, // openssl rand -base64 32
 //		})
 //		if err != nil {
 //			log.Fatal(err)
@@ -47,7 +47,7 @@
 // An API whose processes share the proofs that have been used needs no
 // encryption key:
 //
-//	replays, err := redisstore.NewReplays(redisstore.Config{URL: helseid.NewSecret(os.Getenv("REDIS_URL"))})
+//	replays, err := redisstore.NewReplays(redisstore.Config{URL: identity.NewSecret(os.Getenv("REDIS_URL"))})
 //	…
 //	auth, err := middleware.New(middleware.Config{
 //		Issuer:   helseid.Production.Issuer,

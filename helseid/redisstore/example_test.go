@@ -17,6 +17,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/redisstore"
 	"github.com/helseid-go/sdk/middleware"
 )
@@ -51,11 +52,11 @@ func exampleRedis() (url string, cleanup func()) {
 }
 
 // 32 random bytes in Base64, the same for all processes: kept where secrets are, as
-// in helseid.NewSecret(os.Getenv("STORE_KEY")).
-func exampleKey() helseid.Secret {
+// in identity.NewSecret(os.Getenv("STORE_KEY")).
+func exampleKey() identity.Secret {
 	key := make([]byte, redisstore.EncryptionKeySize)
 	_, _ = rand.Read(key)
-	return helseid.NewSecret(base64.StdEncoding.EncodeToString(key))
+	return identity.NewSecret(base64.StdEncoding.EncodeToString(key))
 }
 
 // Two processes of one client use one token.
@@ -70,7 +71,7 @@ func ExampleStore_TokenCache() {
 	defer server.Close()
 	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read")) // helseid.LoadConfig("client.json")
 
-	store, err := redisstore.New(redisstore.Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{exampleKey()}})
+	store, err := redisstore.New(redisstore.Config{URL: identity.NewSecret(url), EncryptionKeys: []identity.Secret{exampleKey()}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -108,7 +109,7 @@ func ExampleNewReplays() {
 	url, cleanup := exampleRedis()
 	defer cleanup()
 
-	replays, err := redisstore.NewReplays(redisstore.Config{URL: helseid.NewSecret(url)})
+	replays, err := redisstore.NewReplays(redisstore.Config{URL: identity.NewSecret(url)})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -135,7 +136,7 @@ func ExampleNewReplays() {
 func ExampleStore_Rows() {
 	url, cleanup := exampleRedis()
 	defer cleanup()
-	store, err := redisstore.New(redisstore.Config{URL: helseid.NewSecret(url), EncryptionKeys: []helseid.Secret{exampleKey()}})
+	store, err := redisstore.New(redisstore.Config{URL: identity.NewSecret(url), EncryptionKeys: []identity.Secret{exampleKey()}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -161,9 +162,9 @@ func ExampleStore_Rows() {
 func ExampleConfig_rotation() {
 	oldKey, newKey := exampleKey(), exampleKey()
 	store, err := redisstore.New(redisstore.Config{
-		URL:            helseid.NewSecret("rediss://user:password@redis.example.no:6379"),
+		URL:            identity.NewSecret("rediss://user:password@redis.example.no:6379"),
 		TLS:            &tls.Config{}, // for a private authority: RootCAs
-		EncryptionKeys: []helseid.Secret{newKey, oldKey},
+		EncryptionKeys: []identity.Secret{newKey, oldKey},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -171,7 +172,7 @@ func ExampleConfig_rotation() {
 	}
 	defer store.Close()
 
-	_, err = redisstore.New(redisstore.Config{URL: helseid.NewSecret("redis://redis.example.no:6379"), EncryptionKeys: []helseid.Secret{helseid.NewSecret("c2hvcnQ=")}})
+	_, err = redisstore.New(redisstore.Config{URL: identity.NewSecret("redis://redis.example.no:6379"), EncryptionKeys: []identity.Secret{identity.NewSecret("c2hvcnQ=")}})
 	fmt.Println(errors.Is(err, redisstore.ErrConfig))
 	fmt.Println(err)
 	// Output:
@@ -189,7 +190,7 @@ func ExampleConfig_sentinel() {
 		ContextTimeoutEnabled: true, // required
 	})
 	defer client.Close()
-	store, err := redisstore.New(redisstore.Config{Client: client, EncryptionKeys: []helseid.Secret{exampleKey()}})
+	store, err := redisstore.New(redisstore.Config{Client: client, EncryptionKeys: []identity.Secret{exampleKey()}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/leaktest"
 )
 
@@ -22,7 +23,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	config := func(s *leaktest.Secrets) Config {
 		s.Add(base64.StdEncoding.EncodeToString([]byte(s.Text())))
 		return Config{
-			URL:            helseid.NewSecret("rediss://user:" + s.Add(password) + "@redis.example.no:6379/0"),
+			URL:            identity.NewSecret("rediss://user:" + s.Add(password) + "@redis.example.no:6379/0"),
 			EncryptionKeys: inBase64([]byte(leaktest.Text)),
 		}
 	}

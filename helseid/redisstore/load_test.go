@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/dpop"
-	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -191,7 +191,7 @@ func TestLoad(t *testing.T) {
 			t.Parallel()
 			server := startServer(t, test.arguments...)
 			line := startProxy(t, server)
-			l := startLoad(t, Config{URL: helseid.NewSecret(line.url()), Timeout: 3 * time.Second, TrustPersistence: test.trust})
+			l := startLoad(t, Config{URL: identity.NewSecret(line.url()), Timeout: 3 * time.Second, TrustPersistence: test.trust})
 			defer func() { close(l.stop); l.workers.Wait() }()
 			const enough = 5 * loadConnections
 			onlyAccepted := func(p *phase) {

@@ -19,6 +19,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -253,10 +254,10 @@ func TestSentTwice(t *testing.T) {
 // Redis is down: by default nobody gets in, and an option lets everybody in.
 func TestReplaysWithoutRedis(t *testing.T) {
 	t.Parallel()
-	refusing, err := NewReplays(Config{URL: helseid.NewSecret("unix:///nowhere/redis.sock")})
+	refusing, err := NewReplays(Config{URL: identity.NewSecret("unix:///nowhere/redis.sock")})
 	require.NoError(t, err)
 	defer refusing.Close()
-	accepting, err := NewReplays(Config{URL: helseid.NewSecret("unix:///nowhere/redis.sock"), AcceptUncheckedProofs: true})
+	accepting, err := NewReplays(Config{URL: identity.NewSecret("unix:///nowhere/redis.sock"), AcceptUncheckedProofs: true})
 	require.NoError(t, err)
 	defer accepting.Close()
 	for i := range uint64(3 * breakerLimit) {
@@ -277,7 +278,7 @@ func TestMiddlewareWithoutRedis(t *testing.T) {
 	backend := startServer(t)
 	issuer := helseidtest.NewServer(t)
 	api := func(config Config) *httptest.Server {
-		config.URL = helseid.NewSecret(backend.url())
+		config.URL = identity.NewSecret(backend.url())
 		config.Timeout = 5 * time.Second
 		replays, err := NewReplays(config)
 		require.NoError(t, err)

@@ -8,7 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
@@ -22,7 +22,7 @@ type sealer struct {
 }
 
 // newSealer takes keys that have been checked.
-func newSealer(keys []helseid.Secret) (sealer, error) {
+func newSealer(keys []identity.Secret) (sealer, error) {
 	decoded := make([][]byte, len(keys))
 	for i, key := range keys {
 		var err error

@@ -16,7 +16,7 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // server is a Redis or Valkey of a test's own, on a socket in a folder of its
@@ -171,7 +171,7 @@ var (
 
 func newStore(t testing.TB, url string, change ...func(*Config)) *Store {
 	t.Helper()
-	config := Config{URL: helseid.NewSecret(url), EncryptionKeys: inBase64(testKey), Timeout: 5 * time.Second}
+	config := Config{URL: identity.NewSecret(url), EncryptionKeys: inBase64(testKey), Timeout: 5 * time.Second}
 	for _, change := range change {
 		change(&config)
 	}
@@ -190,10 +190,10 @@ func within(timeout time.Duration) func(*Config) {
 func background() context.Context { return context.Background() }
 
 // inBase64 writes keys as a configuration has them.
-func inBase64(keys ...[]byte) []helseid.Secret {
-	texts := make([]helseid.Secret, len(keys))
+func inBase64(keys ...[]byte) []identity.Secret {
+	texts := make([]identity.Secret, len(keys))
 	for i, key := range keys {
-		texts[i] = helseid.NewSecret(base64.StdEncoding.EncodeToString(key))
+		texts[i] = identity.NewSecret(base64.StdEncoding.EncodeToString(key))
 	}
 	return texts
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // An API that wants a high assurance level gets a login that is asked for it and checked
@@ -54,7 +54,7 @@ func TestAssuranceLevelOfTheConfiguration(t *testing.T) {
 	w := newWorld(t, nil)
 	b := w.newBrowser()
 	b.logIn("/login", asElg(), helseidtest.AtLevel(4))
-	w.change = func(c *weblogin.Config) { c.Login.AssuranceLevel = tokenvalidation.AssuranceHigh }
+	w.change = func(c *weblogin.Config) { c.Login.AssuranceLevel = identity.AssuranceHigh }
 	w.start()
 	require.Equal(t, "nobody", b.who())
 	login := b.get("/me").location(t)

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // callback is HelseID's answer to a login that this browser has under way.
@@ -160,7 +160,7 @@ var (
 
 // finish redeems the code and makes a session, if the person is the right one.
 func (w *Web) finish(r *http.Request, login *callback) (*helseid.Session, error) {
-	return w.config.Client.FinishLogin(r.Context(), login.state, login.answer, func(ctx context.Context, user tokenvalidation.User) error {
+	return w.config.Client.FinishLogin(r.Context(), login.state, login.answer, func(ctx context.Context, user identity.User) error {
 		switch {
 		case login.pending.Subject != "" && login.pending.Subject != user.Subject:
 			return errWrongPerson

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // DefaultMaxSessionAge is how long after the user has authenticated a session
@@ -81,7 +81,7 @@ type Config struct {
 	// make sure that both are the same person, as HelseID's security profile
 	// demands: return an error if they are not. One that wraps
 	// helseid.ErrUnavailable means that it could not be found out.
-	SamePerson func(ctx context.Context, r *http.Request, user tokenvalidation.User) error
+	SamePerson func(ctx context.Context, r *http.Request, user identity.User) error
 
 	// PostLogoutRedirectURI is where HelseID sends the browser after a logout,
 	// exactly as registered. Empty means the only registered one, if there is

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/helseid-go/sdk/helseid"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // Event is something that an application writes into its audit log. It has no
@@ -27,7 +27,7 @@ type Event struct {
 
 	// SecurityLevel is the user's, or the one that was asked for if the login has
 	// failed. Zero means that it is not known, or any.
-	SecurityLevel tokenvalidation.SecurityLevel
+	SecurityLevel identity.SecurityLevel
 
 	// Cause says who or what has ended the session, of EventLogout and
 	// EventSessionExpired.

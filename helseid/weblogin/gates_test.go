@@ -20,8 +20,8 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // events are those that the application has been told.
@@ -75,7 +75,7 @@ func TestSessionOfAnotherApplication(t *testing.T) {
 			id := b.cookie(sessionCookie)
 			w.change = func(c *weblogin.Config) {
 				change(c)
-				c.SamePerson = func(context.Context, *http.Request, tokenvalidation.User) error { return errors.New("nobody") }
+				c.SamePerson = func(context.Context, *http.Request, identity.User) error { return errors.New("nobody") }
 			}
 			w.start()
 			cookie := sessionCookie

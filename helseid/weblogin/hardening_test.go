@@ -14,8 +14,8 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // The session is gone here, after a restart for instance. Whoever logs out is sent
@@ -69,7 +69,7 @@ func TestStepUpWhileTheStoreFails(t *testing.T) {
 func TestLevelsThatAreNot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	for _, level := range []tokenvalidation.SecurityLevel{-1, 1, 5} {
+	for _, level := range []identity.SecurityLevel{-1, 1, 5} {
 		require.Panics(t, func() { w.web.RequireLevel(level, nil) })
 	}
 }

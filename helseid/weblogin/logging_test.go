@@ -13,8 +13,8 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // What others say names people and organisations. It is in no line of a log,
@@ -110,7 +110,7 @@ func TestNobodyElsesWordsAreLogged(t *testing.T) {
 			b.send("POST", "/logout")
 		}, []string{"the store failed"}},
 		"the application": {func(config *weblogin.Config) {
-			config.SamePerson = func(context.Context, *http.Request, tokenvalidation.User) error {
+			config.SamePerson = func(context.Context, *http.Request, identity.User) error {
 				return fmt.Errorf("%w: the register of %s", helseid.ErrUnavailable, words)
 			}
 		}, func(_ *world, b *browser) { b.get(b.authenticate(b.begin("/login"))) }, []string{"who the user is could not be found out"}},

@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"github.com/helseid-go/sdk/helseid"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // The parameters of the login path.
@@ -22,8 +22,8 @@ const (
 // demands are what a login must be, beside what Config.Login says. Zero values are
 // none.
 type demands struct {
-	level     tokenvalidation.SecurityLevel
-	assurance tokenvalidation.AssuranceLevel
+	level     identity.SecurityLevel
+	assurance identity.AssuranceLevel
 	prompt    helseid.Prompt
 }
 
@@ -31,7 +31,7 @@ type demands struct {
 // button, as browsers see it: at this security level (0 for any) or the one in Config.Login, whichever
 // is higher, and back to returnTo, a local path. What is no such path leads to
 // Config.HomePath.
-func (w *Web) LoginURL(returnTo string, level tokenvalidation.SecurityLevel) string {
+func (w *Web) LoginURL(returnTo string, level identity.SecurityLevel) string {
 	return w.loginURL(w.returnTo(returnTo), demands{level: level})
 }
 
@@ -40,7 +40,7 @@ func (w *Web) loginURL(returnTo string, wanted demands) string {
 	if wanted.level > 0 {
 		query.Set(parameterLevel, strconv.Itoa(int(wanted.level)))
 	}
-	if wanted.assurance >= tokenvalidation.AssuranceHigh {
+	if wanted.assurance >= identity.AssuranceHigh {
 		query.Set(parameterAssurance, assuranceHigh)
 	}
 	if wanted.prompt != "" {
@@ -62,7 +62,7 @@ func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 	request := w.config.Login
 	request.SecurityLevel = max(request.SecurityLevel, parseLevel(query.Get(parameterLevel)))
 	if query.Get(parameterAssurance) == assuranceHigh {
-		request.AssuranceLevel = tokenvalidation.AssuranceHigh
+		request.AssuranceLevel = identity.AssuranceHigh
 	}
 	anew := helseid.Prompt(query.Get(parameterPrompt)) == helseid.PromptLogin
 	if anew {
@@ -131,10 +131,10 @@ func (w *Web) startLogin(rw http.ResponseWriter, r *http.Request, request helsei
 	redirect(rw, login.URL)
 }
 
-func parseLevel(text string) tokenvalidation.SecurityLevel {
+func parseLevel(text string) identity.SecurityLevel {
 	switch text {
 	case "2", "3", "4":
-		return tokenvalidation.SecurityLevel(text[0] - '0')
+		return identity.SecurityLevel(text[0] - '0')
 	}
 	return 0
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 func TestLogin(t *testing.T) {
@@ -252,7 +252,7 @@ func TestSamePerson(t *testing.T) {
 	t.Parallel()
 	var err error
 	w := newWorld(t, func(c *weblogin.Config) {
-		c.SamePerson = func(_ context.Context, r *http.Request, user tokenvalidation.User) error {
+		c.SamePerson = func(_ context.Context, r *http.Request, user identity.User) error {
 			require.Equal(t, "/callback", r.URL.Path)
 			require.Equal(t, grevling, user.Name)
 			return err

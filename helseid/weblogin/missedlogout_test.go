@@ -14,8 +14,8 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // hiccup is a store that fails to load a session once.
@@ -135,7 +135,7 @@ func TestReferrerOfAnOwnErrorPage(t *testing.T) {
 		c.ErrorPage = func(rw http.ResponseWriter, _ *http.Request, problem weblogin.Problem) {
 			rw.WriteHeader(problem.Status)
 		}
-		c.SamePerson = func(context.Context, *http.Request, tokenvalidation.User) error { return errors.New("another") }
+		c.SamePerson = func(context.Context, *http.Request, identity.User) error { return errors.New("another") }
 	})
 	b := w.newBrowser()
 	answer := b.get(b.authenticate(b.begin("/login")))

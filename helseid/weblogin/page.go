@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 //go:embed page.html
@@ -81,13 +81,13 @@ func writeProblem(rw http.ResponseWriter, r *http.Request, problem Problem) {
 	_ = page.Execute(rw, struct {
 		Problem
 		Title, Text, Action string
-		Level               tokenvalidation.SecurityLevel
+		Level               identity.SecurityLevel
 		Style               template.CSS
 	}{problem, text.title, text.text, text.action, levelShown(problem), template.CSS(pageStyle)})
 }
 
 // levelShown is the level that a page names, or zero.
-func levelShown(problem Problem) tokenvalidation.SecurityLevel {
+func levelShown(problem Problem) identity.SecurityLevel {
 	if problem.Kind == KindLevelTooLow {
 		return problem.SecurityLevel
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -35,10 +36,10 @@ type Problem struct {
 	HomeURL string
 
 	// SecurityLevel is the level that was asked for, or zero.
-	SecurityLevel tokenvalidation.SecurityLevel
+	SecurityLevel identity.SecurityLevel
 
 	// AssuranceLevel is the assurance level that was asked for, or zero.
-	AssuranceLevel tokenvalidation.AssuranceLevel
+	AssuranceLevel identity.AssuranceLevel
 
 	// Loop says why the last session was not accepted, for KindLoop.
 	Loop Loop
@@ -128,7 +129,7 @@ func (w *Web) loginFailed(rw http.ResponseWriter, r *http.Request, pending *pend
 		pending = &pendingLogin{ReturnTo: w.config.HomePath}
 	}
 	kind, status, prompt := classify(err)
-	level, assurance := tokenvalidation.SecurityLevel(pending.Level), tokenvalidation.AssuranceLevel(pending.Assurance)
+	level, assurance := identity.SecurityLevel(pending.Level), identity.AssuranceLevel(pending.Assurance)
 	if !errors.Is(err, errNoPending) { // which anybody can be answered
 		event := Event{Kind: EventLoginFailed, Subject: pending.Subject, SecurityLevel: level, Problem: kind}
 		if kind == KindCancelled {

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // Require guards a handler: only requests of logged-in users reach it. Browsers
@@ -28,8 +28,8 @@ func (w *Web) Require(handler http.HandlerFunc) http.Handler { return w.RequireL
 // for: name helseid.ScopeSecurityLevel in Config.Login.Scopes, or a level there, or
 // everybody logs in a second time. It panics for a level that there is not: the
 // levels are 2, 3 and 4, and 0 is any.
-func (w *Web) RequireLevel(level tokenvalidation.SecurityLevel, handler http.HandlerFunc) http.Handler {
-	if level != 0 && (level < tokenvalidation.SecurityLevel2 || level > tokenvalidation.SecurityLevel4) {
+func (w *Web) RequireLevel(level identity.SecurityLevel, handler http.HandlerFunc) http.Handler {
+	if level != 0 && (level < identity.SecurityLevel2 || level > identity.SecurityLevel4) {
 		panic(fmt.Sprintf("weblogin: RequireLevel: there is no security level %d", level))
 	}
 	level = max(level, w.config.Login.SecurityLevel) // a session may be of before that was raised

@@ -22,6 +22,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/benchmarks/lab"
 )
 
@@ -135,7 +136,9 @@ func inParallel(run func() error) *task {
 	}}
 }
 
-func organizationNumber(i int) string { return strconv.Itoa(100_000_000 + i) }
+func organizationNumber(i int) identity.OrganizationNumber {
+	return identity.OrganizationNumber(strconv.Itoa(100_000_000 + i))
+}
 
 // tenantRows fill a client with the tokens of many organisations. The bare task
 // of the look-up is that of a client with a single one.
@@ -203,7 +206,7 @@ func newTokenRows(count int) ([]*row, error) {
 	defer server.Close()
 	organizations := make([]string, count+1)
 	for i := range organizations {
-		organizations[i] = organizationNumber(i)
+		organizations[i] = string(organizationNumber(i))
 	}
 	config := server.NewClient(helseidtest.Delegations(organizations...), helseidtest.Scopes(lab.Scope))
 	request := helseid.TokenRequest{Scopes: []string{lab.Scope}}
@@ -212,7 +215,7 @@ func newTokenRows(count int) ([]*row, error) {
 	fetch := func(client *helseid.Client, organization string) (took, roundTrips float64, err error) {
 		before := len(server.Requests(helseidtest.EndpointToken))
 		start := time.Now()
-		_, err = client.Token(helseid.ForOrganization(context.Background(), organization, ""), request)
+		_, err = client.Token(helseid.ForOrganization(context.Background(), identity.OrganizationNumber(organization), ""), request)
 		took = float64(time.Since(start))
 		return took, float64(len(server.Requests(helseidtest.EndpointToken)) - before), err
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/dpop"
-	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/redisstore"
 	"github.com/helseid-go/sdk/internal/benchmarks/lab"
 	"github.com/helseid-go/sdk/internal/benchmarks/peers"
@@ -165,7 +165,7 @@ func storeRows(world *peers.World, token string) (rows []*row, end func(), err e
 		}
 	}()
 	// A busy machine must not make answers fail: the limit is not what is measured.
-	replays, err := redisstore.NewReplays(redisstore.Config{URL: helseid.NewSecret(redis.URL), Timeout: 5 * time.Second})
+	replays, err := redisstore.NewReplays(redisstore.Config{URL: identity.NewSecret(redis.URL), Timeout: 5 * time.Second})
 	if err != nil {
 		return nil, nil, err
 	}

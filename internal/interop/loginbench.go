@@ -12,7 +12,7 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // loginScopes are those that logins ask for beside the scopes of the APIs.
@@ -114,7 +114,7 @@ func (b *loginBench) request() helseid.LoginRequest {
 	for _, audience := range b.audiences {
 		scopes = append(scopes, b.auth.state.UserScopes[audience])
 	}
-	return helseid.LoginRequest{Scopes: scopes, Resources: b.audiences, SecurityLevel: tokenvalidation.SecurityLevel4}
+	return helseid.LoginRequest{Scopes: scopes, Resources: b.audiences, SecurityLevel: identity.SecurityLevel4}
 }
 
 // start starts a login and walks it to the redirect URI.

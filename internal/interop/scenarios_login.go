@@ -10,9 +10,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // loginScenarios are those in which users log in by way of the SDK and nothing is wrong.
@@ -104,9 +103,9 @@ func wholeLogin(ctx context.Context, l *lab, want loginSetup) (string, error) {
 	return fmt.Sprintf("%d calls, %d refreshes, each refresh token used once", len(calls)*(rounds+1), stats.Refreshed), b.logOut(ctx, session, browser)
 }
 
-func isClinician(user tokenvalidation.User) error {
+func isClinician(user identity.User) error {
 	if user.Subject != "clinician-4" || user.Name != "KVART GREVLING" || user.HPRNumber != "565505933" ||
-		user.SecurityLevel != tokenvalidation.SecurityLevel4 || user.PersonalIdentityNumber.Reveal() != "06828399789" ||
+		user.SecurityLevel != identity.SecurityLevel4 || user.PersonalIdentityNumber.Reveal() != "06828399789" ||
 		user.IdentityProvider != "testidp-oidc" || user.SessionID == "" {
 		return errors.New("the ID token tells of another user than the one who has logged in")
 	}
@@ -293,7 +292,7 @@ func organizationPerCall(ctx context.Context, l *lab) (string, error) {
 		return "", err
 	}
 	defer b.close()
-	client, err := b.newClient(func(c *helseid.Config) { c.Tenancy = clientassertion.MultiTenant })
+	client, err := b.newClient(func(c *helseid.Config) { c.Tenancy = identity.MultiTenant })
 	if err != nil {
 		return "", err
 	}
@@ -303,7 +302,7 @@ func organizationPerCall(ctx context.Context, l *lab) (string, error) {
 	}
 	audience := b.audiences[1]
 	for _, parent := range []string{"999977775", "999977776", "999977775"} {
-		request, err := http.NewRequestWithContext(helseid.ForOrganization(ctx, parent, ""), http.MethodGet, b.apis[audience].url+"/organisation", nil)
+		request, err := http.NewRequestWithContext(helseid.ForOrganization(ctx, identity.OrganizationNumber(parent), ""), http.MethodGet, b.apis[audience].url+"/organisation", nil)
 		if err != nil {
 			return "", err
 		}

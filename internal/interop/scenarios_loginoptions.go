@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -137,7 +138,7 @@ func assuranceLevel(ctx context.Context, l *lab) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if level := session.User().AssuranceLevel; level != tokenvalidation.AssuranceHigh {
+	if level := session.User().AssuranceLevel; level != identity.AssuranceHigh {
 		return "", fmt.Errorf("the session's assurance level is %q", level)
 	}
 	return "high", nil
@@ -168,6 +169,6 @@ func assuranceTooLow(ctx context.Context, l *lab) (string, error) {
 // highAssurance is a login that demands the assurance level high and no security level.
 func (b *loginBench) highAssurance() helseid.LoginRequest {
 	request := b.request()
-	request.SecurityLevel, request.AssuranceLevel = 0, tokenvalidation.AssuranceHigh
+	request.SecurityLevel, request.AssuranceLevel = 0, identity.AssuranceHigh
 	return request
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -128,12 +129,12 @@ func levelTooLow(ctx context.Context, l *lab) (string, error) {
 		return "", errors.New("a session was stored")
 	}
 	request := b.request()
-	request.SecurityLevel = tokenvalidation.SecurityLevel3
+	request.SecurityLevel = identity.SecurityLevel3
 	session, err := b.logIn(ctx, client, request, browser)
 	if err != nil {
 		return "", fmt.Errorf("the same user where 3 is enough: %w", err)
 	}
-	if session.User().SecurityLevel != tokenvalidation.SecurityLevel3 {
+	if session.User().SecurityLevel != identity.SecurityLevel3 {
 		return "", fmt.Errorf("the session's level is %d", session.User().SecurityLevel)
 	}
 	return "and let in where 3 is enough", nil

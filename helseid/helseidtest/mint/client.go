@@ -2,7 +2,7 @@ package mint
 
 import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // The organisations of clients: the one that a client belongs to, and the supplier
@@ -18,9 +18,9 @@ func ClientID(id string) TokenOption { return Claim("client_id", id) }
 // ClientName sets the client's name.
 func ClientName(name string) TokenOption { return Claim(claim.ClientName, name) }
 
-// Tenancy sets the client's tenancy, as tokenvalidation.TenancyMulti. An empty
+// Tenancy sets the client's tenancy, as identity.MultiTenant. An empty
 // one takes the claim out.
-func Tenancy(tenancy tokenvalidation.Tenancy) TokenOption {
+func Tenancy(tenancy identity.Tenancy) TokenOption {
 	if tenancy == "" {
 		return Claim(claim.ClientTenancy, nil)
 	}
@@ -46,7 +46,7 @@ func Organization(parent, child, supplier string) TokenOption {
 // delegated, and makes the client a multi-tenant one. It leaves the other
 // organisations as they are, unlike Organization.
 func Supplier(number string) TokenOption {
-	return claims(map[string]any{claim.Supplier: number, claim.ClientTenancy: string(tokenvalidation.TenancyMulti)})
+	return claims(map[string]any{claim.Supplier: number, claim.ClientTenancy: string(identity.MultiTenant)})
 }
 
 // JournalID sets the SFM journal of a multi-tenant client.

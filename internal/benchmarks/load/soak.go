@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/benchmarks/lab"
 	"github.com/helseid-go/sdk/middleware"
 )
@@ -191,7 +192,7 @@ func take(at time.Duration) sample {
 // call makes one call. Now and then it is one that must be refused.
 func (s *soaking) call(ctx context.Context, i int) {
 	organization := tenant(i)
-	ctx = helseid.ForOrganization(ctx, organization, "")
+	ctx = helseid.ForOrganization(ctx, identity.OrganizationNumber(organization), "")
 	if i%badEvery == badEvery-1 {
 		s.bad(ctx, i/badEvery)
 		return

@@ -6,8 +6,8 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/jose"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // generation tells whether the defaults and the parameters of a kind of claims
@@ -32,7 +32,7 @@ func (r *request) client() {
 	defaults, parameters := r.generation("clientClaimsParametersGeneration", "withoutDefaultClientClaims")
 	if defaults {
 		r.add(mint.ClientID(mint.DefaultClientID), mint.ClientName("helseidtest client"), mint.ClientAuthentication("private_key_jwt"),
-			mint.Tenancy(tokenvalidation.TenancySingle), mint.TokenID(strings.ToUpper(jose.NewID())))
+			mint.Tenancy(identity.SingleTenant), mint.TokenID(strings.ToUpper(jose.NewID())))
 	}
 	if !parameters {
 		return
@@ -55,7 +55,7 @@ func (r *request) client() {
 	r.text(part, "cnfJkt", mint.BoundTo)
 	r.text(part, "cnfPublicKey", func(jwk string) mint.TokenOption { return mint.BoundToJWK([]byte(jwk)) })
 	if part.bool("clientTenancy") {
-		tenancies := []tokenvalidation.Tenancy{tokenvalidation.TenancyMulti, tokenvalidation.TenancySingle, tokenvalidation.TenancyNone}
+		tenancies := []identity.Tenancy{identity.MultiTenant, identity.SingleTenant, identity.NoTenancy}
 		kind, _ := part.number("clientTenancyType")
 		if kind < 0 || kind >= int64(len(tenancies)) {
 			part.fail("clientTenancyType")

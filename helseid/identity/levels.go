@@ -1,4 +1,4 @@
-package tokenvalidation
+package identity
 
 // SecurityLevel says how strongly a user has been authenticated, by the claim
 // helseid://claims/identity/security_level. Levels are ordered: compare them
@@ -12,9 +12,6 @@ const (
 	SecurityLevel4 SecurityLevel = 4
 )
 
-// securityLevels maps the claim's values, which are strings.
-var securityLevels = map[string]SecurityLevel{"2": SecurityLevel2, "3": SecurityLevel3, "4": SecurityLevel4}
-
 // AssuranceLevel is the eIDAS level of a user's identity, by the claim
 // helseid://claims/identity/assurance_level. Levels are ordered: compare them
 // with < and >=. Zero means that the token has none.
@@ -27,28 +24,15 @@ const (
 	AssuranceHigh
 )
 
-var assuranceLevels = map[string]AssuranceLevel{"low": AssuranceLow, "substantial": AssuranceSubstantial, "high": AssuranceHigh}
+var assuranceNames = [...]string{"", "low", "substantial", "high"}
 
 // String returns the claim's value: "low", "substantial", "high", or "".
 func (l AssuranceLevel) String() string {
-	for text, level := range assuranceLevels {
-		if level == l {
-			return text
-		}
+	if l < 0 || int(l) >= len(assuranceNames) {
+		return ""
 	}
-	return ""
+	return assuranceNames[l]
 }
 
 // MarshalText returns the same.
 func (l AssuranceLevel) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
-
-// Tenancy says whether a client serves one organisation or several, by the
-// claim helseid://claims/client/client_tenancy.
-type Tenancy string
-
-// The tenancies. A token without the claim is a single-tenant client's.
-const (
-	TenancyNone   Tenancy = "none"
-	TenancySingle Tenancy = "single-tenant"
-	TenancyMulti  Tenancy = "multi-tenant"
-)

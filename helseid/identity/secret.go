@@ -1,4 +1,4 @@
-package helseid
+package identity
 
 import "github.com/helseid-go/sdk/internal/redact"
 
@@ -13,8 +13,8 @@ type Secret struct {
 	value redact.Hidden[string]
 }
 
-// NewSecret hides a text, such as a token that came from elsewhere and that
-// Client.Exchange shall take, or a password from the environment.
+// NewSecret hides a text, such as a token that came from elsewhere or a password from
+// the environment.
 func NewSecret(text string) Secret { return Secret{value: redact.HideText(text)} }
 
 // Reveal returns the value.

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // everyPrint is what a careless developer could make of a value.
@@ -58,16 +58,16 @@ func TestPersonalIdentityNumberIsNeverPrinted(t *testing.T) {
 	number := claims.User.PersonalIdentityNumber
 	require.Equal(t, mint.DefaultPersonalIdentityNumber, number.Reveal())
 	type own struct {
-		Exported   tokenvalidation.PersonalIdentityNumber
-		unexported tokenvalidation.PersonalIdentityNumber
-		user       tokenvalidation.User
+		Exported   identity.PersonalIdentityNumber
+		unexported identity.PersonalIdentityNumber
+		user       identity.User
 	}
 	for name, value := range map[string]any{
 		"the number":         number,
 		"a pointer to it":    &number,
-		"a slice":            []tokenvalidation.PersonalIdentityNumber{number},
+		"a slice":            []identity.PersonalIdentityNumber{number},
 		"a map":              map[string]any{"pid": number},
-		"an array":           [1]tokenvalidation.PersonalIdentityNumber{number},
+		"an array":           [1]identity.PersonalIdentityNumber{number},
 		"the user":           claims.User,
 		"the user's value":   *claims.User,
 		"the claims":         claims,
@@ -90,11 +90,11 @@ func TestPersonalIdentityNumberIsNeverPrinted(t *testing.T) {
 	data, err := json.Marshal(map[string]any{"pid": number})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"pid":"***********"}`, string(data))
-	data, err = json.Marshal(map[tokenvalidation.PersonalIdentityNumber]int{number: 1})
+	data, err = json.Marshal(map[identity.PersonalIdentityNumber]int{number: 1})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"***********":1}`, string(data))
 	type person struct {
-		PID tokenvalidation.PersonalIdentityNumber
+		PID identity.PersonalIdentityNumber
 	}
 	data, err = xml.Marshal(person{number})
 	require.NoError(t, err)
@@ -106,7 +106,7 @@ func TestPersonalIdentityNumberIsNeverPrinted(t *testing.T) {
 
 func TestPersonalIdentityNumber(t *testing.T) {
 	t.Parallel()
-	var zero tokenvalidation.PersonalIdentityNumber
+	var zero identity.PersonalIdentityNumber
 	require.True(t, zero.IsZero())
 	require.Empty(t, zero.String())
 	require.Empty(t, fmt.Sprint(zero))
@@ -120,44 +120,23 @@ func TestPersonalIdentityNumber(t *testing.T) {
 	require.False(t, one.Equal(zero))
 }
 
-func TestOrganizationNumber(t *testing.T) {
-	t.Parallel()
-	for number, want := range map[tokenvalidation.OrganizationNumber][2]bool{
-		"994598759": {true, true}, "974760673": {true, true}, "923609016": {true, true}, // Norsk helsenett, Brønnøysund, Equinor
-		"994598758": {true, false}, "123456789": {true, false}, "000000000": {true, true},
-		"100000020": {true, false}, // its check digit would be ten
-		"":          {false, false}, "99459875": {false, false}, "9945987590": {false, false}, "99459875x": {false, false}, "٩٩٤": {false, false}, "994 598 75": {false, false},
-	} {
-		require.Equal(t, want, [2]bool{number.Valid(), number.ValidCheckDigit()}, string(number))
-	}
-}
-
-func TestHPRNumber(t *testing.T) {
-	t.Parallel()
-	for number, want := range map[tokenvalidation.HPRNumber]bool{
-		"1": true, "565505933": true, "999999999": true, "": false, "0": false, "0123": false, "1234567890": false, "x": false, "12 3": false, "-1": false,
-	} {
-		require.Equal(t, want, number.Valid(), string(number))
-	}
-}
-
 func TestLevels(t *testing.T) {
 	t.Parallel()
-	require.Less(t, tokenvalidation.SecurityLevel(0), tokenvalidation.SecurityLevel2)
-	require.Less(t, tokenvalidation.SecurityLevel2, tokenvalidation.SecurityLevel3)
-	require.Less(t, tokenvalidation.SecurityLevel3, tokenvalidation.SecurityLevel4)
-	require.Less(t, tokenvalidation.AssuranceLevel(0), tokenvalidation.AssuranceLow)
-	require.Less(t, tokenvalidation.AssuranceLow, tokenvalidation.AssuranceSubstantial)
-	require.Less(t, tokenvalidation.AssuranceSubstantial, tokenvalidation.AssuranceHigh)
-	for text, want := range map[string]tokenvalidation.AssuranceLevel{"low": tokenvalidation.AssuranceLow, "substantial": tokenvalidation.AssuranceSubstantial, "high": tokenvalidation.AssuranceHigh} {
+	require.Less(t, identity.SecurityLevel(0), identity.SecurityLevel2)
+	require.Less(t, identity.SecurityLevel2, identity.SecurityLevel3)
+	require.Less(t, identity.SecurityLevel3, identity.SecurityLevel4)
+	require.Less(t, identity.AssuranceLevel(0), identity.AssuranceLow)
+	require.Less(t, identity.AssuranceLow, identity.AssuranceSubstantial)
+	require.Less(t, identity.AssuranceSubstantial, identity.AssuranceHigh)
+	for text, want := range map[string]identity.AssuranceLevel{"low": identity.AssuranceLow, "substantial": identity.AssuranceSubstantial, "high": identity.AssuranceHigh} {
 		require.Equal(t, want, validated(t, mint.Clinician(), mint.AssuranceLevel(text)).User.AssuranceLevel)
 		require.Equal(t, text, want.String())
 		data, err := json.Marshal(want)
 		require.NoError(t, err)
 		require.Equal(t, `"`+text+`"`, string(data))
 	}
-	require.Empty(t, tokenvalidation.AssuranceLevel(9).String())
+	require.Empty(t, identity.AssuranceLevel(9).String())
 	for level := range 3 {
-		require.Equal(t, tokenvalidation.SecurityLevel(level+2), validated(t, mint.Clinician(), mint.SecurityLevel(level+2)).User.SecurityLevel)
+		require.Equal(t, identity.SecurityLevel(level+2), validated(t, mint.Clinician(), mint.SecurityLevel(level+2)).User.SecurityLevel)
 	}
 }

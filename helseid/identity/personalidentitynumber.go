@@ -1,4 +1,4 @@
-package tokenvalidation
+package identity
 
 import (
 	"fmt"
@@ -6,12 +6,8 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/helseid-go/sdk/internal/orgnr"
 	"github.com/helseid-go/sdk/internal/redact"
 )
-
-// unprintable gives a type the methods that make it read "[redacted]".
-type unprintable = redact.Unprintable
 
 // masked stands wherever a national identity number would have been printed.
 const masked = "***********"
@@ -23,9 +19,14 @@ type PersonalIdentityNumber struct {
 	value redact.Hidden[string]
 }
 
-func newPersonalIdentityNumber(digits string) PersonalIdentityNumber {
+// NewPersonalIdentityNumber hides a number, whatever it is: see Valid.
+func NewPersonalIdentityNumber(digits string) PersonalIdentityNumber {
 	return PersonalIdentityNumber{redact.HideText(digits)}
 }
+
+// Valid reports whether the number has eleven digits. The check digits are not looked
+// at, since those of test numbers do not fit.
+func (n PersonalIdentityNumber) Valid() bool { return isDigits(n.Reveal(), 11, 11) }
 
 // Reveal returns the eleven digits. Whoever reads them has duties under Normen,
 // the sector's code of conduct for information security.
@@ -62,27 +63,6 @@ func (n PersonalIdentityNumber) MarshalText() ([]byte, error) { return []byte(n.
 
 // LogValue does the same.
 func (n PersonalIdentityNumber) LogValue() slog.Value { return slog.StringValue(n.mask()) }
-
-func isPersonalIdentityNumber(text string) bool { return isDigits(text, 11, 11) }
-
-// OrganizationNumber is a Norwegian organisation number: nine digits.
-type OrganizationNumber string
-
-// Valid reports whether the number has nine digits.
-func (n OrganizationNumber) Valid() bool { return orgnr.IsNumber(string(n)) }
-
-// ValidCheckDigit reports whether the number's last digit fits the others
-// (modulus 11). Real numbers pass; some of Norsk helsenett's test organisations
-// do not.
-func (n OrganizationNumber) ValidCheckDigit() bool { return orgnr.HasValidCheckDigit(string(n)) }
-
-// HPRNumber is a number in the register of health personnel
-// (Helsepersonellregisteret).
-type HPRNumber string
-
-// Valid reports whether the number has one to nine digits and does not start
-// with zero.
-func (n HPRNumber) Valid() bool { return isDigits(string(n), 1, 9) && n[0] != '0' }
 
 func isDigits(text string, least, most int) bool {
 	return len(text) >= least && len(text) <= most && strings.Trim(text, "0123456789") == ""
