@@ -74,9 +74,9 @@ var ErrBeforeStart = redact.Words("the proof is older than the replay store")
 // was made in a second before its own first one: it may have been used before a crash
 // or a deployment. It concerns requests that were on their way then, and for as many
 // seconds as its clock is behind a client with such a clock; a new proof is accepted.
-// Not seen through is a proof from the second of the start, or from a client whose clock
-// is ahead, that was used before. VerifierConfig.AcceptProofsFromBeforeStart
-// switches it off.
+// Not seen through is a proof from the second of the start, which a program can wait out
+// before it makes the store, or one from a client whose clock is ahead, that was used
+// before. [VerifierConfig].AcceptProofsFromBeforeStart switches it off.
 type MemoryReplay struct {
 	capacity int
 	quota    int

@@ -59,7 +59,6 @@ type options struct {
 	proxies    string
 	asked      string
 	nonce      bool
-	restarts   bool
 	tokenTypes string
 	json       bool
 }
@@ -76,7 +75,6 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&opts.proxies, "trusted-proxies", "", "`prefixes` of the addresses of proxies, such as 10.0.0.0/8, separated by commas")
 	flags.StringVar(&opts.asked, "forward-auth", "", "be asked by those proxies, at /machine, about requests to these `routes`, such as \"GET /journal/{id}\", separated by commas")
 	flags.BoolVar(&opts.nonce, "nonce", false, "demand a nonce of the API's own in each proof")
-	flags.BoolVar(&opts.restarts, "accept-earlier-proofs", false, "accept proofs that were made before the program started, although they may have been used then")
 	flags.StringVar(&opts.tokenTypes, "token-typ", "at+jwt", "accepted types of access tokens, separated by commas")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object per line")
 	if err := flags.Parse(args); err != nil {
@@ -95,6 +93,13 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		fmt.Fprintln(stderr, "api:", err)
 	}
 	return opts, err
+}
+
+// acceptsEarlierProofs reports that the system chooses the port, which is in the URL that
+// clients see: there has been no predecessor then whose proofs could be used once more.
+func (o options) acceptsEarlierProofs() bool {
+	_, port, err := net.SplitHostPort(o.listen)
+	return err == nil && port == "0" && o.publicURL == ""
 }
 
 func checkAddress(address string) error {
@@ -130,6 +135,16 @@ func serve(ctx context.Context, opts options, report *report) error {
 		return err
 	}
 	defer listener.Close()
+	if !opts.acceptsEarlierProofs() {
+		// A proof tells the second that it was made in. In a new one, none can have been
+		// used with a predecessor.
+		next := time.Now().Truncate(time.Second).Add(time.Second)
+		select {
+		case <-time.After(time.Until(next)):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 	demo := func(string) {}
 	if opts.issuer == "" {
 		end, announce, err := startDemo(&opts, report)
@@ -196,7 +211,7 @@ func guard(opts options, report *report) (*middleware.Middleware, error) {
 	if routes := fields(opts.asked); len(routes) > 0 {
 		config.ForwardAuth = &middleware.ForwardAuth{Routes: routes}
 	}
-	config.Proof.AcceptProofsFromBeforeStart = opts.restarts
+	config.Proof.AcceptProofsFromBeforeStart = opts.acceptsEarlierProofs()
 	if opts.nonce {
 		nonces, err := dpop.NewNonceIssuer(nil)
 		if err != nil {

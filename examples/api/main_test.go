@@ -9,9 +9,11 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -248,6 +250,39 @@ func TestPublicURL(t *testing.T) {
 	response, body := p.call("GET", "/files/a", "", system())
 	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
 	require.Equal(t, "proof_htu", body["reason"])
+}
+
+// A proof that was used before a restart is of no use after it. On a port that the system
+// chooses there is no restart.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t)
+	p := start(t, server, "-issuer", server.Issuer())
+	response, _ := p.call("GET", "/machine", "", system(), mint.ProofAge(8*time.Second))
+	require.Equal(t, http.StatusOK, response.StatusCode)
+
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := free.Addr().String()
+	require.NoError(t, free.Close())
+	token := server.Token(mint.Audience(audience), mint.Scopes(scope))
+	var request *http.Request
+	for i, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusUnauthorized} {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			p := start(t, server, "-issuer", server.Issuer(), "-listen", address)
+			if request == nil {
+				request, err = http.NewRequest(http.MethodGet, p.url+"/machine", nil)
+				require.NoError(t, err)
+				server.Authorize(request, token)
+			}
+			response, err := http.DefaultClient.Do(request)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			require.Equal(t, status, response.StatusCode)
+			response, _ = p.call("GET", "/machine", "", system())
+			require.Equal(t, http.StatusOK, response.StatusCode, "a new one")
+		})
+	}
 }
 
 // A proxy that the flags name asks about requests to something else.
