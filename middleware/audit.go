@@ -37,8 +37,9 @@ type Record struct {
 	// Method and Route tell what was asked for: with Config.ForwardAuth of the original
 	// request, if the proxy has told. Method is "other" if it is not
 	// one of HTTP's own, since callers can make up any. Route is the pattern that
-	// http.ServeMux matched, since paths may hold personal data; it is empty for
-	// other routers, and when the guard stands outside of the ServeMux.
+	// the router has matched (http.Request.Pattern), since paths may hold personal data.
+	// It is empty when the guard stands outside of the router, and with a router that
+	// does not set it: http.ServeMux, chi and echo 5 do.
 	Method, Route string
 
 	// ClientID, Organization, HPRNumber and TokenID (jti) tell who asked, and Subject

@@ -107,8 +107,8 @@
 //
 // Guard returns a func(http.Handler) http.Handler, which chi and others take as
 // it is: r.Use(auth.Guard(middleware.Scope("nhn:some-api/read"))). For echo:
-// e.Use(echo.WrapMiddleware(auth.Guard())). For gin, and likewise for echo where
-// requirements look at parts of the path:
+// e.Use(echo.WrapMiddleware(auth.Guard())). For gin, and likewise for echo before
+// version 5 where requirements look at parts of the path:
 //
 //	func guarded(auth *middleware.Middleware, requirements ...middleware.Requirement) gin.HandlerFunc {
 //		guard := auth.Guard(requirements...)
@@ -127,6 +127,14 @@
 //			}
 //		}
 //	}
+//
+// The guard's writer adds a new nonce to answers (Config.Proof.Nonces) just before their
+// header is sent. Where an adapter leaves it out, as this one does, clients get nonces by
+// refusals, and by answers without a body. The program examples/stacks, which is the same
+// API in ServeMux, chi, gin and echo, has a writer for gin that passes them on.
+//
+// A requirement that looks at a part of the path needs a guard behind the route: in chi
+// With, or Use in a Group or in the Route below it, and not Use for the whole router.
 //
 // Guards may stand one in another, as those of a group of routes in a group do: the
 // inner one recognises the request that one of the same Middleware has let in, and

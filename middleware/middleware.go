@@ -48,26 +48,31 @@ func (m *Middleware) Guard(requirements ...Requirement) func(http.Handler) http.
 				m.answer(w, r, decision)
 				return
 			}
-			if decision.Nonce != "" {
-				w = withNonce(w, decision.Nonce)
-			}
-			httpx.ServeContext(next, w, r, decision.Context(r.Context()))
+			withNonce(w, decision.Nonce, func(w http.ResponseWriter) {
+				httpx.ServeContext(next, w, r, decision.Context(r.Context()))
+			})
 		})
 	}
 }
 
-// withNonce gives a client the newest nonce, in an answer that no cache may keep
-// whatever the handler says: a nonce out of a cache is an old one.
-func withNonce(w http.ResponseWriter, nonce string) http.ResponseWriter {
+// withNonce gives a client the newest nonce, if there is one for it, in an answer that no
+// cache may keep whatever the handler says: a nonce out of a cache is an old one. So it
+// waits for the header to be sent, and an adapter of a router that writes past this
+// writer gives the client none.
+func withNonce(w http.ResponseWriter, nonce string, serve func(http.ResponseWriter)) {
+	if nonce == "" {
+		serve(w)
+		return
+	}
 	set := func() {
 		w.Header().Set(dpop.NonceHeaderName, nonce)
 		w.Header().Set("Cache-Control", "no-store")
 	}
-	set()
-	return httpx.BeforeHeader(w, func(status int) int {
+	serve(httpx.BeforeHeader(w, func(status int) int {
 		set()
 		return status
-	})
+	}))
+	set() // for an answer that nobody has written, whose header is yet to be sent
 }
 
 // authenticate goes through the checks, cheapest first, and makes no request on

@@ -194,3 +194,41 @@ func TestNonceIsNotStored(t *testing.T) {
 		})
 	}
 }
+
+// Nor is one of a router whose adapter leaves out the guard's writer: its handlers decide
+// about caches, so it brings no nonce, except without a body.
+func TestNonceIsNotStoredByAdapters(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		nonce  bool
+	}{
+		"a lasting one": {func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Cache-Control", "public, max-age=3600")
+			fmt.Fprint(rw, "hello")
+		}, false},
+		"an empty one": {func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Cache-Control", "public, max-age=3600")
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, nonces := newNonceWorld(t)
+			guard := w.auth.Guard()
+			server := w.listen(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				guard(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { test.answer(rw, r) })).ServeHTTP(rw, r)
+			}))
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/x", nil)
+			require.NoError(t, err)
+			w.server.Authorize(request, w.server.Token(), mint.ProofClaim("nonce", olderNonce()))
+			response, err := server.Client().Do(request)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			require.Equal(t, http.StatusOK, response.StatusCode)
+			require.Equal(t, test.nonce, nonces.Valid(response.Header.Get(dpop.NonceHeaderName)))
+			if test.nonce {
+				require.Equal(t, []string{"no-store"}, response.Header.Values("Cache-Control"))
+			}
+		})
+	}
+}
