@@ -52,6 +52,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[clientassertion.Config]("ClientID", "Audience"),
 		leaktest.Made[clientassertion.Detail](w.detail).Marshals("it is the JSON of a claim"),
 		leaktest.Made[clientassertion.Key](w.clientKey),
+		leaktest.Of[clientassertion.KeyKind](all),
 		leaktest.Of[clientassertion.KeyOptions](all),
 		leaktest.Of[clientassertion.Organization](all),
 		leaktest.Made[clientassertion.Signer](w.signer),
