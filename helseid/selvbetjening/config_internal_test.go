@@ -53,6 +53,9 @@ func TestEnvironments(t *testing.T) {
 		{"https://helseid-sts.nhn.no", "http://127.0.0.1:8080", "", mismatch},
 		{"https://helseid-sts.nhn.no", "https://api.selvbetjening.nhn.no.example.no", "", mismatch},
 		{"https://other.example.no", production, "", mismatch},
+		{"https://other.example.no", production + ":443/v2", "", mismatch},
+		{"https://other.example.no", "https://API.Selvbetjening.NHN.no", "", mismatch},
+		{"https://other.example.no", "https://API.Selvbetjening.Test.NHN.no:443", "", mismatch},
 		{"http://127.0.0.1:8080", test, "", mismatch},
 
 		{"https://other.example.no", "", "", "is required"},
