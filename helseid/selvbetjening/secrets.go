@@ -52,15 +52,18 @@ func (c *Client) ClientSecrets(ctx context.Context) ([]ClientSecret, error) {
 	if err != nil {
 		return nil, err
 	}
-	const name = "the answer"
-	if document.Absent() {
-		return nil, named(http.MethodGet, pathSecret, unusable(errors.New("it is null")))
-	}
-	secrets, err := array(document, name, readSecret)
+	secrets, err := readSecrets(document)
 	if err != nil {
 		return nil, named(http.MethodGet, pathSecret, err)
 	}
 	return secrets, nil
+}
+
+func readSecrets(document jose.Value) ([]ClientSecret, error) {
+	if document.Absent() {
+		return nil, unusable(errors.New("it is null"))
+	}
+	return array(document, "it", readSecret)
 }
 
 func readSecret(value jose.Value) (ClientSecret, error) {
