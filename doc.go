@@ -4,6 +4,8 @@
 //     HelseID and calls APIs with them.
 //   - [github.com/helseid-go/sdk/helseid/weblogin]: login, callback and logout for
 //     web applications.
+//   - [github.com/helseid-go/sdk/helseid/selvbetjening]: a client's own keys and
+//     registration, in HelseID Selvbetjening.
 //   - [github.com/helseid-go/sdk/middleware]: the way in to an API that HelseID
 //     protects.
 //   - [github.com/helseid-go/sdk/helseid/helseidtest]: a HelseID for tests, and

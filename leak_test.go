@@ -32,6 +32,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/helseid/selvbetjening"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 	"github.com/helseid-go/sdk/internal/leaktest"
 	"github.com/helseid-go/sdk/middleware"
@@ -52,6 +53,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[clientassertion.Config]("ClientID", "Audience"),
 		leaktest.Made[clientassertion.Detail](w.detail).Marshals("it is the JSON of a claim"),
 		leaktest.Made[clientassertion.Key](w.clientKey),
+		leaktest.Of[clientassertion.KeyKind](all),
 		leaktest.Of[clientassertion.KeyOptions](all),
 		leaktest.Of[clientassertion.Organization](all),
 		leaktest.Made[clientassertion.Signer](w.signer),
@@ -117,6 +119,17 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[mint.Minter](w.minter),
 
 		leaktest.Of[rule.Rule](all),
+
+		leaktest.Of[selvbetjening.Claim](all), // a registration, as it is shown to people
+		leaktest.Of[selvbetjening.ClaimStatus](all),
+		leaktest.Made[selvbetjening.Client](w.selfService),
+		leaktest.Of[selvbetjening.ClientSecret](all), // a public key
+		leaktest.Of[selvbetjening.ClientStatus](all),
+		leaktest.Of[selvbetjening.Config]("BaseURL"),
+		leaktest.Of[selvbetjening.Configuration](all),
+		leaktest.Of[selvbetjening.Error](all),
+		leaktest.Of[selvbetjening.ScopeStatus](all),
+		leaktest.Of[selvbetjening.Status](all),
 
 		leaktest.Of[weblogin.Config]("PublicURL", "LoginPath", "LogoutPath", "HomePath", "PostLogoutRedirectURI", "BackChannelLogoutPath", "FrontChannelLogoutPath", "CookieName", "Application"),
 		leaktest.Of[weblogin.Event](all), // for the audit log: pseudonyms are what it is for
@@ -422,6 +435,12 @@ func (w *leakWorld) sessionStore(s *leaktest.Secrets) any {
 
 func (w *leakWorld) tokenSource(s *leaktest.Secrets) any {
 	return w.client(s).TokenSource(w.request(s))
+}
+
+func (w *leakWorld) selfService(s *leaktest.Secrets) any {
+	self, err := selvbetjening.New(selvbetjening.Config{Client: w.client(s), BaseURL: "https://self.example.no"})
+	require.NoError(w.t, err)
+	return self
 }
 
 func (w *leakWorld) web(s *leaktest.Secrets) any {

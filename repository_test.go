@@ -75,13 +75,13 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"internal/metadata", "helseid/identity"},
 		{"internal/jwks", "internal/idtoken"},
 		{"clientassertion", "dpop", "tokenvalidation"},
-		{"helseid/internal/bulkhead", "helseid/internal/holdoff", "helseid/internal/lifecycle"},
+		{"helseid/internal/bulkhead", "helseid/internal/callcontext", "helseid/internal/holdoff", "helseid/internal/lifecycle"},
 		{"helseid/internal/exchange", "helseid/internal/apicall"},
 		{"helseid", "middleware"},
 		{"helseid/helseidtest/rule", "helseid/helseidtest/internal/answer", "helseid/helseidtest/internal/claim", "helseid/helseidtest/internal/clientkey", "helseid/helseidtest/internal/uuid"},
 		{"helseid/helseidtest/mint", "helseid/helseidtest/internal/selvbetjening"},
 		{"helseid/helseidtest/internal/testtoken"},
-		{"helseid/helseidtest", "helseid/weblogin"},
+		{"helseid/helseidtest", "helseid/selvbetjening", "helseid/weblogin"},
 		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest"},
 	}
 	layerOf := make(map[string]int)

@@ -42,6 +42,12 @@
 //		fmt.Println("client_assertion is", len(assertion), "characters")
 //	}
 //
+// # Keys
+//
+// [ParseKey] takes keys in most of the forms that they come in, [NewKey] any
+// crypto.Signer, such as one of an HSM, and [GenerateKey] makes new ones. Only
+// [Key.MarshalPrivateJWK] and [Key.MarshalPrivatePEM] give a private key away.
+//
 // # Rules
 //
 // An assertion is used once. Everything that sends a request again makes a new

@@ -111,3 +111,24 @@ func ExampleAttest_Detail() {
 	// attest: field LegalEntity is required
 	// field DecisionID is required
 }
+
+// A key is stored before its public half is registered, and read again later.
+func ExampleGenerateKey() {
+	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	if err != nil {
+		log.Fatal(err)
+	}
+	private, err := key.MarshalPrivateJWK() // into a secret store, which encrypts it
+	if err != nil {
+		log.Fatal(err)
+	}
+	again, err := clientassertion.ParseKey(private, clientassertion.KeyOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(again.Algorithm(), again.ID() == key.ID())
+	fmt.Println(string(again.PublicJWK()) == string(key.PublicJWK())) // what HelseID gets
+	// Output:
+	// ES256 true
+	// true
+}

@@ -7,12 +7,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/identity"
-)
-
-type (
-	tokenRequestKey struct{}
-	organizationKey struct{}
-	subjectTokenKey struct{}
+	"github.com/helseid-go/sdk/helseid/internal/callcontext"
 )
 
 // WithTokenRequest returns a context whose API calls use this token request in place of
@@ -20,7 +15,7 @@ type (
 // RequireSubjectToken and RequireOrganization, and its AllowedOrigins unless this one has
 // its own. An organisation that [ForOrganization] has set stays too.
 func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context {
-	return context.WithValue(ctx, tokenRequestKey{}, request.clone())
+	return context.WithValue(ctx, callcontext.TokenRequest, request.clone())
 }
 
 // ForOrganization returns a context whose API calls, and tokens, are for this
@@ -31,7 +26,7 @@ func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context
 // With neither, the calls are errors that wrap [ErrConfig]: an organisation that got lost
 // on the way must not turn a call for it into a call for none.
 func ForOrganization(ctx context.Context, parent, child identity.OrganizationNumber) context.Context {
-	return context.WithValue(ctx, organizationKey{}, clientassertion.Organization{Parent: parent, Child: child})
+	return context.WithValue(ctx, callcontext.Organization, clientassertion.Organization{Parent: parent, Child: child})
 }
 
 var errNoOrganization = fmt.Errorf("%w: ForOrganization was given no organisation: "+
@@ -55,9 +50,9 @@ func (r TokenRequest) demanding(other TokenRequest) TokenRequest {
 // the context says otherwise. What comes from the context is resolved here: a shared
 // token request carries nobody's context.
 func (s *TokenSource) inContext(ctx context.Context) *TokenSource {
-	request, replaced := ctx.Value(tokenRequestKey{}).(TokenRequest)
-	organization, composed := ctx.Value(organizationKey{}).(clientassertion.Organization)
-	subject, exchanged := ctx.Value(subjectTokenKey{}).(*subjectToken)
+	request, replaced := ctx.Value(callcontext.TokenRequest).(TokenRequest)
+	organization, composed := ctx.Value(callcontext.Organization).(clientassertion.Organization)
+	subject, exchanged := ctx.Value(callcontext.SubjectToken).(*subjectToken)
 	if composed && isBlank(organization) {
 		return &TokenSource{tokens: s.tokens, calls: s.calls, err: errNoOrganization}
 	}

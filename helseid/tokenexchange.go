@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"reflect"
+
+	"github.com/helseid-go/sdk/helseid/internal/callcontext"
 )
 
 const (
@@ -37,7 +39,7 @@ type SubjectToken interface {
 // A call without a subject token in its context is made as a system, with a
 // token that knows no user; TokenRequest.RequireSubjectToken makes that an error.
 func WithSubjectToken(ctx context.Context, subject SubjectToken) context.Context {
-	return context.WithValue(ctx, subjectTokenKey{}, &subjectToken{subject})
+	return context.WithValue(ctx, callcontext.SubjectToken, &subjectToken{subject})
 }
 
 // Exchange returns a token that the subject token is exchanged for, from memory

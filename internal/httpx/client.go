@@ -69,13 +69,24 @@ func (t withoutLocation) RoundTrip(request *http.Request) (*http.Response, error
 type GetPolicy struct {
 	Timeout time.Duration // of each attempt
 	Retries int
+
+	// Final, if set, tells errors that another attempt cannot mend.
+	Final func(error) bool
+}
+
+func (p GetPolicy) checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	if err != nil && p.Final != nil && p.Final(err) {
+		return false, nil // the client returns err itself
+	}
+	return retryablehttp.DefaultRetryPolicy(ctx, resp, err)
 }
 
 // maxRetryWait caps the back-off and the server's Retry-After alike.
 const maxRetryWait = 2 * time.Second
 
-// Get fetches a public document: no credential, no redirect, body bounded. An
-// answer of any status comes back; the error is for the connection only.
+// Get fetches a document: no redirect, body bounded, and no credential unless the
+// client's transport adds one for each attempt. An answer of any status comes back;
+// the error is for the connection only.
 func Get(ctx context.Context, client *http.Client, url string, policy GetPolicy) (*http.Response, []byte, error) {
 	attempt := NoRedirect(client)
 	attempt.Timeout = policy.Timeout
@@ -84,7 +95,7 @@ func Get(ctx context.Context, client *http.Client, url string, policy GetPolicy)
 		RetryMax:     policy.Retries,
 		RetryWaitMin: 100 * time.Millisecond,
 		RetryWaitMax: maxRetryWait,
-		CheckRetry:   retryablehttp.DefaultRetryPolicy,
+		CheckRetry:   policy.checkRetry,
 		Backoff:      cappedBackoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}

@@ -96,6 +96,19 @@ func TestGet(t *testing.T) {
 		require.ErrorIs(t, err, lost)
 		require.Equal(t, 1, calls)
 	})
+	t.Run("an error that is final", func(t *testing.T) {
+		t.Parallel()
+		refused := errors.New("no credential for it")
+		calls := 0
+		client := &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			calls++
+			return nil, refused
+		})}
+		policy := GetPolicy{Timeout: time.Second, Retries: 3, Final: func(err error) bool { return errors.Is(err, refused) }}
+		_, _, err := Get(context.Background(), client, documentURL, policy)
+		require.ErrorIs(t, err, refused)
+		require.Equal(t, 1, calls)
+	})
 	t.Run("a body without end", func(t *testing.T) {
 		t.Parallel()
 		client := &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {

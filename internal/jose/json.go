@@ -60,6 +60,22 @@ type Object struct {
 // caller bounds the length.
 func ParseObject(data []byte) (Object, error) { return parseObject(string(data), math.MaxInt) }
 
+// ParseValue reads one JSON value of any kind as strictly as ParseObject reads an
+// object. The caller bounds the length.
+func ParseValue(data []byte) (Value, error) {
+	r := newReader(string(data))
+	defer r.release()
+	r.space()
+	value, err := r.value(0)
+	if err != nil {
+		return Value{}, err
+	}
+	if err := r.end("value"); err != nil {
+		return Value{}, err
+	}
+	return value, nil
+}
+
 // parseObject refuses an object that holds more values than this, at all levels
 // together. It reads all of it and keeps the members of these names, or all.
 func parseObject(text string, maxValues int, names ...string) (Object, error) {
@@ -74,11 +90,19 @@ func parseObject(text string, maxValues int, names ...string) (Object, error) {
 	if err != nil {
 		return Object{}, err
 	}
-	r.space()
-	if r.pos != len(r.data) {
-		return Object{}, r.fail("has text after the object")
+	if err := r.end("object"); err != nil {
+		return Object{}, err
 	}
 	return object, nil
+}
+
+// end refuses what comes after the document.
+func (r *reader) end(document string) error {
+	r.space()
+	if r.pos != len(r.data) {
+		return r.fail("has text after the " + document)
+	}
+	return nil
 }
 
 // Get returns the member of exactly this name.

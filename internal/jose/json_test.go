@@ -345,6 +345,28 @@ func TestErrorsDoNotQuote(t *testing.T) {
 	}
 }
 
+// A value of any kind is read by the rules for an object.
+func TestParseValue(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`{"a":1}`, ` [ {"a":[]}, 2 ] `, `"a\u00e5"`, `-1.5e3`, `true`, `null`} {
+		value, err := ParseValue([]byte(text))
+		require.NoError(t, err, text)
+		require.Equal(t, strings.TrimSpace(text), value.Raw())
+	}
+	list, err := ParseValue([]byte(`[1,{"a":2}]`))
+	require.NoError(t, err)
+	values, ok := list.Array()
+	require.True(t, ok)
+	require.Len(t, values, 2)
+	for _, text := range []string{
+		``, ` `, `[`, `[1,]`, `[1]x`, `[1][2]`, `nul`, `{"a":1,"a":2}`, `[{"a":{"b":1,"b":2}}]`, "\"\xff\"", `"\ud800"`, `01`, "\xef\xbb\xbf[]",
+		strings.Repeat("[", maxDepth+2) + strings.Repeat("]", maxDepth+2), strings.Repeat("1", maxNumber+1),
+	} {
+		_, err := ParseValue([]byte(text))
+		require.ErrorIs(t, err, ErrJSON, text)
+	}
+}
+
 func FuzzParseObject(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"a":1}`, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{"A":1,"a":2}`, `{"a":"\ud83d\udc8a"}`, `{"a":"\ud800"}`,

@@ -1,10 +1,13 @@
 package jose
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/binary"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
@@ -254,12 +257,11 @@ func parsePrivateSet(set []Object, options KeyOptions) (*Key, error) {
 // MarshalPrivateJWK writes the key as a private JWK with kid and alg. It fails
 // for a key that lives in a KMS or HSM.
 func (k *Key) MarshalPrivateJWK() ([]byte, error) {
-	switch k.Signer().(type) {
-	case *rsa.PrivateKey, *ecdsa.PrivateKey:
-	default:
-		return nil, fmt.Errorf("%w: it cannot be exported from its signer", ErrKey)
+	private, err := k.exportable()
+	if err != nil {
+		return nil, err
 	}
-	key, err := jwk.Import(k.Signer())
+	key, err := jwk.Import(private)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it cannot be written as JWK", ErrKey)
 	}
@@ -270,6 +272,29 @@ func (k *Key) MarshalPrivateJWK() ([]byte, error) {
 		}
 	}
 	return json.Marshal(key)
+}
+
+// MarshalPrivatePEM writes the key as PKCS#8 (RFC 5958) in a PEM block PRIVATE KEY,
+// which tells neither kid nor alg. It fails for a key that lives in a KMS or HSM.
+func (k *Key) MarshalPrivatePEM() ([]byte, error) {
+	private, err := k.exportable()
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it cannot be written as PKCS#8", ErrKey)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// exportable is the private key if it is in memory.
+func (k *Key) exportable() (crypto.Signer, error) {
+	switch private := k.Signer().(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey:
+		return private, nil
+	}
+	return nil, fmt.Errorf("%w: it cannot be exported from its signer", ErrKey)
 }
 
 // MarshalPublicJWK writes the public half with kid, alg and use, as it is

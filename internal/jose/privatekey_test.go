@@ -266,6 +266,78 @@ func TestMarshalPrivateJWK(t *testing.T) {
 	})
 }
 
+// The published keys come out as they were published, and a number that begins with
+// zeros keeps its length (RFC 7518 sections 6.2.1.2 and 6.2.2.1).
+func TestMarshalPrivateJWKVectors(t *testing.T) {
+	t.Parallel()
+	vectors := loadRFC(t)
+	one := ecdsaKeyOf(t, elliptic.P256(), 1)
+	for name, vector := range map[string]struct {
+		jwk       []byte
+		algorithm Algorithm
+	}{
+		"RFC 7515 A.2 RSA":   {vectors.JWS["RFC 7515 A.2 RS256"].Key, RS256},
+		"RFC 7515 A.3 P-256": {vectors.JWS["RFC 7515 A.3 ES256"].Key, ES256},
+		"RFC 7515 A.4 P-521": {vectors.JWS["RFC 7515 A.4 ES512"].Key, ES512},
+		"zeros in front":     {one, ES256},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key, err := ParseKey(vector.jwk, KeyOptions{Algorithm: vector.algorithm, ID: "kid-1"})
+			require.NoError(t, err)
+			data, err := key.MarshalPrivateJWK()
+			require.NoError(t, err)
+			var want, got map[string]string
+			require.NoError(t, json.Unmarshal(vector.jwk, &want))
+			require.NoError(t, json.Unmarshal(data, &got))
+			want["kid"], want["alg"], want["use"] = "kid-1", string(vector.algorithm), "sig"
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+// ecdsaKeyOf is the JWK of a private number.
+func ecdsaKeyOf(t *testing.T, curve elliptic.Curve, number int64) []byte {
+	t.Helper()
+	size := (curve.Params().BitSize + 7) / 8
+	raw := big.NewInt(number).FillBytes(make([]byte, size))
+	private, err := ecdsa.ParseRawPrivateKey(curve, raw)
+	require.NoError(t, err)
+	public, err := NewPublicKey(&private.PublicKey, "")
+	require.NoError(t, err)
+	return []byte(strings.TrimSuffix(public.JWK(), "}") + `,"d":"` + base64.RawURLEncoding.EncodeToString(raw) + `"}`)
+}
+
+func TestMarshalPrivatePEM(t *testing.T) {
+	t.Parallel()
+	for _, algorithm := range Algorithms() {
+		t.Run(string(algorithm), func(t *testing.T) {
+			t.Parallel()
+			key := keyFor(t, algorithm)
+			data, err := key.MarshalPrivatePEM()
+			require.NoError(t, err)
+			block, rest := pem.Decode(data)
+			require.NotNil(t, block)
+			require.Empty(t, rest)
+			require.Equal(t, "PRIVATE KEY", block.Type)
+			private, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+			require.NoError(t, err)
+			require.True(t, private.(interface{ Equal(crypto.PrivateKey) bool }).Equal(signerFor(t, algorithm)))
+			back, err := ParseKey(data, KeyOptions{Algorithm: algorithm})
+			require.NoError(t, err)
+			require.Equal(t, key.Public().Thumbprint(), back.Public().Thumbprint())
+			require.NoError(t, verify(sign(t, back, `{"alg":"`+string(algorithm)+`"}`, "x"), key.Public()))
+		})
+	}
+	t.Run("a key in a KMS stays there", func(t *testing.T) {
+		t.Parallel()
+		key, err := NewKey(&remoteSigner{Signer: sharedRSA()}, KeyOptions{})
+		require.NoError(t, err)
+		_, err = key.MarshalPrivatePEM()
+		require.ErrorIs(t, err, ErrKey)
+	})
+}
+
 func TestMarshalPublicJWK(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range Algorithms() {

@@ -1,0 +1,72 @@
+// Package selvbetjening is a client for the API of HelseID Selvbetjening, with which a
+// client of HelseID looks after its own registration: its keys and when they expire, its
+// scopes, claims and addresses, and the delegations to its owner.
+//
+// It works through a [helseid.Client] that has been granted [Scope], and in the
+// environment of that client. A program that says when its keys expire:
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"fmt"
+//		"log"
+//		"time"
+//
+//		"github.com/helseid-go/sdk/helseid"
+//		"github.com/helseid-go/sdk/helseid/selvbetjening"
+//	)
+//
+//	func main() {
+//		config, err := helseid.LoadConfig("client.json")
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		client, err := helseid.New(config)
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer client.Close()
+//		self, err := selvbetjening.New(selvbetjening.Config{Client: client})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+//		defer cancel()
+//		secrets, err := self.ClientSecrets(ctx)
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		for _, secret := range secrets {
+//			days := time.Until(secret.Expiration).Hours() / 24
+//			fmt.Printf("key %s, registered with %s, expires in %.0f days\n", secret.KeyID, secret.Origin, days)
+//		}
+//	}
+//
+// # What it does for you
+//
+// A client of the test environment never calls the API of production, nor the other way
+// round: [New] refuses it. The token goes to the API alone and follows no redirect, not
+// even within it. What the context of a call chooses for calls of other APIs
+// ([helseid.ForOrganization], [helseid.WithTokenRequest], [helseid.WithSubjectToken]) does
+// not count here: the client acts for itself.
+//
+// [Client.Update] keeps what it was not asked to change, although HelseID replaces a
+// registration as a whole. Reads are tried again when the connection breaks or the API is
+// in trouble. What changes something is sent once, and the documentation of
+// [Client.AddClientSecret] and [Client.Update] says which errors leave it open whether it
+// has been done.
+//
+// # Errors
+//
+// A refusal of the API's is an [*Error] (RFC 9457). An API that cannot be reached, does
+// not answer in time or is in trouble (429, 5xx) is [helseid.ErrUnavailable], and an
+// answer that is not one of its own [helseid.ErrInvalidResponse]. An error that wraps
+// [helseid.ErrNoToken] has not reached the API: HelseID gave no token, for instance.
+//
+// # Sources
+//
+// Norsk helsenett, Selvbetjening, Client API (https://selvbetjening.nhn.no/docs/api), and
+// its libraries and samples for .NET and Java. They differ in how a key is sent, which is
+// Config.JWKAsText. HelseID documents no call that removes a key.
+package selvbetjening
