@@ -27,10 +27,7 @@ const maxLogoutForm = 32 << 10
 // on with the logout, whether HelseID asks again or not.
 func (s *Sessions) BackChannelLogout() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		if r.Method != http.MethodPost {
-			w.Header().Set("Allow", http.MethodPost)
-			w.WriteHeader(http.StatusMethodNotAllowed)
+		if !isLogoutMethod(w, r, http.MethodPost) {
 			return
 		}
 		if r.Body != nil {
@@ -49,6 +46,18 @@ func (s *Sessions) BackChannelLogout() http.Handler {
 	})
 }
 
+// isLogoutMethod answers a request with another method, and keeps every answer out of
+// caches.
+func isLogoutMethod(w http.ResponseWriter, r *http.Request, method string) bool {
+	w.Header().Set("Cache-Control", "no-store")
+	if r.Method == method {
+		return true
+	}
+	w.Header().Set("Allow", method)
+	w.WriteHeader(http.StatusMethodNotAllowed)
+	return false
+}
+
 // FrontChannelLogout returns a handler that ends sessions when HelseID loads its
 // URL in the user's browser (OpenID Connect Front-Channel Logout 1.0). It has no
 // effect unless you mount it and register its URL as the client's front-channel
@@ -57,10 +66,7 @@ func (s *Sessions) BackChannelLogout() http.Handler {
 // browsers keep them from frames. Its answers are those of BackChannelLogout, to GET.
 func (s *Sessions) FrontChannelLogout() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		if r.Method != http.MethodGet {
-			w.Header().Set("Allow", http.MethodGet)
-			w.WriteHeader(http.StatusMethodNotAllowed)
+		if !isLogoutMethod(w, r, http.MethodGet) {
 			return
 		}
 		query := r.URL.Query()

@@ -57,6 +57,15 @@ func (s *Server) details(client *Client, list []jose.Object) (map[string]any, *r
 	return claims, nil
 }
 
+// assertedDetails turns the details of a client assertion into claims of the token.
+func (s *Server) assertedDetails(client *Client, assertion jose.Object) (map[string]any, *refusal) {
+	list, refused := assertionDetails(assertion)
+	if refused != nil {
+		return nil, refused
+	}
+	return s.details(client, list)
+}
+
 // assertionDetails reads the details of a client assertion, under the claim's
 // new name or its old one.
 func assertionDetails(assertion jose.Object) ([]jose.Object, *refusal) {

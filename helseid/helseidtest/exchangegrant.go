@@ -46,11 +46,7 @@ func (s *Server) exchange(form url.Values, client *Client, assertion jose.Object
 	if refused != nil {
 		return nil, refused
 	}
-	list, refused := assertionDetails(assertion)
-	if refused != nil {
-		return nil, refused
-	}
-	details, refused := s.details(client, list)
+	details, refused := s.assertedDetails(client, assertion)
 	if refused != nil {
 		return nil, refused
 	}

@@ -14,11 +14,7 @@ func (s *Server) clientCredentials(form url.Values, client *Client, assertion jo
 	if refused != nil {
 		return nil, refused
 	}
-	list, refused := assertionDetails(assertion)
-	if refused != nil {
-		return nil, refused
-	}
-	details, refused := s.details(client, list)
+	details, refused := s.assertedDetails(client, assertion)
 	if refused != nil {
 		return nil, refused
 	}
