@@ -82,7 +82,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"helseid/helseidtest/mint", "helseid/helseidtest/internal/selvbetjening"},
 		{"helseid/helseidtest/internal/testtoken"},
 		{"helseid/helseidtest", "helseid/selvbetjening", "helseid/weblogin"},
-		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest"},
+		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest", "internal/surface"},
 	}
 	layerOf := make(map[string]int)
 	for i, packages := range layers {
