@@ -255,7 +255,7 @@ func TestLocationMistakes(t *testing.T) {
 		"field PublicURLs must be an absolute URL": func(c *middleware.Config) { c.PublicURLs = []string{"https://api.example.no", "/x"} },
 		"field PublicURLs must be an absolute":     func(c *middleware.Config) { c.PublicURLs = []string{""} },
 		"field PublicURLs: https is required":      func(c *middleware.Config) { c.PublicURLs = []string{"http://api.example.no"} },
-		"without PrefixHeader nothing tells": func(c *middleware.Config) {
+		"without PrefixHeader they cannot be told apart": func(c *middleware.Config) {
 			c.PublicURLs = []string{"https://api.example.no/a", "https://API.example.no:443/b"}
 		},
 		"two addresses with the same host: without": func(c *middleware.Config) { c.PublicURLs = []string{"https://localhost:80", "http://localhost"} },
@@ -267,7 +267,7 @@ func TestLocationMistakes(t *testing.T) {
 		"field PortHeader needs TrustedProxies":   func(c *middleware.Config) { c.PortHeader = "X-Forwarded-Port" },
 		"field PrefixHeader needs TrustedProxies": func(c *middleware.Config) { c.PrefixHeader = "X-Forwarded-Prefix" },
 		"field HostHeader needs TrustedProxies":   func(c *middleware.Config) { c.HostHeader = "X-Original-Host" },
-		"field PrefixHeader: PublicURL says already": func(c *middleware.Config) {
+		"field PrefixHeader: it has no effect with PublicURL": func(c *middleware.Config) {
 			trusting(0)(c)
 			c.PublicURL, c.PrefixHeader = "https://api.example.no", "X-Forwarded-Prefix"
 		},
