@@ -14,33 +14,33 @@ const (
 	// Type is the value of the parameter client_assertion_type (RFC 7523).
 	Type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-	// DefaultLifetime is how long an assertion is valid unless configured.
+	// DefaultLifetime is the default lifetime of an assertion.
 	DefaultLifetime = 10 * time.Second
 
-	// MaxLifetime is the longest that HelseID accepts.
+	// MaxLifetime is the longest lifetime that HelseID accepts.
 	MaxLifetime = 60 * time.Second
 
 	headerType = "client-authentication+jwt"
 )
 
-// Config says whose assertions to make, and for whom.
+// Config describes the client and the server that assertions are for.
 type Config struct {
 	// ClientID becomes iss and sub. Required.
 	ClientID string
 
-	// Audience is HelseID's issuer, exactly as in its metadata, and becomes aud
-	// as a single string. Required.
+	// Audience is HelseID's issuer, exactly as in its metadata. It becomes aud, as a
+	// single string. Required.
 	Audience string
 
-	// Key signs. Required.
+	// Key signs the assertions. Required.
 	Key *Key
 
 	// Lifetime is the time from iat to exp, from one second to MaxLifetime in
 	// whole seconds. Zero means DefaultLifetime.
 	Lifetime time.Duration
 
-	// Variants choose between forms on which HelseID's sources disagree. Of
-	// these, AuthorizationDetails has an effect here.
+	// Variants choose between forms on which HelseID's sources disagree. Only
+	// AuthorizationDetails has an effect here.
 	Variants Variants
 }
 
@@ -88,9 +88,9 @@ func New(config Config) (*Signer, error) {
 	}, nil
 }
 
-// Sign makes a new assertion with a jti of its own. An assertion is for one
-// request only: make another for each retry, also for the one that answers a
-// DPoP nonce. The context reaches the key if it is a ContextSigner.
+// Sign makes a new assertion with its own jti. An assertion is for one request only:
+// make another one for each retry, including the retry with a DPoP nonce. The context
+// is passed to the key if it is a [ContextSigner].
 func (s *Signer) Sign(ctx context.Context, details ...Detail) (string, error) {
 	claims := s.claims("sub")
 	if len(details) > 0 {
@@ -107,13 +107,12 @@ func (s *Signer) Sign(ctx context.Context, details ...Detail) (string, error) {
 	return assertion, nil
 }
 
-// SignRequestObject makes the signed request object of a pushed authorization
-// request (parameter request), with details that hold for the whole session of a
-// user. It is for one request only, as an assertion is. At least one detail is
-// required.
+// SignRequestObject makes the signed request object of a pushed authorization request
+// (parameter request), with details that apply to the whole session of a user. Like an
+// assertion, it is for one request only. At least one detail is required.
 //
-// It has the type of an assertion and holds nothing but the details, as in Norsk
-// helsenett's samples; the other parameters stay where they are.
+// It has the header type of an assertion and contains only the details, as in Norsk
+// helsenett's samples; the other parameters of the request stay outside of it.
 func (s *Signer) SignRequestObject(ctx context.Context, details ...Detail) (string, error) {
 	value, err := marshalDetails(details)
 	if err != nil {
@@ -128,8 +127,8 @@ func (s *Signer) SignRequestObject(ctx context.Context, details ...Detail) (stri
 	return object, nil
 }
 
-// claims are those that assertions and request objects share, and the client id
-// once more under another name.
+// claims returns the claims that assertions and request objects share. The client ID is
+// also in the claim that subject names.
 func (s *Signer) claims(subject string) *jose.ObjectBuilder {
 	now := time.Now().Unix()
 	claims := &jose.ObjectBuilder{}

@@ -11,8 +11,8 @@ import (
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
 
-// AttestLifetime is how long an attest may be used (ATT-58 of the trust
-// framework's business rules).
+// AttestLifetime is how long an attest may be used (ATT-58 of the trust framework's
+// business rules).
 const AttestLifetime = 60 * time.Minute
 
 // AttestType is the type of the detail that carries an attest.
@@ -29,7 +29,7 @@ const (
 	SystemServiceMunicipal  = "urn:oid:2.16.578.1.12.4.1.1.8663"
 	SystemServiceOther      = "urn:oid:2.16.578.1.12.4.1.1.8666"
 
-	// SystemCareRelation: details of the purpose of use, in hospitals.
+	// SystemCareRelation: details of the purpose of use in hospitals.
 	SystemCareRelation = "urn:AuditEventHL7Norway/CodeSystem/carerelation"
 
 	systemOrganization = "urn:oid:2.16.578.1.12.4.1.4.101"
@@ -45,10 +45,10 @@ const (
 	PurposeBreakTheGlass      = "BTG"
 )
 
-// Attest states why a clinician may see a patient's data, by the trust
-// framework (tillitsrammeverket). It holds codes and identifiers only; HelseID
-// adds names and who the clinician is. It may be used for AttestLifetime, and
-// must be dropped when the user changes to another patient. Printed, logged or
+// Attest states why a clinician may see a patient's data, according to the trust
+// framework (tillitsrammeverket). It contains codes and identifiers only; HelseID adds
+// their names and the identity of the clinician. It may be used for [AttestLifetime],
+// and must be discarded when the user switches to another patient. Printed, logged or
 // marshalled it reads "[redacted]".
 //
 // Source: Norsk helsenett, Tillitsrammeverk, information and data model.
@@ -56,7 +56,7 @@ type Attest struct {
 	unprintable
 
 	// Authorization is the clinician's authorisation, such as {Code: "LE"} for a
-	// physician. Its System is SystemAuthorization unless set. Leave it out if
+	// physician. Its System is [SystemAuthorization] unless set. Leave it empty if
 	// there is none.
 	Authorization Code
 
@@ -64,34 +64,34 @@ type Attest struct {
 	// Required.
 	LegalEntity string
 
-	// PointOfCare is the organisation number of where the clinician works. Empty
-	// means LegalEntity, as for an organisation without sub-units (ATT-19).
+	// PointOfCare is the organisation number of the place where the clinician works.
+	// Empty means LegalEntity, for an organisation without sub-units (ATT-19).
 	PointOfCare string
 
 	// Department is the clinician's department, by its RESH id. Optional.
 	Department string
 
-	// HealthcareService is the kind of service given, with its code system.
-	// Leave it out if there is none.
+	// HealthcareService is the kind of healthcare service, with its code system. Leave
+	// it empty if there is none.
 	HealthcareService Code
 
-	// PurposeOfUse is why: PurposeTreatment, PurposeEmergencyTreatment,
-	// PurposeCoordination or PurposeBreakTheGlass. Required.
+	// PurposeOfUse is [PurposeTreatment], [PurposeEmergencyTreatment],
+	// [PurposeCoordination] or [PurposeBreakTheGlass]. Required.
 	PurposeOfUse string
 
-	// PurposeOfUseDetails says more, with its code system. Optional.
+	// PurposeOfUseDetails gives more detail, with its code system. Optional.
 	PurposeOfUseDetails Code
 
-	// DecisionID identifies the decision to give access, in the clinician's own
-	// system. Required.
+	// DecisionID identifies the decision to grant access in the clinician's own system.
+	// Required.
 	DecisionID string
 
 	// UserSelected is true if the clinician granted the access themselves, false
 	// if the system derived it (ATT-48).
 	UserSelected bool
 
-	// Patients says where the patient is treated. Leave the parts out that are
-	// elsewhere (ATT-51, ATT-56).
+	// Patients says where the patient is treated. Leave out the parts that are in
+	// another system (ATT-51, ATT-56).
 	Patients []AttestPatient
 }
 
@@ -102,14 +102,14 @@ type AttestPatient struct {
 	Department  string
 }
 
-// Code is a value of a code system.
+// Code is a code from a code system.
 type Code struct {
 	Code   string
 	System string
 }
 
-// Detail checks the attest, reports all its mistakes at once, and returns it as
-// a detail of type nhn:tillitsrammeverk:parameters.
+// Detail checks the attest, reports all its mistakes at once, and returns it as a
+// [Detail] of type nhn:tillitsrammeverk:parameters.
 func (a Attest) Detail() (Detail, error) {
 	if a.PointOfCare == "" {
 		a.PointOfCare = a.LegalEntity

@@ -14,10 +14,11 @@ import (
 // numbers.
 var organizationSystems = []string{systemMultiTenant, systemSingleTenant, systemSingleTenantOld}
 
-// CheckDigits returns an error if an organisation number in the detail fails
-// modulus 11, and names the member that holds it. It finds them by their code
-// system, however the detail was made. All real numbers pass; some of Norsk
-// helsenett's test organisations do not, so it is for production only.
+// CheckDigits returns an error if an organisation number in the detail fails the check
+// digit test (modulus 11). The error names the member with the number. Organisation
+// numbers are recognised by their code system, however the detail was made. All real
+// numbers pass; some of Norsk helsenett's test organisations do not, so call it in
+// production only.
 func (d Detail) CheckDigits() error {
 	object, err := jose.ParseObject([]byte(d.String()))
 	if err != nil {
@@ -26,11 +27,11 @@ func (d Detail) CheckDigits() error {
 	return errors.Join(wrongDigits(object, "")...)
 }
 
-// wrongDigits looks at an object and at everything in it.
+// wrongDigits checks an object and everything inside it.
 func wrongDigits(object jose.Object, path string) []error {
 	var errs []error
 	if system, ok := object.Get("system").Text(); ok && slices.Contains(organizationSystems, system) {
-		id, _ := object.Get("id").Text() // of an attest
+		id, _ := object.Get("id").Text() // as in an attest
 		errs = append(errs, wrongDigit("organisation number", id, join(path, "id")))
 		value, _ := object.Get("value").Text()
 		parent, child := "", value
@@ -58,7 +59,7 @@ func wrongDigitsIn(value jose.Value, path string) []error {
 	return errs
 }
 
-// wrongDigit looks at one number. What is no number at all is not its concern.
+// wrongDigit checks one number. It ignores text that is not an organisation number.
 func wrongDigit(name, number, path string) error {
 	if !orgnr.IsNumber(number) || orgnr.HasValidCheckDigit(number) {
 		return nil

@@ -9,17 +9,15 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// maxDetail bounds one structured detail, in bytes. The largest that HelseID
-// defines, the trust-framework attest, needs about 2 KiB.
+// maxDetail bounds one structured detail, in bytes. The largest that HelseID defines,
+// the trust framework's attest, has about 2 KiB.
 const maxDetail = 16 << 10
 
-// Detail is one structured detail for the claim assertion_details, for
-// instance the organisation that a token is wanted for. It is a JSON object
-// with a member "type".
+// Detail is one structured detail for the claim assertion_details, for instance the
+// organisation that a token is requested for. It is a JSON object with a member "type".
 //
-// It may name organisations, and with an attest a care relationship. Printed or
-// logged it reads "[redacted]"; String and encoding/json give the JSON.
-//
+// It may name organisations and, in an attest, a care relationship. So package fmt and
+// loggers print "[redacted]"; String and encoding/json return the JSON.
 // Source: requirement FK5 of HelseID's security profile.
 type Detail struct {
 	unprintable
@@ -27,14 +25,13 @@ type Detail struct {
 	json redact.Hidden[string]
 }
 
-// unprintable gives a type the methods that make it read "[redacted]".
+// unprintable makes the type that embeds it print as "[redacted]".
 type unprintable = redact.Unprintable
 
 func newDetail(kind, json string) Detail { return Detail{kind: kind, json: redact.HideText(json)} }
 
-// ParseDetail takes a detail as JSON. It refuses anything that is not a single
-// object with a non-empty string member "type", duplicate members, and more
-// than 16 KiB.
+// ParseDetail reads a detail from JSON. It accepts a single object of at most 16 KiB
+// with a non-empty string member "type" and without duplicate members.
 func ParseDetail(data []byte) (Detail, error) {
 	if len(data) > maxDetail {
 		return Detail{}, fmt.Errorf("assertion detail: longer than %d bytes", maxDetail)
@@ -50,14 +47,14 @@ func ParseDetail(data []byte) (Detail, error) {
 	return newDetail(kind, strings.TrimSpace(string(data))), nil
 }
 
-// Type is the detail's member "type".
+// Type returns the detail's member "type".
 func (d Detail) Type() string { return d.kind }
 
-// String returns the detail as JSON: it is no text for logs. Package fmt does not
+// String returns the detail as JSON, which must not be logged. Package fmt does not
 // call it.
 func (d Detail) String() string { return d.json.Reveal() }
 
-// MarshalJSON returns the detail as it was given.
+// MarshalJSON returns the JSON of the detail unchanged.
 func (d Detail) MarshalJSON() ([]byte, error) {
 	if d.String() == "" {
 		return nil, errEmptyDetail

@@ -1,10 +1,10 @@
-// Package clientassertion makes the client assertions with which a client
-// authenticates to HelseID: private_key_jwt (RFC 7523) as HelseID wants it,
-// with the header type client-authentication+jwt, the issuer as the only
-// audience, a lifetime of seconds, and room for assertion_details.
+// Package clientassertion makes the assertions with which a client authenticates to
+// HelseID: private_key_jwt (RFC 7523) as HelseID requires it, with the header type
+// client-authentication+jwt, the issuer as the only audience, a lifetime of seconds,
+// and optionally assertion_details.
 //
-// Most programs never call it: package helseid makes an assertion for each of
-// its requests. It is here for those who talk to HelseID with something else.
+// Most programs do not use it directly: package helseid makes an assertion for each of
+// its requests. It is for programs that send requests to HelseID by other means.
 //
 //	package main
 //
@@ -50,10 +50,10 @@
 //
 // # Rules
 //
-// An assertion is used once. Everything that sends a request again makes a new
-// one: HelseID may refuse a jti that it has seen.
+// Use an assertion once. Code that repeats a request must make a new assertion, since
+// HelseID may refuse a jti that it has seen before.
 //
-// The audience is the issuer from HelseID's metadata, never the token endpoint.
-// Times are numbers, in whole seconds, and the machine's clock must be right:
-// the default lifetime is ten seconds and HelseID's limit is sixty.
+// The audience is the issuer from HelseID's metadata, never the token endpoint. Times
+// are numbers in whole seconds. The machine's clock must be right: the default lifetime
+// is ten seconds, and HelseID's limit is sixty.
 package clientassertion

@@ -12,13 +12,13 @@ import (
 // those of a signer that fails or does not answer in time.
 var ErrKey = jose.ErrKey
 
-// ContextSigner is a crypto.Signer that can be told to give up: implement it
-// for a key that lives in a KMS or HSM. If a signer has SignContext it is used
-// in place of Sign, with the context of the request that needs the signature. Whoever waits for a
-// signer of either kind leaves when his context ends; a call that does not come back
-// then stays behind, at most 128 of them for a key.
+// ContextSigner is a [crypto.Signer] that can be cancelled: implement it for a key in a
+// KMS or HSM. If a signer has SignContext it is called instead of Sign, with the
+// context of the request that needs the signature. A caller stops waiting for either
+// method when its context ends. A call that does not return keeps running in the
+// background; at most 128 such calls are kept for a key.
 //
-// The signature has crypto.Signer's form, so ASN.1 DER for ECDSA.
+// The signature has the form that crypto.Signer documents, so ASN.1 DER for ECDSA.
 type ContextSigner interface {
 	crypto.Signer
 	SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) (signature []byte, err error)
@@ -41,8 +41,8 @@ func (o KeyOptions) jose() jose.KeyOptions {
 	return jose.KeyOptions{Algorithm: jose.Algorithm(o.Algorithm), ID: o.KeyID}
 }
 
-// Key is a client's private key, with the one algorithm it signs with. It is
-// safe for concurrent use if its signer is.
+// Key is a client's private key with its signature algorithm. It is safe for concurrent
+// use if its signer is.
 type Key struct {
 	key *jose.Key
 }
@@ -79,16 +79,16 @@ func NewKey(signer crypto.Signer, options KeyOptions) (*Key, error) {
 	return &Key{key}, nil
 }
 
-// ID is the value of the assertion's kid header.
+// ID returns the value of the assertion's kid header.
 func (k *Key) ID() string { return k.key.ID() }
 
-// Algorithm is the value of the assertion's alg header.
+// Algorithm returns the value of the assertion's alg header.
 func (k *Key) Algorithm() string { return string(k.key.Public().Algorithm()) }
 
-// Thumbprint is the RFC 7638 SHA-256 thumbprint in base64url.
+// Thumbprint returns the RFC 7638 SHA-256 thumbprint in base64url.
 func (k *Key) Thumbprint() string { return k.key.Public().Thumbprint() }
 
-// PublicJWK is the public key as a JWK with kid, alg and use, ready to be
+// PublicJWK returns the public key as a JWK with kid, alg and use, ready to be
 // registered in HelseID Selvbetjening.
 func (k *Key) PublicJWK() []byte { return k.key.MarshalPublicJWK() }
 
@@ -105,5 +105,5 @@ func (k *Key) MarshalPrivateJWK() ([]byte, error) { return k.key.MarshalPrivateJ
 // HSM.
 func (k *Key) MarshalPrivatePEM() ([]byte, error) { return k.key.MarshalPrivatePEM() }
 
-// String names the key without giving anything away.
+// String returns the algorithm and the key ID.
 func (k *Key) String() string { return k.Algorithm() + " key " + k.ID() }

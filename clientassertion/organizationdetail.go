@@ -11,9 +11,10 @@ import (
 
 // Organization says which organisation a token is for.
 //
-// A multi-tenant client names the legal entity that has delegated to its
-// supplier (Parent), and a sub-unit if wanted (Child). A single-tenant client
-// names a sub-unit on its whitelist (Child) and no parent: HelseID knows it.
+// A multi-tenant client names the legal entity that has delegated to its supplier
+// (Parent) and optionally a sub-unit (Child). A single-tenant client names a sub-unit
+// on its whitelist (Child) and no parent, because HelseID knows the parent from the
+// registration.
 //
 // Source: HelseID, "Organisasjonsnumre", 16 February 2026.
 type Organization struct {
@@ -21,7 +22,7 @@ type Organization struct {
 	Child  identity.OrganizationNumber
 }
 
-// IsZero reports that no organisation is named.
+// IsZero reports whether no organisation is named.
 func (o Organization) IsZero() bool { return o == Organization{} }
 
 func (o Organization) parts() [2]struct{ name, number string } {
@@ -31,19 +32,19 @@ func (o Organization) parts() [2]struct{ name, number string } {
 // Variants choose between forms on which HelseID's sources disagree. The zero
 // value follows the newest of them.
 type Variants struct {
-	// OldSingleTenantSystem names the sub-unit of a single-tenant client with
-	// the system urn:oid:2.16.578.1.12.4.1.2.101, as an older sample does, in
-	// place of urn:oid:2.16.578.1.12.4.1.4.101.
+	// OldSingleTenantSystem names the sub-unit of a single-tenant client with the
+	// system urn:oid:2.16.578.1.12.4.1.2.101, as an older sample does, instead of
+	// urn:oid:2.16.578.1.12.4.1.4.101.
 	OldSingleTenantSystem bool
 
-	// TrailingColon writes a parent without a child as "NO:ORGNR:parent:", as
-	// Norsk helsenett's .NET library does (March 2026), in place of
-	// "NO:ORGNR:parent", as its Java library does (April 2026).
+	// TrailingColon writes a parent without a child as "NO:ORGNR:parent:", as Norsk
+	// helsenett's .NET library does (March 2026), instead of "NO:ORGNR:parent", as its
+	// Java library does (April 2026).
 	TrailingColon bool
 
-	// AuthorizationDetails puts details under the claim authorization_details,
-	// the older name that HelseID still accepts in an assertion, in place of
-	// assertion_details (requirement FK5).
+	// AuthorizationDetails puts details in the claim authorization_details, the older
+	// name that HelseID still accepts in an assertion, instead of assertion_details
+	// (requirement FK5).
 	AuthorizationDetails bool
 }
 
@@ -52,14 +53,15 @@ const (
 	systemSingleTenant    = "urn:oid:2.16.578.1.12.4.1.4.101"
 	systemSingleTenantOld = "urn:oid:2.16.578.1.12.4.1.2.101"
 
-	// multiTenantPrefix stands before parent and child, which a colon parts.
+	// multiTenantPrefix precedes parent and child, which are separated by a colon.
 	multiTenantPrefix = "NO:ORGNR:"
 )
 
 // OrganizationDetail returns the detail of type helseid_authorization for the
-// organisation. The numbers must have nine digits. An explicit tenancy that the
-// organisation does not fit is an error; the empty one is told by whether there is
-// a parent. The zero Variants are right unless HelseID has said otherwise.
+// organisation. The numbers must have nine digits. It is an error if the organisation
+// does not fit the tenancy. If tenancy is empty, an organisation with a parent counts
+// as multi-tenant and one without as single-tenant. Use the zero [Variants] unless
+// HelseID has told you otherwise.
 func OrganizationDetail(organization Organization, tenancy identity.Tenancy, variants Variants) (Detail, error) {
 	if err := checkOrganization(organization, tenancy); err != nil {
 		return Detail{}, err
@@ -101,9 +103,9 @@ func checkOrganization(organization Organization, tenancy identity.Tenancy) erro
 	return errors.Join(errs...)
 }
 
-// JournalIDDetail returns the detail of type nhn:sfm:journal-id, with which a
-// multi-tenant client names a journal in SFM (Sentral forskrivningsmodul). The
-// id is a UUID.
+// JournalIDDetail returns the detail of type nhn:sfm:journal-id, in which a
+// multi-tenant client names a journal in SFM (Sentral forskrivningsmodul). The id is a
+// UUID.
 func JournalIDDetail(id string) (Detail, error) {
 	if !isUUID(id) {
 		return Detail{}, errors.New("SFM journal id: it must be a UUID")

@@ -1,9 +1,9 @@
-// Package dpop makes and verifies DPoP proofs (RFC 9449): the signature that
-// comes with each request and shows that the sender holds the key which its
-// access token is bound to.
+// Package dpop makes and verifies DPoP proofs (RFC 9449). A proof is a signed JWT that
+// is sent with a request and shows that the sender holds the key to which its access
+// token is bound.
 //
-// Most programs never call it. Package helseid makes a proof for each request
-// it sends, and package middleware verifies one for each request it lets in.
+// Most programs do not use it directly: package helseid makes a proof for each request
+// that it sends, and package middleware verifies one for each request that it receives.
 //
 //	package main
 //
@@ -56,12 +56,14 @@
 //
 // # Time
 //
-// A proof is good for seconds: by default it may be ten seconds old and eight
-// seconds ahead. It is remembered until it could not be accepted any more, and
-// refused the second time. Both machines need a clock that is right.
+// A proof is valid for seconds: by default it may be ten seconds old, and dated up to
+// eight seconds in the future. A used proof is remembered for as long as it could be
+// accepted again, and is refused the second time. The clocks of both machines must be
+// right.
 //
 // # More than one process
 //
-// The replay store in memory is for a single process. Processes that answer for
-// the same API must share a ReplayStore, and a secret if they issue nonces.
+// The replay store in memory is for a single process. Processes that serve the same API
+// must share a [ReplayStore] and, if they issue nonces, the secret of the
+// [NonceIssuer].
 package dpop

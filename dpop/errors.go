@@ -6,22 +6,22 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// Errors of Verify, to be tested for with errors.Is.
+// Errors of [Verifier.Verify], to be tested for with [errors.Is].
 var (
-	// ErrInvalidProof means that the proof breaks a rule of RFC 9449 section
-	// 4.3, or has been used before. Every *ProofError is one.
+	// ErrInvalidProof means that the proof breaks a rule of RFC 9449 section 4.3, or
+	// has been used before. Every [*ProofError] matches it.
 	ErrInvalidProof = redact.Words("invalid DPoP proof")
 
-	// ErrUseNonce means that the proof lacks a nonce of this server, or has one
-	// that is too old. It is an ErrInvalidProof too.
+	// ErrUseNonce means that the proof lacks a nonce of this server, or has one that is
+	// too old. Such an error also matches ErrInvalidProof.
 	ErrUseNonce = redact.Words("DPoP nonce required")
 
-	// ErrUnavailable means that the replay store could not tell whether the
-	// proof was used before, or is full. The proof may be good.
+	// ErrUnavailable means that the replay store is full, or could not tell whether the
+	// proof was used before. The proof may be valid.
 	ErrUnavailable = redact.Outage("DPoP replay store not available")
 )
 
-// Reason says which rule a proof broke. The strings are stable.
+// Reason says which rule a proof broke. The values do not change.
 type Reason string
 
 // The reasons why a proof is refused.
@@ -63,8 +63,7 @@ var reasonTexts = map[Reason]string{
 	ReasonBeforeStart: "the proof was made before this server started, and may have been used then: make a new one",
 }
 
-// ProofError tells which rule a proof broke. Its text holds nothing of the
-// proof.
+// ProofError says which rule a proof broke. Its text contains nothing of the proof.
 type ProofError struct {
 	Reason Reason
 }
@@ -72,11 +71,11 @@ type ProofError struct {
 // Error describes the rule.
 func (e *ProofError) Error() string { return "DPoP: " + reasonTexts[e.Reason] }
 
-// LogValue is the same.
+// LogValue returns the text of Error.
 func (e *ProofError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
-// Is makes every ProofError an ErrInvalidProof, and a lack of nonce an
-// ErrUseNonce.
+// Is reports that every ProofError matches [ErrInvalidProof], and one for a missing
+// nonce also [ErrUseNonce].
 func (e *ProofError) Is(target error) bool {
 	return target == ErrInvalidProof || target == ErrUseNonce && e.Reason == ReasonNonce
 }

@@ -11,8 +11,8 @@ import (
 // a signer that fails or does not answer in time.
 var ErrKey = jose.ErrKey
 
-// Key is the private key that proofs are signed with. It is safe for
-// concurrent use if its signer is.
+// Key is the private key that signs proofs. It is safe for concurrent use if its signer
+// is.
 type Key struct {
 	key *jose.Key
 }
@@ -51,17 +51,17 @@ func NewKey(signer crypto.Signer, algorithm string) (*Key, error) {
 	return &Key{key}, nil
 }
 
-// Thumbprint is the RFC 7638 SHA-256 thumbprint in base64url: what an access
-// token bound to the key carries as cnf.jkt (RFC 9449 section 6.1).
+// Thumbprint returns the RFC 7638 SHA-256 thumbprint in base64url, which an access
+// token bound to the key has as cnf.jkt (RFC 9449 section 6.1).
 func (k *Key) Thumbprint() string { return k.key.Public().Thumbprint() }
 
-// Algorithm is the value of the proofs' alg header.
+// Algorithm returns the value of the proofs' alg header.
 func (k *Key) Algorithm() string { return string(k.key.Public().Algorithm()) }
 
-// MarshalPrivateJWK writes the private key as a JWK, to be stored encrypted and
-// read again with ParseKey by whatever must outlive this process. It fails for
-// a key that cannot leave its KMS or HSM.
+// MarshalPrivateJWK returns the private key as a JWK. Store it encrypted, and read it
+// again with [ParseKey], if the key must outlive this process. It fails for a key that
+// cannot leave its KMS or HSM.
 func (k *Key) MarshalPrivateJWK() ([]byte, error) { return k.key.MarshalPrivateJWK() }
 
-// String names the key without giving anything away.
+// String returns the algorithm and the thumbprint.
 func (k *Key) String() string { return k.Algorithm() + " key " + k.Thumbprint() }

@@ -14,11 +14,10 @@ const (
 	maxNonceLength = 1024
 )
 
-// Nonces remembers the newest nonce of each origin (scheme, host and port), so
-// that the next proof to it needs no extra round trip. HelseID and an API are
-// different origins, and so have different nonces. It holds 256 origins and
-// forgets the least recently used. The zero value is ready to use, and it is
-// safe for concurrent use.
+// Nonces remembers the newest nonce of each origin (scheme, host and port), so that the
+// next proof for it needs no extra round trip. HelseID and an API are different origins
+// with different nonces. It holds 256 origins and discards the least recently used. The
+// zero value is ready to use. It is safe for concurrent use.
 type Nonces struct {
 	mu      sync.Mutex
 	entries map[string]*list.Element
@@ -42,10 +41,10 @@ func (n *Nonces) Get(u *url.URL) string {
 	return element.Value.(*nonceEntry).nonce
 }
 
-// Observe keeps the nonce of a response from u, whatever its status: successes
-// renew the nonce too (RFC 9449 section 8.2). It returns the nonce, or "" if
-// the response carried none that can be used: more than one, or one outside
-// the grammar of RFC 9449 section 8.1.
+// Observe stores the nonce of a response from u, whatever its status: successful
+// responses renew the nonce, too (RFC 9449 section 8.2). It returns the nonce, or "" if
+// the response has none that is valid: more than one, or one outside the grammar of RFC
+// 9449 section 8.1.
 func (n *Nonces) Observe(u *url.URL, header http.Header) string {
 	values := header.Values(NonceHeaderName)
 	if len(values) != 1 || !validNonce(values[0]) {

@@ -23,7 +23,7 @@ const (
 	headerType = "dpop+jwt"
 )
 
-// unprintable gives a type the methods that make it read "[redacted]".
+// unprintable makes the type that embeds it print as "[redacted]".
 type unprintable = redact.Unprintable
 
 // Target is the request that a proof is for. Printed, logged or marshalled it
@@ -34,19 +34,18 @@ type Target struct {
 	// Method is the HTTP method, as it will be sent. Empty means GET.
 	Method string
 
-	// URL is the request's URL. Query and fragment are left out of the proof.
-	// Required.
+	// URL is the request's URL. The proof leaves out its query and fragment. Required.
 	URL *url.URL
 
-	// Host replaces the host of URL if the request names another in its Host
-	// header (http.Request.Host).
+	// Host replaces the host of URL if the request has a different Host header
+	// ([http.Request].Host).
 	Host string
 
-	// AccessToken is the token that will go with the request to an API; its
-	// hash becomes ath. Leave it empty at the token endpoint.
+	// AccessToken is the token that is sent with the request to an API. Its hash
+	// becomes ath. Leave it empty at the token endpoint.
 	AccessToken string
 
-	// Nonce is the newest nonce of the server, if it has given one.
+	// Nonce is the newest nonce of the server, if it has sent one.
 	Nonce string
 }
 
@@ -66,12 +65,13 @@ func NewProver(key *Key) (*Prover, error) {
 	return &Prover{key: key, jws: jose.NewSigner(key.key, jose.Header{Type: headerType, EmbedKey: true})}, nil
 }
 
-// Thumbprint is the thumbprint of the prover's key.
+// Thumbprint returns the thumbprint of the prover's key.
 func (p *Prover) Thumbprint() string { return p.key.Thumbprint() }
 
-// Proof makes a proof for one request, with a jti of 192 random bits. Make it
-// just before sending and use it once: APIs accept it for seconds, and only the
-// first time. The context reaches a key that is a ContextSigner.
+// Proof makes a proof for one request, with a jti of 192 random bits. Make it just
+// before sending the request and use it once: APIs accept it for seconds, and only the
+// first time. The context is passed to a key that is a ContextSigner of package
+// clientassertion.
 func (p *Prover) Proof(ctx context.Context, target Target) (string, error) {
 	htu, err := targetURI(target.URL, target.Host)
 	if err != nil {
@@ -99,7 +99,7 @@ func (p *Prover) Proof(ctx context.Context, target Target) (string, error) {
 	return proof, nil
 }
 
-// accessTokenHash is the value of ath (RFC 9449 section 4.2).
+// accessTokenHash returns the value of ath (RFC 9449 section 4.2).
 func accessTokenHash(token string) string {
 	digest := jose.SHA256(token)
 	return base64.RawURLEncoding.EncodeToString(digest[:])

@@ -11,72 +11,75 @@ import (
 
 // Use is one use of a proof.
 type Use struct {
-	// Proof is the key of the record: a hash of the thumbprint of the key that has
-	// signed the proof, and its jti.
+	// Proof identifies the proof: a hash of the thumbprint of its key and of its jti.
 	Proof [sha256.Size]byte
 
-	// Thumbprint is a hash of the thumbprint alone.
+	// Thumbprint is a hash of the thumbprint only.
 	Thumbprint [sha256.Size]byte
 
-	// Client identifies whose share of a store that is nearly full the proof takes: a
-	// client can make as many keys as it likes. Zero means the key's.
+	// Client identifies the client whose share of the store the proof uses when the
+	// store is nearly full. It is not the key, since a client can make any number of
+	// keys. Zero means Thumbprint.
 	Client [sha256.Size]byte
 
-	// Expiry is when the record can be removed: the proof has become too old to be
-	// accepted anyway.
+	// Expiry is the time from which the proof is too old to be accepted, so that the
+	// record can be deleted.
 	Expiry time.Time
 
-	// NotBefore is when the proof can have been accepted for the first time, at
-	// the earliest, by this process or another with the same MaxFuture whose clock
-	// differs by no more than ReplicaSkew. A store that has lost what it remembered
-	// since cannot tell whether the proof has been used.
+	// NotBefore is the earliest time at which the proof can have been accepted, by this
+	// process or by another one with the same MaxFuture whose clock differs by at most
+	// ReplicaSkew. A store that has lost records since then cannot tell whether the
+	// proof has been used.
 	NotBefore time.Time
 
 	// IssuedAt is the proof's iat, in whole seconds by the clock of this process. A
-	// store in memory refuses what was made before it: see MemoryReplay. Zero means
-	// that this does not matter.
+	// store in memory refuses proofs that were issued before it was made: see
+	// [MemoryReplay]. Zero disables this check.
 	IssuedAt time.Time
 }
 
-// ReplayStore remembers used proofs. Implement it to share them between
-// processes, on whatever they have in common: in Redis it is one command, SET
-// with NX and PX, as in package redisstore.
+// ReplayStore remembers used proofs. Implement it to share them between processes. In
+// Redis it is a single command, SET with NX and PX, as in package redisstore.
 type ReplayStore interface {
-	// Record looks the use up and records it, in one atomic step: of any number
-	// of calls at once with the same Proof, exactly one returns true. An error
-	// means that the store cannot tell or cannot take more.
+	// Record looks up and records the use in one atomic step: of any number of concurrent
+	// calls with the same Proof, exactly one returns true. An error means that the
+	// store cannot tell or is full.
 	Record(ctx context.Context, use Use) (first bool, err error)
 }
 
 const (
 	defaultReplayCapacity = 1 << 20
 
-	// replayBytesPerProof is what a proof takes in memory at worst: every proof
-	// from a client of its own, in maps that have just grown.
+	// replayBytesPerProof is the memory for a proof in the worst case: every proof is
+	// from a different client, and the maps have just grown.
 	replayBytesPerProof = 128
 )
 
-// ErrReplayFull means that the store holds as many proofs as it may, or as many
-// of one client as it may while others need the room.
+// ErrReplayFull means that the store holds the maximum number of proofs, or the maximum
+// for one client while the rest is reserved for other clients.
 var ErrReplayFull = redact.Outage("the replay store is full")
 
-// ErrBeforeStart means that the proof was made before the store, which has forgotten
-// what its predecessor remembered: the proof may have been used.
+// ErrBeforeStart means that the proof was made before the store. It may have been used
+// with an earlier store, whose records are lost.
 var ErrBeforeStart = redact.Words("the proof is older than the replay store")
 
-// MemoryReplay is a ReplayStore in memory, for a single process. It holds a
-// fixed number of proofs and never forgets one early: when it is full it
-// refuses. The last quarter of it is for clients that hold less than a quarter of it,
-// so that one busy client, or one with many keys, does not shut the others out. It is
-// safe for concurrent use.
+// MemoryReplay is a [ReplayStore] in memory, for a single process. It holds a fixed
+// number of proofs and never deletes one before its expiry: when it is full, it refuses
+// new ones. The last quarter of it is reserved for clients that hold less than a
+// quarter of it, so that one busy client, or one with many keys, does not lock out the
+// others. It is safe for concurrent use.
 //
-// What a process knew about used proofs ends with it. So a store refuses a proof that
-// was made in a second before its own first one: it may have been used before a crash
-// or a deployment. It concerns requests that were on their way then, and for as many
-// seconds as its clock is behind a client with such a clock; a new proof is accepted.
-// Not seen through is a proof from the second of the start, which a program can wait out
-// before it makes the store, or one from a client whose clock is ahead, that was used
-// before. [VerifierConfig].AcceptProofsFromBeforeStart switches it off.
+// The records are lost when the process ends. So a store refuses a proof whose iat lies
+// before the second in which the store was made, since the proof may have been used
+// before a crash or a deployment. This affects requests that were in flight at the
+// restart, and new requests for as many seconds as a client's clock is behind; the
+// client succeeds with a new proof once its clock has passed the start.
+//
+// The store cannot detect the reuse of a proof that was used before the restart if its
+// iat is not earlier than the second of the start: because it was made in that second,
+// which a program can avoid by waiting for the next second before it makes the store,
+// or because the client's clock is ahead. AcceptProofsFromBeforeStart of
+// [VerifierConfig] disables the refusal.
 type MemoryReplay struct {
 	capacity int
 	quota    int
@@ -88,23 +91,23 @@ type MemoryReplay struct {
 	buckets map[int64]*replayBucket // by the second of Use.Expiry
 }
 
-// replayID is a hash cut to 128 bits, which is plenty against collisions.
+// replayID is a hash truncated to 128 bits, which is enough against collisions.
 type replayID [16]byte
 
-// replayBucket holds the proofs that are forgotten in the same second, so that
-// forgetting is dropping it whole. It is forgotten when both clocks say so: the wall
-// clock may leap ahead and be set back, and the proofs be young again.
+// replayBucket holds the proofs that expire in the same second, so that they can be
+// deleted together. It is deleted when both clocks agree that it has expired: the wall
+// clock may jump ahead and be set back, and the proofs would be valid again.
 type replayBucket struct {
 	end    time.Time // by this process's own clock
 	proofs map[replayID]struct{}
 	shares map[replayID]int32 // proofs of each client
 }
 
-// NewMemoryReplay makes a store for so many proofs that are remembered at the
-// same time: each for the verifier's MaxAge and two seconds after its date, so
-// about 12 seconds by default. One client can take three quarters of them. Memory is
-// taken as needed, 128 bytes for each proof at most. Zero or less means 1 048 576
-// proofs, so 128 MiB at most.
+// NewMemoryReplay makes a store for this many proofs at the same time. Each is
+// remembered until the verifier's MaxAge and two seconds after its iat, so for about 12
+// seconds by default. One client can use three quarters of the capacity. Memory is
+// allocated as needed, at most 128 bytes for each proof. Zero or less means 1 048 576
+// proofs, so at most 128 MiB.
 func NewMemoryReplay(capacity int) *MemoryReplay {
 	if capacity <= 0 {
 		capacity = defaultReplayCapacity
@@ -117,10 +120,10 @@ func NewMemoryReplay(capacity int) *MemoryReplay {
 	}
 }
 
-// MaxBytes is the memory that the store takes at most.
+// MaxBytes returns the maximum memory of the store, in bytes.
 func (m *MemoryReplay) MaxBytes() int { return m.capacity * replayBytesPerProof }
 
-// Record implements ReplayStore. Its error is ErrReplayFull or ErrBeforeStart.
+// Record implements [ReplayStore]. Its error is [ErrReplayFull] or [ErrBeforeStart].
 func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 	proof, client := replayID(use.Proof[:16]), replayID(use.Client[:16])
 	if client == (replayID{}) {
@@ -143,7 +146,7 @@ func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 	}
 	room := m.capacity
 	if held >= m.quota {
-		room -= m.quota // the rest is for others
+		room -= m.quota // the rest is reserved for other clients
 	}
 	if m.size >= room {
 		return false, ErrReplayFull
@@ -163,14 +166,14 @@ func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 	return true, nil
 }
 
-// isFromBefore compares with when the store was made, as the clock shows it that has
-// perhaps been set since.
+// isFromBefore reports whether the proof was issued before the store was made, by the
+// current wall clock, which may have been set since.
 func (m *MemoryReplay) isFromBefore(issued, now time.Time) bool {
 	started := now.Round(0).Add(-now.Sub(m.started))
 	return !issued.IsZero() && issued.Unix() < started.Unix()
 }
 
-// purge drops the buckets of the past, once a second. It is told the time by both
+// purge deletes expired buckets, once a second. Its arguments are the time by both
 // clocks.
 func (m *MemoryReplay) purge(second int64, own time.Time) {
 	if second == m.purged {

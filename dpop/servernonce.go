@@ -16,19 +16,19 @@ const (
 	// nonceStep is how often the nonce changes.
 	nonceStep = 30 * time.Second
 
-	// nonceSteps is how many earlier nonces are still accepted.
+	// nonceSteps is the number of earlier nonces that are still accepted.
 	nonceSteps = 4
 
 	minNonceSecret = 32
 )
 
-// NonceIssuer makes and checks the nonces of an API or server (RFC 9449 section
-// 9). A nonce is a time step with a keyed hash, so nothing is stored, and every
-// process with the same secret accepts the same nonces. It changes every 30
-// seconds and is accepted for two minutes and a half at most.
+// NonceIssuer makes and checks the nonces of an API or server (RFC 9449 section 9). A
+// nonce is a time step with a keyed hash, so nothing is stored, and all processes with
+// the same secret accept the same nonces. The nonce changes every 30 seconds and is
+// accepted for two and a half minutes at most.
 type NonceIssuer struct {
 	secret redact.Hidden[[]byte]
-	own    bool // the secret is this process's own
+	own    bool // the secret is random and known to this process only
 }
 
 // NewNonceIssuer takes the secret that the replicas share, of at least 32
@@ -48,8 +48,8 @@ func NewNonceIssuer(secret []byte) (*NonceIssuer, error) {
 // Nonce returns the newest nonce.
 func (n *NonceIssuer) Nonce() string { return n.at(currentStep()) }
 
-// Valid reports whether the nonce is the newest or one of the few before it. It
-// also accepts the next one, from a replica whose clock is ahead.
+// Valid reports whether the nonce is the newest one or one of the few before it. It
+// also accepts the next nonce, from a replica whose clock is ahead.
 func (n *NonceIssuer) Valid(nonce string) bool {
 	step, ok := nonceTime(nonce)
 	if now := currentStep(); !ok || step > now+1 || step < now-nonceSteps {

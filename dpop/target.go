@@ -9,9 +9,9 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// targetURI is the htu of a request that net/http will send to u: scheme and
-// host in lower case, no default port, the path escaped as it goes over the
-// wire, no query and no fragment (RFC 9449 section 4.2, RFC 3986 section 6.2).
+// targetURI returns the htu of a request that net/http will send to u: scheme and host
+// in lower case, no default port, the path escaped as it is sent, no query and no
+// fragment (RFC 9449 section 4.2, RFC 3986 section 6.2).
 func targetURI(u *url.URL, host string) (string, error) {
 	if u == nil {
 		return "", errors.New("dpop: the URL is required")
@@ -40,8 +40,8 @@ func targetURI(u *url.URL, host string) (string, error) {
 	return scheme + "://" + host + path, nil
 }
 
-// canonicalHost lower-cases a host and drops a default or empty port and an
-// IPv6 zone, which never goes over the wire.
+// canonicalHost converts a host to lower case and removes a default or empty port and
+// an IPv6 zone, which is never sent.
 func canonicalHost(scheme, host string) (string, error) {
 	authority := url.URL{Host: host}
 	name, port := jose.LowerASCII(authority.Hostname()), authority.Port()
@@ -67,7 +67,7 @@ func canonicalHost(scheme, host string) (string, error) {
 }
 
 // isHostName accepts the characters of domain names and IPv4 addresses, and the
-// underscore, which internal names have.
+// underscore, which occurs in internal names.
 func isHostName(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-._") == ""
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// sameURI compares two URLs by RFC 3986 section 6.2.2 and 6.2.3, without query
-// and fragment: scheme and host in any case, default ports, percent-encoding.
-// The path is case-sensitive, and its segments are compared as they are, dots
-// included: what the client signed must be what it asked for.
+// sameURI compares two URLs by RFC 3986 sections 6.2.2 and 6.2.3, without query and
+// fragment: it ignores the case of scheme and host, and differences in default ports
+// and percent-encoding. The path is case-sensitive, and its segments are compared
+// without resolving dots: the client must have signed exactly what it requested.
 func sameURI(a, b string) bool {
 	first, firstPath, ok := splitURI(a)
 	if !ok {
@@ -20,9 +20,9 @@ func sameURI(a, b string) bool {
 	return ok && first == second && samePath(firstPath, secondPath)
 }
 
-// splitURI takes the text apart by hand: package url re-encodes a whole path
-// when a single character of it is unusual, and an encoded slash is then lost. The
-// origin is in its canonical form, and the path as it is.
+// splitURI parses the text itself, because package url re-encodes a whole path if a
+// single character of it is unusual, and an encoded slash is then lost. The origin is
+// returned in its canonical form, the path unchanged.
 func splitURI(text string) (origin, path string, ok bool) {
 	if len(text) > MaxProof || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return "", "", false
@@ -49,10 +49,10 @@ func splitURI(text string) (origin, path string, ok bool) {
 	return scheme + "://" + host, path, err == nil
 }
 
-// samePath compares paths character by character, so that it costs no memory: who
-// sends a proof chooses one of them. What needed no encoding counts as decoded, hex
-// digits have no case (RFC 3986 sections 6.2.2.1 and 6.2.2.2), and what needed
-// encoding counts as encoded.
+// samePath compares paths character by character and allocates nothing, since the
+// sender of a proof chooses one of them. A character that needs no encoding is compared
+// in decoded form, the case of hex digits is ignored (RFC 3986 sections 6.2.2.1 and
+// 6.2.2.2), and a character that needs encoding is equal to its encoded form.
 func samePath(a, b string) bool {
 	for a != "" && b != "" {
 		var first, second pathChar
@@ -67,7 +67,7 @@ func samePath(a, b string) bool {
 	return a == b
 }
 
-// pathChar is a character of a path, and whether it is an encoded one.
+// pathChar is a character of a path, and whether it was encoded.
 type pathChar struct {
 	char    byte
 	encoded bool

@@ -15,64 +15,63 @@ import (
 )
 
 const (
-	// DefaultMaxAge is how old a proof may be.
+	// DefaultMaxAge is the default maximum age of a proof.
 	DefaultMaxAge = 10 * time.Second
 
-	// DefaultMaxFuture is how far a client's clock may be ahead.
+	// DefaultMaxFuture is how far a client's clock may be ahead by default.
 	DefaultMaxFuture = 8 * time.Second
 
-	// MaxProof is the longest proof that is read, in bytes. One with an RSA-4096
-	// key takes about 2.5 KiB.
+	// MaxProof is the maximum length of a proof, in bytes. A proof with an RSA-4096 key
+	// has about 2.5 KiB.
 	MaxProof = 8 << 10
 
-	// The largest RSA keys that are accepted. A key comes with each proof, and
-	// verifying with one of twice the size, or an exponent of twice the length, costs
-	// several times as much. HelseID hands out keys of 4096 bits, and everybody's
-	// exponent is 65537.
+	// The largest RSA keys that are accepted. The sender chooses the key of a proof,
+	// and verifying with a key of twice the size, or an exponent of twice the length,
+	// costs several times as much. HelseID issues keys of 4096 bits, and 65537 is the
+	// usual exponent.
 	maxRSABits     = 4096
 	maxRSAExponent = 1<<16 + 1
 
 	maxID = 256
 
-	// rememberExtra is how long a used proof is remembered beyond its age limit,
-	// for the rounding of clocks to seconds.
+	// rememberExtra is how long a used proof is remembered beyond its maximum age,
+	// because times are rounded to seconds.
 	rememberExtra = 2 * time.Second
 )
 
-// VerifierConfig says which proofs to accept. The zero value is the strict
-// default.
+// VerifierConfig says which proofs are accepted. The zero value is the strict default.
 type VerifierConfig struct {
-	// Algorithms lists the accepted alg values. Empty means the nine that
-	// HelseID accepts: RS, PS and ES with SHA-256, SHA-384 and SHA-512.
+	// Algorithms lists the accepted alg values. Empty means the nine that HelseID
+	// accepts: RS, PS and ES with SHA-256, SHA-384 and SHA-512.
 	Algorithms []string
 
-	// MaxAge is how old a proof may be, in whole seconds. Zero means
-	// DefaultMaxAge.
+	// MaxAge is the maximum age of a proof, in whole seconds from 1s to 5m. Zero means
+	// [DefaultMaxAge].
 	MaxAge time.Duration
 
-	// MaxFuture is how far in the future a proof may be dated, in whole seconds.
-	// Zero means DefaultMaxFuture.
+	// MaxFuture is how far in the future a proof may be dated, in whole seconds from 1s
+	// to 5m. Zero means [DefaultMaxFuture].
 	MaxFuture time.Duration
 
-	// Replay remembers the proofs that have been used. Nil means a MemoryReplay
-	// of default size, which is right for a single process only.
+	// Replay remembers the proofs that have been used. Nil means a [MemoryReplay] of
+	// default size, which is suitable for a single process only.
 	Replay ReplayStore
 
-	// ReplicaSkew is how far the clocks of the processes that share Replay may
-	// differ; used proofs are remembered that much longer.
+	// ReplicaSkew is how much the clocks of the processes that share Replay may differ.
+	// Used proofs are remembered that much longer.
 	ReplicaSkew time.Duration
 
-	// AcceptProofsFromBeforeStart accepts, by a MemoryReplay, proofs that were made
-	// before it, which by default are refused (ReasonBeforeStart). It gives up the
-	// protection of a proof that was used in the last seconds before a restart: it can
-	// then be used once more. A proof with a nonce of a NonceIssuer with a secret of its
-	// own is always accepted, since it cannot have been made before.
+	// AcceptProofsFromBeforeStart makes a [MemoryReplay] accept proofs that were made
+	// before the store, which it refuses by default (ReasonBeforeStart). This gives up
+	// protection after a restart: a proof that was used in the last seconds before it
+	// can be used once more. A proof with a nonce of a [NonceIssuer] with a random
+	// secret is always accepted, since it cannot be older than the process.
 	AcceptProofsFromBeforeStart bool
 
-	// Nonces, if set, makes every proof carry a nonce of this server.
+	// Nonces, if set, requires a nonce of this server in every proof.
 	Nonces *NonceIssuer
 
-	// Time returns the current time. Nil means time.Now.
+	// Time returns the current time. Nil means [time.Now].
 	Time func() time.Time
 }
 
@@ -85,7 +84,7 @@ type Verifier struct {
 	remember   time.Duration
 
 	replicaSkew time.Duration
-	anyAge      bool // proofs may be older than the replay store
+	anyAge      bool // proofs from before the replay store was made are accepted
 	replay      ReplayStore
 	nonces      *NonceIssuer
 	now         func() time.Time
@@ -146,8 +145,8 @@ func NewVerifier(config VerifierConfig) (*Verifier, error) {
 	}, nil
 }
 
-// Algorithms lists the accepted alg values, as a challenge's algs parameter
-// names them.
+// Algorithms returns the accepted alg values, as they are listed in the algs parameter
+// of a challenge.
 func (v *Verifier) Algorithms() []string { return slices.Clone(v.algorithms) }
 
 // Expectation is the request that a proof must be for. Printed, logged or
@@ -158,46 +157,46 @@ type Expectation struct {
 	// Method is the request's method. Required.
 	Method string
 
-	// URI is the request's URL as the client sees it; query and fragment are
-	// ignored. Whoever builds it from the parts of a request checks them first: a
-	// host is the sender's to choose and could hold a path, and a number sign in the
-	// path would hide what stands behind it. Required.
+	// URI is the request's URL as the client sees it; query and fragment are ignored.
+	// Required. Code that builds it from the parts of a request must check them first:
+	// the sender chooses the host, which could contain a path, and a number sign in the
+	// path would hide everything after it.
 	URI string
 
-	// AccessToken is the token that came with the proof; the proof's ath must be
-	// its hash. Empty at a token endpoint, where a proof has no ath.
+	// AccessToken is the token that came with the proof; ath must be its hash. Leave it
+	// empty at a token endpoint, where a proof has no ath.
 	AccessToken string
 
-	// Thumbprint is the access token's cnf.jkt; the proof's key must have it.
-	// Empty means any key.
+	// Thumbprint is the access token's cnf.jkt, which must be the thumbprint of the
+	// proof's key. Empty means that any key is accepted.
 	Thumbprint string
 
-	// Client is whose share of the replay store the proof takes, such as the access
-	// token's client_id. Empty means the key's.
+	// Client identifies the client whose share of the replay store the proof uses, such
+	// as the access token's client_id. Empty means that the key identifies the client.
 	Client string
 }
 
-// Proof is a proof that has been verified.
+// Proof is a verified proof.
 type Proof struct {
-	// ID is the jti.
+	// ID is the claim jti.
 	ID string
 
 	// Thumbprint is the RFC 7638 thumbprint of the proof's key.
 	Thumbprint string
 
-	// IssuedAt is the iat, in UTC.
+	// IssuedAt is the claim iat, in UTC.
 	IssuedAt time.Time
 
-	// Nonce is the nonce, or "".
+	// Nonce is the claim nonce, or "".
 	Nonce string
 }
 
-// Verify checks one proof, cheapest rule first and the signature last but one.
-// Only a proof that is good in all other respects is looked up, and recorded,
-// in the replay store.
+// Verify checks one proof, the cheapest rules first, and the signature last before the
+// replay store. Only a proof that is valid in all other respects is recorded in the
+// replay store.
 //
-// The error is a *ProofError, which is an ErrInvalidProof and perhaps an
-// ErrUseNonce, or wraps ErrUnavailable.
+// The error is a [*ProofError], which matches [ErrInvalidProof] and, for the nonce,
+// [ErrUseNonce], or it wraps [ErrUnavailable].
 func (v *Verifier) Verify(ctx context.Context, proof string, expected Expectation) (*Proof, error) {
 	if len(proof) > MaxProof {
 		return nil, refuse(ReasonTooLong)
@@ -227,8 +226,8 @@ func (v *Verifier) Verify(ctx context.Context, proof string, expected Expectatio
 	return verified, nil
 }
 
-// headerKey checks the header and returns its key, which signs with nothing but
-// the header's algorithm.
+// headerKey checks the header and returns its key, which can only be used with the
+// header's algorithm.
 func (v *Verifier) headerKey(header jose.Object) (*jose.PublicKey, error) {
 	if typ, ok := header.Get("typ").Text(); !ok || jose.MediaType(typ) != headerType {
 		return nil, refuse(ReasonType)
@@ -254,7 +253,7 @@ func (v *Verifier) headerKey(header jose.Object) (*jose.PublicKey, error) {
 	return key, nil
 }
 
-// checkClaims looks at the claims where they lie, and copies what it returns.
+// checkClaims reads the claims without copying them, and copies what it returns.
 func (v *Verifier) checkClaims(compact *jose.Compact, expected Expectation) (*Proof, error) {
 	var found *Proof
 	err := compact.Peek(func(claims jose.Object) (err error) {
@@ -304,9 +303,9 @@ func (v *Verifier) readClaims(claims jose.Object, expected Expectation) (*Proof,
 	return &Proof{ID: strings.Clone(id), IssuedAt: issuedAt, Nonce: strings.Clone(nonce)}, nil
 }
 
-// checkTimes compares whole seconds. A proof needs no exp and nbf; those it has
-// are obeyed. The client chose exp by the clock that it took iat from, so nothing is
-// added to it; nbf may be as far ahead as iat.
+// checkTimes compares whole seconds. A proof needs neither exp nor nbf, but they are
+// checked if present. The client has derived exp from the same clock as iat, so no
+// tolerance is added to exp. nbf may be as far in the future as iat.
 func (v *Verifier) checkTimes(claims jose.Object) (time.Time, error) {
 	now := v.now().Unix()
 	iat, ok := claims.Get("iat").Seconds()
@@ -326,10 +325,10 @@ func (v *Verifier) checkTimes(claims jose.Object) (time.Time, error) {
 	return time.Unix(iat, 0).UTC(), nil
 }
 
-// checkFirstUse records the proof by key and jti only: two spellings of one
-// request must not make two proofs of it.
+// checkFirstUse records the proof by its key and jti only: two spellings of the same
+// request must not count as two proofs.
 func (v *Verifier) checkFirstUse(ctx context.Context, proof *Proof, client string) error {
-	// The store goes by the real time, whatever the verifier's clock says.
+	// The store uses the real time, whatever the verifier's clock returns.
 	issued := time.Now().Add(proof.IssuedAt.Sub(v.now()))
 	use := Use{
 		Proof:      sha256.Sum256([]byte(proof.Thumbprint + "." + proof.ID)),

@@ -11,40 +11,42 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// Record is one decision about a request, for the access log that Normen
-// demands. It holds neither the token nor a national identity number. What it
-// says of the caller is from a genuine token, and empty if there was none.
+// Record is one decision about a request, for the access log that Normen requires. It
+// holds neither the token nor a national identity number. The fields about the caller
+// come from a genuine token and are empty if there was none.
 type Record struct {
-	// Allowed reports whether the request was let in.
+	// Allowed reports whether the request was accepted.
 	Allowed bool
 
-	// Status and Reason are those of the answer, if it was not.
+	// Status and Reason are those of the refusal. They are zero if the request was
+	// accepted.
 	Status int
 	Reason string
 
-	// Cause is what kind of error is behind a 503 or behind a requirement of the
-	// API's own, or why a request is to no URL that a proof could be for. It is for the
-	// operator; the caller does not see it. It quotes neither
-	// the API's own errors nor those of a replay store or of the network, which may
-	// name people: log them where they are made.
+	// Cause is the kind of error behind a 503 or behind a [Requirement] of the API's
+	// own, or the reason why no proof can match the request's URL. It is for the
+	// operator; the caller does not see it. It quotes neither the API's own errors nor
+	// those of a replay store or the network, since these may name people. Log such
+	// errors where they occur.
 	Cause string
 
-	// Expected is the origin and the path prefix that the proof should have named, such
-	// as "https://api.example.no/journal", if the Reason is proof_htu. It is empty if
-	// there is no such URL (see Cause).
+	// Expected is the origin and path prefix that the proof should have named, such as
+	// "https://api.example.no/journal", if Reason is proof_htu. It is empty if there is
+	// no such URL (see Cause).
 	Expected string
 
-	// Method and Route tell what was asked for: with Config.ForwardAuth of the original
-	// request, if the proxy has told. Method is "other" if it is not
-	// one of HTTP's own, since callers can make up any. Route is the pattern that
-	// the router has matched (http.Request.Pattern), since paths may hold personal data.
-	// It is empty when the guard stands outside of the router, and with a router that
-	// does not set it: http.ServeMux, chi and echo 5 do.
+	// Method and Route describe the request; with Config.ForwardAuth, the original
+	// request if the proxy has reported it. Method is "other" if it is not one of
+	// HTTP's standard methods, since callers can invent any. Route is the pattern that
+	// the router matched ([http.Request].Pattern), not the path, since paths may hold
+	// personal data. It is empty if the guard wraps the router, and with a router that
+	// does not set Pattern; [http.ServeMux], chi and echo 5 set it.
 	Method, Route string
 
-	// ClientID, Organization, HPRNumber and TokenID (jti) tell who asked, and Subject
-	// (sub) and SessionID (sid) which user, by pseudonyms, in which login at HelseID.
-	// Texts of more than 256 bytes are cut off; HelseID's have 40 at most.
+	// ClientID, Organization, HPRNumber and TokenID (jti) identify the caller. Subject
+	// (sub) and SessionID (sid) identify the user and the login at HelseID by
+	// pseudonyms. Texts longer than 256 bytes are truncated; those of HelseID have 40
+	// at most.
 	ClientID     string
 	Organization identity.Organization
 	HPRNumber    identity.HPRNumber
@@ -52,20 +54,21 @@ type Record struct {
 	SessionID    string
 	TokenID      string
 
-	// Unproven means that the token is genuine and that no proof shows that it is the
-	// sender's: the record tells whose token it is, and somebody else may have sent it.
+	// Unproven means that the token is genuine, but no proof shows that the sender owns
+	// it. The record then names the owner of the token, and somebody else may have sent
+	// it.
 	Unproven bool
 
-	// Nested means that a guard around this one has let the request in, and has made
-	// a record of it, too.
+	// Nested means that an outer guard had already accepted the request. The outer
+	// guard writes a record, too.
 	Nested bool
 
-	// Duration is how long the decision took, with the requirements, and without the
-	// handler.
+	// Duration is the time that the decision took, including the requirements and
+	// excluding the handler.
 	Duration time.Duration
 
-	// Malformed names claims of the token that were left out because they are of
-	// a wrong type, as Claims.Malformed of package tokenvalidation does.
+	// Malformed names claims of the token that were left out because they have the
+	// wrong type, like Malformed of [tokenvalidation.Claims].
 	Malformed []string
 }
 
@@ -98,7 +101,7 @@ func (m *Middleware) audit(ctx context.Context, caller *caller, problem *Problem
 	m.config.Audit(ctx, record)
 }
 
-// maxRecorded is how long a text of a token may be in a record, in bytes.
+// maxRecorded is the longest text from a token in a record, in bytes.
 const maxRecorded = 256
 
 func cutOff(text string) string {
@@ -117,8 +120,8 @@ func methodName(method string) string {
 	return "other"
 }
 
-// AuditLog returns an audit hook that writes to the logger: allowed requests at
-// level Info, refused ones at level Warn.
+// AuditLog returns a function for Config.Audit that writes to the logger: accepted
+// requests at level Info, refused ones at level Warn.
 func AuditLog(logger *slog.Logger) func(context.Context, Record) {
 	return func(ctx context.Context, record Record) {
 		level, message := slog.LevelInfo, "request allowed"

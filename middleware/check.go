@@ -9,15 +9,17 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// Check reports what keeps requests from being let in, for a readiness probe: HelseID's
-// keys cannot be had or are another issuer's, this machine's clock is off, or the
-// replay store cannot be used, if it has a method Check(context.Context) error as those
-// of package redisstore have. It fetches keys if there are none, so that the first
-// requests need not wait for them. See [tokenvalidation.Validator.Check].
+// Check reports what prevents the API from accepting requests, for a readiness probe:
+// HelseID's keys are not available or belong to another issuer, this machine's clock is
+// wrong, or the replay store cannot be used. The replay store is checked if it has a
+// method Check(context.Context) error, as the stores of package redisstore have. Check
+// fetches keys if there are none, so that the first requests need not wait for them.
+// See [tokenvalidation.Validator.Check].
 //
-// The error joins everything found: test it with errors.Is for
-// tokenvalidation.ErrUnavailable, tokenvalidation.ErrClock, ErrConfig and those of the
-// replay store. Give the context a deadline that is shorter than the probe's.
+// The error joins everything that was found. Test it with [errors.Is] for
+// [tokenvalidation.ErrUnavailable], [tokenvalidation.ErrClock], [ErrConfig] and the
+// errors of the replay store. Give the context a deadline that is shorter than the
+// probe's.
 func (m *Middleware) Check(ctx context.Context) error {
 	var errs []error
 	if err := m.validator.Check(ctx); err != nil {

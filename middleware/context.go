@@ -11,17 +11,17 @@ import (
 
 type contextKey struct{}
 
-// caller is who has sent a request, as far as that is known.
+// caller is the sender of a request, as far as it is known.
 type caller struct {
 	claims *tokenvalidation.Claims // nil until the token is known to be genuine
 	token  identity.Secret
 	proof  *dpop.Proof
-	proven bool // by a proof, or no proof is asked for
+	proven bool // by a proof, or because no proof is required
 
 	request *Request
 	pass    pass
 	nested  bool
-	outer   *caller // whom another guard around this one has let in
+	outer   *caller // accepted by an outer guard
 }
 
 func callerOf(ctx context.Context) *caller {
@@ -29,8 +29,8 @@ func callerOf(ctx context.Context) *caller {
 	return found
 }
 
-// Claims returns what the request's access token says. It is nil where no
-// middleware has let the request in.
+// Claims returns the claims of the request's access token. It returns nil if no
+// middleware has accepted the request.
 func Claims(ctx context.Context) *tokenvalidation.Claims {
 	if caller := callerOf(ctx); caller != nil {
 		return caller.claims
@@ -38,8 +38,8 @@ func Claims(ctx context.Context) *tokenvalidation.Claims {
 	return nil
 }
 
-// Token returns the request's access token, for a token exchange. It is empty
-// where no middleware has let the request in.
+// Token returns the request's access token, for a token exchange. It is empty if no
+// middleware has accepted the request.
 func Token(ctx context.Context) identity.Secret {
 	if caller := callerOf(ctx); caller != nil {
 		return caller.token
@@ -47,13 +47,13 @@ func Token(ctx context.Context) identity.Secret {
 	return identity.Secret{}
 }
 
-// NewContext returns a context in which [Claims] and [Token] find these, for tests of
-// handlers that have no guard before them. A guard does not go by it.
+// NewContext returns a context in which [Claims] and [Token] find these values, for
+// tests of handlers without a guard. A guard ignores them.
 func NewContext(ctx context.Context, claims *tokenvalidation.Claims, token string) context.Context {
 	return context.WithValue(ctx, contextKey{}, &caller{
 		claims: claims, token: identity.NewSecret(token), outer: callerOf(ctx),
 	})
 }
 
-// unprintable gives a type the methods that make it read "[redacted]".
+// unprintable makes the type that embeds it print as "[redacted]".
 type unprintable = redact.Unprintable

@@ -8,35 +8,34 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// Decision says whether a request is let in. The zero value lets nobody in.
+// Decision says whether a request is accepted. The zero value refuses the request.
 type Decision struct {
-	// Claims is what the caller's access token says, or nil if the request is
+	// Claims are the claims of the caller's access token, or nil if the request is
 	// refused.
 	Claims *tokenvalidation.Claims
 
-	// Problem says why the request is refused, or is nil if it is let in.
+	// Problem is the reason why the request is refused, or nil if it is accepted.
 	Problem *Problem
 
-	// Challenge is the value of the header WWW-Authenticate for a request that is
-	// refused. It is empty if nothing that the caller could send would help, as with
-	// status 503.
+	// Challenge is the value of the WWW-Authenticate header for a refused request. It
+	// is empty if no other credentials would help, as with status 503.
 	Challenge string
 
-	// Nonce is the value of the header DPoP-Nonce, or empty if the client needs no new
-	// one. An answer that carries it must not be cached (RFC 9449 section 8.2).
+	// Nonce is the value of the DPoP-Nonce header, or empty if the client needs no new
+	// nonce. A response that carries it must not be cached (RFC 9449 section 8.2).
 	Nonce string
 
-	// RetryAfter is how long a caller should wait who has got a 503, or zero.
+	// RetryAfter is how long the caller should wait after a 503, or zero.
 	RetryAfter time.Duration
 
 	caller *caller
 }
 
-// Allowed reports whether the request is let in.
+// Allowed reports whether the request is accepted.
 func (d Decision) Allowed() bool { return d.caller != nil && d.Problem == nil }
 
 // Context returns a context for the handler, in which [Claims] and [Token] find the
-// caller. It is the same context if the request is refused.
+// caller. It returns ctx unchanged if the request is refused.
 func (d Decision) Context(ctx context.Context) context.Context {
 	if !d.Allowed() || callerOf(ctx) == d.caller {
 		return ctx
@@ -44,13 +43,14 @@ func (d Decision) Context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, contextKey{}, d.caller)
 }
 
-// Decide is the way in for other protocols and frameworks than net/http, such as an
-// interceptor of gRPC: it does what [Middleware.Guard] does, and leaves the answer to
-// the caller. Whoever does not look at the decision lets everybody in. A request that
-// an outer Decide or guard of the same Middleware has let in, as its context says, is
-// checked against these requirements alone.
+// Decide makes the decision of [Middleware.Guard] for protocols and frameworks other
+// than net/http, such as a gRPC interceptor, and leaves the response to the caller.
+// Nothing is protected unless the caller obeys the decision. A request that an outer
+// Decide or guard of the same [Middleware] has already accepted, as its context shows,
+// is checked against these requirements only.
 //
-// It panics if a requirement is nil, and leaves an audit record if one panics.
+// It panics if a requirement is nil. If a requirement panics, the panic is passed on
+// after an audit record is written.
 func (m *Middleware) Decide(ctx context.Context, request Request, requirements ...Requirement) Decision {
 	all := All(requirements...)
 	if !request.asHTTP() {
@@ -61,7 +61,7 @@ func (m *Middleware) Decide(ctx context.Context, request Request, requirements .
 	return m.decide(ctx, &request, all)
 }
 
-// decide goes through all checks and records the outcome, also that of a panic.
+// decide runs all checks and records the outcome, also that of a panic.
 func (m *Middleware) decide(ctx context.Context, request *Request, requirement Requirement) Decision {
 	return m.conclude(ctx, request, time.Now(), func(found *caller) *Problem {
 		if outer := m.recognise(ctx, request); outer != nil {
@@ -76,8 +76,8 @@ func (m *Middleware) decide(ctx context.Context, request *Request, requirement R
 	})
 }
 
-// conclude makes a decision of what the checks find, and puts it on record. The checks
-// write down whom they have found as soon as it is known.
+// conclude makes a decision from the result of the checks and records it. The checks
+// store the caller in their argument as soon as it is known.
 func (m *Middleware) conclude(ctx context.Context, request *Request, start time.Time, checks func(*caller) *Problem) Decision {
 	found := &caller{request: request, outer: callerOf(ctx)}
 	problem := panicked
@@ -89,10 +89,10 @@ func (m *Middleware) conclude(ctx context.Context, request *Request, start time.
 	return Decision{Claims: found.claims, Nonce: m.newerNonce(found), caller: found}
 }
 
-// panicked is on record for a request of which nobody has been told anything.
+// panicked is recorded for a request that got no response because of a panic.
 var panicked = &Problem{Status: http.StatusInternalServerError, Reason: reasonPanicked}
 
-// refusal says what is to be answered to a problem.
+// refusal turns a problem into a decision.
 func (m *Middleware) refusal(problem *Problem) Decision {
 	decision := Decision{Problem: problem}
 	if problem.Status == http.StatusServiceUnavailable {
@@ -106,7 +106,7 @@ func (m *Middleware) refusal(problem *Problem) Decision {
 	return decision
 }
 
-// newerNonce is the newest nonce for a client that has an older one.
+// newerNonce returns the newest nonce if the client used an older one, or "".
 func (m *Middleware) newerNonce(found *caller) string {
 	if nonces := m.config.Proof.Nonces; nonces != nil && found.proof != nil {
 		if newest := nonces.Nonce(); newest != found.proof.Nonce {

@@ -1,6 +1,6 @@
-// Package middleware is the way in to an API that HelseID protects: it lets
-// only requests through that carry a valid access token and a DPoP proof for
-// exactly this request, and gives handlers the caller's claims.
+// Package middleware protects an API with HelseID. It accepts only requests with a
+// valid access token and a DPoP proof for exactly this request, and gives handlers the
+// caller's claims.
 //
 //	package main
 //
@@ -33,14 +33,14 @@
 //		fmt.Fprintln(w, "HPR number", caller.User.HPRNumber, "for", caller.Organization.Parent)
 //	}
 //
-// # Where am I?
+// # The API's address
 //
-// A proof names the URL that the client called. Behind a proxy that is not the
-// one that this process sees: set Config.PublicURL, Config.PublicURLs if the API has
-// several addresses, or else Config.TrustedProxies. Nobody else's word is taken for it.
-// A proof for another URL is refused with proof_htu; Record.Expected tells the operator
-// which origin and prefix it should have named. The path is compared as it comes in, so
-// a proxy must neither decode nor tidy it up:
+// A proof names the URL that the client called. Behind a proxy, this differs from the
+// URL that the process sees. Set PublicURL of [Config], or PublicURLs if the API has
+// several addresses, or else TrustedProxies. Forwarding headers of other senders are
+// ignored. A proof for another URL is refused with proof_htu; Expected of [Record]
+// tells the operator which origin and prefix the proof should have named. The path is
+// compared as it is received, so a proxy must neither decode nor normalise it:
 //
 //	nginx          proxy_pass without a URI; to take a prefix off, a regular expression on
 //	               $request_uri; it passes on X-Forwarded headers unless proxy_set_header
@@ -53,18 +53,19 @@
 //	Azure App GW   sets X-Original-Host and X-Forwarded-Port (HostHeader, PortHeader)
 //
 // With nginx's auth_request, set X-Forwarded-Method to $request_method and
-// X-Forwarded-Uri to $request_uri in the location that asks, and hand DPoP-Nonce on
-// (auth_request_set, add_header). It makes 500 of all answers but 401 and 403.
+// X-Forwarded-Uri to $request_uri in the location of the subrequest, and copy
+// DPoP-Nonce to the response (auth_request_set, add_header). nginx turns all responses
+// but 401 and 403 into 500.
 //
-// # Answers
+// # Responses
 //
-// A refusal other than a 503 has a challenge in the header WWW-Authenticate. Its
-// body is of the type application/problem+json (RFC 9457): title, status, detail,
-// reason, which is a word that does not change, and where they apply error, scope,
-// acr_values and max_age. By error:
+// Every refusal other than a 503 has a challenge in the WWW-Authenticate header. Its
+// body has the type application/problem+json (RFC 9457) with the members title, status,
+// detail and reason and, where they apply, error, scope, acr_values and max_age. The
+// reason is a code that does not change. By status and error:
 //
-//	400 invalid_request                  a forward-auth proxy left out the original request, proxies' headers without
-//	                                     end, an access token in the query
+//	400 invalid_request                  a forward-auth proxy did not describe the original request, the proxies'
+//	                                     headers are too long, an access token in the query
 //	401                                  no credentials
 //	401 invalid_request                  headers repeated or missing
 //	401 invalid_token                    the token, the scheme, or another key's proof (proof_key_mismatch)
@@ -77,14 +78,14 @@
 //	503                                  HelseID's keys, the replay store or a requirement's own look-up are down,
 //	                                     or HelseID has not been asked about the token's key yet
 //
-// CORS stands outside of the guard: browsers send preflight requests without
+// Put CORS handling outside of the guard: browsers send preflight requests without
 // credentials, and read the headers WWW-Authenticate and DPoP-Nonce only if
 // Access-Control-Expose-Headers names them.
 //
 // # Limits
 //
-// A refusal costs no more than three times the time of a good request, and ten times
-// its memory, whatever is sent (docs/benchmarks.md has the figures). So there are limits,
+// A refusal costs at most three times the time and ten times the memory of a good
+// request, whatever is sent (docs/benchmarks.md has the figures). This needs limits,
 // each well above what HelseID and proxies send:
 //
 //	access token                16 KiB (HelseID's: up to 4), 512 members and list elements (some 150)
@@ -97,18 +98,18 @@
 //	patients in an attest       32 (it is made for one)
 //	names of malformed claims   16 in an audit record, texts of 256 bytes
 //
-// Reading the headers is the server's part: http.Server takes a megabyte of them unless
-// MaxHeaderBytes says less, and 64 KiB is enough.
+// Reading the headers is the server's task: [http.Server] accepts a megabyte of them
+// unless MaxHeaderBytes is lower, and 64 KiB is enough.
 //
-// After a restart the store in memory refuses the proofs of before, which it cannot
-// know: see dpop.MemoryReplay.
+// After a restart, the store in memory does not know which proofs were used before, so
+// it refuses proofs that were made before the restart: see [dpop.MemoryReplay].
 //
 // # Routers
 //
-// Guard returns a func(http.Handler) http.Handler, which chi and others take as
-// it is: r.Use(auth.Guard(middleware.Scope("nhn:some-api/read"))). For echo:
+// [Middleware.Guard] returns a func(http.Handler) http.Handler, which chi and others
+// accept directly: r.Use(auth.Guard(middleware.Scope("nhn:some-api/read"))). For echo:
 // e.Use(echo.WrapMiddleware(auth.Guard())). For gin, and likewise for echo before
-// version 5 where requirements look at parts of the path:
+// version 5 if requirements look at parts of the path:
 //
 //	func guarded(auth *middleware.Middleware, requirements ...middleware.Requirement) gin.HandlerFunc {
 //		guard := auth.Guard(requirements...)
@@ -128,37 +129,39 @@
 //		}
 //	}
 //
-// The guard's writer adds a new nonce to answers (Config.Proof.Nonces) just before their
-// header is sent. Where an adapter leaves it out, as this one does, clients get nonces by
-// refusals, and by answers without a body. The program examples/stacks, which is the same
-// API in ServeMux, chi, gin and echo, has a writer for gin that passes them on.
+// The guard's writer adds a new nonce (Config.Proof.Nonces) just before the header of a
+// response is sent. If an adapter bypasses this writer, as this one does, clients get
+// nonces only with refusals and with responses without a body. The program
+// examples/stacks, which is the same API in ServeMux, chi, gin and echo, has a writer
+// for gin that passes nonces on.
 //
 // A requirement that looks at a part of the path needs a guard behind the route: in chi
 // With, or Use in a Group or in the Route below it, and not Use for the whole router.
 //
-// Guards may stand one in another, as those of a group of routes in a group do: the
-// inner one recognises the request that one of the same Middleware has let in, and
-// checks its own requirements alone. A request is the same if its credentials, method,
-// host and target are, and its path but for a prefix that was cut off: what else a
-// handler sends on with the same context is checked anew.
+// Guards can be nested, for instance one for a group of routes and one for a single
+// route. The inner guard recognises a request that an outer guard of the same
+// [Middleware] has accepted, and checks only its own requirements. It is the same
+// request if its credentials, method, host and target are the same, and its path is the
+// same or has only lost a prefix. Any other request that a handler passes on with the
+// same context is checked in full.
 //
 // Handlers get a copy of the request, with the caller in its context. When they have
-// returned, also by a panic, the guard removes the temporary files of an upload that
-// they have parsed, and gives the forms, the pattern and the path values that the copy
-// has got back to the request that it was given. A handler between the guard and the
-// one that parses which copies the request once more must remove the files itself, as
+// returned or panicked, the guard removes the temporary files of an upload that they
+// have parsed, and copies the forms, the pattern and the path values back to the
+// original request. If a handler between the guard and the one that parses the upload
+// copies the request again, that handler must remove the files itself, as it must
 // without a guard, or have another guard inside of it.
 //
 // # Other protocols and frameworks
 //
-// [Middleware.Decide] is the guard without net/http: an interceptor of gRPC gives it
-// the method, the URL and the metadata, and makes an answer of its own of the
-// [Decision]. Where a handler finds out itself that the caller may not do something,
-// [Middleware.Refuse] answers as the guard does. [NewContext] is for tests of handlers
-// without either.
+// [Middleware.Decide] is the guard without net/http. For example, a gRPC interceptor
+// passes it the method, the URL and the metadata, and turns the [Decision] into its own
+// response. A handler that finds out itself that the caller may not do something calls
+// [Middleware.Refuse] to respond as the guard does. [NewContext] is for tests of
+// handlers without a guard.
 //
 // # Readiness
 //
-// [Middleware.Check] is for a readiness probe: whether HelseID's keys are known, the
-// clock is right and the replay store can be used.
+// [Middleware.Check] is for a readiness probe. It reports whether HelseID's keys are
+// known, the clock is right and the replay store can be used.
 package middleware

@@ -11,17 +11,18 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// ForwardAuth names the headers that carry the original request.
+// ForwardAuth names the headers that describe the original request.
 type ForwardAuth struct {
-	// MethodHeader carries the method. Empty means X-Forwarded-Method.
+	// MethodHeader is the header with the method. Empty means X-Forwarded-Method.
 	MethodHeader string
 
-	// URIHeader carries path and query. Empty means X-Forwarded-Uri.
+	// URIHeader is the header with path and query. Empty means X-Forwarded-Uri.
 	URIHeader string
 
-	// Routes are patterns such as "GET /journal/{id}", as http.ServeMux has them. The
-	// one that the original request matches is the Route of its audit record, which
-	// is empty if there is none: paths may hold personal data.
+	// Routes are patterns such as "GET /journal/{id}", in the syntax of
+	// [http.ServeMux]. The pattern that the original request matches becomes the Route
+	// of its audit [Record]. Without a match, Route is empty, since paths may hold
+	// personal data.
 	Routes []string
 }
 
@@ -59,8 +60,8 @@ func addRoute(mux *http.ServeMux, route string) (err error) {
 	return nil
 }
 
-// errNoOriginal means that a request that should have come from a forward-auth
-// proxy did not say what it is about.
+// errNoOriginal means that a request that should come from a forward-auth proxy does
+// not describe the original request.
 var errNoOriginal = redact.Words("the original method and path are missing")
 
 // original reads the request that a forward-auth proxy asks about.
@@ -76,8 +77,8 @@ func (a *forwardAuth) original(r *http.Request) (method, path string, ok bool) {
 	return methods[0], path, true
 }
 
-// isTooLong reports that a request's target, or that of the request that a forward-auth
-// proxy asks about, is longer than maxTarget.
+// isTooLong reports whether the target of the request, or of the original request that
+// a forward-auth proxy asks about, is longer than maxTarget.
 func (l *location) isTooLong(r *http.Request) bool {
 	if len(r.RequestURI) > maxTarget || r.URL != nil && len(r.URL.RawQuery) > maxTarget {
 		return true
@@ -85,8 +86,8 @@ func (l *location) isTooLong(r *http.Request) bool {
 	return l.auth != nil && slices.ContainsFunc(r.Header.Values(l.auth.uri), func(uri string) bool { return len(uri) > maxTarget })
 }
 
-// queries are the request's own query and that of the request that a forward-auth
-// proxy asks about, one after the other.
+// queries returns the request's own query and that of the original request that a
+// forward-auth proxy asks about, joined.
 func (l *location) queries(r *http.Request) string {
 	var query string
 	if r.URL != nil {
@@ -101,8 +102,8 @@ func (l *location) queries(r *http.Request) string {
 	return query
 }
 
-// asked is what a request is on record for: its own method and route, or those of
-// the request that a forward-auth proxy asks about.
+// asked returns the method and route for the audit record: those of the request, or of
+// the original request that a forward-auth proxy asks about.
 func (l *location) asked(r *http.Request) (method, route string) {
 	if l.auth == nil || !l.trusts(r) {
 		return r.Method, r.Pattern

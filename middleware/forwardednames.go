@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// forwardedNames are the names of headers of which proxies do not agree. An empty
-// one is not read.
+// forwardedNames are the names of headers that differ between proxies. A header with an
+// empty name is not read.
 type forwardedNames struct{ host, port, prefix string }
 
 func newForwardedNames(config Config, proxied bool) (forwardedNames, error) {
@@ -25,7 +25,7 @@ func newForwardedNames(config Config, proxied bool) (forwardedNames, error) {
 		case !isHeaderName(field.value):
 			errs = append(errs, fmt.Errorf("field %s is not the name of a header", field.name))
 		case config.PublicURL != "":
-			errs = append(errs, fmt.Errorf("field %s: PublicURL says already what the header would", field.name))
+			errs = append(errs, fmt.Errorf("field %s: it has no effect with PublicURL", field.name))
 		case !proxied:
 			errs = append(errs, fmt.Errorf("field %s needs TrustedProxies or TrustUnixSocket", field.name))
 		}
@@ -43,7 +43,7 @@ func isHeaderName(text string) bool {
 	})
 }
 
-// withPort puts the forwarded port, if there is one, in the place of the host's own.
+// withPort replaces the port of host by the forwarded port, if there is one.
 func (n forwardedNames) withPort(r *http.Request, host string) (string, error) {
 	port, err := n.last(r, n.port)
 	if err != nil {
@@ -59,7 +59,7 @@ func (n forwardedNames) withPort(r *http.Request, host string) (string, error) {
 	return net.JoinHostPort((&url.URL{Host: host}).Hostname(), port), nil
 }
 
-// pathPrefix is what a proxy has taken off the path.
+// pathPrefix returns the prefix that a proxy has removed from the path.
 func (n forwardedNames) pathPrefix(r *http.Request) (string, error) {
 	value, err := n.last(r, n.prefix)
 	if err != nil {

@@ -18,27 +18,27 @@ const (
 	schemeDPoP   = "DPoP"
 	schemeBearer = "Bearer"
 
-	// maxTarget is how long the request target may be, in bytes, path and query
-	// together. It is four times what nginx, Apache and Kestrel take unless they are
-	// told otherwise. All of it is compared with the proof or searched for a token.
+	// maxTarget is the longest request target, in bytes, path and query together. It is
+	// four times the default limit of nginx, Apache and Kestrel. All of the target is
+	// compared with the proof or searched for a token.
 	maxTarget = 32 << 10
 
-	// maxAuthorization leaves room for a scheme before a token that is too long by
-	// itself, so that the answer says so.
+	// maxAuthorization has room for a scheme before a token that is too long by itself,
+	// so that such a request is refused with the reason token_too_long.
 	maxAuthorization = tokenvalidation.MaxToken + 64
 )
 
-// Require guards a handler function: only requests with a valid token and proof
-// that meet all requirements reach it.
+// Require guards a handler function: only requests with a valid token and proof that
+// meet all requirements reach it. It panics if a requirement is nil.
 func (m *Middleware) Require(handler http.HandlerFunc, requirements ...Requirement) http.Handler {
 	return m.Guard(requirements...)(handler)
 }
 
-// Guard returns the same as a function from handler to handler, the form that
-// routers take as middleware. It panics if a requirement is nil.
+// Guard returns the same as a function from handler to handler, the form that routers
+// accept as middleware. It panics if a requirement is nil.
 //
-// A request that another guard of the same Middleware has let in already is checked
-// against these requirements alone.
+// A request that another guard of the same [Middleware] has already accepted is checked
+// against these requirements only.
 func (m *Middleware) Guard(requirements ...Requirement) func(http.Handler) http.Handler {
 	all := All(requirements...)
 	return func(next http.Handler) http.Handler {
@@ -55,10 +55,10 @@ func (m *Middleware) Guard(requirements ...Requirement) func(http.Handler) http.
 	}
 }
 
-// withNonce gives a client the newest nonce, if there is one for it, in an answer that no
-// cache may keep whatever the handler says: a nonce out of a cache is an old one. So it
-// waits for the header to be sent, and an adapter of a router that writes past this
-// writer gives the client none.
+// withNonce sets the newest nonce, if there is one, on the response that serve writes.
+// No cache may keep such a response, whatever the handler sets: a nonce from a cache is
+// outdated. So the headers are set when the header is sent, and a router's adapter that
+// bypasses this writer sends no nonce.
 func withNonce(w http.ResponseWriter, nonce string, serve func(http.ResponseWriter)) {
 	if nonce == "" {
 		serve(w)
@@ -72,13 +72,13 @@ func withNonce(w http.ResponseWriter, nonce string, serve func(http.ResponseWrit
 		set()
 		return status
 	}))
-	set() // for an answer that nobody has written, whose header is yet to be sent
+	set() // if serve has written nothing, the header is not sent yet
 }
 
-// authenticate goes through the checks, cheapest first, and makes no request on
-// behalf of a caller who has not passed those before. It writes down the caller as
-// soon as the token is known to be genuine, so that a refusal for another
-// reason can be put on record with the caller's name.
+// authenticate runs the checks, cheapest first, and sends no request on behalf of a
+// caller who has not passed the earlier checks. It stores the caller in found as soon
+// as the token is known to be genuine, so that a later refusal can be recorded with the
+// caller's name.
 func (m *Middleware) authenticate(ctx context.Context, request *Request, found *caller) *Problem {
 	r := request.http
 	token, problem := m.credentials(r)
@@ -113,7 +113,7 @@ func (m *Middleware) authenticate(ctx context.Context, request *Request, found *
 	return nil
 }
 
-// credentials reads the token, after a look at what came with it.
+// credentials checks the headers and the URL, and returns the token.
 func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 	authorization, proofs := r.Header.Values("Authorization"), r.Header.Values(dpop.HeaderName)
 	switch {
@@ -126,7 +126,7 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 	case m.location.isTooLong(r):
 		return "", refused(http.StatusRequestURITooLong, codeInvalidRequest, "target_too_long", "the path and the query of the URL are too long")
 	case hasParameter(m.location.queries(r), "access_token"): // RFC 6750 section 2
-		return "", refused(http.StatusBadRequest, codeInvalidRequest, "token_in_query", "an access token comes in the Authorization header alone, and never in the URL")
+		return "", refused(http.StatusBadRequest, codeInvalidRequest, "token_in_query", "send the access token in the Authorization header only, never in the URL")
 	}
 	scheme, token, _ := strings.Cut(authorization[0], " ")
 	token = strings.TrimLeft(token, " ")
@@ -139,7 +139,7 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 	case strings.EqualFold(scheme, schemeDPoP), strings.EqualFold(scheme, schemeBearer):
 		return "", refused(http.StatusUnauthorized, codeInvalidToken, "authorization_scheme", "this API takes tokens with the scheme "+want+" only")
 	default:
-		return "", refused(http.StatusUnauthorized, "", reasonNoCredentials, "the Authorization header has another scheme than "+want)
+		return "", refused(http.StatusUnauthorized, "", reasonNoCredentials, "the Authorization header does not have the scheme "+want)
 	}
 	switch {
 	case token == "":
@@ -158,8 +158,7 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 	return token, nil
 }
 
-// hasParameter reports whether a query has a parameter of this name, with escapes or
-// without.
+// hasParameter reports whether a query has a parameter of this name, escaped or not.
 func hasParameter(query, name string) bool {
 	for start := 0; start <= len(query); {
 		end := start
@@ -175,7 +174,7 @@ func hasParameter(query, name string) bool {
 	return false
 }
 
-// isEscaped reports whether a text, as it stands in a query, is this name.
+// isEscaped reports whether text, as it is written in a query, stands for name.
 func isEscaped(text, name string) bool {
 	if len(text) < len(name) || len(text) > 3*len(name) {
 		return false
@@ -187,7 +186,8 @@ func isEscaped(text, name string) bool {
 	return err == nil && decoded == name
 }
 
-// checkBinding refuses a token that demands what is not shown here.
+// checkBinding refuses a token whose binding (cnf) this API cannot check or does not
+// accept.
 func (m *Middleware) checkBinding(confirmation tokenvalidation.Confirmation) *Problem {
 	invalid := func(detail string) *Problem {
 		return refused(http.StatusUnauthorized, codeInvalidToken, "token_binding", detail)
@@ -203,7 +203,7 @@ func (m *Middleware) checkBinding(confirmation tokenvalidation.Confirmation) *Pr
 	return nil
 }
 
-// requirementProblem turns a requirement's error into an answer.
+// requirementProblem turns a requirement's error into a problem.
 func requirementProblem(err error) *Problem {
 	var denial *Denial
 	switch {
@@ -214,7 +214,7 @@ func requirementProblem(err error) *Problem {
 	}
 	problem := refused(http.StatusForbidden, codeScope, ReasonRequirement, detailRequirement)
 	if isUnavailable(err) {
-		problem = refused(http.StatusServiceUnavailable, "", "lookup_unavailable", "it cannot be told at the moment whether the caller may do this: try again later")
+		problem = refused(http.StatusServiceUnavailable, "", "lookup_unavailable", "it cannot be determined at the moment whether the caller may do this: try again later")
 	}
 	problem.cause = redact.Foreign(err)
 	return problem
@@ -222,8 +222,8 @@ func requirementProblem(err error) *Problem {
 
 const detailRequirement = "the caller does not meet a requirement of this API"
 
-// isUnavailable reports that there is no telling: what was asked is down, here or at
-// HelseID, or has not answered in time.
+// isUnavailable reports that a requirement could not be checked: a service that it
+// asked is down, here or at HelseID, or has not answered in time.
 func isUnavailable(err error) bool {
 	return redact.IsOutage(err) || errors.Is(err, tokenvalidation.ErrUnavailable) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)

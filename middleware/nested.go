@@ -9,24 +9,24 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// pass is what a request was like when a Middleware found it to be genuine. Its proof
-// has been used up by that, so a second guard of the same Middleware must know the
-// request again.
+// pass describes a request that a Middleware has found genuine. Its proof is now used
+// up, so an inner guard of the same Middleware must recognise the request by other
+// means.
 type pass struct {
 	by   *Middleware
 	what redact.Hidden[requestIdentity]
-	path string          // that handlers were given
+	path string          // as the handlers see it
 	over <-chan struct{} // closed when the request has been answered
 }
 
-// requestIdentity is what the credentials of a request are for, and they themselves.
+// requestIdentity holds the credentials of a request and what they are for.
 type requestIdentity struct {
 	authorization, proof string
 	method, host, target string
-	original             string // what a forward-auth proxy asks about
+	original             string // the request that a forward-auth proxy asks about
 }
 
-// identityOf is not ok for a request without credentials, or with several.
+// identityOf is not ok for a request without credentials, or with more than one.
 func (m *Middleware) identityOf(r *http.Request) (found requestIdentity, ok bool) {
 	authorization, proofs := r.Header.Values("Authorization"), r.Header.Values(dpop.HeaderName)
 	if len(authorization) != 1 || len(proofs) > 1 || r.URL == nil {
@@ -42,7 +42,7 @@ func (m *Middleware) identityOf(r *http.Request) (found requestIdentity, ok bool
 	return found, true
 }
 
-// passFor is to be known again by.
+// passFor returns the pass by which inner guards recognise the request.
 func (m *Middleware) passFor(ctx context.Context, r *http.Request) pass {
 	found, ok := m.identityOf(r)
 	if !ok {
@@ -51,9 +51,9 @@ func (m *Middleware) passFor(ctx context.Context, r *http.Request) pass {
 	return pass{by: m, what: redact.Hide(found), path: r.URL.Path, over: ctx.Done()}
 }
 
-// recognise returns the caller whom an outer guard of this Middleware has found, or
-// nil if the request is not the one that it has looked at: a handler may send another
-// one on its way with the same context, also with the same credentials.
+// recognise returns the caller whom an outer guard of this Middleware has accepted, or
+// nil if this is not the request that it has checked: a handler may pass another
+// request on with the same context, even with the same credentials.
 func (m *Middleware) recognise(ctx context.Context, request *Request) *caller {
 	outer := m.callerOf(ctx)
 	if outer == nil {
@@ -65,8 +65,8 @@ func (m *Middleware) recognise(ctx context.Context, request *Request) *caller {
 	return nil
 }
 
-// callerOf is the nearest caller whom this Middleware has found, perhaps outside of
-// another one.
+// callerOf returns the innermost caller that this Middleware has accepted. Guards of
+// other Middlewares may lie in between.
 func (m *Middleware) callerOf(ctx context.Context) *caller {
 	found := callerOf(ctx)
 	for found != nil && found.pass.by != m {
@@ -75,9 +75,9 @@ func (m *Middleware) callerOf(ctx context.Context) *caller {
 	return found
 }
 
-// isOf takes a path for the same that has lost its beginning: http.StripPrefix cuts
-// it off. A context that goes on although the request has been answered is somebody
-// else's.
+// isOf reports whether the pass is for this request. A path that has lost a prefix
+// counts as the same, since [http.StripPrefix] removes it. A context that is used after
+// the request has been answered belongs to another request.
 func (p *pass) isOf(ctx context.Context, now requestIdentity, path string) bool {
 	select {
 	case <-p.over:
@@ -89,8 +89,8 @@ func (p *pass) isOf(ctx context.Context, now requestIdentity, path string) bool 
 	return p.what.Reveal() == now && strings.HasSuffix(p.path, path)
 }
 
-// admitAgain takes over what is known from an outer guard. There is no new proof, and
-// the outer guard hands out the nonce.
+// admitAgain takes over what an outer guard has found. There is no new proof, and the
+// outer guard sends the nonce.
 func (c *caller) admitAgain(outer *caller) {
 	c.claims, c.token, c.pass = outer.claims, outer.token, outer.pass
 	c.proven, c.nested = true, true

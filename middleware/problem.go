@@ -14,8 +14,7 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// Problem is the answer to a request that is refused. None of it comes from the
-// request.
+// Problem describes the refusal of a request. Nothing in it comes from the request.
 type Problem struct {
 	// Status is the HTTP status.
 	Status int
@@ -23,17 +22,17 @@ type Problem struct {
 	// Code is the OAuth error code of the challenge, or "".
 	Code string
 
-	// Reason says which rule was broken, in one word that does not change:
-	// "token_expired", "proof_htu", "scope", "security_level".
+	// Reason is a code for the rule that was broken, which does not change, such as
+	// "token_expired", "proof_htu", "scope" or "security_level".
 	Reason string
 
-	// Detail tells the caller's developer what to do.
+	// Detail tells the developer of the client what to do.
 	Detail string
 
-	// Scope is the scope that would have been needed, for insufficient_scope.
+	// Scope is the scope that is required, for insufficient_scope.
 	Scope string
 
-	// ACRValues and MaxAge say what login would be needed, for
+	// ACRValues and MaxAge describe the login that is required, for
 	// insufficient_user_authentication (RFC 9470).
 	ACRValues string
 	MaxAge    time.Duration
@@ -62,7 +61,7 @@ func refused(status int, code, reason, detail string) *Problem {
 	return &Problem{Status: status, Code: code, Reason: reason, Detail: detail}
 }
 
-// tokenProblem turns an error of the validator into an answer.
+// tokenProblem turns an error of the validator into a problem.
 func tokenProblem(err error) *Problem {
 	var invalid *tokenvalidation.Error
 	if errors.As(err, &invalid) {
@@ -73,18 +72,18 @@ func tokenProblem(err error) *Problem {
 		}
 		return refused(status, code, string(invalid.Reason), invalid.Error())
 	}
-	problem := refused(http.StatusServiceUnavailable, "", reasonUnavailable, "it cannot be told at the moment whether the token's key is one of HelseID's: try again later")
+	problem := refused(http.StatusServiceUnavailable, "", reasonUnavailable, "it cannot be determined at the moment whether the token's key is one of HelseID's: try again later")
 	problem.cause = err
 	return problem
 }
 
-// proofProblem turns an error of the verifier into an answer.
+// proofProblem turns an error of the verifier into a problem.
 func (m *Middleware) proofProblem(err error) *Problem {
 	var invalid *dpop.ProofError
 	if errors.As(err, &invalid) {
 		problem := refused(http.StatusUnauthorized, codeInvalidProof, string(invalid.Reason), invalid.Error())
 		switch invalid.Reason {
-		case dpop.ReasonNonce, dpop.ReasonBeforeStart: // with another proof the client gets in
+		case dpop.ReasonNonce, dpop.ReasonBeforeStart: // the client succeeds with a new proof
 			if m.config.Proof.Nonces != nil {
 				problem.Code = codeUseNonce
 			}
@@ -95,13 +94,13 @@ func (m *Middleware) proofProblem(err error) *Problem {
 		}
 		return problem
 	}
-	problem := refused(http.StatusServiceUnavailable, "", reasonReplayStore, "it cannot be told whether the proof has been used before: try again later")
+	problem := refused(http.StatusServiceUnavailable, "", reasonReplayStore, "it cannot be determined whether the proof has been used before: try again later")
 	problem.cause = err
 	return problem
 }
 
-// expecting notes, for the audit record alone, which URL a proof should have been for,
-// but for its path. The host may be one that the caller has made up.
+// expecting stores, for the audit record only, the URL that a proof should have been
+// for, without its path. The caller may have invented the host.
 func (p *Problem) expecting(target target) *Problem {
 	if p.Reason == string(dpop.ReasonURI) {
 		p.cause = target.doubt
@@ -110,11 +109,11 @@ func (p *Problem) expecting(target target) *Problem {
 	return p
 }
 
-// retryAfter is what a 503 tells callers to wait: by then HelseID has been asked about a
-// key that is not known (see package tokenvalidation).
+// retryAfter is how long callers should wait after a 503. By then HelseID has been
+// asked about an unknown key (see package tokenvalidation).
 const retryAfter = 5 * time.Second
 
-// answer writes the refusal. Whatever WriteProblem writes, it is one.
+// answer writes the refusal. It stays a refusal, whatever WriteProblem writes.
 func (m *Middleware) answer(w http.ResponseWriter, r *http.Request, refusal Decision) {
 	problem, header := *refusal.Problem, w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -148,7 +147,7 @@ type problemDocument struct {
 	Title     string `json:"title"`
 }
 
-// writeProblem writes an RFC 9457 document.
+// writeProblem writes the document of RFC 9457.
 func writeProblem(w http.ResponseWriter, problem Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(problem.Status)
@@ -164,10 +163,10 @@ func writeProblem(w http.ResponseWriter, problem Problem) {
 	})
 }
 
-// challenge writes the one challenge of the endpoint's scheme (RFC 6750 section
-// 3, RFC 9449 section 7.1, RFC 9470 section 3). A request without credentials
-// gets no error code. Every value is a constant of this package or of the
-// API's configuration.
+// challenge returns the single challenge, with the endpoint's scheme (RFC 6750 section
+// 3, RFC 9449 section 7.1, RFC 9470 section 3). A request without credentials gets no
+// error code. Every value is a constant of this package or comes from the API's
+// configuration.
 func (m *Middleware) challenge(problem *Problem) string {
 	var parameters []string
 	add := func(name, value string) {
@@ -196,8 +195,8 @@ func (m *Middleware) challenge(problem *Problem) string {
 	return scheme + " " + strings.Join(parameters, ", ")
 }
 
-// quoted makes a text fit for a quoted-string of printable ASCII (RFC 9110
-// section 5.6.4), with the characters that error_description forbids replaced.
+// quoted makes a text valid in a quoted-string of printable ASCII (RFC 9110 section
+// 5.6.4), with the characters replaced that error_description must not have.
 func quoted(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' || r == '\\' {

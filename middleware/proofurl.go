@@ -12,15 +12,15 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// location finds out which request the client made, as the client saw it.
+// location finds out which URL and method the client used, as the client saw it.
 type location struct {
-	public    *publicAddress  // nil: it depends on the request
-	choice    []publicAddress // those that a request may have come by; none: any
+	public    *publicAddress  // nil means that it depends on the request
+	choice    []publicAddress // the permitted addresses; empty means any
 	proxies   []netip.Prefix
-	socket    bool // who connects over a Unix socket is a proxy
+	socket    bool // peers on a Unix socket are trusted proxies
 	forwarded ForwardedHeader
 	headers   forwardedNames
-	auth      *forwardAuth // nil: the requests are to this API itself
+	auth      *forwardAuth // nil if the requests are to this API itself
 }
 
 func newLocation(config Config) (location, error) {
@@ -57,15 +57,16 @@ func newLocation(config Config) (location, error) {
 }
 
 const (
-	// maxForwarded is how long the headers of proxies may be, in bytes, all of one
-	// name together. A proxy adds some 60 to what it received.
+	// maxForwarded bounds the proxies' headers, in bytes, all fields of one name
+	// together. A proxy adds some 60 bytes to what it received.
 	maxForwarded = 8 << 10
 
-	// maxForwardedElements is how many proxies a request may have come through.
+	// maxForwardedElements is the largest number of proxies that a request may have
+	// passed.
 	maxForwardedElements = 32
 
-	// maxAuthority is the longest name that a host can have (RFC 1035 section
-	// 2.3.4), with room for a port.
+	// maxAuthority is the longest name of a host (RFC 1035 section 2.3.4) with room for
+	// a port.
 	maxAuthority = 264
 )
 
@@ -77,9 +78,9 @@ type target struct {
 	doubt  error // why there is no URL that a proof could be for
 }
 
-// uri is the URL that the proof must name. It is compared, never requested. It is
-// empty, which no proof is for, if the request does not say without doubt which path
-// it is for, and at which host.
+// uri returns the URL that the proof must name. It is only compared, never requested.
+// It is empty, and so matches no proof, if the request does not clearly say for which
+// path and host it is.
 func (t target) uri() string {
 	if t.doubt != nil {
 		return ""
@@ -87,19 +88,19 @@ func (t target) uri() string {
 	return t.base + t.path
 }
 
-// Why there is no such URL, for the audit record.
+// The reasons why there is no such URL, for the audit record.
 var (
 	errPath      = redact.Words("the request target is not the path that is served")
-	errHost      = redact.Words("the request's host is none")
-	errNoAddress = redact.Words("the request came by none of PublicURLs")
-	errPort      = redact.Words("the forwarded port is none")
-	errPrefix    = redact.Words("the forwarded prefix is no path")
+	errHost      = redact.Words("the request's host is not a valid host")
+	errNoAddress = redact.Words("the request's host is none of those in PublicURLs")
+	errPort      = redact.Words("the forwarded port is not a port number")
+	errPrefix    = redact.Words("the forwarded prefix is not a path")
 	errForwarded = redact.Words("the headers of the proxies are too long")
 )
 
-// target returns the request that the proof must be for. An error means that a
-// forward-auth proxy has not said which one it asks about, or that the headers of proxies
-// are too long to be read.
+// target returns the request that the proof must be for. It fails if a forward-auth
+// proxy has not described the original request, or if the proxies' headers are too
+// long.
 func (l *location) target(r *http.Request) (target, error) {
 	trusted := l.trusts(r)
 	found := target{method: r.Method}
@@ -121,7 +122,7 @@ func (l *location) target(r *http.Request) (target, error) {
 	return found, nil
 }
 
-// base is the origin and the path prefix that the request came by.
+// base returns the origin and the path prefix that the client used.
 func (l *location) base(r *http.Request, trusted bool) (string, error) {
 	if l.public != nil {
 		return l.public.base(), nil
@@ -156,19 +157,18 @@ func (l *location) base(r *http.Request, trusted bool) (string, error) {
 	return "", errNoAddress
 }
 
-// isAuthority accepts what a host and port consist of. What else a Host header or
-// :authority can hold would be read as a path or query behind the host.
+// isAuthority accepts the characters of a host and port. A Host header or :authority
+// can hold others, which would be read as a path or query after the host.
 func isAuthority(host string) bool {
 	return host != "" && len(host) <= maxAuthority && !strings.ContainsFunc(host, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._:[]%", r)
 	})
 }
 
-// requestPath is the path as the client sent it, byte for byte:
-// http.StripPrefix and the like change r.URL, and package url re-encodes paths,
-// but neither touches r.RequestURI. It is empty if that is neither a path nor an
-// absolute URL of the request's host (RFC 9112 section 3.2), and if handlers were
-// given another path.
+// requestPath returns the path as the client sent it, byte for byte. [http.StripPrefix]
+// and the like change r.URL, and package url re-encodes paths, but neither changes
+// r.RequestURI. The result is empty if RequestURI is neither a path nor an absolute URL
+// of the request's host (RFC 9112 section 3.2), or if handlers see a different path.
 func requestPath(r *http.Request) string {
 	target := r.RequestURI
 	if target == "" { // no server has read the request
@@ -198,8 +198,8 @@ func requestPath(r *http.Request) string {
 	return path
 }
 
-// isPath accepts a path of a request target. A number sign starts a fragment
-// everywhere else, and has no place in a target.
+// isPath accepts the path of a request target. A number sign is not allowed in a
+// target: everywhere else it would start a fragment.
 func isPath(text string) bool {
 	return strings.HasPrefix(text, "/") && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' || r == '?' })
 }
@@ -256,8 +256,8 @@ func tooLong(fields []string) bool {
 	return false
 }
 
-// lastValue is the last element of a comma-separated list: what the nearest
-// proxy appended, after whatever the client may have made up.
+// lastValue returns the last element of a comma-separated list. The nearest proxy has
+// appended it; the client may have invented the earlier ones.
 func lastValue(fields []string) string {
 	if len(fields) == 0 {
 		return ""
@@ -266,9 +266,9 @@ func lastValue(fields []string) string {
 	return strings.TrimSpace(field[strings.LastIndexByte(field, ',')+1:])
 }
 
-// rfc7239 reads the elements from the last one back. Each was added by the
-// trusted host after it; the walk goes on for as long as the host that it names
-// is a trusted proxy too. It is not ok if that has no end.
+// rfc7239 reads the elements from the last one backwards. Each was added by the trusted
+// host that the element after it names. The loop continues while the named host is a
+// trusted proxy, too. ok is false if there are too many elements.
 func (l *location) rfc7239(fields []string) (proto, host string, ok bool) {
 	walked := 0
 	for _, rest := range slices.Backward(fields) {
@@ -290,7 +290,8 @@ func (l *location) rfc7239(fields []string) (proto, host string, ok bool) {
 	return proto, host, true
 }
 
-// forwardedElement reads the parameters that matter here. The last of a name counts.
+// forwardedElement reads the parameters that matter here. If a name is repeated, the
+// last one counts.
 func forwardedElement(element string) (node, proto, host string) {
 	for pair := range strings.SplitSeq(element, ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")

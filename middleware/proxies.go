@@ -7,13 +7,13 @@ import (
 	"slices"
 )
 
-// trusts reports that the request comes from a proxy whose word is taken.
+// trusts reports whether the request comes from a trusted proxy.
 func (l *location) trusts(r *http.Request) bool {
 	return l.socket && isUnixSocket(r) || l.isTrusted(remoteAddress(r))
 }
 
-// isTrusted looks an address up. Its zone, which says by which network interface a
-// link-local address is reached, is no part of a prefix.
+// isTrusted reports whether the address is a trusted proxy's. The zone of a link-local
+// address, its network interface, is ignored: prefixes have none.
 func (l *location) isTrusted(address netip.Addr) bool {
 	address = address.WithZone("")
 	return address.IsValid() && slices.ContainsFunc(l.proxies, func(p netip.Prefix) bool { return p.Contains(address) })
@@ -26,15 +26,16 @@ func remoteAddress(r *http.Request) netip.Addr {
 	return netip.Addr{}
 }
 
-// isUnixSocket goes by the socket that the server listens on: RemoteAddr is "@" or
-// empty there, which handlers that fill it in from a header can write too.
+// isUnixSocket looks at the socket that the server listens on. RemoteAddr is "@" or
+// empty for a Unix socket, but handlers that set it from a header can write these
+// values, too.
 func isUnixSocket(r *http.Request) bool {
 	address, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && address.Network() == "unix"
 }
 
-// unmap writes a prefix of IPv4 addresses in IPv6 form as one of IPv4, since
-// addresses are compared in that form.
+// unmap converts a prefix of IPv4 addresses in IPv6 form to one of IPv4, the form in
+// which addresses are compared.
 func unmap(prefix netip.Prefix) (_ netip.Prefix, ok bool) {
 	const mapped = 96 // bits before the IPv4 address
 	if !prefix.IsValid() {

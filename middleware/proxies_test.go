@@ -255,11 +255,11 @@ func TestLocationMistakes(t *testing.T) {
 		"field PublicURLs must be an absolute URL": func(c *middleware.Config) { c.PublicURLs = []string{"https://api.example.no", "/x"} },
 		"field PublicURLs must be an absolute":     func(c *middleware.Config) { c.PublicURLs = []string{""} },
 		"field PublicURLs: https is required":      func(c *middleware.Config) { c.PublicURLs = []string{"http://api.example.no"} },
-		"without PrefixHeader nothing tells": func(c *middleware.Config) {
+		"without PrefixHeader they cannot be told apart": func(c *middleware.Config) {
 			c.PublicURLs = []string{"https://api.example.no/a", "https://API.example.no:443/b"}
 		},
-		"two addresses of one host: without": func(c *middleware.Config) { c.PublicURLs = []string{"https://localhost:80", "http://localhost"} },
-		"two addresses of one host and prefix": func(c *middleware.Config) {
+		"two addresses with the same host: without": func(c *middleware.Config) { c.PublicURLs = []string{"https://localhost:80", "http://localhost"} },
+		"two addresses with the same host and prefix": func(c *middleware.Config) {
 			trusting(0)(c)
 			c.PrefixHeader = "X"
 			c.PublicURLs = []string{"https://api.example.no/a", "https://api.example.no/a/"}
@@ -267,7 +267,7 @@ func TestLocationMistakes(t *testing.T) {
 		"field PortHeader needs TrustedProxies":   func(c *middleware.Config) { c.PortHeader = "X-Forwarded-Port" },
 		"field PrefixHeader needs TrustedProxies": func(c *middleware.Config) { c.PrefixHeader = "X-Forwarded-Prefix" },
 		"field HostHeader needs TrustedProxies":   func(c *middleware.Config) { c.HostHeader = "X-Original-Host" },
-		"field PrefixHeader: PublicURL says already": func(c *middleware.Config) {
+		"field PrefixHeader: it has no effect with PublicURL": func(c *middleware.Config) {
 			trusting(0)(c)
 			c.PublicURL, c.PrefixHeader = "https://api.example.no", "X-Forwarded-Prefix"
 		},
@@ -372,11 +372,11 @@ func TestExpectedOrigin(t *testing.T) {
 		"one of several": {func(c *middleware.Config) {
 			c.PublicURLs = []string{"https://public.example.no/v1", "https://b.example.no"}
 		}, "http://public.example.no/x", nil, "https://public.example.no/v1", ""},
-		"none of several": {func(c *middleware.Config) { c.PublicURLs = []string{"https://public.example.no"} }, "http://internal/x", nil, "", "the request came by none of PublicURLs"},
+		"none of several": {func(c *middleware.Config) { c.PublicURLs = []string{"https://public.example.no"} }, "http://internal/x", nil, "", "the request's host is none of those in PublicURLs"},
 		"no path":         {nil, "https://api.example.no/x", func(r *http.Request) { r.RequestURI = "*" }, "", "the request target is not the path that is served"},
-		"no host":         {nil, "https://api.example.no/x", func(r *http.Request) { r.Host, r.RequestURI = "", "/x" }, "", "the request's host is none"},
-		"no port":         {func(c *middleware.Config) { trusting(0)(c); c.PortHeader = "X-Forwarded-Port" }, "http://internal/x", set("X-Forwarded-Port", "https"), "", "the forwarded port is none"},
-		"no prefix":       {func(c *middleware.Config) { trusting(0)(c); c.PrefixHeader = "X-Forwarded-Prefix" }, "http://internal/x", set("X-Forwarded-Prefix", "v1"), "", "the forwarded prefix is no path"},
+		"no host":         {nil, "https://api.example.no/x", func(r *http.Request) { r.Host, r.RequestURI = "", "/x" }, "", "the request's host is not a valid host"},
+		"no port":         {func(c *middleware.Config) { trusting(0)(c); c.PortHeader = "X-Forwarded-Port" }, "http://internal/x", set("X-Forwarded-Port", "https"), "", "the forwarded port is not a port number"},
+		"no prefix":       {func(c *middleware.Config) { trusting(0)(c); c.PrefixHeader = "X-Forwarded-Prefix" }, "http://internal/x", set("X-Forwarded-Prefix", "v1"), "", "the forwarded prefix is not a path"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -12,19 +12,19 @@ import (
 // publicAddress is an address of the API as its clients see it.
 type publicAddress struct {
 	scheme, host string
-	prefix       string // of paths, without a slash at its end
+	prefix       string // of paths, without a trailing slash
 	origin       string
 }
 
 func (a publicAddress) base() string { return a.scheme + "://" + a.host + a.prefix }
 
-// isAt compares hosts as the address's own scheme has them: of a default port it
-// does not matter whether it is written.
+// isAt compares hosts under the address's own scheme. It makes no difference whether a
+// default port is written.
 func (a publicAddress) isAt(host string) bool {
 	return httpx.Origin(&url.URL{Scheme: a.scheme, Host: host}) == a.origin
 }
 
-// publicAddresses reads PublicURL, or else PublicURLs.
+// publicAddresses parses PublicURL, or else PublicURLs.
 func publicAddresses(config Config) (only *publicAddress, choice []publicAddress, err error) {
 	if config.PublicURL != "" {
 		if len(config.PublicURLs) > 0 {
@@ -44,9 +44,9 @@ func publicAddresses(config Config) (only *publicAddress, choice []publicAddress
 			switch {
 			case !other.isAt(address.host) && !address.isAt(other.host):
 			case config.PrefixHeader == "":
-				errs = append(errs, errors.New("field PublicURLs has two addresses of one host: without PrefixHeader nothing tells which of them a request came by"))
+				errs = append(errs, errors.New("field PublicURLs has two addresses with the same host: without PrefixHeader they cannot be told apart"))
 			case other.prefix == address.prefix:
-				errs = append(errs, errors.New("field PublicURLs has two addresses of one host and prefix"))
+				errs = append(errs, errors.New("field PublicURLs has two addresses with the same host and prefix"))
 			}
 		}
 		choice = append(choice, address)
@@ -54,7 +54,7 @@ func publicAddresses(config Config) (only *publicAddress, choice []publicAddress
 	return nil, choice, errors.Join(errs...)
 }
 
-// parsePublicURL checks an address. Plain http is for loopback only.
+// parsePublicURL checks an address. Plain http is accepted for loopback hosts only.
 func parsePublicURL(field, text string) (publicAddress, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {

@@ -1,21 +1,21 @@
 package middleware
 
-// The reasons why requirements refuse a caller, in Denial.Reason and in the
-// member reason of the answer. They do not change. The reasons for tokens and
-// proofs are those of packages tokenvalidation and dpop; beside them there are
+// The reasons why requirements refuse a caller, in Reason of [Denial] and in the member
+// reason of the response. They do not change. The reasons for tokens and proofs are
+// those of [tokenvalidation.Reason] and [dpop.Reason]. In addition there are
 // no_credentials, authorization_repeated, authorization_scheme, proof_missing,
-// proof_repeated, proof_unexpected, token_in_query, target_too_long, token_binding
-// and original_request, and with status 503 keys_unavailable, replay_store_unavailable
-// and lookup_unavailable. In the audit record alone there is panicked, with status 500:
-// what a check or a requirement has come to that has panicked.
+// proof_repeated, proof_unexpected, token_in_query, target_too_long, token_binding and
+// original_request and, with status 503, keys_unavailable, replay_store_unavailable and
+// lookup_unavailable. The reason panicked, with status 500, is in audit records only: a
+// check or a requirement panicked.
 const (
-	// ReasonScope: a scope is missing.
+	// ReasonScope: a required scope is missing.
 	ReasonScope = "scope"
 
-	// ReasonUser: the token is a system's and a user is needed.
+	// ReasonUser: the token belongs to a system, and a user is required.
 	ReasonUser = "user"
 
-	// ReasonSystem: the token is a user's and a system's is needed.
+	// ReasonSystem: the token belongs to a user, and a system is required.
 	ReasonSystem = "system"
 
 	// ReasonSecurityLevel: the user must log in at a higher security level.
@@ -24,25 +24,25 @@ const (
 	// ReasonAssuranceLevel: the user's assurance level is too low.
 	ReasonAssuranceLevel = "assurance_level"
 
-	// ReasonAuthenticationAge: the user must log in anew.
+	// ReasonAuthenticationAge: the user must log in again.
 	ReasonAuthenticationAge = "authentication_age"
 
 	// ReasonHPRNumber: the user has no HPR number.
 	ReasonHPRNumber = "hpr_number"
 
-	// ReasonProfession: the attest lacks the profession.
+	// ReasonProfession: the attest does not show a required profession.
 	ReasonProfession = "profession"
 
-	// ReasonParentOrganization: another parent organisation, or none.
+	// ReasonParentOrganization: the parent organisation is another one or missing.
 	ReasonParentOrganization = "parent_organization"
 
-	// ReasonChildOrganization: another child organisation, or none.
+	// ReasonChildOrganization: the child organisation is another one or missing.
 	ReasonChildOrganization = "child_organization"
 
-	// ReasonSupplierOrganization: another supplier, or none.
+	// ReasonSupplierOrganization: the supplier is another one or missing.
 	ReasonSupplierOrganization = "supplier_organization"
 
-	// ReasonOrganization: the organisation is none that is let in.
+	// ReasonOrganization: the organisation is not one that the API accepts.
 	ReasonOrganization = "organization"
 
 	// ReasonAttestMissing: the token has no attest.
@@ -51,6 +51,6 @@ const (
 	// ReasonAttestExpired: the attest is older than 60 minutes.
 	ReasonAttestExpired = "attestation_has_expired"
 
-	// ReasonRequirement: a requirement of the API's own.
+	// ReasonRequirement: a requirement of the API's own is not met.
 	ReasonRequirement = "requirement"
 )

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Refuse is for a handler that finds out itself that the caller may not do this, when
-// it has read what the request is about. The error is like one of a [Requirement]: a
-// *Denial says why, and the answer has its status and challenge; one that wraps
-// [ErrUnavailable] gives a 503, and any other, also nil, a 403 that tells nothing.
-// There is a further audit record, with the caller's name, beside that of letting the
-// request in.
+// Refuse is for a handler that finds out, after reading the request, that the caller
+// may not do this. The error is treated like one of a [Requirement]: with a [*Denial]
+// the response has its status and challenge, an error that wraps [ErrUnavailable] gives
+// a 503, and any other error, also nil, gives a 403 without details. A second audit
+// record with the caller's name is written, in addition to the one for accepting the
+// request.
 //
-// Nothing must have been written yet, and the handler returns after it.
+// Call it before anything is written, and return from the handler afterwards.
 func (m *Middleware) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		err = &Denial{Reason: ReasonRequirement, Detail: detailRequirement}

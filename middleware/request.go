@@ -7,47 +7,47 @@ import (
 	"strings"
 )
 
-// Request is what a decision is made about, of whatever protocol or framework the
-// request is. It goes into [Middleware.Decide], and requirements that look at the
-// request get it ([ForRequest]). Printed, logged or marshalled it reads "[redacted]".
+// Request is the request that a decision is about, independent of protocol and
+// framework. It is passed to [Middleware.Decide] and to requirements that look at the
+// request ([ForRequest]). Printed, logged or marshalled it reads "[redacted]".
 type Request struct {
 	unprintable
 
-	// Method is the HTTP method, which is POST for gRPC. Required. For requirements it
-	// is with Config.ForwardAuth that of the original request.
+	// Method is the HTTP method; for gRPC it is POST. Required. With
+	// Config.ForwardAuth, requirements see the method of the original request.
 	Method string
 
-	// URL is where the request was sent to: scheme, host and path, and the query if
-	// there is one. Required. The proof must be for this URL, as Config.PublicURL and
-	// Config.TrustedProxies correct it. For requirements behind a guard of net/http
-	// it is the URL that handlers get, and with Config.ForwardAuth the original one's
-	// path and query.
+	// URL is the URL that the request was sent to: scheme, host and path, and the query
+	// if there is one. Required. The proof must be for this URL, as corrected by
+	// Config.PublicURL and Config.TrustedProxies. Requirements behind a net/http guard
+	// see the URL that handlers get and, with Config.ForwardAuth, the path and query of
+	// the original request.
 	URL *url.URL
 
-	// Header holds the header fields, with names in any case. Authorization and DPoP
-	// are required, and those of Config.TrustedProxies and Config.ForwardAuth if these
-	// are set. gRPC's metadata.MD is converted: http.Header(md).
+	// Header holds the header fields; the case of the names does not matter.
+	// Authorization and DPoP are required, and the headers of Config.TrustedProxies and
+	// Config.ForwardAuth if these are set. A metadata.MD of gRPC can be converted:
+	// http.Header(md).
 	Header http.Header
 
-	// RemoteAddr is the address and port that the request has come from, for
-	// Config.TrustedProxies.
+	// RemoteAddr is the address and port of the sender, for Config.TrustedProxies.
 	RemoteAddr string
 
-	// Route is the pattern that a router has matched, for the audit record. Empty
-	// means that it is not known.
+	// Route is the pattern that a router has matched, for the audit record. Empty means
+	// that it is not known.
 	Route string
 
-	// PathValues looks up the value of a part of the path that a router has matched,
-	// by the part's name in the route, and returns "" for a name that the route does
-	// not have. Nil means that there are none.
+	// PathValues returns the value of a path parameter by its name in the route, or ""
+	// for a name that the route does not have. Nil means that there are no path
+	// parameters.
 	PathValues func(name string) string
 
 	http *http.Request
 }
 
-// PathValue is the value of a part of the path by its name in the route. It is "" for
-// a name that the route does not have, and where the guard stands outside of the
-// router: compare it with nothing that may be empty, too.
+// PathValue returns the value of a path parameter by its name in the route. It returns
+// "" for a name that the route does not have, and if the guard wraps the router. So do
+// not compare the result with a value that may also be empty.
 func (r *Request) PathValue(name string) string {
 	if r.PathValues == nil {
 		return ""
@@ -55,7 +55,7 @@ func (r *Request) PathValue(name string) string {
 	return r.PathValues(name)
 }
 
-// ofHTTP is a request as net/http hands it to handlers.
+// ofHTTP makes a Request of one from net/http.
 func ofHTTP(r *http.Request) *Request {
 	return &Request{
 		Method: r.Method, URL: r.URL, Header: r.Header, RemoteAddr: r.RemoteAddr,
@@ -63,9 +63,9 @@ func ofHTTP(r *http.Request) *Request {
 	}
 }
 
-// ofOriginal makes it the request that a forward-auth proxy asks about, for requirements
-// that look at it. What a router has found in the path of the proxy's own request has
-// nothing to do with that one.
+// ofOriginal replaces the request by the original one that a forward-auth proxy asks
+// about, for requirements that look at it. The path parameters of the proxy's own
+// request do not apply to the original one.
 func (r *Request) ofOriginal(l *location) error {
 	if l.auth == nil {
 		return nil
@@ -79,8 +79,8 @@ func (r *Request) ofOriginal(l *location) error {
 	return nil
 }
 
-// asHTTP gives the request the form in which everything here reads one. It refuses
-// what a server would not have read.
+// asHTTP converts the request to the form that the checks read. It is not complete if a
+// server would not have accepted it.
 func (r *Request) asHTTP() (complete bool) {
 	if r.http != nil {
 		return true

@@ -13,36 +13,36 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// Requirement is something that a caller must fulfil. It returns nil if the
-// caller does, a *Denial if not, and an error that wraps ErrUnavailable if it
-// cannot tell, which makes the answer a 503. So does an error that wraps one of this
-// SDK's own for what is down, such as helseid.ErrUnavailable, or that of a context
-// which has ended. Any other error is a refusal whose text nobody sees.
+// Requirement is a condition that a caller must meet. It returns nil if the caller
+// meets it and a [*Denial] if not. It returns an error that wraps [ErrUnavailable] if
+// it cannot tell, and the response is then a 503. The same holds for an error that
+// wraps one of this SDK's errors for an outage, such as helseid.ErrUnavailable, or the
+// error of a context that has ended. Any other error is a refusal whose text is not
+// shown to anybody.
 //
-// Write your own as a function; [ForRequest] makes one that sees the request. The
-// context is the request's, in which [Claims] and [Token] find the caller.
+// Write your own requirement as a function; [ForRequest] makes one that sees the
+// request. The context is the request's; [Claims] and [Token] find the caller in it.
 type Requirement func(ctx context.Context, claims *tokenvalidation.Claims) error
 
-// ErrUnavailable is to be wrapped by a Requirement that cannot tell, because
-// something that it asks is down.
+// ErrUnavailable is wrapped by the error of a [Requirement] that cannot tell whether it
+// is met, because a service that it needs is down.
 var ErrUnavailable = redact.Outage("requirement cannot be checked")
 
-// Denial is a requirement's refusal. Its texts go to the caller: keep what the
-// token says out of them.
+// Denial is a requirement's refusal. Its texts are sent to the caller, so they must not
+// contain anything from the token.
 type Denial struct {
-	// Reason is one word that does not change.
+	// Reason is a single word that does not change.
 	Reason string
 
-	// Detail tells the caller's developer what to do.
+	// Detail tells the developer of the client what to do.
 	Detail string
 
-	// Scope is the scope that is missing, if that is the matter.
+	// Scope is the missing scope, if a scope is missing.
 	Scope string
 
-	// ACRValues and MaxAge ask for another login, as OpenID Connect writes it:
-	// "Level4", and the age that the login may have. The answer is then 401
-	// insufficient_user_authentication (RFC 9470) and otherwise 403
-	// insufficient_scope.
+	// ACRValues and MaxAge request another login, in the terms of OpenID Connect:
+	// "Level4", and the maximum age of the login. If one is set, the response is 401
+	// insufficient_user_authentication (RFC 9470), otherwise 403 insufficient_scope.
 	ACRValues string
 	MaxAge    time.Duration
 }
@@ -65,8 +65,8 @@ func checkRequirements(requirements []Requirement) {
 	}
 }
 
-// All is met if each of the requirements is. The first that is not decides the
-// answer. Without requirements it is always met. It panics if one is nil.
+// All is met if every requirement is met. The first one that is not met decides the
+// response. Without requirements it is always met. It panics if a requirement is nil.
 func All(requirements ...Requirement) Requirement {
 	checkRequirements(requirements)
 	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
@@ -79,9 +79,10 @@ func All(requirements ...Requirement) Requirement {
 	}
 }
 
-// Any is met if one of the requirements is. If none is, the first decides the
-// answer, or one that could not tell: put the one first that most callers should
-// hear of. Without requirements it is never met. It panics if one is nil.
+// Any is met if one of the requirements is met. If none is, a requirement that could
+// not tell decides the response, or else the first one: put first the requirement that
+// most callers should be told about. Without requirements it is never met. It panics if
+// a requirement is nil.
 func Any(requirements ...Requirement) Requirement {
 	checkRequirements(requirements)
 	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
@@ -99,10 +100,10 @@ func Any(requirements ...Requirement) Requirement {
 	}
 }
 
-// ForRequest makes a requirement that sees the request: its method, its URL, and the
-// values that a router has found in the path. It panics if check is nil. The error of
-// check is as that of a Requirement. In a test that calls the requirement by itself
-// there is no request, and nobody meets it.
+// ForRequest makes a requirement that sees the request: its method, its URL and its
+// path parameters. The error of check has the same meaning as that of a [Requirement].
+// If a test calls the requirement directly there is no request, and it is never met. It
+// panics if check is nil.
 func ForRequest(check func(ctx context.Context, request *Request, claims *tokenvalidation.Claims) error) Requirement {
 	if check == nil {
 		panic("middleware: ForRequest needs a function")
@@ -116,18 +117,18 @@ func ForRequest(check func(ctx context.Context, request *Request, claims *tokenv
 	}
 }
 
-// errNoRequest is for a requirement that nobody has given a request.
-var errNoRequest = redact.Words("middleware: ForRequest: the context is not that of a decision")
+// errNoRequest means that the requirement was called outside of a decision.
+var errNoRequest = redact.Words("middleware: ForRequest: the context does not belong to a decision")
 
-// checkScopes panics for what could never be met, or always.
+// checkScopes panics for scopes with which a requirement would be met never or always.
 func checkScopes(name string, scopes []string) {
 	if len(scopes) == 0 || slices.ContainsFunc(scopes, func(scope string) bool { return scope == "" || strings.ContainsAny(scope, " \t\"") }) {
 		panic("middleware: " + name + " needs scopes, each without spaces")
 	}
 }
 
-// Scope demands all of the scopes. It panics without scopes, and if one is empty
-// or holds a space.
+// Scope requires all of the scopes. It panics without scopes, and if one is empty or
+// holds a space.
 func Scope(scopes ...string) Requirement {
 	checkScopes("Scope", scopes)
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
@@ -140,14 +141,14 @@ func Scope(scopes ...string) Requirement {
 	}
 }
 
-// AnyScope demands one of the scopes. It panics as Scope does.
+// AnyScope requires one of the scopes. It panics in the same cases as [Scope].
 func AnyScope(scopes ...string) Requirement {
 	checkScopes("AnyScope", scopes)
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if slices.ContainsFunc(scopes, claims.HasScope) {
 			return nil
 		}
-		return missingScope(scopes, "the access token has none of the scopes of which one is needed")
+		return missingScope(scopes, "the access token has none of the scopes that this API accepts here")
 	}
 }
 
@@ -155,7 +156,7 @@ func missingScope(scopes []string, detail string) error {
 	return &Denial{Reason: ReasonScope, Detail: detail, Scope: strings.Join(scopes, " ")}
 }
 
-// User demands a person who has logged in.
+// User requires a token of a user who has logged in.
 func User() Requirement {
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if claims.User == nil {
@@ -165,7 +166,7 @@ func User() Requirement {
 	}
 }
 
-// System demands a token without a user.
+// System requires a token without a user.
 func System() Requirement {
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if claims.User != nil {
@@ -175,8 +176,8 @@ func System() Requirement {
 	}
 }
 
-// SecurityLevel demands a user at this level or above: 2, 3 or 4. It panics for
-// any other.
+// SecurityLevel requires a user at this level or above: 2, 3 or 4. It panics for any
+// other level.
 func SecurityLevel(least identity.SecurityLevel) Requirement {
 	if least < identity.SecurityLevel2 || least > identity.SecurityLevel4 {
 		panic("middleware: SecurityLevel is 2, 3 or 4")
@@ -193,16 +194,16 @@ func SecurityLevel(least identity.SecurityLevel) Requirement {
 	})
 }
 
-// acrValues are HelseID's names for levels in a login request.
+// acrValues are HelseID's names for the levels in a login request.
 var acrValues = map[identity.AssuranceLevel]string{
 	identity.AssuranceLow:         "Level2",
 	identity.AssuranceSubstantial: "Level3",
 	identity.AssuranceHigh:        "High",
 }
 
-// AssuranceLevel demands a user at this eIDAS level or above:
-// identity.AssuranceLow, AssuranceSubstantial or AssuranceHigh. It panics for
-// any other, which would let everybody in or nobody.
+// AssuranceLevel requires a user at this eIDAS level or above: [identity.AssuranceLow],
+// [identity.AssuranceSubstantial] or [identity.AssuranceHigh]. It panics for any other
+// level, which every user would meet, or none.
 func AssuranceLevel(least identity.AssuranceLevel) Requirement {
 	if least < identity.AssuranceLow || least > identity.AssuranceHigh {
 		panic("middleware: AssuranceLevel is AssuranceLow, AssuranceSubstantial or AssuranceHigh")
@@ -219,7 +220,7 @@ func AssuranceLevel(least identity.AssuranceLevel) Requirement {
 	})
 }
 
-// HPRNumber demands a user with a number in the register of health personnel.
+// HPRNumber requires a user with a number in the register of health personnel.
 func HPRNumber() Requirement {
 	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
 		if claims.User.HPRNumber == "" {
@@ -229,9 +230,9 @@ func HPRNumber() Requirement {
 	})
 }
 
-// Profession demands an attest of the trust framework with one of these
-// authorisations, by their codes in code system 9060, such as "LE" for a
-// physician. It panics without codes, and an empty code is met by nobody.
+// Profession requires an attest of the trust framework with one of these
+// authorisations, given as codes of code system 9060, such as "LE" for a physician. It
+// panics without codes. An empty code is never met.
 func Profession(codes ...string) Requirement {
 	if len(codes) == 0 {
 		panic("middleware: Profession needs a code")
@@ -248,15 +249,15 @@ func Profession(codes ...string) Requirement {
 	})
 }
 
-// isWithin reports whether a time is at most so long ago. One in the future is
-// not, beyond what clocks may differ.
+// isWithin reports whether a time is at most this long ago. A time in the future,
+// beyond the permitted clock difference, is not.
 func isWithin(at time.Time, age time.Duration) bool {
 	since := time.Since(at)
 	return !at.IsZero() && since <= age && since >= -tokenvalidation.DefaultLeeway
 }
 
-// AuthenticatedWithin demands a login that is not older than this, in whole
-// seconds and one at least.
+// AuthenticatedWithin requires a login that is at most this old, rounded down to whole
+// seconds, with a minimum of one second.
 func AuthenticatedWithin(age time.Duration) Requirement {
 	age = max(age.Truncate(time.Second), time.Second)
 	return All(User(), func(_ context.Context, claims *tokenvalidation.Claims) error {
@@ -271,8 +272,8 @@ func AuthenticatedWithin(age time.Duration) Requirement {
 	})
 }
 
-// FreshAttest demands an attest of the trust framework that is at most an hour
-// old (ATT-58 of the framework's business rules).
+// FreshAttest requires an attest of the trust framework that is at most an hour old
+// (ATT-58 of the framework's business rules).
 func FreshAttest() Requirement {
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
 		switch {
@@ -285,40 +286,39 @@ func FreshAttest() Requirement {
 	}
 }
 
-// ParentOrganization demands one of these legal entities. Of an exchanged token it
-// is the one that the first client acted for; Claims.Actor has the others. It panics
-// without numbers, and if one has not nine digits: a list that is empty by mistake
-// must not let everybody in.
+// ParentOrganization requires one of these legal entities. For an exchanged token, it
+// checks the legal entity that the first client acted for; Actor of
+// [tokenvalidation.Claims] has the others. It panics without numbers, so that a list
+// that is empty by mistake does not accept every organisation, and if a number does not
+// have nine digits.
 func ParentOrganization(numbers ...identity.OrganizationNumber) Requirement {
 	checkNumbers("ParentOrganization", numbers)
 	return organization(ReasonParentOrganization, numbers, parentOf)
 }
 
-// AnyParentOrganization demands a legal entity, whichever.
+// AnyParentOrganization requires a legal entity, no matter which.
 func AnyParentOrganization() Requirement {
 	return organization(ReasonParentOrganization, nil, parentOf)
 }
 
-// ChildOrganization demands one of these sub-units. It panics without numbers, and
-// if one has not nine digits: a list that is empty by mistake must not let
-// everybody in.
+// ChildOrganization requires one of these sub-units. It panics in the same cases as
+// [ParentOrganization].
 func ChildOrganization(numbers ...identity.OrganizationNumber) Requirement {
 	checkNumbers("ChildOrganization", numbers)
 	return organization(ReasonChildOrganization, numbers, childOf)
 }
 
-// AnyChildOrganization demands a sub-unit, whichever.
+// AnyChildOrganization requires a sub-unit, no matter which.
 func AnyChildOrganization() Requirement { return organization(ReasonChildOrganization, nil, childOf) }
 
-// SupplierOrganization demands one of these suppliers. It panics without numbers, and
-// if one has not nine digits: a list that is empty by mistake must not let
-// everybody in.
+// SupplierOrganization requires one of these suppliers. It panics in the same cases as
+// [ParentOrganization].
 func SupplierOrganization(numbers ...identity.OrganizationNumber) Requirement {
 	checkNumbers("SupplierOrganization", numbers)
 	return organization(ReasonSupplierOrganization, numbers, supplierOf)
 }
 
-// AnySupplierOrganization demands a supplier, whichever.
+// AnySupplierOrganization requires a supplier, no matter which.
 func AnySupplierOrganization() Requirement {
 	return organization(ReasonSupplierOrganization, nil, supplierOf)
 }
@@ -327,15 +327,15 @@ func parentOf(o identity.Organization) identity.OrganizationNumber   { return o.
 func childOf(o identity.Organization) identity.OrganizationNumber    { return o.Child }
 func supplierOf(o identity.Organization) identity.OrganizationNumber { return o.Supplier }
 
-// ParentOrganizationInPath demands that a part of the path is the token's parent
-// organisation: "parent" for the route "GET /journals/{parent}". It needs the router to
-// be before the guard (see [Request.PathValue]), or nobody meets it. It panics without
-// a name.
+// ParentOrganizationInPath requires that a path parameter equals the token's parent
+// organisation: the parameter "parent" of the route "GET /journals/{parent}". The
+// router must run before the guard (see [Request.PathValue]), or the requirement is
+// never met. It panics without a name.
 func ParentOrganizationInPath(name string) Requirement {
 	return organizationInPath("ParentOrganizationInPath", ReasonParentOrganization, name, parentOf)
 }
 
-// ChildOrganizationInPath demands the same of the token's child organisation.
+// ChildOrganizationInPath requires the same for the token's child organisation.
 func ChildOrganizationInPath(name string) Requirement {
 	return organizationInPath("ChildOrganizationInPath", ReasonChildOrganization, name, childOf)
 }
@@ -374,9 +374,9 @@ func organization(reason string, numbers []identity.OrganizationNumber, part fun
 	}
 }
 
-// OrganizationLookup demands that allowed says yes to the token's organisation. A
-// token for none is refused without asking. An error of allowed makes the answer a
-// 503. It panics if allowed is nil.
+// OrganizationLookup requires that allowed returns true for the token's organisation. A
+// token without an organisation is refused without calling allowed. If allowed returns
+// an error, the response is a 503. It panics if allowed is nil.
 func OrganizationLookup(allowed func(context.Context, identity.Organization) (bool, error)) Requirement {
 	if allowed == nil {
 		panic("middleware: OrganizationLookup needs a function")

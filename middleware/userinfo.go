@@ -7,17 +7,17 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// errNotGuarded is for handlers that no middleware has let the request in to.
-var errNotGuarded = redact.Words("middleware: UserInfo: the context is not that of a request that the middleware has let in")
+// errNotGuarded means that no middleware has accepted the request.
+var errNotGuarded = redact.Words("middleware: UserInfo: the context does not belong to a request that the middleware has accepted")
 
-// UserInfo asks HelseID about the user of the request that is being served: the
-// token's claims, and the details of the register of health personnel. Each call is
-// a request to HelseID: see tokenvalidation.Validator.UserInfo, also for the errors.
-// The client must have got its token with the scope openid.
+// UserInfo asks HelseID about the user of the current request: the user's claims, and
+// the details of the register of health personnel. Each call sends a request to
+// HelseID. The client must have requested its token with the scope openid. For the
+// errors see [tokenvalidation.Validator.UserInfo].
 //
-// HelseID's page shows the token sent as a bearer token. The HelseID of package
-// helseidtest demands a proof of a bound token unless it is told otherwise
-// (helseidtest.Relaxed(rule.UserInfoProof)).
+// HelseID's documentation shows the access token sent as a bearer token. The HelseID of
+// package helseidtest requires a proof for a bound token unless the option
+// helseidtest.Relaxed(rule.UserInfoProof) is used.
 func (m *Middleware) UserInfo(ctx context.Context) (*identity.UserInfo, error) {
 	token := Token(ctx).Reveal()
 	if token == "" {

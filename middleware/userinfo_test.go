@@ -83,6 +83,6 @@ func TestUserInfoNeedsAGuard(t *testing.T) {
 	t.Parallel()
 	w := userInfoWorld(t)
 	_, err := w.auth.UserInfo(context.Background())
-	require.ErrorContains(t, err, "let in")
+	require.ErrorContains(t, err, "has accepted")
 	require.Empty(t, w.server.Requests(helseidtest.EndpointUserInfo))
 }

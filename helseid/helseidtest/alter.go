@@ -6,31 +6,33 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
-// AlterIDTokens applies options to all ID tokens that the token endpoint issues
-// from now on, in place of those of an earlier call. Without any it ends.
+// AlterIDTokens applies options to all ID tokens that the token endpoint issues from
+// now on. They replace those of an earlier call; without options, tokens are no longer
+// changed.
 func (s *Server) AlterIDTokens(opts ...mint.TokenOption) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alterIDTokens = opts
 }
 
-// AlterAccessTokens does the same to access tokens.
+// AlterAccessTokens does the same for access tokens.
 func (s *Server) AlterAccessTokens(opts ...mint.TokenOption) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alterAccessTokens = opts
 }
 
-// AlterTokenResponse changes the successful answers of the token endpoint from
-// now on, in place of the changes of an earlier call. Without any it ends.
+// AlterTokenResponse changes the successful responses of the token endpoint from now
+// on. The changes replace those of an earlier call; without any, responses are no
+// longer changed.
 func (s *Server) AlterTokenResponse(changes ...func(response map[string]any)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alterResponse = changes
 }
 
-// AlterCallback changes the parameters with which browsers are sent back to
-// clients from now on. Nil ends it.
+// AlterCallback changes the parameters with which browsers are sent back to clients
+// from now on. Nil stops it.
 func (s *Server) AlterCallback(change func(parameters url.Values)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

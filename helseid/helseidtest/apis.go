@@ -2,21 +2,21 @@ package helseidtest
 
 import "errors"
 
-// API is an API as its owner has registered it.
+// API is the registration of an API.
 type API struct {
-	// Name is the API's short name, which scopes start with: the audience.
+	// Name is the API's short name, with which its scopes start. It is the audience.
 	// Required.
 	Name string
 
-	// Claims are the claims about the user in access tokens for the API, which
-	// its owner decides and no client can change. Nil means all that the server
-	// knows; sub, sid, idp, amr and auth_time come with every login.
+	// Claims are the claims about the user in access tokens for the API. The API's
+	// owner chooses them, and clients cannot change them. Nil means all that the server
+	// knows. The claims sub, sid, idp, amr and auth_time are in every token of a user.
 	Claims []string
 }
 
-// AddAPI registers an API, or replaces the registration of its name. It decides
-// about tokens that clients get; those of [Server.Token] say what their options say.
-// Tokens for APIs that are not registered hold all claims about the user.
+// AddAPI registers an API, or replaces the registration with the same name. It affects
+// the tokens that clients get; the claims of [Server.Token] depend on its options only.
+// Tokens for APIs that are not registered have all claims about the user.
 func (s *Server) AddAPI(api API) error {
 	if api.Name == "" {
 		return errors.New("helseidtest: an API needs a Name")
@@ -27,7 +27,7 @@ func (s *Server) AddAPI(api API) error {
 	return nil
 }
 
-// RemoveAPI ends an API's registration.
+// RemoveAPI removes an API's registration.
 func (s *Server) RemoveAPI(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,27 +18,27 @@ import (
 
 const codeLifetime = time.Minute
 
-// Choice is how a login ends: who logs in, and how. Printed, logged or marshalled
-// it reads "[redacted]".
+// Choice is how a login ends, and who logs in. Printed, logged or marshalled it reads
+// "[redacted]".
 type Choice struct {
 	unprintable
 
 	// User is the person's national identity number. Empty means the first of
-	// Server.Users.
+	// [Server.Users].
 	User string
 
-	// SecurityLevel of the login, 2 to 4. Zero means the user's own.
+	// SecurityLevel is the level of the login, 2 to 4. Zero means the user's own.
 	SecurityLevel int
 
-	// IdentityProvider that the user chose. Empty means the one that the client
-	// asked for, else the user's own.
+	// IdentityProvider is the provider that the user chose. Empty means the one that
+	// the client asked for, or else the user's own.
 	IdentityProvider string
 
-	// Cancel ends the login without one.
+	// Cancel cancels the login.
 	Cancel bool
 }
 
-// serveAuthorize sends the browser on: back to the client, or to the login page.
+// serveAuthorize redirects the browser back to the client or to the login page.
 func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	pushed, problem := s.takePushed(r)
 	if problem != "" {
@@ -59,8 +59,8 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// takePushed finds the request that the browser comes with. What is wrong with
-// it is shown to the user: there is no client to be trusted with it.
+// takePushed finds the pushed request that the browser refers to. The user is shown any
+// problem, since the client cannot be identified reliably.
 func (s *Server) takePushed(r *http.Request) (_ *authorization, problem string) {
 	if r.Method != http.MethodGet {
 		return nil, "the authorization endpoint takes GET only"
@@ -104,7 +104,7 @@ func withChoice(ctx context.Context, choice Choice) context.Context {
 	return context.WithValue(ctx, choiceKey{}, choice)
 }
 
-// endLogin does what the user has chosen.
+// endLogin carries out the user's choice.
 func (s *Server) endLogin(w http.ResponseWriter, r *http.Request, pushed *authorization, choice Choice) {
 	if choice.Cancel {
 		s.answerError(w, r, pushed, "access_denied", "the user cancelled the login")
@@ -139,13 +139,13 @@ func (s *Server) endLogin(w http.ResponseWriter, r *http.Request, pushed *author
 	s.answerCode(w, r, pushed, cookie)
 }
 
-// answerCode sends the browser back with a code for the session that it has.
+// answerCode redirects the browser to the client with a code for its session.
 func (s *Server) answerCode(w http.ResponseWriter, r *http.Request, pushed *authorization, cookie string) {
 	value := rand.Text()
 	now := s.Now()
 	s.logins.mu.Lock()
 	session := s.logins.browsers[cookie]
-	if session == nil { // logged out in between
+	if session == nil { // the user has logged out meanwhile
 		s.logins.mu.Unlock()
 		s.answerError(w, r, pushed, "login_required", "the session has ended")
 		return
@@ -168,7 +168,7 @@ func (s *Server) answerError(w http.ResponseWriter, r *http.Request, pushed *aut
 	s.answer(w, r, pushed, url.Values{"error": {code}, "error_description": {description}})
 }
 
-// answer sends the browser back to the client (RFC 6749 section 4.1.2, RFC 9207).
+// answer redirects the browser to the client (RFC 6749 section 4.1.2, RFC 9207).
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, pushed *authorization, values url.Values) {
 	values.Set("iss", s.issuer)
 	if pushed.state != "" {
@@ -181,7 +181,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, pushed *authoriz
 		alter(values)
 	}
 	target, err := url.Parse(pushed.redirectURI)
-	if err != nil { // unreachable: PAR has read it
+	if err != nil { // unreachable: PAR has parsed it
 		writePage(w, http.StatusInternalServerError, "<p>redirect_uri</p>")
 		return
 	}
@@ -193,7 +193,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, pushed *authoriz
 	http.Redirect(w, r, target.String(), http.StatusFound)
 }
 
-// writePage shows something to the user.
+// writePage shows a page to the user.
 func writePage(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
 	w.Header().Set("X-Frame-Options", "DENY")

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// LoginOption says who is in front of the browser that [Server.LogIn] plays.
+// LoginOption chooses the user and the browser that [Server.LogIn] simulates.
 type LoginOption func(*browser)
 
 type browser struct {
@@ -30,14 +30,14 @@ func AtLevel(level int) LoginOption { return func(b *browser) { b.choice.Securit
 // Cancelled cancels the login.
 func Cancelled() LoginOption { return func(b *browser) { b.choice.Cancel = true } }
 
-// InBrowser plays a browser that keeps these cookies, and with them the single
-// sign-on. Otherwise each call is a browser of its own.
+// InBrowser simulates a browser with these cookies, which include its single sign-on.
+// Without it, each call uses a new browser.
 func InBrowser(cookies http.CookieJar) LoginOption { return func(b *browser) { b.jar = cookies } }
 
-// LogIn plays the browser and the user: it opens the URL at which a login starts
-// and returns the URL at which it ends, the client's redirect URI with the
-// answer, which it does not call. An answer that is an error is such a URL, too;
-// a page where the client cannot be told is an error.
+// LogIn simulates the browser and the user. It opens the URL at which a login starts
+// and returns the URL at which it ends: the client's redirect URI with the response,
+// which is not called. A response with an error is such a URL, too. If the server shows
+// an error page because it cannot redirect to the client, LogIn returns an error.
 func (s *Server) LogIn(authorizeURL string, opts ...LoginOption) (callback *url.URL, err error) {
 	response, err := s.open(authorizeURL, opts)
 	if err != nil {
@@ -51,8 +51,8 @@ func (s *Server) LogIn(authorizeURL string, opts ...LoginOption) (callback *url.
 	return callback, nil
 }
 
-// LogOut plays the browser at the end session endpoint. It returns the URL that
-// the browser is sent to, without calling it, or nil if it is shown a page.
+// LogOut simulates the browser at the end session endpoint. It returns the URL that the
+// browser is sent to, without calling it, or nil if the browser is shown a page.
 func (s *Server) LogOut(endSessionURL string, opts ...LoginOption) (next *url.URL, err error) {
 	response, err := s.open(endSessionURL, opts)
 	if err != nil {
@@ -71,8 +71,7 @@ func (s *Server) LogOut(endSessionURL string, opts ...LoginOption) (next *url.UR
 	return nil, nil
 }
 
-// open makes the request as it would reach the handler, with or without a
-// listener.
+// open makes the request as the handler would receive it, with or without a listener.
 func (s *Server) open(target string, opts []LoginOption) (*http.Response, error) {
 	if !strings.HasPrefix(target, s.issuer+"/") {
 		return nil, errors.New("helseidtest: the URL is not one of this server")
@@ -100,7 +99,7 @@ func (s *Server) open(target string, opts []LoginOption) (*http.Response, error)
 	return response, nil
 }
 
-// pageError tells what the page said.
+// pageError returns the text of the page as an error.
 func pageError(what string, response *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
 	_, text, _ := strings.Cut(string(body), "<p>")

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Browser returns a client that behaves like a browser with a user in front of it:
-// it keeps cookies, follows redirects, asks for pages, and at this server it logs
-// in and out as the options say. With it a web application's login is tested in a
-// few lines: fetch a page that needs a login, and the answer is that page. In
-// memory it reaches what Mount has mounted. A user who is to step up is made
-// stronger meanwhile, by AddUser with the same number and another SecurityLevel.
+// Browser returns a client that behaves like a browser with a user: it keeps cookies,
+// follows redirects, requests pages, and logs in and out at this server according to
+// the options. This tests a web application's login in a few lines: get a page that
+// needs a login, and the response is that page. In memory, the client reaches the
+// handlers of [Server.Mount]. For a step-up, raise the user's level before it: call
+// [Server.AddUser] with the same number and another SecurityLevel.
 func (s *Server) Browser(opts ...LoginOption) *http.Client {
 	jar, _ := cookiejar.New(nil) // never fails without options
 	return &http.Client{Jar: jar, Transport: &browserTransport{s, jar, opts}}

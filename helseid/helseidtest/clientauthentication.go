@@ -13,9 +13,9 @@ const (
 	clockTolerance       = 5 // seconds, as generous as HelseID's samples
 )
 
-// checkAssertion authenticates a client (RFC 7523 section 3, and HelseID's
-// stricter rules). The assertion is used up whatever the answer is, also by
-// a request that is answered with a nonce.
+// checkAssertion authenticates a client (RFC 7523 section 3, and HelseID's stricter
+// rules). The assertion counts as used whatever the response is, also if the response
+// demands a nonce.
 func (s *Server) checkAssertion(clientID, assertion string) (*Client, jose.Object, *refusal) {
 	compact, err := jose.ParseCompact(assertion, maxAssertion)
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *Server) checkAssertion(clientID, assertion string) (*Client, jose.Objec
 	return client, claims, nil
 }
 
-// verifies tries the key that the header names, or the only one.
+// verifies tries the key that the header names, or the only key.
 func (c *Client) verifies(compact *jose.Compact, now time.Time) bool {
 	kid, hasKid := compact.Header.Get("kid").Text()
 	for _, key := range c.keys {
@@ -78,7 +78,7 @@ func (s *Server) checkAssertionTimes(claims jose.Object) (time.Time, *refusal) {
 	now := s.Now().Unix()
 	iat, ok := claims.Get("iat").Seconds()
 	if !ok {
-		// HelseID takes the string that several of its own samples send.
+		// HelseID accepts the string that several of its own samples send.
 		text, _ := claims.Get("iat").Text()
 		var err error
 		if iat, err = strconv.ParseInt(text, 10, 64); err != nil {
@@ -106,7 +106,7 @@ func (s *Server) checkAssertionTimes(claims jose.Object) (time.Time, *refusal) {
 	return time.Unix(exp+clockTolerance, 0), nil
 }
 
-// firstUse remembers an identifier until it has expired.
+// firstUse remembers an identifier until it expires.
 func (s *Server) firstUse(id string, expiry time.Time) bool {
 	now := s.Now()
 	s.mu.Lock()

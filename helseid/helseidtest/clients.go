@@ -10,7 +10,7 @@ import (
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
 
-// Client is a client's registration.
+// Client is the registration of a client.
 type Client struct {
 	// ID is the client id. Required.
 	ID string
@@ -25,66 +25,65 @@ type Client struct {
 	// Scopes are the API scopes that the client has been granted.
 	Scopes []string
 
-	// GrantTypes that the client may use. Empty means client_credentials, with
-	// RedirectURIs also authorization_code and refresh_token, and with APIs also
-	// token exchange.
+	// GrantTypes are the grant types that the client may use. Empty means
+	// client_credentials, with RedirectURIs also authorization_code and refresh_token,
+	// and with APIs also token exchange.
 	GrantTypes []string
 
-	// ParentOrganization is the legal entity that the client belongs to: the
-	// supplier, for a multi-tenant client.
+	// ParentOrganization is the legal entity that the client belongs to. For a
+	// multi-tenant client it is the supplier.
 	ParentOrganization string
 
-	// MultiTenant makes the client one that serves organisations which have
-	// delegated to it: Delegations. As a system it must name one of them in each
-	// request; the token of a user for whom it names none is for no organisation.
+	// MultiTenant makes it a multi-tenant client, which serves the organisations that
+	// have delegated to it (Delegations). As a system it must name one of them in each
+	// request. For a user it may name none, and the token is then for no organisation.
 	MultiTenant bool
 	Delegations []string
 
-	// ChildOrganizations are the sub-units that a single-tenant client may name.
-	// A multi-tenant client may name any, unless there are some here (HID-1003):
-	// HelseID has such lists, but they should not be used.
+	// ChildOrganizations are the sub-units that a single-tenant client may name. A
+	// multi-tenant client may name any, unless this list is set (HID-1003): HelseID has
+	// such lists but advises against them.
 	ChildOrganizations []string
 
-	// AllowBearer gives the client bearer tokens for token requests without a
-	// proof. Otherwise they are refused.
+	// AllowBearer issues bearer tokens for token requests without a proof. Otherwise
+	// such requests are refused.
 	AllowBearer bool
 
-	// UnsignedTerms names, by parent organisation, scopes whose terms it has not
-	// signed. A token for it is granted without them (rejected_scope).
+	// UnsignedTerms lists, by parent organisation, scopes whose terms the organisation
+	// has not signed. A token for it is issued without these scopes (rejected_scope).
 	UnsignedTerms map[string][]string
 
-	// RedirectURIs are where logins may end. The port of http://localhost and
-	// http://127.0.0.1 does not matter.
+	// RedirectURIs are the permitted redirect URIs of logins. The port of
+	// http://localhost and http://127.0.0.1 is ignored.
 	RedirectURIs []string
 
-	// PostLogoutRedirectURIs are where logouts may end.
+	// PostLogoutRedirectURIs are the permitted redirect URIs of logouts.
 	PostLogoutRedirectURIs []string
 
-	// BackChannelLogoutURI gets a logout token when a session that the client
-	// has logged in with ends, and FrontChannelLogoutURI is called by the
-	// browser.
+	// BackChannelLogoutURI receives a logout token when a session that the client has
+	// logged in to ends. The browser calls FrontChannelLogoutURI then.
 	BackChannelLogoutURI, FrontChannelLogoutURI string
 
-	// APIs are the audiences that the client is the API of. It may exchange
-	// tokens that are for one of them.
+	// APIs are the audiences of which the client is the API. It may exchange tokens
+	// that are for one of them.
 	APIs []string
 
-	// Actors are the ids of the clients that may exchange tokens of this one.
+	// Actors are the IDs of the clients that may exchange tokens of this client.
 	Actors []string
 
-	// AudienceClaims are claims about the client that APIs' owners have defined
-	// and approved, such as nhn:some-api/client/claims/some-id. Each is in tokens
-	// for its API.
+	// AudienceClaims are claims about the client that owners of APIs have defined and
+	// approved, such as nhn:some-api/client/claims/some-id. Each is in the tokens for
+	// its API.
 	AudienceClaims map[string]string
 
 	keys    []clientkey.Key
 	changes []delegationChange // by Delegate and RevokeDelegation
 
-	pendingScopes []string // which wait for Approve
+	pendingScopes []string // waiting for Approve
 	pendingClaims map[string]string
 }
 
-// AddClient registers a client, or replaces the registration of its id.
+// AddClient registers a client, or replaces the registration with the same ID.
 func (s *Server) AddClient(client Client) error {
 	if client.ID == "" || len(client.PublicJWKs) == 0 {
 		return fmt.Errorf("helseidtest: a client needs an ID and a public key")
@@ -112,7 +111,7 @@ func (s *Server) AddClient(client Client) error {
 	return nil
 }
 
-// usualGrantTypes are those that a client of its kind needs.
+// usualGrantTypes returns the grant types that a client of its kind needs.
 func (c *Client) usualGrantTypes() []string {
 	grants := []string{grantClientCredentials}
 	if len(c.RedirectURIs) > 0 {
@@ -124,7 +123,7 @@ func (c *Client) usualGrantTypes() []string {
 	return grants
 }
 
-// Clients returns the registrations, by name and id.
+// Clients returns the registrations, sorted by name and ID.
 func (s *Server) Clients() []Client {
 	now := s.Now()
 	s.mu.Lock()
@@ -141,8 +140,7 @@ func (s *Server) Clients() []Client {
 	return clients
 }
 
-// RemoveClient takes a registration back. What the client holds cannot be used
-// any more.
+// RemoveClient removes a registration. The client's tokens can no longer be used.
 func (s *Server) RemoveClient(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,8 +149,8 @@ func (s *Server) RemoveClient(id string) {
 
 var errUnknownClient = errors.New("helseidtest: no client has this id")
 
-// changeClient replaces a registration by a changed copy, so that requests that
-// are being answered keep the one that they began with.
+// changeClient replaces a registration by a changed copy, so that requests in progress
+// keep the registration with which they began.
 func (s *Server) changeClient(id string, change func(*Client)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -51,8 +51,9 @@ func (s *Server) codeGrant(form url.Values, client *Client, assertion jose.Objec
 	return response, nil
 }
 
-// takeCode checks a code and uses it up, whether the request succeeds or not:
-// another client or a wrong verifier uses it up, too, so that nobody can try again.
+// takeCode checks a code and marks it as used, whether the request succeeds or not. A
+// request by another client or with a wrong verifier uses it, too, so that nobody can
+// try again.
 func (s *Server) takeCode(form url.Values, client *Client, proof *dpop.Proof) (*code, *refusal) {
 	now := s.Now()
 	s.logins.mu.Lock()

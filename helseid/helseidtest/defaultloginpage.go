@@ -23,20 +23,21 @@ var loginTemplate = template.Must(template.New("login").Funcs(template.FuncMap{
 	"join": func(list []string) string { return strings.Join(list, " ") },
 }).Parse(loginSource))
 
-// loginPolicy allows the page's own style. The form ends at the client's redirect
-// URI, wherever that is.
+// loginPolicy allows the page's own style. The form redirects to the client's redirect
+// URI, which can be anywhere.
 var loginPolicy = func() string {
 	sum := sha256.Sum256([]byte(loginStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action http: https:"
 }()
 
-// loginProviders are those that a user can choose, beside the user's own.
+// loginProviders are the providers that a user can choose, in addition to the user's
+// own.
 var loginProviders = []string{"testidp-oidc", "idporten-oidc", "bankid-oidc", "buypass-oidc", "commfides-oidc"}
 
-// DefaultLoginPage is a page for LoginPage: it lets one choose a test user, a
-// security level and an identity provider, or cancel. It is in Norwegian and works
-// without scripts, by keyboard, and in light and dark.
+// DefaultLoginPage is a page for [LoginPage] on which one chooses a test user, a
+// security level and an identity provider, or cancels. It is in Norwegian, and works
+// without scripts, by keyboard, and in light and dark mode.
 //
 //	server, err := helseidtest.Start(helseidtest.LoginPage(helseidtest.DefaultLoginPage))
 func DefaultLoginPage(w http.ResponseWriter, r *http.Request, login *PendingLogin) {
@@ -88,8 +89,8 @@ func showLogin(w http.ResponseWriter, status int, login *PendingLogin, problem s
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", loginPolicy)
 	header.Set("X-Content-Type-Options", "nosniff")
-	// Without a referrer browsers send forms with the origin "null"; the path of a
-	// login is nobody else's business.
+	// A referrer would tell other sites the path of a login. But with no-referrer,
+	// browsers would send the form with the origin "null".
 	header.Set("Referrer-Policy", "same-origin")
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())

@@ -8,22 +8,22 @@ import (
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
 
-// DelegationDelay makes Delegate and RevokeDelegation take effect after a while,
-// as in Altinn, where it takes up to an hour. The default is at once.
+// DelegationDelay makes [Server.Delegate] and [Server.RevokeDelegation] take effect
+// after a delay. In Altinn, this takes up to an hour. The default is no delay.
 func DelegationDelay(delay time.Duration) Option {
 	return option(func(o *options) { o.delegationDelay = delay })
 }
 
-// delegationChange is a delegation given or revoked, from a point in time.
+// delegationChange is a delegation that is given or revoked from a point in time.
 type delegationChange struct {
 	parent string
 	at     time.Time
 	gives  bool
 }
 
-// Delegate lets an organisation delegate to the supplier of a multi-tenant
-// client, as in Altinn: the client may then act for it. What it asks for before
-// that is refused with HID-1001.
+// Delegate makes an organisation delegate to the supplier of a multi-tenant client, as
+// in Altinn: the client may then act for it. Earlier requests are refused with
+// HID-1001.
 func (s *Server) Delegate(parent, clientID string) error {
 	if !orgnr.IsNumber(parent) {
 		return errors.New("helseidtest: parent is not an organisation number of nine digits")
@@ -31,7 +31,7 @@ func (s *Server) Delegate(parent, clientID string) error {
 	return s.changeDelegation(parent, clientID, true)
 }
 
-// RevokeDelegation takes it back. Tokens that have been issued work until they
+// RevokeDelegation revokes a delegation. Tokens that have been issued work until they
 // expire.
 func (s *Server) RevokeDelegation(parent, clientID string) error {
 	return s.changeDelegation(parent, clientID, false)
@@ -51,7 +51,7 @@ func (s *Server) changeDelegation(parent, clientID string, gives bool) error {
 	return err
 }
 
-// delegationsAt are the organisations that have delegated by then.
+// delegationsAt returns the organisations that have delegated at that time.
 func (c *Client) delegationsAt(now time.Time) []string {
 	delegations := slices.Clone(c.Delegations)
 	for _, change := range c.changes {

@@ -20,12 +20,12 @@ const (
 	systemSingleTenantOld = "urn:oid:2.16.578.1.12.4.1.2.101"
 )
 
-// detailRefusal carries one of HelseID's own error numbers.
+// detailRefusal returns a refusal with one of HelseID's own error numbers.
 func detailRefusal(number, description string) *refusal {
 	return &refusal{http.StatusBadRequest, "invalid_request", number + ": " + description}
 }
 
-// details turns details into claims of the token.
+// details converts details to claims of the token.
 func (s *Server) details(client *Client, list []jose.Object) (map[string]any, *refusal) {
 	claims := map[string]any{}
 	if client.MultiTenant {
@@ -66,8 +66,8 @@ func (s *Server) assertedDetails(client *Client, assertion jose.Object) (map[str
 	return s.details(client, list)
 }
 
-// assertionDetails reads the details of a client assertion, under the claim's
-// new name or its old one.
+// assertionDetails reads the details of a client assertion, from the claim with the new
+// or the old name.
 func assertionDetails(assertion jose.Object) ([]jose.Object, *refusal) {
 	value := assertion.Get("assertion_details")
 	if value.Absent() {

@@ -1,9 +1,9 @@
-// Package helseidtest is a HelseID for tests: a server in your own process that
-// issues tokens, refuses what HelseID refuses, and breaks on demand. It stands
-// to package helseid as net/http/httptest stands to net/http.
+// Package helseidtest is a HelseID for tests: a server in your own process that issues
+// tokens, refuses what HelseID refuses, and fails on demand. It relates to package
+// helseid as net/http/httptest relates to net/http.
 //
-// A client under test gets its configuration from the server, and an API under
-// test the tokens that it is called with:
+// A client under test gets its configuration from the server, and an API under test
+// gets its tokens from the server:
 //
 //	package journal_test
 //
@@ -70,7 +70,7 @@
 //     it.
 //   - at a known address or path: [ListenOn], [Path]. With pages: [LoginPage],
 //     [StartPage].
-//   - that demands less: [Relaxed], with names of package rule. More:
+//   - with fewer requirements: [Relaxed], with names of package rule. With more:
 //     [DemandProofAtPAR].
 //
 // # I want to test a client
@@ -80,13 +80,13 @@
 //     [Server.ConfigFile]; with keys of its own: [Server.AddClient].
 //   - a login: [Server.NewClient] with [RedirectURI], [Server.LogIn] (with
 //     [AsUser], [AtLevel], [Cancelled] and [InBrowser]), [Server.AddUser].
-//   - what it does about errors: [Server.Inject], [Server.SetClockSkew],
+//   - how it handles errors: [Server.Inject], [Server.SetClockSkew],
 //     [Server.RotateKey], [Server.RetireKeys],
 //     [Server.DemandNewNonceEachTime], [TokenLifetime].
-//   - what it does about wrong answers: [Server.AlterTokenResponse],
+//   - how it handles wrong responses: [Server.AlterTokenResponse],
 //     [Server.AlterAccessTokens], [Server.AlterIDTokens],
 //     [Server.AlterCallback].
-//   - what it has sent: [Server.Requests].
+//   - which requests it has sent: [Server.Requests].
 //   - a supplier whose customers come and go: [Server.Delegate],
 //     [Server.RevokeDelegation], [DelegationDelay].
 //   - the rotation of its keys and changes of its configuration:
@@ -94,9 +94,9 @@
 //
 // # I want to test an API
 //
-//   - let somebody in: [Server.Token] with [mint.Clinician], [mint.ForUser] or
+//   - a request to accept: [Server.Token] with [mint.Clinician], [mint.ForUser] or
 //     neither, then [Server.Authorize]; or [Server.Token] and [Server.Proof].
-//   - another user or client, other rights, or keep somebody out: the options
+//   - another user or client, other rights, or a request to refuse: the options
 //     of package mint, and [mint.InvalidProofs].
 //   - the claims that its owner has chosen: [Server.AddAPI].
 //   - with a tool that is written for Test-Token-Tjenesten: [TestTokens].
@@ -105,33 +105,32 @@
 //
 // # Logins
 //
-// RedirectURI makes a client one that logs users in, and [Server.LogIn] plays the
-// browser and the person in front of it:
+// [RedirectURI] registers a client for user logins, and [Server.LogIn] simulates the
+// browser and the user:
 //
 //	config := server.NewClient(helseidtest.RedirectURI("https://app.example.no/callback"), helseidtest.Scopes("nhn:some-api/read"))
 //	// ... the application pushes its request and says where the login starts ...
 //	callback, err := server.LogIn(authorizeURL, helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
 //	// ... the application redeems the code that is in callback ...
 //
-// The people who can log in are synthetic, and built in or added with
-// [Server.AddUser]. In a real browser the first of them is logged in at once,
-// unless the option LoginPage puts a page in between. The server demands what
-// HelseID demands, says what is wrong in error_description, and has a
-// [rule.Rule] for each of its demands that Relaxed switches off.
+// The users who can log in are synthetic. Some are built in, and [Server.AddUser] adds
+// others. In a real browser the first of them is logged in at once, unless the option
+// [LoginPage] shows a page first. The server has the requirements of HelseID and says
+// in error_description which one a request does not meet. For each requirement there is
+// a [rule.Rule], which [Relaxed] switches off.
 //
 // # Faults
 //
-// [Server.Inject] makes an endpoint answer an error, answer late, cut the
-// connection or send half of its answer, before the request has been acted on or
-// after it; [Server.SetClockSkew] moves the clock; [Server.RotateKey] changes the
-// signing key; [Server.AlterIDTokens] and its like change the answers.
-// [Server.Requests] tells what came in.
+// [Server.Inject] makes an endpoint respond with an error, respond late, cut the
+// connection or send half of its response, before or after the request has been
+// processed. [Server.SetClockSkew] moves the clock, [Server.RotateKey] changes the
+// signing key, and [Server.AlterIDTokens] and the similar methods change the responses.
+// [Server.Requests] returns the requests that were received.
 //
 // # Test material stays test material
 //
-// Nothing listens until a server is started, and then only on loopback. Its
-// keys are made when it starts: no token of it is worth anything elsewhere. Its
-// issuer is a loopback address, or the reserved name helseid.test in memory, and
-// the header of each token and proof has the member [mint.MarkerHeader], which no
-// option takes away.
+// Nothing listens until a server is started, and then only on loopback. Its keys are
+// made when it starts, so its tokens are worthless elsewhere. Its issuer is a loopback
+// address, or the reserved name helseid.test in memory, and the header of each token
+// and proof has the member [mint.MarkerHeader], which no option removes.
 package helseidtest

@@ -1,7 +1,7 @@
 package helseidtest
 
-// Endpoint names an endpoint of the server, by its path below the issuer. Those
-// that an option adds have no constant: "/selvbetjening/v1/client-secret" is one.
+// Endpoint identifies an endpoint of the server by its path below the issuer. Endpoints
+// that an option adds have no constant, for example "/selvbetjening/v1/client-secret".
 type Endpoint string
 
 // The endpoints, by their paths below the issuer.

@@ -14,12 +14,12 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
-// logoutTimeout bounds a call of a client's back channel.
+// logoutTimeout bounds a back-channel request to a client.
 const logoutTimeout = 5 * time.Second
 
-// serveEndSession ends the browser's single sign-on (OpenID Connect
-// RP-Initiated Logout 1.0) and tells the clients that took part. Refresh tokens
-// stay good: clients revoke their own.
+// serveEndSession ends the browser's single sign-on (OpenID Connect RP-Initiated Logout
+// 1.0) and notifies the clients that took part. Refresh tokens stay valid: clients
+// revoke their own.
 func (s *Server) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	next, sid, problem := s.checkLogout(r)
 	if problem != "" {
@@ -50,8 +50,8 @@ func (s *Server) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	writePage(w, http.StatusOK, "<p>You are logged out.</p>"+frames.String())
 }
 
-// checkLogout reads the request. The hint may have expired: it says who logs
-// out, and lets nobody in.
+// checkLogout checks the request. The hint may have expired: it identifies the session
+// to end and grants no access.
 func (s *Server) checkLogout(r *http.Request) (next, sid, problem string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return "", "", "the end session endpoint takes GET and POST only"
@@ -92,7 +92,7 @@ func (s *Server) checkLogout(r *http.Request) (next, sid, problem string) {
 	return target.String(), sid, ""
 }
 
-// endSessions ends the browser's session, and the one that the hint is of.
+// endSessions ends the browser's session and the session of the hint.
 func (s *Server) endSessions(cookie, sid string) []*browserSession {
 	s.logins.mu.Lock()
 	defer s.logins.mu.Unlock()
@@ -106,8 +106,8 @@ func (s *Server) endSessions(cookie, sid string) []*browserSession {
 	return ended
 }
 
-// backChannelLogout tells a client, and waits for its answer. One that cannot be
-// reached learns nothing, as with HelseID.
+// backChannelLogout notifies a client and waits for its response. As with HelseID, the
+// notification is not repeated if the client cannot be reached.
 func (s *Server) backChannelLogout(ctx context.Context, client *Client, l login) {
 	if client.BackChannelLogoutURI == "" {
 		return

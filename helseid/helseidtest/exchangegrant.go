@@ -22,7 +22,7 @@ const (
 	maxActors = 5
 )
 
-// exchange gives an API a token for another API, on behalf of the user or system
+// exchange issues a token for another API to an API, on behalf of the user or system
 // whose token it has received (RFC 8693).
 func (s *Server) exchange(form url.Values, client *Client, assertion jose.Object, proof *dpop.Proof) (map[string]any, *refusal) {
 	if form.Get("subject_token_type") != tokenTypeAccessToken {
@@ -86,8 +86,8 @@ func (s *Server) checkSubjectToken(token string, actor *Client) (jose.Object, *r
 	return subject, nil
 }
 
-// actingFor copies what the subject's token says of the user and the
-// organisation, and puts the actor on top of the chain.
+// actingFor copies the claims about the user and the organisation from the subject's
+// token, and adds the actor as the newest in the chain.
 func (s *Server) actingFor(subject jose.Object, actor *Client, details map[string]any) mint.TokenOption {
 	return mint.Claims(func(claims map[string]any) {
 		act := map[string]any{"iss": s.issuer, "client_id": actor.ID, claim.Parent: actor.ParentOrganization}
@@ -99,7 +99,7 @@ func (s *Server) actingFor(subject jose.Object, actor *Client, details map[strin
 		if before := subject.Get("act"); !before.Absent() {
 			act["act"] = json.RawMessage(before.Raw())
 		}
-		for name := range claims { // what the token would say of the actor
+		for name := range claims { // the claims about the actor
 			if strings.HasPrefix(name, "helseid://") {
 				delete(claims, name)
 			}

@@ -7,44 +7,42 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong at an endpoint. The members are applied in
-// the order given; without Status, Cut, HalfBody or Body the request is
-// answered as usual after the delay.
+// Fault is a failure of an endpoint. The fields are applied in the order given. Without
+// Status, Cut, HalfBody or Body, the request is answered as usual after the delay.
 type Fault struct {
-	// Endpoint that fails. Empty means EndpointToken.
+	// Endpoint is the endpoint that fails. Empty means EndpointToken.
 	Endpoint Endpoint
 
-	// Times is how many requests it strikes. Zero means one, a negative number
-	// all until ClearFaults.
+	// Times is the number of requests that fail. Zero means one; a negative number
+	// means all until [Server.ClearFaults].
 	Times int
 
-	// Delay comes first. It ends early if the client goes away.
+	// Delay is applied first. It ends early if the client disconnects.
 	Delay time.Duration
 
-	// AfterProcessing lets the server process the request before anything of
-	// this happens: what the request uses up is used up, and its answer is lost or
-	// late.
+	// AfterProcessing lets the server process the request before the fault is applied:
+	// the request's credentials are used up, and its response is lost or late.
 	AfterProcessing bool
 
-	// Cut ends the connection without an answer, after the request was read.
+	// Cut closes the connection without a response, after the request was read.
 	Cut bool
 
-	// HalfBody announces a token answer, or the real one with AfterProcessing,
-	// sends half of it and ends the connection.
+	// HalfBody announces a token response, or the real response with AfterProcessing,
+	// sends half of it and closes the connection.
 	HalfBody bool
 
-	// Status answers with this status, and Header and Body if given.
+	// Status responds with this status, and with Header and Body if given.
 	Status int
 
-	// Header replaces headers of the answer, with Status or Body.
+	// Header replaces headers of the response, with Status or Body.
 	Header http.Header
 
-	// Body is the answer's body. Its Content-Type is application/json unless
-	// Header says otherwise; its status 200 unless Status says otherwise.
+	// Body is the body of the response. Its Content-Type is application/json unless
+	// Header sets another; its status is 200 unless Status is set.
 	Body string
 }
 
-// Inject adds faults. They strike in the order in which they were added.
+// Inject adds faults. They are applied in the order in which they were added.
 func (s *Server) Inject(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,15 +57,15 @@ func (s *Server) Inject(faults ...Fault) {
 	}
 }
 
-// ClearFaults takes back all faults that have not struck.
+// ClearFaults removes all faults that have not been applied.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
 }
 
-// DemandNewNonceEachTime makes the token endpoint and PAR accept only the nonce
-// that was given last, and give another with each answer to a proof.
+// DemandNewNonceEachTime makes the token endpoint and PAR accept only the newest nonce,
+// and send a new one with each response to a proof.
 func (s *Server) DemandNewNonceEachTime(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
-// addIDToken adds one to a token response that has an access token. Only the
-// first, that of the code, has the nonce.
+// addIDToken adds an ID token to a token response. Only the first one, for the code,
+// has the nonce.
 func (s *Server) addIDToken(response map[string]any, granted *grant, first bool) *refusal {
 	claims := granted.login.claims()
 	maps.Copy(claims, claimsForScopes(granted.login, granted.scopes))
@@ -40,8 +40,8 @@ func (s *Server) addIDToken(response map[string]any, granted *grant, first bool)
 	return nil
 }
 
-// halfHash is the value of at_hash and its like, for RS256 (OpenID Connect Core
-// section 3.1.3.6).
+// halfHash returns the value of at_hash and similar claims, for RS256 (OpenID Connect
+// Core section 3.1.3.6).
 func halfHash(text string) string {
 	hash := sha256.Sum256([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(hash[:16])

@@ -9,12 +9,12 @@ import (
 	"strconv"
 )
 
-// memoryTransport calls handlers directly, by their hosts.
+// memoryTransport calls handlers directly. It finds them by host.
 type memoryTransport struct {
 	server *Server
 }
 
-// handler finds the server's own or a mounted one.
+// handler returns the server's own handler or a mounted one.
 func (t memoryTransport) handler(u *url.URL) http.Handler {
 	if u.Scheme != "https" {
 		return nil
@@ -127,7 +127,7 @@ func (w *memoryWriter) Write(data []byte) (int, error) {
 	return w.body.Write(data)
 }
 
-// replay answers what has been written here.
+// replay sends the response that has been recorded here.
 func (w *memoryWriter) replay(to http.ResponseWriter, _ *http.Request) {
 	for name, values := range w.header {
 		to.Header()[name] = values

@@ -25,8 +25,8 @@ type signingKey struct {
 	public *jose.PublicKey
 }
 
-// rsaKeys are made once in a process: RSA keys take long to find. All servers
-// of a process take them in the same order.
+// rsaKeys are made once in a process, since generating RSA keys is slow. All servers of
+// a process use them in the same order.
 var rsaKeys struct {
 	sync.Mutex
 	keys []*signingKey
@@ -63,8 +63,8 @@ func newECKey() (crypto.Signer, error) {
 	return private, nil
 }
 
-// RotateKey publishes a new signing key and signs with it from now on. The old
-// ones stay published until RetireKeys.
+// RotateKey publishes a new signing key and signs with it from now on. The old keys
+// stay published until [Server.RetireKeys].
 func (s *Server) RotateKey() error {
 	s.mu.Lock()
 	index := s.nextKey
@@ -80,7 +80,7 @@ func (s *Server) RotateKey() error {
 	return nil
 }
 
-// RetireKeys takes all keys but the newest out of the key set.
+// RetireKeys removes all keys but the newest from the key set.
 func (s *Server) RetireKeys() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

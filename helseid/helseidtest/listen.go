@@ -36,9 +36,9 @@ func (s *Server) listen() error {
 	return nil
 }
 
-// onLoopback refuses requests for another name, which leads here only if somebody
-// has made it: a page of theirs in the developer's browser could otherwise read what
-// the server answers (DNS rebinding).
+// onLoopback refuses requests for another host name. Such a name resolves to this
+// machine only if somebody has set it up to do so: a page at that name in the
+// developer's browser could otherwise read what the server sends (DNS rebinding).
 func onLoopback(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host

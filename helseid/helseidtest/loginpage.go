@@ -17,31 +17,31 @@ const (
 	pendingLifetime = 10 * time.Minute
 )
 
-// LoginPage puts a page between a login and its end: the handler, which shows
-// it, gets what it sends as well, and ends the login with Complete. A
-// form without an action does, since it is sent to where it came from. Logins
-// with test_pid, silent ones and [Server.LogIn] do without the page.
+// LoginPage shows a page during logins. The handler shows the page, receives the form
+// that the page submits, and ends the login with [PendingLogin.Complete]. A form
+// without an action is submitted to the handler, since it goes to the page's own URL.
+// Logins with test_pid, silent logins and [Server.LogIn] skip the page.
 func LoginPage(page func(w http.ResponseWriter, r *http.Request, login *PendingLogin)) Option {
 	return option(func(o *options) { o.loginPage = page })
 }
 
-// PendingLogin is a login that waits for the user. It belongs to one browser,
-// lives ten minutes and ends once. What it says is what the client asks for.
+// PendingLogin is a login that waits for the user. It belongs to one browser, expires
+// after ten minutes and ends once. Its fields are what the client has requested.
 type PendingLogin struct {
 	// ClientID and ClientName are the client that the user logs in to.
 	ClientID, ClientName string
 
-	// Scopes are those asked for.
+	// Scopes are the requested scopes.
 	Scopes []string
 
 	// ACRValues are the values of acr_values.
 	ACRValues []string
 
-	// SecurityLevel is the one asked for: 4, or 0 for any. HelseID lets a user in
-	// at a lower one, too; the client has to look.
+	// SecurityLevel is the requested level: 4, or 0 for any. HelseID also accepts a
+	// login at a lower level, so the client must check the level.
 	SecurityLevel int
 
-	// IdentityProvider is the one asked for, or "".
+	// IdentityProvider is the requested provider, or "".
 	IdentityProvider string
 
 	// Prompt are the values of prompt.
@@ -54,14 +54,14 @@ type PendingLogin struct {
 	expiry  time.Time
 }
 
-// ErrLoginEnded means that the login has been completed or cancelled before.
+// ErrLoginEnded means that the login has already been completed or cancelled.
 var ErrLoginEnded = errors.New("helseidtest: the login has ended before")
 
-// Users are the people who can log in.
+// Users returns the people who can log in.
 func (p *PendingLogin) Users() []User { return p.server.Users() }
 
-// Complete logs the chosen user in, or cancels the login, and sends the browser
-// back to the client. An error leaves the answer to the caller.
+// Complete logs the chosen user in, or cancels the login, and redirects the browser to
+// the client. If it returns an error, the caller must write the response.
 func (p *PendingLogin) Complete(w http.ResponseWriter, r *http.Request, choice Choice) error {
 	if _, known := p.server.userByNumber(choice.User); !known && choice.User != "" {
 		return errors.New("helseidtest: Choice.User is not one of the server's users")
@@ -81,8 +81,8 @@ func (p *PendingLogin) Complete(w http.ResponseWriter, r *http.Request, choice C
 	return nil
 }
 
-// startLogin sends the browser to the page. The cookie is kept as long as the
-// browser: each of its logins goes with it.
+// startLogin redirects the browser to the page. The cookie lives as long as the
+// browser's session and is shared by all its logins.
 func (s *Server) startLogin(w http.ResponseWriter, r *http.Request, pushed *authorization) {
 	pending := &PendingLogin{
 		ClientID: pushed.client.ID, ClientName: pushed.client.Name, Scopes: slices.Clone(pushed.scopes),
@@ -114,6 +114,6 @@ func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("X-Frame-Options", "DENY")
-	shown := *pending // the page's own
+	shown := *pending // a copy for the page
 	s.options.loginPage(w, r, &shown)
 }

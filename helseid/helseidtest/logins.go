@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// logins is what the server remembers of logins.
+// logins is the server's memory of logins.
 type logins struct {
 	mu       sync.Mutex
 	pushed   map[string]*authorization  // by request URI
@@ -38,8 +38,8 @@ type login struct {
 	sid      string
 }
 
-// grant is what a login allows a client until it is revoked: the tokens that
-// were issued for one code.
+// grant is what a login permits to a client until it is revoked. It groups the tokens
+// that were issued for one code.
 type grant struct {
 	*authorization
 	login   login
@@ -48,13 +48,13 @@ type grant struct {
 	revoked bool
 }
 
-// code is an authorization code. It stays after its use, to be recognised.
+// code is an authorization code. It is kept after its use, so that reuse is detected.
 type code struct {
 	*authorization
 	login  login
 	expiry time.Time
 	used   bool
-	grant  *grant // after its use
+	grant  *grant // set when the code is used
 }
 
 type refreshToken struct {
@@ -67,11 +67,11 @@ type accessToken struct {
 	expiry time.Time
 }
 
-// maxRemembered is how much is kept before what has expired is thrown away.
+// maxRemembered is the number of entries after which expired ones are deleted.
 const maxRemembered = 10_000
 
-// sweep forgets what has expired. Codes and refresh tokens stay as long as they
-// could be used a second time.
+// sweep deletes expired entries. Codes and refresh tokens are kept as long as their
+// reuse must be detected.
 func (l *logins) sweep(now time.Time) {
 	if len(l.pushed)+len(l.pending)+len(l.codes)+len(l.refresh)+len(l.access) < maxRemembered {
 		return

@@ -8,8 +8,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
 )
 
-// serveMetadata answers a document with the members of HelseID's production
-// environment, most of which a client must not make use of.
+// serveMetadata returns a document with the members of HelseID's production
+// environment, most of which a client must not use.
 func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	algorithms := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}
 	document := map[string]any{
@@ -77,8 +77,8 @@ func (s *Server) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	answer.JSON(w, http.StatusOK, document)
 }
 
-// serveAvailableIDPs answers the names that acr_values takes after "idp:".
-// HelseID has not published the shape of its own answer.
+// serveAvailableIDPs returns the names that acr_values accepts after "idp:". HelseID
+// has not published the format of its own response.
 func (s *Server) serveAvailableIDPs(w http.ResponseWriter, _ *http.Request) {
 	answer.JSON(w, http.StatusOK, s.identityProviders())
 }

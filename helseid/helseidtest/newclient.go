@@ -17,9 +17,9 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// ClientOption says what a client is allowed, and how it signs: Scopes,
-// RedirectURI, Delegations, SigningKey, or a whole registration, a Client. Options apply in the
-// order given, so a Client comes first.
+// ClientOption describes the client to register: [Scopes], [RedirectURI], [Delegations]
+// and [SigningKey], or a whole registration, a [Client]. Options apply in the order
+// given, so a Client must come first.
 type ClientOption interface {
 	apply(*registration)
 }
@@ -27,7 +27,7 @@ type ClientOption interface {
 // registration is a client that is not registered yet.
 type registration struct {
 	client  Client
-	keyed   bool // otherwise it gets a fresh EC key
+	keyed   bool // otherwise it gets a new EC key
 	signer  crypto.Signer
 	options clientassertion.KeyOptions
 	err     error
@@ -44,9 +44,9 @@ func Scopes(scopes ...string) ClientOption {
 	return clientOption(func(r *registration) { r.client.Scopes = append(slices.Clip(r.client.Scopes), scopes...) })
 }
 
-// RedirectURI makes the client one that logs users in and sends them back there.
-// After a logout they may be sent to the root of the same host. It may ask for all
-// identity scopes and for offline_access, and for tokens of its own as a system.
+// RedirectURI registers the client for user logins with this redirect URI. After a
+// logout, users may be redirected to the root of the same host. The client may request
+// all identity scopes and offline_access, and tokens of its own as a system.
 func RedirectURI(uri string) ClientOption {
 	return clientOption(func(r *registration) {
 		target, err := url.Parse(uri)
@@ -59,25 +59,24 @@ func RedirectURI(uri string) ClientOption {
 	})
 }
 
-// Delegations makes the client a multi-tenant one, to which these organisations
-// have delegated. Its supplier is [mint.DefaultSupplier].
+// Delegations makes the client multi-tenant, with delegations from these organisations.
+// Its supplier is [mint.DefaultSupplier].
 func Delegations(parents ...string) ClientOption {
 	return clientOption(func(r *registration) {
 		r.client.MultiTenant, r.client.Delegations = true, append(slices.Clip(r.client.Delegations), parents...)
 	})
 }
 
-// SigningKey makes the client sign with a key of the caller's, instead of a fresh
-// EC key.
+// SigningKey makes the client sign with the caller's key instead of a new EC key.
 func SigningKey(signer crypto.Signer, options clientassertion.KeyOptions) ClientOption {
 	return clientOption(func(r *registration) { r.keyed, r.signer, r.options = true, signer, options })
 }
 
-// NewClient registers a client and returns the configuration for it: pass it to
-// [helseid.New]. Of a Client, the ID, Name and ParentOrganization are filled in if
-// they are empty, and the new key is added to PublicJWKs; the configuration of a
-// multi-tenant client says so (Config.Tenancy). It panics if an option is given
-// nonsense.
+// NewClient registers a client and returns its configuration, which can be passed to
+// [helseid.New]. If a [Client] is given, its ID, Name and ParentOrganization are filled
+// in if they are empty, and the new key is added to PublicJWKs. The configuration of a
+// multi-tenant client has Config.Tenancy set. It panics if an option has an invalid
+// argument.
 func (s *Server) NewClient(opts ...ClientOption) helseid.Config {
 	config, _, err := s.register(opts)
 	if err != nil {
@@ -86,9 +85,9 @@ func (s *Server) NewClient(opts ...ClientOption) helseid.Config {
 	return config
 }
 
-// ConfigFile does the same and returns the configuration in the form that HelseID
-// Selvbetjening hands out: write it to a file for [helseid.LoadConfig]. It panics
-// also if the key of SigningKey cannot be written down.
+// ConfigFile does the same and returns the configuration in the format of HelseID
+// Selvbetjening. Write it to a file for [helseid.LoadConfig]. It also panics if the key
+// of [SigningKey] cannot be exported.
 func (s *Server) ConfigFile(opts ...ClientOption) []byte {
 	config, asked, err := s.register(opts)
 	if err != nil {
@@ -141,7 +140,7 @@ func (s *Server) register(opts []ClientOption) (helseid.Config, *registration, e
 	}, asked, nil
 }
 
-// configFile writes a configuration as Selvbetjening does.
+// configFile writes a configuration in the format of Selvbetjening.
 func configFile(config helseid.Config, asked *registration) ([]byte, error) {
 	key, err := jose.NewKey(asked.signer, jose.KeyOptions{Algorithm: jose.Algorithm(asked.options.Algorithm), ID: asked.options.KeyID})
 	if err != nil {

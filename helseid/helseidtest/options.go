@@ -38,14 +38,14 @@ type options struct {
 	delegationDelay time.Duration
 }
 
-// Path gives the issuer a path, as in HelseID's conformance environment.
+// Path sets the path of the issuer, as HelseID's conformance environment has one.
 func Path(path string) Option { return option(func(o *options) { o.path = cleanPath(path) }) }
 
 // ListenOn makes the server listen on this loopback address and port, such as
-// "127.0.0.1:8181". With "localhost:8181" the issuer has the name in it, too.
+// "127.0.0.1:8181". With "localhost:8181" the issuer contains that name.
 func ListenOn(address string) Option { return option(func(o *options) { o.address = address }) }
 
-// StartPage answers what is below the issuer and no endpoint.
+// StartPage serves all paths below the issuer that are not endpoints.
 func StartPage(handler http.Handler) Option {
 	return option(func(o *options) { o.startPage = handler })
 }
@@ -54,20 +54,20 @@ func StartPage(handler http.Handler) Option {
 // it, and it works inside a testing/synctest bubble.
 func InMemory() Option { return option(func(o *options) { o.inMemory = true }) }
 
-// TokenLifetime sets how long access tokens live. The default is ten minutes.
+// TokenLifetime sets the lifetime of access tokens. The default is ten minutes.
 func TokenLifetime(lifetime time.Duration) Option {
 	return option(func(o *options) { o.tokenLifetime = lifetime })
 }
 
-// DemandProofAtPAR makes PAR demand a DPoP proof, with a nonce. Otherwise it
-// takes requests without one, as HelseID does, and checks those that have one.
+// DemandProofAtPAR makes PAR require a DPoP proof, with a nonce. By default PAR accepts
+// requests without a proof, as HelseID does, and checks the proofs that it gets.
 func DemandProofAtPAR() Option { return option(func(o *options) { o.proofAtPAR = true }) }
 
-// TestEnvironmentMetadata writes the members about logout as the texts "true"
+// TestEnvironmentMetadata writes the metadata members about logout as the text "true"
 // instead of true, as HelseID's test environment does.
 func TestEnvironmentMetadata() Option { return option(func(o *options) { o.textBooleans = true }) }
 
-// cleanPath trims and completes the issuer's path.
+// cleanPath normalises the issuer's path.
 func cleanPath(path string) string {
 	path = strings.Trim(path, "/")
 	if path == "" {

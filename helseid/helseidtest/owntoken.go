@@ -7,8 +7,8 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// ownAccessToken checks a token of this server's. It says what is wrong, as the
-// rest of a sentence.
+// ownAccessToken checks an access token of this server. The problem is worded as the
+// end of a sentence.
 func (s *Server) ownAccessToken(token string) (claims jose.Object, problem string) {
 	typ, claims, problem := s.ownToken(token)
 	switch {

@@ -17,11 +17,11 @@ import (
 const (
 	requestURIPrefix = "urn:ietf:params:oauth:request_uri:"
 
-	// requestURILifetime is this server's. HelseID does not publish its own.
+	// requestURILifetime is this server's choice. HelseID does not publish its own.
 	requestURILifetime = time.Minute
 )
 
-// authorization is an authorization request as a client has pushed it.
+// authorization is a pushed authorization request.
 type authorization struct {
 	client      *Client
 	redirectURI string
@@ -45,7 +45,7 @@ type authorization struct {
 
 func (a *authorization) asks(prompt string) bool { return slices.Contains(a.prompt, prompt) }
 
-// servePAR takes a pushed authorization request (RFC 9126).
+// servePAR serves pushed authorization requests (RFC 9126).
 func (s *Server) servePAR(w http.ResponseWriter, r *http.Request) {
 	pushed, refused := s.push(w, r)
 	if refused != nil {
@@ -113,7 +113,7 @@ func (s *Server) identityProviders() []string {
 	return providers
 }
 
-// acrValues are what a client wants of a login.
+// acrValues are a client's requirements for a login.
 type acrValues struct {
 	all   []string
 	idp   string

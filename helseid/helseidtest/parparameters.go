@@ -38,7 +38,7 @@ func (s *Server) pushRedirectURI(pushed *authorization, form url.Values) *refusa
 	return nil
 }
 
-// registeredURI compares texts, but for the port of a loopback address.
+// registeredURI compares the texts, except for the port of a loopback address.
 func registeredURI(registered []string, target string) bool {
 	asked, err := url.Parse(target)
 	return err == nil && slices.ContainsFunc(registered, func(text string) bool {
@@ -75,7 +75,7 @@ func (s *Server) pushScopes(pushed *authorization, form url.Values) *refusal {
 	return nil
 }
 
-// mayAsk reports that a login of the client may ask for the scope.
+// mayAsk reports whether a login of the client may request the scope.
 func (c *Client) mayAsk(scope string) bool {
 	switch {
 	case scope == "offline_access":

@@ -10,8 +10,8 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// checkProof demands a valid proof for an endpoint that takes POST, with a nonce
-// of this server.
+// checkProof requires a valid proof for an endpoint with POST, with a nonce of this
+// server.
 func (s *Server) checkProof(w http.ResponseWriter, r *http.Request, endpoint Endpoint) (*dpop.Proof, *refusal) {
 	proof, refused := s.checkProofFor(r, dpop.Expectation{Method: http.MethodPost, URI: s.issuer + string(endpoint)})
 	if refused != nil {
@@ -42,12 +42,12 @@ func (s *Server) checkProofFor(r *http.Request, expected dpop.Expectation) (*dpo
 	return proof, nil
 }
 
-// nonceLifetime is how long a nonce can be used again. HelseID does not
-// publish its own.
+// nonceLifetime is how long a nonce can be reused. HelseID does not publish its own
+// lifetime.
 const nonceLifetime = 2 * time.Minute
 
-// acceptNonce checks a nonce, and hands out a new one when it is refused or
-// when each answer shall have one.
+// acceptNonce checks a nonce. It sends a new one if the nonce is refused, or with each
+// response if that is required.
 func (s *Server) acceptNonce(w http.ResponseWriter, nonce string) bool {
 	now := s.Now()
 	s.mu.Lock()

@@ -12,20 +12,20 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// defaultRefreshLifetime is this server's. HelseID does not publish its own.
+// defaultRefreshLifetime is this server's choice. HelseID does not publish its own.
 const defaultRefreshLifetime = 8 * time.Hour
 
-// RefreshTokenLifetime sets how long a login can be refreshed, counted from its
-// code, however often its refresh token rotates. The default is eight hours.
+// RefreshTokenLifetime sets how long a login can be refreshed, counted from its code,
+// however often its refresh token rotates. The default is eight hours.
 func RefreshTokenLifetime(lifetime time.Duration) Option {
 	return option(func(o *options) { o.refreshLifetime = lifetime })
 }
 
-// WithoutRotation answers refreshes without a new refresh token, so that the old
-// one stays good.
+// WithoutRotation responds to refreshes without a new refresh token, so that the old
+// one stays valid.
 func WithoutRotation() Option { return option(func(o *options) { o.withoutRotation = true }) }
 
-// newRefreshToken makes one, and remembers it.
+// newRefreshToken makes and stores a refresh token.
 func (s *Server) newRefreshToken(granted *grant) string {
 	now := s.Now()
 	s.logins.mu.Lock()
@@ -45,8 +45,8 @@ func (s *Server) addRefreshToken(response map[string]any, granted *grant, token 
 	response["rt_expires_in"] = max(0, int64(granted.expiry.Sub(s.Now())/time.Second))
 }
 
-// refreshGrant renews tokens (RFC 6749 section 6). The refresh token is used up
-// last, only by a request that passes all other checks.
+// refreshGrant renews tokens (RFC 6749 section 6). The refresh token is marked as used
+// last, and only by a request that passes all other checks.
 func (s *Server) refreshGrant(form url.Values, client *Client, assertion jose.Object, proof *dpop.Proof) (map[string]any, *refusal) {
 	value := form.Get("refresh_token")
 	if value == "" {
@@ -115,8 +115,8 @@ func (s *Server) checkRefreshToken(value string, client *Client, proof *dpop.Pro
 	return token.grant, nil
 }
 
-// refuseReuse revokes the whole family of a token that comes a second time: one
-// of those who used it is not its owner (RFC 9700 section 4.14.2).
+// refuseReuse revokes all refresh tokens of the login when a token is used a second
+// time, since one of its users is not its owner (RFC 9700 section 4.14.2).
 func (s *Server) refuseReuse(token *refreshToken) *refusal {
 	if !token.used || !s.demands(rule.SingleUse) {
 		return nil
@@ -125,8 +125,7 @@ func (s *Server) refuseReuse(token *refreshToken) *refusal {
 	return invalidGrant("the refresh token has been used before: all that stem from its login are revoked")
 }
 
-// rotate spends a token that has been checked, unless another request has done
-// so in between.
+// rotate marks a checked token as used, unless another request has done so meanwhile.
 func (s *Server) rotate(value string) (next string, refused *refusal) {
 	s.logins.mu.Lock()
 	defer s.logins.mu.Unlock()

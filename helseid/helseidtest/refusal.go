@@ -6,7 +6,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/answer"
 )
 
-// refusal is an OAuth error answer (RFC 6749 section 5.2).
+// refusal is an OAuth error response (RFC 6749 section 5.2).
 type refusal struct {
 	status      int
 	code        string

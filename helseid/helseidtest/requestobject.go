@@ -9,8 +9,8 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// pushRequestObject reads a signed request object (RFC 9101), which carries
-// details for the whole session.
+// pushRequestObject reads a signed request object (RFC 9101) with details for the whole
+// session.
 func (s *Server) pushRequestObject(pushed *authorization, form url.Values) *refusal {
 	if !form.Has("request") {
 		return nil
@@ -36,7 +36,7 @@ func (s *Server) pushRequestObject(pushed *authorization, form url.Values) *refu
 		return refused
 	}
 	if len(list) == 0 {
-		return nil // which the rule allows only when it is relaxed
+		return nil // possible only if the rule is relaxed
 	}
 	pushed.details, refused = s.details(pushed.client, list)
 	return refused

@@ -9,7 +9,7 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// unprintable gives a type the methods that make it read "[redacted]".
+// unprintable makes the type that embeds it print as "[redacted]".
 type unprintable = redact.Unprintable
 
 // Request is one request that the server received. Printed, logged or marshalled
@@ -23,11 +23,11 @@ type Request struct {
 	// Form is the body of a POST request, and Query the URL's query.
 	Form, Query url.Values
 
-	// Authorization is the header of that name.
+	// Authorization is the Authorization header.
 	Authorization string
 
-	// AssertionHeader and Assertion are the client assertion's header and claims
-	// as JSON, without its signature; empty if there is none to read.
+	// AssertionHeader and Assertion are the client assertion's header and claims as
+	// JSON, without its signature. They are empty if there is no readable assertion.
 	AssertionHeader, Assertion string
 
 	// ProofHeader and Proof are the DPoP proof's header and claims as JSON.
@@ -37,7 +37,7 @@ type Request struct {
 	RequestObject string
 }
 
-// Requests returns the requests so far, of the given endpoints or of all.
+// Requests returns the requests so far, to the given endpoints or to all.
 func (s *Server) Requests(endpoints ...Endpoint) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,8 +59,8 @@ func (s *Server) record(request Request) {
 // maxForm bounds the body of a request, in bytes.
 const maxForm = 256 << 10
 
-// recordRequest reads the form and writes down what came, before anything is
-// made of it. The form can be read again from r.PostForm.
+// recordRequest parses the form and records the request before it is processed. The
+// form stays available in r.PostForm.
 func (s *Server) recordRequest(endpoint Endpoint, r *http.Request) {
 	r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
 	_ = r.ParseForm()
@@ -74,7 +74,7 @@ func (s *Server) recordRequest(endpoint Endpoint, r *http.Request) {
 	s.record(request)
 }
 
-// peek decodes a JWS without believing it.
+// peek decodes a JWS without verifying it.
 func peek(token string) (header, claims string) {
 	compact, err := jose.ParseCompact(token, maxForm)
 	if err != nil {

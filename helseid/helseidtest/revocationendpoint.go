@@ -6,7 +6,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 )
 
-// serveRevocation revokes a refresh token and all others of its login (RFC 7009). Access tokens of HelseID cannot be revoked.
+// serveRevocation revokes a refresh token and all others of its login (RFC 7009).
+// HelseID's access tokens cannot be revoked.
 func (s *Server) serveRevocation(w http.ResponseWriter, r *http.Request) {
 	if refused := s.revoke(r); refused != nil {
 		refused.write(w)
@@ -31,7 +32,7 @@ func (s *Server) revoke(r *http.Request) *refusal {
 	defer s.logins.mu.Unlock()
 	token := s.logins.refresh[value]
 	switch {
-	case token == nil: // nothing to do, which is fine (section 2.2)
+	case token == nil: // nothing to do, and a success (section 2.2)
 	case s.demands(rule.SameClient) && token.client.ID != client.ID:
 		return invalidGrant("the refresh token is another client's")
 	default:

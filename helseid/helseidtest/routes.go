@@ -42,13 +42,13 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// observed puts the server's date and the injected faults before a handler.
+// observed adds the server's date and the injected faults to a handler.
 func (s *Server) observed(endpoint Endpoint, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
 		w.Header().Set("Cache-Control", "no-store")
-		// The body is read first: a fault strikes after the server has had the
-		// credentials, which is when it is dangerous.
+		// The body is read first, so that a fault occurs after the server has received
+		// the credentials, which is the dangerous case.
 		s.recordRequest(endpoint, r)
 		if fault := s.takeFault(endpoint); fault != nil {
 			fault.serve(w, r, next)

@@ -2,8 +2,8 @@ package helseidtest
 
 import "github.com/helseid-go/sdk/helseid/helseidtest/rule"
 
-// Relaxed switches rules off, for clients that have not been told of them, or
-// to see what a client does about a server that is less strict.
+// Relaxed switches rules off, for clients that do not follow them yet, or to see how a
+// client behaves with a less strict server.
 func Relaxed(rules ...rule.Rule) Option {
 	return option(func(o *options) {
 		if o.relaxed == nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
 )
 
-// systemScopes are the scopes asked for, all of which the client must have been
-// granted, or all that it has.
+// systemScopes returns the requested scopes, all of which the client must have been
+// granted, or without a request all its scopes.
 func (c *Client) systemScopes(scope string) ([]string, *refusal) {
 	scopes := strings.Fields(scope)
 	if len(scopes) == 0 {
@@ -33,8 +33,8 @@ func isIdentityScope(scope string) bool {
 	return strings.HasPrefix(scope, "helseid://scopes/")
 }
 
-// apiName is the API that a scope belongs to: scope names start with it, up to
-// a slash, or a backslash in older ones.
+// apiName returns the API of a scope: scope names start with it, followed by a slash,
+// or a backslash in older names.
 func apiName(scope string) string {
 	if i := strings.IndexAny(scope, `/\`); i > 0 {
 		return scope[:i]
@@ -42,8 +42,8 @@ func apiName(scope string) string {
 	return scope
 }
 
-// audiencesOf are the APIs of the scopes, or the resource asked for, which must
-// be one of them.
+// audiencesOf returns the APIs of the scopes, or the requested resource, which must be
+// one of them.
 func audiencesOf(scopes, resources []string) ([]string, *refusal) {
 	var audiences []string
 	for _, scope := range scopes {
@@ -62,8 +62,7 @@ func audiencesOf(scopes, resources []string) ([]string, *refusal) {
 	return resources, nil
 }
 
-// signedScopes leaves out the scopes whose terms the organisation that the
-// token is for has not signed.
+// signedScopes leaves out scopes whose terms the token's organisation has not signed.
 func (c *Client) signedScopes(scopes []string, details map[string]any) (signed, rejected []string) {
 	parent, ok := details[claim.Parent].(string)
 	if !ok {

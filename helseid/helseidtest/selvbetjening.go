@@ -9,38 +9,37 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/selvbetjening"
 )
 
-// What HelseID Selvbetjening's API goes by.
+// The scope and the key of HelseID Selvbetjening's API.
 const (
-	// SelvbetjeningScope is the scope that a client needs for it, among its
-	// Scopes.
+	// SelvbetjeningScope is the scope that a client needs for the API, in its Scopes.
 	SelvbetjeningScope = "nhn:selvbetjening/client"
 
-	// DraftAPIKey is what the header api-key must be to make client drafts.
+	// DraftAPIKey is the required value of the header api-key for making client drafts.
 	DraftAPIKey = "helseidtest-api-key"
 )
 
-// defaultKeyLifetime is this server's. HelseID does not publish its own.
+// defaultKeyLifetime is this server's choice. HelseID does not publish its own.
 const defaultKeyLifetime = 365 * 24 * time.Hour
 
-// Selvbetjening is an Option that mounts the API of HelseID Selvbetjening at
-// [Server.SelvbetjeningURL]: a client's keys, its configuration, the delegations to
-// it, and client drafts. It takes tokens of this server with SelvbetjeningScope
-// and proofs, and nothing else. With it, clients' keys expire.
+// Selvbetjening is an [Option] that adds the API of HelseID Selvbetjening at
+// [Server.SelvbetjeningURL]: a client's keys, its configuration, the delegations to it,
+// and client drafts. The API accepts only tokens of this server with
+// [SelvbetjeningScope], and requires proofs. With this option, clients' keys expire.
 //
-// Source: Norsk helsenett, Selvbetjening, Client API. It does not publish the
-// shape of a delegation in the answer: here it is an object with the parent's
+// Source: Norsk helsenett, Selvbetjening, Client API. It does not publish the format of
+// a delegation in the response: here it is an object with the parent's
 // organizationNumber.
 type Selvbetjening struct {
-	// KeyLifetime is how long a client's key lives from its registration. Zero
-	// means 365 days.
+	// KeyLifetime is the lifetime of a client's key from its registration. Zero means
+	// 365 days.
 	KeyLifetime time.Duration
 
-	// KeyDelay makes a key that is registered through the API work only after a
-	// while, as HelseID's caches do: 10 to 20 seconds. Zero means at once.
+	// KeyDelay is the delay after which a key that is registered through the API works;
+	// HelseID's caches cause a delay of 10 to 20 seconds. Zero means no delay.
 	KeyDelay time.Duration
 
-	// ManualApproval makes scopes and claims that a client asks for wait for
-	// Server.Approve. Otherwise they are granted at once.
+	// ManualApproval makes scopes and claims that a client requests wait for
+	// [Server.Approve]. Otherwise they are granted at once.
 	ManualApproval bool
 }
 
@@ -49,9 +48,9 @@ func (s Selvbetjening) apply(o *options) {
 	o.selvbetjening = &s
 }
 
-// SelvbetjeningURL is the base URL of Selvbetjening's API, which the paths of
-// HelseID's documentation, such as /v1/client, follow. It is empty without the
-// option Selvbetjening.
+// SelvbetjeningURL returns the base URL of Selvbetjening's API, to which the paths of
+// HelseID's documentation, such as /v1/client, are appended. It is empty without the
+// option [Selvbetjening].
 func (s *Server) SelvbetjeningURL() string {
 	if s.options.selvbetjening == nil {
 		return ""
@@ -59,7 +58,8 @@ func (s *Server) SelvbetjeningURL() string {
 	return s.issuer + selvbetjening.Path
 }
 
-// Approve grants what a client waits for, in place of the APIs' owners.
+// Approve grants the scopes and claims that a client waits for, on behalf of the APIs'
+// owners.
 func (s *Server) Approve(clientID string) error {
 	if !(registry{s}).ChangeClient(clientID, (*selvbetjening.Client).Approve) {
 		return errUnknownClient
@@ -67,8 +67,8 @@ func (s *Server) Approve(clientID string) error {
 	return nil
 }
 
-// startSelvbetjening makes the API, if there shall be one. It reads the server's
-// keys without a request, so that neither faults nor records have to do with it.
+// startSelvbetjening makes the API if the option is given. It reads the server's keys
+// without a request, so that faults do not affect it and nothing is recorded.
 func (s *Server) startSelvbetjening() (err error) {
 	if options := s.options.selvbetjening; options != nil {
 		s.self, err = selvbetjening.New(selvbetjening.Config{
@@ -79,7 +79,7 @@ func (s *Server) startSelvbetjening() (err error) {
 	return err
 }
 
-// ownKeys answers the server's metadata and keys to itself.
+// ownKeys serves the server's metadata and keys to the server itself.
 type ownKeys struct{ server *Server }
 
 // RoundTrip implements http.RoundTripper.
@@ -93,7 +93,7 @@ func (o ownKeys) RoundTrip(request *http.Request) (*http.Response, error) {
 	return nil, errors.New("helseidtest: the server asks itself for its keys only")
 }
 
-// keyExpiry is when a key that is registered now expires.
+// keyExpiry returns the expiry of a key that is registered now.
 func (s *Server) keyExpiry() time.Time {
 	if s.options.selvbetjening == nil {
 		return time.Time{}
@@ -101,7 +101,7 @@ func (s *Server) keyExpiry() time.Time {
 	return s.Now().Add(s.options.selvbetjening.KeyLifetime)
 }
 
-// registry gives Selvbetjening the server's clients.
+// registry gives Selvbetjening access to the server's clients.
 type registry struct{ *Server }
 
 // Client implements selvbetjening.Registry.
@@ -134,7 +134,7 @@ func (r registry) AddClient(draft selvbetjening.Draft) {
 	r.clients[client.ID] = &client
 }
 
-// shown is what Selvbetjening shows and changes of a client.
+// shown returns what Selvbetjening shows and changes of a client.
 func (c *Client) shown() selvbetjening.Client {
 	return selvbetjening.Client{
 		ID: c.ID, Scopes: c.Scopes, RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
@@ -143,7 +143,7 @@ func (c *Client) shown() selvbetjening.Client {
 	}
 }
 
-// become takes over what Selvbetjening has changed.
+// become applies the changes that Selvbetjening has made.
 func (c *Client) become(changed selvbetjening.Client) {
 	c.Scopes, c.RedirectURIs, c.PostLogoutRedirectURIs = changed.Scopes, changed.RedirectURIs, changed.PostLogoutRedirectURIs
 	c.ChildOrganizations, c.AudienceClaims = changed.ChildOrganizations, changed.Claims

@@ -14,16 +14,16 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
-// inMemoryHost is where a server without a listener claims to be. The name is
-// reserved (RFC 6761), so a request that goes astray reaches nobody.
+// inMemoryHost is the host name of a server without a listener. The name is reserved
+// (RFC 6761), so a misdirected request reaches no other server.
 const inMemoryHost = "https://helseid.test"
 
-// Server is a HelseID in this process. It is safe for concurrent use, also
-// while it serves.
+// Server is a HelseID in this process. It is safe for concurrent use, also while it
+// handles requests.
 type Server struct {
 	unprintable
 	mu     sync.Mutex
-	*state // so that no print verb reaches the tokens, keys and users in it
+	*state // a pointer, so that no print verb reaches tokens, keys and users
 }
 
 type state struct {
@@ -57,7 +57,7 @@ type state struct {
 	alterCallback     func(url.Values)
 }
 
-// NewServer starts a server that ends with the test.
+// NewServer starts a server that is closed when the test ends.
 func NewServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	server, err := Start(opts...)
@@ -68,8 +68,8 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	return server
 }
 
-// Start starts a server outside of a test. It listens on a free port of
-// 127.0.0.1 unless an option says otherwise. Close it.
+// Start starts a server outside of a test. It listens on a free port of 127.0.0.1
+// unless an option says otherwise. The caller must close it.
 func Start(opts ...Option) (*Server, error) {
 	server := &Server{state: &state{
 		options: options{
@@ -115,7 +115,7 @@ func Start(opts ...Option) (*Server, error) {
 	return server, nil
 }
 
-// build makes the handlers, once the issuer is known.
+// build makes the handlers when the issuer is known.
 func (s *Server) build() error {
 	if s.options.testTokens && s.options.testTokenKey == "" {
 		return errors.New("helseidtest: TestTokens needs a key")
@@ -131,7 +131,7 @@ func (s *Server) build() error {
 	return nil
 }
 
-// Close ends the server and its connections.
+// Close stops the server and closes its connections.
 func (s *Server) Close() {
 	if s.server != nil {
 		_ = s.server.Close()
@@ -141,11 +141,11 @@ func (s *Server) Close() {
 	}
 }
 
-// Issuer is the server's issuer identifier.
+// Issuer returns the server's issuer identifier.
 func (s *Server) Issuer() string { return s.issuer }
 
-// HTTPClient returns a client that reaches the server: for one in memory the
-// only way to it, for others an ordinary client.
+// HTTPClient returns a client that reaches the server. For a server in memory it is the
+// only way to reach it; for others it is an ordinary client.
 func (s *Server) HTTPClient() *http.Client {
 	if s.server == nil {
 		return &http.Client{Transport: memoryTransport{s}}
@@ -153,9 +153,9 @@ func (s *Server) HTTPClient() *http.Client {
 	return &http.Client{}
 }
 
-// Mount makes a handler, such as an API under test, answer at https://host for
-// the HTTPClient of a server in memory. The handler must see requests as TLS
-// ones: an API with a middleware of this SDK sets its PublicURL.
+// Mount serves a handler, such as an API under test, at https://host for the
+// [Server.HTTPClient] of a server in memory. If the handler uses a middleware of this
+// SDK, set its PublicURL: requests look like plain http ones to the handler.
 func (s *Server) Mount(host string, handler http.Handler) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,14 +165,15 @@ func (s *Server) Mount(host string, handler http.Handler) {
 	s.mounted[host] = handler
 }
 
-// Now is the server's time, which SetClockSkew moves.
+// Now returns the server's time, which [Server.SetClockSkew] changes.
 func (s *Server) Now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return time.Now().Add(s.clockSkew)
 }
 
-// SetClockSkew makes the server's clock run ahead of the real one, or behind.
+// SetClockSkew makes the server's clock run ahead of the real one, or behind it if skew
+// is negative.
 func (s *Server) SetClockSkew(skew time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

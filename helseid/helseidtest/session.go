@@ -27,10 +27,10 @@ func (s *Server) browserSession(r *http.Request) *browserSession {
 	return s.logins.browsers[cookieOf(r)]
 }
 
-// isWithin reports that an age is not negative and at most the limit.
+// isWithin reports whether an age is not negative and at most the limit.
 func isWithin(age, most time.Duration) bool { return age >= 0 && age <= most }
 
-// isEnough reports that the user need not log in again.
+// isEnough reports whether the user need not log in again.
 func (s *Server) isEnough(l login, pushed *authorization) bool {
 	switch {
 	case pushed.asks("login") || pushed.asks("select_account"):
@@ -44,8 +44,8 @@ func (s *Server) isEnough(l login, pushed *authorization) bool {
 	return false
 }
 
-// cookie makes one for the session of the browser, or takes it back if the value
-// is empty.
+// cookie returns a cookie for the browser's session, or deletes it if the value is
+// empty.
 func (s *Server) cookie(name, value string) *http.Cookie {
 	cookie := &http.Cookie{
 		Name: name, Value: value, Path: s.base + "/",

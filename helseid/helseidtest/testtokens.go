@@ -6,17 +6,16 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/testtoken"
 )
 
-// TestTokens mounts an endpoint, /v2/create-test-token-with-key below the issuer,
-// that mints tokens and proofs as HelseID's Test-Token-Tjenesten (TTT) does, for
-// tools that are written for it. It takes
-// the same JSON, with this key in the header X-Auth-Key, which must not be
-// empty. What differs: the tokens are this server's; people come from
-// [Server.Users]; audience and scope have this server's defaults; and
-// issuerEnvironment 1, which has no public issuer, is refused. Of the claims that
-// are there by default, those about a user have neither pid nor HPR number nor
-// security level, and those about a client neither organisation nor scope: ask
-// for them, as with TTT. Members that the endpoint does not know are ignored;
-// what it knows and cannot do is an error.
+// TestTokens adds an endpoint, /v2/create-test-token-with-key below the issuer, that
+// mints tokens and proofs as HelseID's Test-Token-Tjenesten (TTT) does, for tools that
+// are written for it. It accepts the same JSON, and requires this key, which must not
+// be empty, in the header X-Auth-Key. The differences are: the tokens are this
+// server's; people come from [Server.Users]; audience and scope have this server's
+// defaults; and issuerEnvironment 1, which has no public issuer, is refused. The
+// default claims about a user include neither pid nor HPR number nor security level,
+// and those about a client neither organisation nor scope: request them, as with TTT.
+// Members that the endpoint does not know are ignored. A member that it knows but
+// cannot support is an error.
 //
 // Source: Norsk helsenett, HelseID.Samples (TestTokenDemo, TestTokenTool).
 func TestTokens(key string) Option {

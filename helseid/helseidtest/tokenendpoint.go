@@ -65,8 +65,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (map[string]any, 
 	return serve(r.PostForm, client, assertion, proof)
 }
 
-// authenticate does what all endpoints begin with that take a client's
-// credentials: PAR, token and revocation.
+// authenticate runs the first checks of all endpoints that require client
+// authentication: PAR, token and revocation.
 func (s *Server) authenticate(r *http.Request) (*Client, jose.Object, *refusal) {
 	if r.Method != http.MethodPost {
 		return nil, jose.Object{}, invalidRequest("the endpoint takes POST only")

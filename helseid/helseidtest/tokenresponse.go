@@ -12,19 +12,19 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
-// issuance is an access token that a grant has decided on.
+// issuance describes an access token that a grant has approved.
 type issuance struct {
 	client    *Client
 	proof     *dpop.Proof // nil for a bearer token
 	scopes    []string
 	audiences []string
-	details   map[string]any // claims that the details have become
+	details   map[string]any // claims made from the details
 
 	grant *grant // of a user, or nil
 	more  []mint.TokenOption
 }
 
-// issue mints the token and makes the answer.
+// issue mints the token and makes the response.
 func (s *Server) issue(i *issuance) (map[string]any, *refusal) {
 	scopes, rejected := i.client.signedScopes(i.scopes, i.details)
 	tokenType, binding := "Bearer", mint.Unbound()
@@ -69,7 +69,7 @@ func (s *Server) issue(i *issuance) (map[string]any, *refusal) {
 	return response, nil
 }
 
-// remembered records which login a token was issued for.
+// remembered stores the login for which a token was issued.
 func (s *Server) remembered(granted *grant) mint.TokenOption {
 	return mint.Claims(func(claims map[string]any) {
 		if id, ok := claims["jti"].(string); ok {
@@ -81,7 +81,7 @@ func (s *Server) remembered(granted *grant) mint.TokenOption {
 	})
 }
 
-// audienceOrNone leaves aud out of a token that is for userinfo alone.
+// audienceOrNone leaves out aud if the token is for userinfo only.
 func audienceOrNone(audiences []string) mint.TokenOption {
 	if len(audiences) == 0 {
 		return mint.Claim("aud", nil)

@@ -11,14 +11,14 @@ import (
 	"github.com/helseid-go/sdk/helseid/identity"
 )
 
-// claims are those that come with every login.
+// claims returns the claims of every login.
 func (l login) claims() map[string]any {
 	return map[string]any{
 		"sub": l.user.Subject, "sid": l.sid, "idp": l.idp, "amr": l.amr, "auth_time": l.authTime.Unix(),
 	}
 }
 
-// identity is all that is known of the user.
+// identity returns all claims about the user.
 func (l login) identity() map[string]any {
 	identity := map[string]any{
 		"name": l.user.name(), "given_name": l.user.GivenName, "middle_name": l.user.MiddleName, "family_name": l.user.FamilyName,
@@ -34,14 +34,14 @@ func (l login) identity() map[string]any {
 	return identity
 }
 
-// allClaims are both.
+// allClaims returns both.
 func (l login) allClaims() map[string]any {
 	claims := l.claims()
 	maps.Copy(claims, l.identity())
 	return claims
 }
 
-// claimsForAPIs are what the owners of the audiences want to know.
+// claimsForAPIs returns the claims that the owners of the audiences have chosen.
 func (s *Server) claimsForAPIs(l login, audiences []string) map[string]any {
 	claims := l.claims()
 	identity := l.identity()
@@ -78,13 +78,13 @@ var claimsOfScopes = map[string][]string{
 
 const scopeHPRNumber = "helseid://scopes/hpr/hpr_number"
 
-// isKnownIdentityScope reports that every client may ask for the scope.
+// isKnownIdentityScope reports whether every client may request the scope.
 func isKnownIdentityScope(scope string) bool {
 	_, known := claimsOfScopes[scope]
 	return known
 }
 
-// claimsForScopes are what the client's scopes let it know.
+// claimsForScopes returns the claims that the client's scopes grant.
 func claimsForScopes(l login, scopes []string) map[string]any {
 	identity := l.identity()
 	maps.DeleteFunc(identity, func(name string, _ any) bool {
@@ -93,7 +93,7 @@ func claimsForScopes(l login, scopes []string) map[string]any {
 	return identity
 }
 
-// hprDetails is the claim that only userinfo has.
+// hprDetails returns the claim that only userinfo has.
 func (u User) hprDetails() map[string]any {
 	code := func(code identity.HPRCode) map[string]any {
 		return map[string]any{"value": code.Value, "description": code.Description}

@@ -13,8 +13,8 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// serveUserInfo tells about the user of an access token (OpenID Connect Core
-// section 5.3). It knows the tokens of [Server.Token], too.
+// serveUserInfo returns the claims about the user of an access token (OpenID Connect
+// Core section 5.3). It also accepts the tokens of [Server.Token].
 func (s *Server) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	claims, refused := s.userInfo(r)
 	if refused != nil {
@@ -58,8 +58,8 @@ func (s *Server) userInfo(r *http.Request) (map[string]any, *refusal) {
 	return told, nil
 }
 
-// checkPossession demands the scheme that goes with the token, and a proof for
-// one that is bound to a key.
+// checkPossession requires the scheme that fits the token, and a proof for a bound
+// token.
 func (s *Server) checkPossession(r *http.Request, scheme, token string, claims jose.Object) *refusal {
 	cnf, _ := claims.Get("cnf").Object()
 	thumbprint, bound := cnf.Get("jkt").Text()
@@ -82,7 +82,7 @@ func (s *Server) checkPossession(r *http.Request, scheme, token string, claims j
 	return refused
 }
 
-// loginOf finds the login that a token was issued for, or the token's user.
+// loginOf finds the login for which a token was issued, or the token's user.
 func (s *Server) loginOf(claims jose.Object) (login, bool) {
 	id, _ := claims.Get("jti").Text()
 	s.logins.mu.Lock()

@@ -13,9 +13,9 @@ import (
 	"github.com/helseid-go/sdk/helseid/identity"
 )
 
-// The built-in users, by their synthetic national identity numbers. A server has
-// them from the start; [mint.DefaultPersonalIdentityNumber] is the first of them, a
-// clinician at level 4.
+// The built-in users, by their synthetic national identity numbers. Every server has
+// them; [mint.DefaultPersonalIdentityNumber] is the first of them, a clinician at level
+// 4.
 const (
 	// ClinicianAtLevel3 is in the register of health personnel, and logs in at
 	// level 3.
@@ -30,8 +30,8 @@ const (
 type User struct {
 	unprintable
 
-	// PersonalIdentityNumber is a national identity number with right check
-	// digits and a month that no real person's has. Required.
+	// PersonalIdentityNumber is a national identity number with valid check digits and
+	// a month that no real person's number has. Required.
 	PersonalIdentityNumber string
 
 	GivenName, MiddleName, FamilyName string
@@ -40,26 +40,26 @@ type User struct {
 	// that the person is not in it.
 	HPRNumber string
 
-	// HPRApprovals are what userinfo tells of the register's entry.
+	// HPRApprovals are the approvals that userinfo returns from the register.
 	HPRApprovals []identity.HPRApproval
 
-	// SecurityLevel is 2 to 4. Zero means 4. A login page may let the user step
-	// up from it.
+	// SecurityLevel is 2 to 4. Zero means 4. On a login page, the user can choose a
+	// higher level.
 	SecurityLevel int
 
-	// AssuranceLevel is low, substantial or high. Empty means the one that goes
-	// with the security level.
+	// AssuranceLevel is low, substantial or high. Empty means the level that
+	// corresponds to the security level.
 	AssuranceLevel string
 
-	// IdentityProvider is where the user logs in unless the client asks for
-	// another. Empty means testidp-oidc.
+	// IdentityProvider is where the user logs in unless the client requests another
+	// one. Empty means testidp-oidc.
 	IdentityProvider string
 
 	// Network is internett or helsenett. Empty means internett.
 	Network string
 
-	// Subject is the claim sub. Empty means a pseudonym that is always the same
-	// for the person.
+	// Subject is the claim sub. Empty means a pseudonym that is always the same for the
+	// person.
 	Subject string
 }
 
@@ -122,7 +122,7 @@ func (s *Server) Users() []User {
 	return slices.Clone(s.users)
 }
 
-// RemoveUser takes a person back, but never the last one.
+// RemoveUser removes a person, but never the last one.
 func (s *Server) RemoveUser(personalIdentityNumber string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,8 +143,8 @@ func (s *Server) userByNumber(number string) (User, bool) {
 	return s.userBy(func(user User) bool { return user.PersonalIdentityNumber == number })
 }
 
-// isSyntheticNumber checks an identity number's digits (modulus 11 twice), and
-// that its month is one that the makers of test data use.
+// isSyntheticNumber checks an identity number's digits (modulus 11 twice), and that its
+// month is one that is used for test data.
 func isSyntheticNumber(number string) bool {
 	if len(number) != 11 || strings.Trim(number, "0123456789") != "" {
 		return false
@@ -159,7 +159,7 @@ func isSyntheticNumber(number string) bool {
 	return number[2] >= '4' && fits(3, 7, 6, 1, 8, 9, 4, 5, 2, 1) && fits(5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1)
 }
 
-// name is the claim of that name.
+// name returns the claim of that name.
 func (u User) name() string {
 	return strings.Join(strings.Fields(u.GivenName+" "+u.MiddleName+" "+u.FamilyName), " ")
 }

@@ -1,9 +1,9 @@
-// Package identity has the words of the sector that the other packages share: a
-// person who has logged in, the numbers of people and organisations, and the levels of
-// authentication. It knows none of them, and does nothing but hold values.
+// Package identity has the types for people and organisations that the other packages
+// share: a logged-in user, personal and organisation numbers, levels of authentication.
+// It only holds values and makes no requests.
 //
-// What a value cannot be is said by its type, and what must not be printed prints
-// itself masked:
+// Types prevent mixing up values, and a value that must not be printed prints as a
+// mask:
 //
 //	func greet(user identity.User) string {
 //		if user.SecurityLevel < identity.SecurityLevel4 || !user.HPRNumber.Valid() {

@@ -8,15 +8,15 @@ type HPRNumber string
 // with zero.
 func (n HPRNumber) Valid() bool { return isDigits(string(n), 1, 9) && n[0] != '0' }
 
-// HPRDetails is what the register of health personnel says of a person.
+// HPRDetails are a person's entries in the register of health personnel.
 type HPRDetails struct {
 	// HPRNumber is the person's number, or "".
 	HPRNumber HPRNumber
 
-	// NoHPRNumber is HelseID's no_hpr_number.
+	// NoHPRNumber is HelseID's claim no_hpr_number.
 	NoHPRNumber bool
 
-	// Approvals are the professions that the person is approved for.
+	// Approvals are the person's approvals, one for each profession.
 	Approvals []HPRApproval
 }
 
@@ -25,7 +25,7 @@ type HPRApproval struct {
 	// Profession is the code of the profession, such as "LE" for physicians.
 	Profession string
 
-	// Authorization says of what kind the approval is.
+	// Authorization is the kind of the approval.
 	Authorization HPRCode
 
 	// RequisitionRights are the rights to prescribe.

@@ -1,8 +1,8 @@
 package identity
 
-// SecurityLevel says how strongly a user has been authenticated, by the claim
-// helseid://claims/identity/security_level. Levels are ordered: compare them
-// with < and >=. Zero means that the token has none.
+// SecurityLevel is the strength of a user's authentication, from the claim
+// helseid://claims/identity/security_level. Levels are ordered: compare them with < and
+// >=. Zero means that the token has none.
 type SecurityLevel int
 
 // The security levels.
@@ -12,9 +12,9 @@ const (
 	SecurityLevel4 SecurityLevel = 4
 )
 
-// AssuranceLevel is the eIDAS level of a user's identity, by the claim
-// helseid://claims/identity/assurance_level. Levels are ordered: compare them
-// with < and >=. Zero means that the token has none.
+// AssuranceLevel is the eIDAS level of a user's identity, from the claim
+// helseid://claims/identity/assurance_level. Levels are ordered: compare them with <
+// and >=. Zero means that the token has none.
 type AssuranceLevel int
 
 // The assurance levels.
@@ -34,5 +34,5 @@ func (l AssuranceLevel) String() string {
 	return assuranceNames[l]
 }
 
-// MarshalText returns the same.
+// MarshalText returns the result of String.
 func (l AssuranceLevel) MarshalText() ([]byte, error) { return []byte(l.String()), nil }

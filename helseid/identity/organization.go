@@ -8,13 +8,12 @@ type OrganizationNumber string
 // Valid reports whether the number has nine digits.
 func (n OrganizationNumber) Valid() bool { return orgnr.IsNumber(string(n)) }
 
-// ValidCheckDigit reports whether the number's last digit fits the others
-// (modulus 11). Real numbers pass; some of Norsk helsenett's test organisations
-// do not.
+// ValidCheckDigit reports whether the last digit is the right check digit (modulus 11).
+// Real numbers pass; some of Norsk helsenett's test organisations do not.
 func (n OrganizationNumber) ValidCheckDigit() bool { return orgnr.HasValidCheckDigit(string(n)) }
 
-// Organization holds the organisation numbers of a token. Parts that the token
-// has not are empty.
+// Organization holds the organisation numbers of a token. Numbers that the token does
+// not have are empty.
 type Organization struct {
 	// Parent is the legal entity, Child the sub-unit.
 	Parent OrganizationNumber `json:"parent,omitempty"`
@@ -25,7 +24,7 @@ type Organization struct {
 	Supplier OrganizationNumber `json:"supplier,omitempty"`
 }
 
-// IsZero reports that the token names no organisation.
+// IsZero reports whether the token names no organisation.
 func (o Organization) IsZero() bool { return o == Organization{} }
 
 // Tenancy says whether a client serves its own organisation or several.
@@ -37,7 +36,6 @@ const (
 	SingleTenant Tenancy = "single-tenant"
 	MultiTenant  Tenancy = "multi-tenant"
 
-	// NoTenancy is what a token says of a client that is neither. It is not for
-	// configurations.
+	// NoTenancy is in tokens of clients that are neither. It is not for configurations.
 	NoTenancy Tenancy = "none"
 )

@@ -9,7 +9,7 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// masked stands wherever a national identity number would have been printed.
+// masked is printed in place of a national identity number.
 const masked = "***********"
 
 // PersonalIdentityNumber is a national identity number (fødselsnummer or
@@ -19,20 +19,21 @@ type PersonalIdentityNumber struct {
 	value redact.Hidden[string]
 }
 
-// NewPersonalIdentityNumber hides a number, whatever it is: see Valid.
+// NewPersonalIdentityNumber wraps any text, without checking it: see
+// [PersonalIdentityNumber.Valid].
 func NewPersonalIdentityNumber(digits string) PersonalIdentityNumber {
 	return PersonalIdentityNumber{redact.HideText(digits)}
 }
 
-// Valid reports whether the number has eleven digits. The check digits are not looked
-// at, since those of test numbers do not fit.
+// Valid reports whether the number has eleven digits. It ignores the check digits, which
+// do not fit in test numbers.
 func (n PersonalIdentityNumber) Valid() bool { return isDigits(n.Reveal(), 11, 11) }
 
-// Reveal returns the eleven digits. Whoever reads them has duties under Normen,
-// the sector's code of conduct for information security.
+// Reveal returns the digits. Normen, the sector's code of conduct for information
+// security, has rules for handling them.
 func (n PersonalIdentityNumber) Reveal() string { return n.value.Reveal() }
 
-// IsZero reports that there is no number.
+// IsZero reports whether there is no number.
 func (n PersonalIdentityNumber) IsZero() bool { return n.value == redact.Hidden[string]{} }
 
 // Equal compares two numbers without revealing them.
@@ -50,18 +51,18 @@ func (n PersonalIdentityNumber) mask() string {
 // String returns "***********", or "" if there is no number.
 func (n PersonalIdentityNumber) String() string { return n.mask() }
 
-// GoString does the same.
+// GoString returns the same as String.
 func (n PersonalIdentityNumber) GoString() string { return n.mask() }
 
-// Format does the same for every verb.
+// Format prints the same for every verb.
 func (n PersonalIdentityNumber) Format(state fmt.State, _ rune) {
 	_, _ = io.WriteString(state, n.mask())
 }
 
-// MarshalText does the same.
+// MarshalText returns the same as String.
 func (n PersonalIdentityNumber) MarshalText() ([]byte, error) { return []byte(n.mask()), nil }
 
-// LogValue does the same.
+// LogValue returns the same as String.
 func (n PersonalIdentityNumber) LogValue() slog.Value { return slog.StringValue(n.mask()) }
 
 func isDigits(text string, least, most int) bool {

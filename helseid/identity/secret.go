@@ -2,19 +2,18 @@ package identity
 
 import "github.com/helseid-go/sdk/internal/redact"
 
-// unprintable gives a type the methods that make it read "[redacted]".
+// unprintable makes the type that embeds it print as "[redacted]".
 type unprintable = redact.Unprintable
 
-// Secret is a token, which is as good as a password while it lives, or a password
-// or key. Printed, logged or marshalled in any way it reads "[redacted]"; only
-// Reveal gives the value.
+// Secret is a token, password or key. Printed, logged or marshalled in any way it reads
+// "[redacted]"; only [Secret.Reveal] returns the value.
 type Secret struct {
 	unprintable
 	value redact.Hidden[string]
 }
 
-// NewSecret hides a text, such as a token that came from elsewhere or a password from
-// the environment.
+// NewSecret wraps a text, such as a token from another source or a password from the
+// environment.
 func NewSecret(text string) Secret { return Secret{value: redact.HideText(text)} }
 
 // Reveal returns the value.

@@ -2,15 +2,15 @@ package identity
 
 import "time"
 
-// User is a person who has logged in. What a token does not say is empty.
+// User is a person who has logged in. A field is empty if the token lacks its claim.
 type User struct {
-	// Subject is sub, a stable pseudonym. It may hold "+", "/" and "=".
+	// Subject is the claim sub, a stable pseudonym. It may contain "+", "/" and "=".
 	Subject string
 
 	// PersonalIdentityNumber is the national identity number.
 	PersonalIdentityNumber PersonalIdentityNumber
 
-	// Pseudonym is the older pid_pseudonym.
+	// Pseudonym is the claim pid_pseudonym, an older pseudonym.
 	Pseudonym string
 
 	// HPRNumber is empty for a user who is not health personnel.
@@ -26,14 +26,14 @@ type User struct {
 	// Network is "internett" or "helsenett".
 	Network string
 
-	// IdentityProvider is idp, AuthenticationMethods is amr.
+	// IdentityProvider is the claim idp, AuthenticationMethods the claim amr.
 	IdentityProvider      string
 	AuthenticationMethods []string
 
-	// AuthenticatedAt is auth_time, the time of the login.
+	// AuthenticatedAt is the claim auth_time, the time of the login.
 	AuthenticatedAt time.Time
 
-	// SessionID is sid.
+	// SessionID is the claim sid.
 	SessionID string
 
 	// OnBehalfOf is the organisation that the user acts for in ID-porten.

@@ -1,4 +1,4 @@
-// Package clock tells how long ago something was when clocks are not to be
-// trusted: the wall clock can be set, also back, and the process's own (monotonic)
-// clock stands still while the machine sleeps.
+// Package clock measures how long ago something happened when no clock is reliable: the
+// wall clock can be set, also back, and the process's own (monotonic) clock stops while
+// the machine sleeps.
 package clock

@@ -9,10 +9,10 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// MaxBody bounds every answer that is read into memory.
+// MaxBody bounds every response that is read into memory, in bytes.
 const MaxBody = 1 << 20
 
-// ErrTooLarge means that an answer is larger than MaxBody.
+// ErrTooLarge means that a response is larger than [MaxBody].
 var ErrTooLarge = redact.Words("the answer is larger than 1 MiB")
 
 // ReadBody reads and closes a response's body, up to MaxBody.
@@ -20,7 +20,7 @@ func ReadBody(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
 	if err != nil {
-		return nil, redact.Foreign(err) // in the words of a transport that may be the application's
+		return nil, redact.Foreign(err) // the transport may be the application's
 	}
 	if len(body) > MaxBody {
 		return nil, ErrTooLarge
@@ -28,8 +28,8 @@ func ReadBody(resp *http.Response) ([]byte, error) {
 	return body, nil
 }
 
-// Discard closes a body that nobody will read, after a little of it, so that
-// the connection can be used again.
+// Discard reads a little of a body that nobody needs and closes it, so that the
+// connection can be reused.
 func Discard(body io.ReadCloser) {
 	_, _ = io.CopyN(io.Discard, body, 64<<10)
 	_ = body.Close()
@@ -42,8 +42,8 @@ func IsJSON(header http.Header) bool {
 	return err == nil && (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json"))
 }
 
-// MediaType is the response's media type without parameters, for an error
-// text: "text/html", or "no content type".
+// MediaType returns the response's media type without parameters, for an error text:
+// "text/html", or "no usable content type".
 func MediaType(header http.Header) string {
 	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
 	if err != nil || len(mediaType) > 100 {

@@ -11,8 +11,8 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// NewTransport returns the transport used when the caller supplies no client:
-// the environment's proxy, TLS 1.2 or later, and a limit on every wait.
+// NewTransport returns the transport that is used if the caller supplies no client:
+// with the environment's proxy, TLS 1.2 or later, and a limit on every wait.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -28,8 +28,7 @@ func NewTransport() *http.Transport {
 	}
 }
 
-// Transport is the client's transport, or http.DefaultTransport where the
-// client leaves it out.
+// Transport returns the client's transport, or [http.DefaultTransport] if it has none.
 func Transport(client *http.Client) http.RoundTripper {
 	if client.Transport == nil {
 		return http.DefaultTransport
@@ -37,10 +36,10 @@ func Transport(client *http.Client) http.RoundTripper {
 	return client.Transport
 }
 
-// NoRedirect returns a copy of the client that hands a redirect back as the
-// answer, without its Location, and keeps no cookies: a redirect would carry the
-// credential in the request elsewhere, and net/http quotes a Location that it
-// cannot parse.
+// NoRedirect returns a copy of the client that returns a redirect as the response,
+// without its Location, and keeps no cookies. Following a redirect would send the
+// request's credential to another address, and net/http quotes a Location that it
+// cannot parse in its error.
 func NoRedirect(client *http.Client) *http.Client {
 	clone := *client
 	clone.Jar = nil
@@ -53,7 +52,7 @@ type withoutLocation struct {
 	base http.RoundTripper
 }
 
-// Unwrap returns the transport inside.
+// Unwrap returns the inner transport.
 func (t withoutLocation) Unwrap() http.RoundTripper { return t.base }
 
 // RoundTrip implements http.RoundTripper.
@@ -65,12 +64,12 @@ func (t withoutLocation) RoundTrip(request *http.Request) (*http.Response, error
 	return response, err
 }
 
-// GetPolicy bounds a Get.
+// GetPolicy bounds the duration and the attempts of [Get].
 type GetPolicy struct {
 	Timeout time.Duration // of each attempt
 	Retries int
 
-	// Final, if set, tells errors that another attempt cannot mend.
+	// Final, if set, reports whether another attempt cannot help after an error.
 	Final func(error) bool
 }
 
@@ -81,12 +80,12 @@ func (p GetPolicy) checkRetry(ctx context.Context, resp *http.Response, err erro
 	return retryablehttp.DefaultRetryPolicy(ctx, resp, err)
 }
 
-// maxRetryWait caps the back-off and the server's Retry-After alike.
+// maxRetryWait bounds both the back-off and the server's Retry-After.
 const maxRetryWait = 2 * time.Second
 
 // Get fetches a document: no redirect, body bounded, and no credential unless the
-// client's transport adds one for each attempt. An answer of any status comes back;
-// the error is for the connection only.
+// client's transport adds one for each attempt. A response of any status is returned;
+// the error is for failed connections only.
 func Get(ctx context.Context, client *http.Client, url string, policy GetPolicy) (*http.Response, []byte, error) {
 	attempt := NoRedirect(client)
 	attempt.Timeout = policy.Timeout
@@ -107,7 +106,7 @@ func Get(ctx context.Context, client *http.Client, url string, policy GetPolicy)
 	SetUserAgent(request.Header)
 	resp, err := retrying.Do(request)
 	if err != nil {
-		if resp != nil { // it came when the context had just ended
+		if resp != nil { // the response arrived when the context had just ended
 			_ = resp.Body.Close()
 		}
 		return nil, nil, err
@@ -116,8 +115,8 @@ func Get(ctx context.Context, client *http.Client, url string, policy GetPolicy)
 	return resp, body, err
 }
 
-// cappedBackoff obeys Retry-After only up to maxRetryWait; the library alone
-// would sleep for a day if told to.
+// cappedBackoff follows Retry-After only up to maxRetryWait; go-retryablehttp itself
+// would wait for a day if told to.
 func cappedBackoff(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
 	wait := retryablehttp.DefaultBackoff(least, most, attempt, resp)
 	if wait < least || wait > most {

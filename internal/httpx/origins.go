@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// ParseOrigins reads a list of origins such as "https://api.example.no" into the
-// form of Origin. Nil is no list; one without an element has lost them somewhere, and
-// must not count as none. The error names the field.
+// ParseOrigins converts a list of origins such as "https://api.example.no" to the form
+// of [Origin]. Nil means no list. An empty list that is not nil is an error, since its
+// elements may have been lost by mistake. The error names the field.
 func ParseOrigins(field string, texts []string) ([]string, error) {
 	if texts == nil {
 		return nil, nil

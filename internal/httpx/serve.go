@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// ServeContext calls a handler with a request whose context is another one. That takes
-// a copy of the request, and what handlers write to the copy would be lost to whoever
-// has made the request: the copy's forms, pattern and path values are given back to
-// the original, also when the handler panics.
+// ServeContext calls a handler with a copy of the request that has another context.
+// What handlers write to the copy would be lost to the caller, so the copy's forms,
+// pattern and path values are copied back to the original request, also when the
+// handler panics.
 //
-// The temporary files of an upload that was parsed meanwhile are removed: net/http
-// removes those of its own request alone, and there may be copies between that one and
-// this, such as a router's.
+// The temporary files of an upload that the handler has parsed are removed: net/http
+// removes only those of its own request, and other code, such as a router, may have
+// copied that request before.
 func ServeContext(next http.Handler, w http.ResponseWriter, r *http.Request, ctx context.Context) {
 	served := r.WithContext(ctx)
 	parsedBefore := r.MultipartForm
@@ -24,8 +24,8 @@ func ServeContext(next http.Handler, w http.ResponseWriter, r *http.Request, ctx
 		if form := served.MultipartForm; form != nil && form != parsedBefore {
 			_ = form.RemoveAll()
 		} else if form == nil && isUpload(r) {
-			// Perhaps the handler is yet to run: an adapter of a router may take the request
-			// away with it, and return.
+			// The handler may not have run yet: a router's adapter may keep the request and
+			// return.
 			runtime.SetFinalizer(served, func(r *http.Request) { removeAll(r.MultipartForm) })
 		}
 		giveBack(r, served)
@@ -45,7 +45,7 @@ func removeAll(form *multipart.Form) {
 	}
 }
 
-// giveBack writes to a request what handlers have found out about its copy.
+// giveBack copies to a request what handlers have set on its copy.
 func giveBack(r, served *http.Request) {
 	if r.Form == nil {
 		r.Form = served.Form
@@ -65,7 +65,7 @@ func giveBack(r, served *http.Request) {
 	}
 }
 
-// wildcards are the names in a pattern of http.ServeMux.
+// wildcards yields the names in a pattern of [http.ServeMux].
 func wildcards(pattern string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for {

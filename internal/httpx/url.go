@@ -11,12 +11,12 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// ErrInsecureURL means that a credential would go over plain http to a host
-// that is not this machine.
+// ErrInsecureURL means that a credential would be sent over plain http to another
+// machine.
 var ErrInsecureURL = redact.Words("https is required: plain http is accepted for loopback hosts only (127.0.0.0/8, ::1, localhost)")
 
-// errNotASCII is not a matter of security by itself: who compares such hosts must
-// map them as RFC 5891 says, or takes two for one.
+// errNotASCII is not a security problem by itself. But code that compares such hosts
+// must map them according to RFC 5891, or it confuses different hosts.
 var errNotASCII = redact.Words("the host must be ASCII: write an internationalized name in its xn-- form")
 
 // CheckSecure accepts https, and http to a loopback host. The host must be ASCII.
@@ -32,14 +32,14 @@ func CheckSecure(u *url.URL) error {
 	return ErrInsecureURL
 }
 
-// IsPlainLoopback reports that the URL is one of the plain http ones that
-// CheckSecure lets through.
+// IsPlainLoopback reports whether the URL is a plain http one that [CheckSecure]
+// accepts.
 func IsPlainLoopback(u *url.URL) bool {
 	return lowerASCII(u.Scheme) == "http" && IsLoopback(u.Hostname())
 }
 
-// IsLoopback accepts an address literal in 127.0.0.0/8, ::1, and exactly
-// "localhost". Names that merely resolve to loopback are not known to.
+// IsLoopback accepts an address literal in 127.0.0.0/8, ::1, and exactly "localhost".
+// It does not resolve names, so it rejects others that point to loopback.
 func IsLoopback(host string) bool {
 	if host == "localhost" {
 		return true
@@ -48,9 +48,10 @@ func IsLoopback(host string) bool {
 	return err == nil && address.Zone() == "" && !address.Is4In6() && address.IsLoopback()
 }
 
-// Origin is scheme, host and port (RFC 6454), with the default port written
-// out and an IPv6 address in its canonical form (RFC 5952). Letters beyond A to Z stay as they are: to package strings, U+0130 in lower
-// case begins with an "i", and the Kelvin sign is a "k".
+// Origin returns scheme, host and port (RFC 6454), with the default port written out
+// and an IPv6 address in its canonical form (RFC 5952). Only the letters A to Z are
+// converted to lower case: package strings would also turn U+0130 into a text that
+// begins with "i", and the Kelvin sign into "k".
 func Origin(u *url.URL) string {
 	scheme := lowerASCII(u.Scheme)
 	port := u.Port()
@@ -69,7 +70,7 @@ func Origin(u *url.URL) string {
 	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
-// lowerASCII folds the letters A to Z, and nothing else.
+// lowerASCII converts the letters A to Z to lower case, and no others.
 func lowerASCII(text string) string {
 	folded := []byte(text)
 	for i, c := range folded {

@@ -9,13 +9,14 @@ import (
 
 const modulePath = "github.com/helseid-go/sdk"
 
-// UserAgent names this library and its version, as the build knows it, or "devel".
+// UserAgent is the name of this library with its version from the build information, or
+// "devel".
 var UserAgent = sync.OnceValue(func() string {
 	info, _ := debug.ReadBuildInfo()
 	return "helseid-go/" + versionIn(info)
 })
 
-// versionIn finds this module, be it the program's own or one that it uses.
+// versionIn finds this module, which may be the main module or a dependency.
 func versionIn(info *debug.BuildInfo) string {
 	const unknown = "devel"
 	if info == nil {
@@ -39,8 +40,8 @@ func versionIn(info *debug.BuildInfo) string {
 	return module.Version
 }
 
-// SetUserAgent names this library on a request whose sender has not said what it is.
-// An empty name is a choice too: net/http sends none then.
+// SetUserAgent sets the name of this library on a request without a User-Agent. An
+// empty User-Agent is left as it is: net/http then sends none.
 func SetUserAgent(header http.Header) {
 	if _, chosen := header["User-Agent"]; !chosen {
 		header.Set("User-Agent", UserAgent())

@@ -7,22 +7,22 @@ import (
 	"net/url"
 )
 
-// ErrUnverified means that a TLS configuration takes any certificate for that of the
-// host.
+// ErrUnverified means that a TLS configuration accepts any certificate for the host.
 var ErrUnverified = errors.New("InsecureSkipVerify without VerifyConnection or VerifyPeerCertificate lets anybody answer in the name of the host: " +
 	"put the authority of its certificate into RootCAs; loopback hosts alone need none")
 
-// SkipsVerification reports that a TLS configuration takes any certificate.
+// SkipsVerification reports whether a TLS configuration accepts any certificate.
 func SkipsVerification(config *tls.Config) bool {
 	return config != nil && config.InsecureSkipVerify && config.VerifyConnection == nil && config.VerifyPeerCertificate == nil
 }
 
-// wrapper is a RoundTripper around another one, as those of this library are.
+// wrapper is a RoundTripper around another one, such as those of this library.
 type wrapper interface {
 	Unwrap() http.RoundTripper
 }
 
-// TransportSkipsVerification looks into a transport as far as it can be seen into.
+// TransportSkipsVerification reports the same for a transport, as far as its inner
+// transports are accessible.
 func TransportSkipsVerification(transport http.RoundTripper) bool {
 	const maxDepth = 20
 	for range maxDepth {
@@ -40,8 +40,8 @@ func TransportSkipsVerification(transport http.RoundTripper) bool {
 	return false
 }
 
-// CheckVerified refuses a client that takes any certificate, unless all it is for are
-// loopback hosts. Nil is fine. The error is ErrUnverified.
+// CheckVerified refuses a client that accepts any certificate, unless all targets are
+// loopback hosts. A nil client is accepted. The error is [ErrUnverified].
 func CheckVerified(client *http.Client, targets ...string) error {
 	if client == nil || !TransportSkipsVerification(client.Transport) {
 		return nil

@@ -15,24 +15,25 @@ import (
 	"syscall"
 )
 
-// words is an error in words of this library's.
+// words is an error whose text is written in this library.
 type words struct {
 	text        string
 	unavailable bool
 }
 
-// Words makes an error, like errors.New, whose text may stand in a log: it is
-// written here and holds nothing of anybody else's.
+// Words makes an error, like [errors.New], whose text may be logged, since it is
+// written in this library and contains nothing from outside.
 func Words(text string) error { return &words{text: text} }
 
-// Outage makes the same of something that is down: see Unavailable.
+// Outage makes the same kind of error for something that is down: see [IsOutage].
 func Outage(text string) error { return &words{text: text, unavailable: true} }
 
-// Unavailable tells those who do not know the error whether it means that something
-// is down, and trying later can help.
+// Unavailable tells code that does not know the error whether it means that something
+// is down, so that trying again later can help.
 func (w *words) Unavailable() bool { return w.unavailable }
 
-// IsOutage reports that an error, or one that it wraps, means that something is down.
+// IsOutage reports whether an error, or one that it wraps, means that something is
+// down.
 func IsOutage(err error) bool {
 	switch wrapper := err.(type) {
 	case nil:
@@ -53,22 +54,22 @@ func IsOutage(err error) bool {
 
 func (w *words) Error() string { return w.text }
 
-// foreign is an error in somebody else's words.
+// foreign is an error whose text is not written in this library.
 type foreign struct{ error }
 
-// Foreign marks an error that came from the application or from something that it
-// has supplied: whoever gets it can read it, and no log line quotes it.
+// Foreign marks an error that came from the application or from something that it has
+// supplied. The caller who receives the error can read it, but no log line quotes it.
 func Foreign(err error) error { return &foreign{err} }
 
-// Unwrap gives the error.
+// Unwrap returns the marked error.
 func (f *foreign) Unwrap() error { return f.error }
 
-// LogValue tells its kind.
+// LogValue returns the kind of the error.
 func (f *foreign) LogValue() slog.Value { return slog.StringValue(Kinds(f.error)) }
 
-// Cause is the text of one of this library's errors, for a log line. What others
-// wrote in it is replaced by what kind of error it is: the words of HelseID, of a
-// session store or of the network may name people, organisations and addresses.
+// Cause returns the text of one of this library's errors, for a log line. Text from
+// elsewhere is replaced by the kind of error: errors of HelseID, of a session store or
+// of the network may name people, organisations and addresses.
 func Cause(err error) string {
 	if err == nil {
 		return ""
@@ -80,8 +81,8 @@ func Cause(err error) string {
 	return Text(text)
 }
 
-// own is the text of an error with that of others replaced. It is not ok if that
-// cannot be told apart.
+// own returns the text of an error in which foreign text is replaced. It is not ok if
+// the foreign text cannot be identified.
 func own(err error) (text string, ok bool) {
 	text = err.Error()
 	if _, ok := err.(*words); ok {
@@ -120,8 +121,8 @@ func own(err error) (text string, ok bool) {
 	return out.String(), true
 }
 
-// Kinds tells of what kinds an error is, in words of this library's alone, whoever
-// has wrapped it.
+// Kinds returns the kinds of an error in fixed words of this library, whoever has
+// wrapped the error.
 func Kinds(err error) string {
 	var found []string
 	collectKinds(err, &found)
@@ -159,7 +160,8 @@ func collectKinds(err error, found *[]string) {
 	}
 }
 
-// kind names an error that is known, and says whether what it wraps tells no more.
+// kind describes a known error. last reports that the errors which it wraps add
+// nothing.
 func kind(err error) (text string, last bool) {
 	switch err := err.(type) {
 	case *words:

@@ -1,4 +1,4 @@
-// Package redact keeps secrets, tokens and national identity numbers out of
-// everything people read: Hidden holds them, Unprintable guards structs that
-// cannot hide them, and Text cleans what others have written.
+// Package redact keeps secrets, tokens and national identity numbers out of all output:
+// Hidden holds them, Unprintable protects structs that cannot hide them, and Text
+// cleans text from outside.
 package redact

@@ -1,15 +1,15 @@
 package redact
 
-// Hidden holds a value where no way of printing reaches it. Whatever is secret,
-// and held by something that could be printed, is held in one.
+// Hidden holds a value that no way of printing reaches. Every secret in a value that
+// could be printed is held in a Hidden.
 //
-// A method that redacts is not enough: package fmt calls none of a value in an
-// unexported field, nor when the verb does not fit, but walks through structs,
-// slices, maps and interfaces, and with such a verb also through a pointer. It
-// never goes through a pointer to a pointer, and encoders see no unexported field.
+// A method that redacts is not enough. Package fmt calls no methods of a value in an
+// unexported field, nor when the verb does not fit, but reads structs, slices, maps and
+// interfaces, and with such a verb also the target of a pointer. It never follows a
+// pointer to a pointer, and encoders do not see unexported fields.
 //
-// The zero Hidden holds the zero value. Copies of a Hidden are equal, two that
-// were made apart are not.
+// The zero Hidden holds the zero value. Copies of a Hidden are equal; two that were
+// made separately are not.
 type Hidden[T any] struct {
 	value **T
 }

@@ -7,22 +7,22 @@ import (
 	"unicode/utf8"
 )
 
-// Placeholder stands wherever a secret would have been printed.
+// Placeholder is printed in place of a secret.
 const Placeholder = "[redacted]"
 
 const (
 	maxText        = 300 // runes
-	opaqueRun      = 40  // base64url characters that are taken for a credential
+	opaqueRun      = 40  // a run of base64url characters of this length counts as a credential
 	identityDigits = 11
 )
 
-// parted is a national identity number as people write it.
+// parted is a national identity number with a separator, as people write it.
 var parted = regexp.MustCompile(`\b[0-9]{6}[ \x{00a0}\x{2009}\x{202f}-][0-9]{5}\b`)
 
-// Text makes a text that came from outside fit for an error or a log line: no
-// control characters, at most 300 characters, and without anything that looks
-// like a credential (a long run of base64url characters) or a national
-// identity number (eleven digits, also with a space or dash after the sixth).
+// Text makes a text from outside safe for an error or a log line: no control
+// characters, at most 300 characters, and nothing that looks like a credential (a long
+// run of base64url characters) or a national identity number (eleven digits, also with
+// a space or dash after the sixth).
 func Text(text string) string {
 	var out strings.Builder
 	text = parted.ReplaceAllString(text, Placeholder)

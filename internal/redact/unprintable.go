@@ -7,9 +7,9 @@ import (
 	"log/slog"
 )
 
-// Unprintable makes a struct that it is embedded in read "[redacted]" wherever it
-// is printed, logged or marshalled. It does so for the fields that are exported;
-// where package fmt calls no methods, only Hidden keeps a value from being printed.
+// Unprintable makes a struct that embeds it read "[redacted]" wherever it is printed,
+// logged or marshalled. This protects exported fields. Where package fmt calls no
+// methods, only [Hidden] protects a value.
 type Unprintable struct{}
 
 // String returns "[redacted]".
@@ -27,8 +27,8 @@ func (Unprintable) MarshalText() ([]byte, error) { return []byte(Placeholder), n
 // LogValue returns "[redacted]".
 func (Unprintable) LogValue() slog.Value { return slog.StringValue(Placeholder) }
 
-// GobEncode fails: a gob is made to be read again, and there would be nothing to
-// read.
+// GobEncode fails: a gob is meant to be decoded again, and the secrets would be
+// missing.
 func (Unprintable) GobEncode() ([]byte, error) { return nil, errGob }
 
 var errGob = errors.New("it holds secrets, and is not encoded as a whole: encode what is needed of it, encrypted")

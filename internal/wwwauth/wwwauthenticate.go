@@ -1,4 +1,4 @@
-// Package wwwauth reads the header WWW-Authenticate (RFC 9110 section 11.6.1), with
+// Package wwwauth parses the header WWW-Authenticate (RFC 9110 section 11.6.1), in
 // which a server says why it has refused a request.
 package wwwauth
 
@@ -15,9 +15,9 @@ type Challenge struct {
 	Parameters map[string]string
 }
 
-// Parse reads the challenges in the fields of the header. Servers write several in one
-// field, or one in each of several fields. Reading stops at the first fault; what was
-// complete before it counts.
+// Parse parses the challenges in the fields of the header. A server may write several
+// challenges in one field, or one in each of several fields. Parsing of a field stops
+// at the first error; complete challenges before it are returned.
 func Parse(fields []string) []Challenge {
 	var challenges []Challenge
 	total := 0
@@ -41,8 +41,8 @@ type scanner struct {
 	text string
 }
 
-// challenge reads scheme [ 1*SP ( token68 / #auth-param ) ]. One that does not
-// fit ends the reading of its field.
+// challenge parses scheme [ 1*SP ( token68 / #auth-param ) ]. A challenge that does not
+// match ends the parsing of its field.
 func (s *scanner) challenge() (Challenge, bool) {
 	s.skip(" \t,")
 	scheme := s.token()
@@ -104,8 +104,8 @@ func (s *scanner) token() string {
 	return token
 }
 
-// token68 skips the form of credentials that stands in place of parameters, if
-// that is what comes: characters and padding up to a comma or the end.
+// token68 skips credentials in the token68 form, which replace the parameters:
+// characters and padding up to a comma or the end.
 func (s *scanner) token68() bool {
 	rest := strings.TrimLeft(s.text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/")
 	if len(rest) == len(s.text) {

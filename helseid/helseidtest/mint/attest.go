@@ -8,11 +8,11 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
 )
 
-// Attest puts the trust framework's attest into the token, completed as HelseID
-// does: with the time of attestation, with who the practitioner is by the
-// token's claims of the user, and with names, texts, authorities and assigners.
-// Patients get no identifier, since the attest has none: use Claim, after
-// this, for a token that says more. Server.Token panics if the attest is not complete.
+// Attest adds the trust framework's attest to the token and completes it as HelseID
+// does: with the time of attestation, with the practitioner's identity from the token's
+// claims about the user, and with names, texts, authorities and assigners. Patients get
+// no identifier, since the attest has none: use [Claim] after this option for a token
+// that has one. Server.Token panics if the attest is not complete.
 //
 // Source: Norsk helsenett, Tillitsrammeverk, information and data model.
 func Attest(attest clientassertion.Attest) TokenOption {
@@ -51,7 +51,7 @@ func completedAttest(detail clientassertion.Detail, claims map[string]any) (map[
 	return attest, nil
 }
 
-// describe adds what registers know to each code and each identifier with a
+// describe adds the data that registers have to each code and each identifier with a
 // system.
 func describe(value any) {
 	switch value := value.(type) {

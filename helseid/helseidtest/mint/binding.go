@@ -6,8 +6,8 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// SignedWithUnknownKey signs with a key that the server never publishes, under
-// the kid of the one that it does.
+// SignedWithUnknownKey signs with a key that the server never publishes, under the kid
+// of a published key.
 func SignedWithUnknownKey() TokenOption {
 	return func(s *tokenSpec) {
 		key, err := unknownKey()
@@ -22,8 +22,7 @@ func SignedWithUnknownKey() TokenOption {
 // BrokenSignature changes the signature.
 func BrokenSignature() TokenOption { return func(s *tokenSpec) { s.mangle = breakSignature } }
 
-// Unbound takes out cnf, as in the bearer tokens of APIs that have not moved to
-// DPoP.
+// Unbound removes cnf, as in the bearer tokens of APIs that have not moved to DPoP.
 func Unbound() TokenOption { return Claim("cnf", nil) }
 
 // BoundTo binds the token to the DPoP key with this thumbprint.

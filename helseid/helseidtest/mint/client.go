@@ -5,8 +5,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/identity"
 )
 
-// The organisations of clients: the one that a client belongs to, and the supplier
-// of a multi-tenant client.
+// The organisations of clients: the client's own organisation, and the supplier of a
+// multi-tenant client.
 const (
 	DefaultParentOrganization = "994598759"
 	DefaultSupplier           = "987654325"
@@ -18,8 +18,8 @@ func ClientID(id string) TokenOption { return Claim("client_id", id) }
 // ClientName sets the client's name.
 func ClientName(name string) TokenOption { return Claim(claim.ClientName, name) }
 
-// Tenancy sets the client's tenancy, as identity.MultiTenant. An empty
-// one takes the claim out.
+// Tenancy sets the client's tenancy, such as [identity.MultiTenant]. An empty one
+// removes the claim.
 func Tenancy(tenancy identity.Tenancy) TokenOption {
 	if tenancy == "" {
 		return Claim(claim.ClientTenancy, nil)
@@ -27,8 +27,8 @@ func Tenancy(tenancy identity.Tenancy) TokenOption {
 	return Claim(claim.ClientTenancy, string(tenancy))
 }
 
-// Organization sets the organisation that the token is for. Empty parts are
-// left out; a supplier makes the client a multi-tenant one.
+// Organization sets the organisation that the token is for. Empty parts are left out. A
+// supplier makes the client multi-tenant.
 func Organization(parent, child, supplier string) TokenOption {
 	values := map[string]any{claim.Parent: nil, claim.Child: nil, claim.Supplier: nil}
 	for name, value := range map[string]string{claim.Parent: parent, claim.Child: child, claim.Supplier: supplier} {
@@ -42,9 +42,9 @@ func Organization(parent, child, supplier string) TokenOption {
 	return claims(values)
 }
 
-// Supplier sets the organisation to which the one that the token is for has
-// delegated, and makes the client a multi-tenant one. It leaves the other
-// organisations as they are, unlike Organization.
+// Supplier sets the supplier to which the token's organisation has delegated, and makes
+// the client multi-tenant. Unlike [Organization], it leaves the other organisations
+// unchanged.
 func Supplier(number string) TokenOption {
 	return claims(map[string]any{claim.Supplier: number, claim.ClientTenancy: string(identity.MultiTenant)})
 }

@@ -1,7 +1,7 @@
-// Package mint shapes the tokens and proofs of a HelseID for tests, package
-// helseidtest: its options are the arguments of Server.Token, Server.IDToken,
-// Server.LogoutToken, Server.Proof and Server.Authorize, and of
-// Server.AlterAccessTokens and Server.AlterIDTokens.
+// Package mint makes the tokens and proofs of a HelseID for tests, package helseidtest.
+// Its options are the arguments of Server.Token, Server.IDToken, Server.LogoutToken,
+// Server.Proof and Server.Authorize, and of Server.AlterAccessTokens and
+// Server.AlterIDTokens.
 //
 //	token := server.Token(mint.Clinician(), mint.Audience("nhn:some-api"), mint.SecurityLevel(3))
 //	server.Authorize(request, token)
@@ -26,8 +26,8 @@
 //     [Header] with another typ.
 //   - with anything else: [Claim], [Claims], [Header].
 //
-// Options apply in the order given, so [Clinician] comes before those that change
-// something of it.
+// Options apply in the order given, so [Clinician] must precede options that change one
+// of its claims.
 //
 // # Proofs
 //

@@ -8,13 +8,14 @@ type Actor struct {
 	// empty organisation is left out.
 	ClientID, ParentOrganization string
 
-	// Issuer is who says so. Empty means the token's issuer.
+	// Issuer is the issuer of the actor's token. Empty means the token's issuer.
 	Issuer string
 }
 
-// ExchangedBy makes the token that of a token exchange: the actor is its client
-// and on top of its chain of actors, and the client before the first exchange is
-// the original one. Give it several times for a chain, the newest last.
+// ExchangedBy makes the token the result of a token exchange. The actor becomes the
+// token's client and the newest in the chain of actors; the client before the first
+// exchange is the original client. Use it several times for a chain, the newest actor
+// last.
 func ExchangedBy(actor Actor) TokenOption {
 	return func(s *tokenSpec) {
 		act := map[string]any{"iss": s.claims["iss"], "client_id": actor.ClientID}

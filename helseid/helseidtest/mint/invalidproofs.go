@@ -2,20 +2,20 @@ package mint
 
 import "time"
 
-// InvalidProof is a way to break a proof, or the token that goes with it, that
-// Test-Token-Tjenesten (TTT) offers.
+// InvalidProof is a way to make a proof invalid, or the token that goes with it, as
+// Test-Token-Tjenesten (TTT) offers it.
 type InvalidProof struct {
-	// Number and Name are TTT's invalidDPoPProofParameters.
+	// Number and Name are those of TTT's invalidDPoPProofParameters.
 	Number int
 	Name   string
 
-	// Proof breaks the proof and Token the token. The other one is nil.
+	// Proof changes the proof, or Token the token. The other one is nil.
 	Proof ProofOption
 	Token TokenOption
 }
 
-// InvalidProofs are all of them, by their numbers: an API must refuse each. It
-// must also refuse a proof that it has seen before, for which any will do.
+// InvalidProofs returns all of them, sorted by number. An API must refuse each. It must
+// also refuse a proof that it has seen before, for which any proof can be used.
 func InvalidProofs() []InvalidProof {
 	return []InvalidProof{
 		{Number: 1, Name: "DontSetHtuClaimValue", Proof: ProofClaim("htu", nil)},

@@ -11,15 +11,15 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// Key is a key that tokens or proofs are signed with. It shows no private part,
-// however it is printed, logged or marshalled.
+// Key is a key that signs tokens or proofs. It never shows its private part when it is
+// printed, logged or marshalled.
 type Key struct {
 	unprintable
 	key *jose.Key
 }
 
-// NewKey makes one of an RSA key, which signs with RS256 as HelseID does, or of an
-// EC key, which signs with its curve's algorithm. The kid of an empty id is the
+// NewKey makes a Key from an RSA key, which signs with RS256 as HelseID does, or from
+// an EC key, which signs with its curve's algorithm. If id is empty, the kid is the
 // key's thumbprint.
 func NewKey(signer crypto.Signer, id string) (*Key, error) {
 	options := jose.KeyOptions{ID: id}
@@ -33,21 +33,21 @@ func NewKey(signer crypto.Signer, id string) (*Key, error) {
 	return &Key{key: key}, nil
 }
 
-// ID is the key's kid.
+// ID returns the key's kid.
 func (k *Key) ID() string { return k.key.ID() }
 
-// PublicJWK is the public key as a JWK, with its kid.
+// PublicJWK returns the public key as a JWK, with its kid.
 func (k *Key) PublicJWK() []byte { return k.key.MarshalPublicJWK() }
 
-// Thumbprint is the key's RFC 7638 thumbprint, as cnf has it.
+// Thumbprint returns the key's RFC 7638 thumbprint, as in cnf.
 func (k *Key) Thumbprint() string { return k.key.Public().Thumbprint() }
 
 func (k *Key) algorithm() string { return string(k.key.Public().Algorithm()) }
 
-// member is the public key as a proof's header has it.
+// member returns the public key as in a proof's header.
 func (k *Key) member() rawJSON { return rawJSON(k.key.Public().JWK()) }
 
-// sign signs any header and payload, also nonsense.
+// sign signs any header and payload, also invalid ones.
 func (k *Key) sign(header, payload []byte) (string, error) {
 	return k.key.SignRaw(context.Background(), header, payload)
 }

@@ -13,12 +13,12 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// unprintable gives a type the methods that make it read "[redacted]".
+// unprintable makes the type that embeds it print as "[redacted]".
 type unprintable = redact.Unprintable
 
-// Minter mints the tokens and proofs of a HelseID for tests. A helseidtest.Server
-// has one and uses it for Server.Token and its like: tests need no Minter of their
-// own. All fields are required. Printed, logged or marshalled it reads
+// Minter mints the tokens and proofs of a HelseID for tests. A helseidtest.Server has
+// one and uses it for Server.Token and similar methods, so tests need no Minter of
+// their own. All fields are required. Printed, logged or marshalled it reads
 // "[redacted]".
 type Minter struct {
 	unprintable
@@ -26,19 +26,19 @@ type Minter struct {
 	// Issuer is the claim iss.
 	Issuer string
 
-	// Lifetime is how long access tokens live.
+	// Lifetime is the lifetime of access tokens.
 	Lifetime time.Duration
 
-	// Now is the time at which tokens and proofs are made.
+	// Now returns the time at which tokens and proofs are made.
 	Now func() time.Time
 
-	// SigningKey is the key that signs tokens now.
+	// SigningKey returns the key that signs tokens at the moment.
 	SigningKey func() *Key
 
 	// ProofKey signs proofs. Access tokens are bound to it.
 	ProofKey *Key
 
-	// User gives the claims of a person who has just logged in, for ForUser.
+	// User returns the claims of a person who has just logged in, for [ForUser].
 	User func(personalIdentityNumber string) (claims map[string]any, known bool)
 }
 
@@ -48,8 +48,8 @@ const (
 	logoutEvent         = "http://schemas.openid.net/event/backchannel-logout"
 )
 
-// AccessToken mints an access token bound to ProofKey: without options a system's,
-// for [DefaultAudience].
+// AccessToken mints an access token bound to ProofKey. Without options it is a system's
+// token for [DefaultAudience].
 func (m *Minter) AccessToken(opts ...TokenOption) (string, error) {
 	now := m.Now().Unix()
 	token := m.newToken("at+jwt", map[string]any{
@@ -73,8 +73,7 @@ func (m *Minter) AccessToken(opts ...TokenOption) (string, error) {
 	}))
 }
 
-// IDToken mints an ID token for [DefaultClientID]. It has no claims of a user:
-// options add them.
+// IDToken mints an ID token for [DefaultClientID]. Options add the claims about a user.
 func (m *Minter) IDToken(opts ...TokenOption) (string, error) {
 	now := m.Now().Unix()
 	return m.newToken("JWT", map[string]any{
@@ -83,7 +82,7 @@ func (m *Minter) IDToken(opts ...TokenOption) (string, error) {
 }
 
 // LogoutToken mints a logout token (OpenID Connect Back-Channel Logout 1.0) for
-// [DefaultClientID]. It names no user and no session: options add them.
+// [DefaultClientID]. Options add the user or the session.
 func (m *Minter) LogoutToken(opts ...TokenOption) (string, error) {
 	now := m.Now().Unix()
 	return m.newToken("logout+jwt", map[string]any{
@@ -103,7 +102,7 @@ func (m *Minter) newToken(typ string, claims map[string]any) *tokenSpec {
 	}
 }
 
-// sign applies the options and signs what they have made.
+// sign applies the options and signs the result.
 func (t *tokenSpec) sign(opts []TokenOption) (string, error) {
 	for _, option := range opts {
 		option(t)
@@ -135,7 +134,7 @@ func firstAudience(aud any) string {
 	return DefaultAudience
 }
 
-// signObjects leaves out the members that are nil.
+// signObjects leaves out members whose value is nil.
 func signObjects(key *Key, header, claims map[string]any, mangle func(string) string) (string, error) {
 	isNil := func(_ string, value any) bool { return value == nil }
 	maps.DeleteFunc(header, isNil)

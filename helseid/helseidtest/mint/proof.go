@@ -13,12 +13,12 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// ProofOption shapes a proof: by which key it is, or what is wrong with it. Options
-// apply in the order given.
+// ProofOption changes a proof: its key, or what is wrong with it. Options apply in the
+// order given.
 type ProofOption func(*proofSpec)
 
-// ofKey stands for a member of the header that depends on the key, which an option
-// after it may change.
+// ofKey is the value of a header member that depends on the key, which a later option
+// may change.
 type ofKey func(*Key) (any, error)
 
 // proofSpec is a proof that is not signed yet.
@@ -30,8 +30,8 @@ type proofSpec struct {
 	err    error
 }
 
-// Proof mints a DPoP proof for a request with an access token. Query and fragment
-// of the URL are left out. An empty token leaves ath out.
+// Proof mints a DPoP proof for a request with an access token. It leaves out query and
+// fragment of the URL, and without a token also ath.
 func (m *Minter) Proof(method, target, token string, opts ...ProofOption) (string, error) {
 	spec := &proofSpec{
 		key: m.ProofKey,
@@ -75,9 +75,10 @@ func withoutQuery(target string) string {
 	return u.String()
 }
 
-// BehindPrefix makes the proof for the URL that a client outside of a proxy has called,
-// which takes the prefix off: publicURL, such as "https://api.example.no/journal", stands
-// before the path of the request, as middleware.Config.PublicURL does.
+// BehindPrefix makes the proof for the URL that a client has called through a proxy
+// that removes a path prefix. publicURL, such as "https://api.example.no/journal",
+// replaces the origin and precedes the path of the request, like PublicURL of
+// middleware.Config.
 func BehindPrefix(publicURL string) ProofOption {
 	return func(s *proofSpec) {
 		u, err := url.Parse(publicURL)
@@ -95,20 +96,18 @@ func BehindPrefix(publicURL string) ProofOption {
 	}
 }
 
-// ProofClaim sets a claim of the proof to any value, or takes it out if the
-// value is nil.
+// ProofClaim sets a claim of the proof to any value, or removes it if the value is nil.
 func ProofClaim(name string, value any) ProofOption {
 	return func(s *proofSpec) { s.claims[name] = value }
 }
 
-// ProofHeader sets a member of the proof's header, or takes it out if the value
-// is nil.
+// ProofHeader sets a member of the proof's header, or removes it if the value is nil.
 func ProofHeader(name string, value any) ProofOption {
 	return func(s *proofSpec) { s.header[name] = value }
 }
 
-// ProofAge makes the proof this old by the server's clock. A negative age is in
-// the future.
+// ProofAge makes the proof this old by the server's clock. A negative age is in the
+// future.
 func ProofAge(age time.Duration) ProofOption {
 	return func(s *proofSpec) {
 		if now, ok := seconds(s.claims["iat"]); ok {
@@ -130,8 +129,8 @@ func PrivateKeyInProof() ProofOption {
 	}))
 }
 
-// ProofKey makes the proof with a key of the caller's, a private JWK. Give the
-// token the same with BoundToJWK or BoundTo.
+// ProofKey signs the proof with the caller's key, a private JWK. Bind the token to the
+// same key with [BoundToJWK] or [BoundTo].
 func ProofKey(privateJWK []byte) ProofOption {
 	return func(s *proofSpec) {
 		key, err := jose.ParseKey(privateJWK, jose.KeyOptions{})
@@ -143,7 +142,7 @@ func ProofKey(privateJWK []byte) ProofOption {
 	}
 }
 
-// ProofWithAnotherKey makes the proof with a fresh key.
+// ProofWithAnotherKey signs the proof with a new key.
 func ProofWithAnotherKey() ProofOption {
 	return func(s *proofSpec) {
 		key, err := jose.GenerateKey()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TokenOption shapes a token: whom it is for, or what is wrong with it. Options
-// apply in the order given.
+// TokenOption changes a token: its claims, or what is wrong with it. Options apply in
+// the order given.
 type TokenOption func(*tokenSpec)
 
 // tokenSpec is a token that is not signed yet.
@@ -22,38 +22,37 @@ type tokenSpec struct {
 	err    error
 }
 
-// pendingClaim stands for the value of a claim that depends on the other options. An
-// option after it that sets or takes out the claim takes its place.
+// pendingClaim is the value of a claim that depends on the other options. A later
+// option that sets or removes the claim replaces it.
 type pendingClaim func(claims map[string]any) (any, error)
 
-// fail notes the first mistake.
+// fail stores the first error.
 func (s *tokenSpec) fail(err error) { s.err = cmp.Or(s.err, fmt.Errorf("mint: %w", err)) }
 
-// Whom tokens are for unless told otherwise: the API of access tokens, and the
-// client.
+// The default API of access tokens and the default client.
 const (
 	DefaultAudience = "nhn:test-api"
 	DefaultClientID = "helseidtest-client"
 )
 
-// Claim sets a claim to any value, or takes it out if the value is nil.
+// Claim sets a claim to any value, or removes it if the value is nil.
 func Claim(name string, value any) TokenOption {
 	return func(s *tokenSpec) { s.claims[name] = value }
 }
 
-// Header sets a member of the token's header, or takes it out if the value is
-// nil.
+// Header sets a member of the token's header, or removes it if the value is nil.
 func Header(name string, value any) TokenOption {
 	return func(s *tokenSpec) { s.header[name] = value }
 }
 
-// ClaimOf sets a claim to what a function makes of all the other claims, at last. An
-// option after it that sets or takes out the claim takes its place.
+// ClaimOf sets a claim to the result of a function, which is called with all other
+// claims after all options have been applied. A later option that sets or removes the
+// claim replaces it.
 func ClaimOf(name string, value func(claims map[string]any) (any, error)) TokenOption {
 	return Claim(name, pendingClaim(value))
 }
 
-// Claims lets a function change the claims that the options before it have made.
+// Claims calls a function that changes the claims of the earlier options.
 func Claims(change func(claims map[string]any)) TokenOption {
 	return func(s *tokenSpec) { change(s.claims) }
 }
@@ -70,14 +69,15 @@ func Audience(apis ...string) TokenOption {
 	return Claim("aud", apis)
 }
 
-// Issuer sets iss, such as that of another environment:
-// helseid.Production.Issuer. The server's key still signs.
+// Issuer sets iss, for instance to that of another environment:
+// helseid.Production.Issuer. The token is still signed with the server's key.
 func Issuer(issuer string) TokenOption { return Claim("iss", issuer) }
 
 // Scopes sets the granted scopes.
 func Scopes(scopes ...string) TokenOption { return Claim("scope", scopes) }
 
-// Expired makes a token whose life has passed altogether.
+// Expired makes the token expired: it was issued two hours ago and expired one hour
+// ago.
 func Expired() TokenOption {
 	return func(s *tokenSpec) {
 		for name, ago := range map[string]int64{"iat": 7200, "nbf": 7200, "exp": 3600} {
@@ -91,7 +91,7 @@ func Expired() TokenOption {
 	}
 }
 
-// ExpiresIn sets exp, counted from iat.
+// ExpiresIn sets exp to iat plus the lifetime.
 func ExpiresIn(lifetime time.Duration) TokenOption {
 	return func(s *tokenSpec) {
 		if now, ok := seconds(s.claims["iat"]); ok {
@@ -103,7 +103,7 @@ func ExpiresIn(lifetime time.Duration) TokenOption {
 // TokenID sets jti.
 func TokenID(id string) TokenOption { return Claim("jti", id) }
 
-// seconds reads a time that Claim may have set as any kind of number.
+// seconds reads a time that [Claim] may have set as any numeric type.
 func seconds(value any) (int64, bool) {
 	switch value := reflect.ValueOf(value); {
 	case value.CanInt():

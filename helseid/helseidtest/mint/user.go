@@ -10,8 +10,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/claim"
 )
 
-// What the claims of Clinician are. The person is synthetic: the national identity
-// number has a month above 80, which no real person's has.
+// The claims of [Clinician]. The person is synthetic: the national identity number has
+// a month above 80, which no real person's has.
 const (
 	DefaultPersonalIdentityNumber = "06828399789"
 	DefaultHPRNumber              = "565505933"
@@ -19,12 +19,12 @@ const (
 	DefaultSessionID              = "7C2F6E9F1D0A4B35"
 )
 
-// TestIdentityProvider is where synthetic persons log in.
+// TestIdentityProvider is the identity provider of synthetic persons.
 const TestIdentityProvider = "testidp-oidc"
 
-// ForUser makes the token that of one of the server's users (Server.Users), who has
-// just logged in at the user's own level, and of nobody else. Server.Token panics if
-// there is none with this number.
+// ForUser makes it the token of one of the server's users (Server.Users), who has just
+// logged in at the user's own level. It replaces the claims of any other user.
+// Server.Token panics if no user has this number.
 func ForUser(personalIdentityNumber string) TokenOption {
 	return func(s *tokenSpec) {
 		user, known := s.minter.User(personalIdentityNumber)
@@ -37,8 +37,8 @@ func ForUser(personalIdentityNumber string) TokenOption {
 	}
 }
 
-// Clinician makes the token that of a logged-in clinician: a synthetic person
-// with an HPR number, at security level 4.
+// Clinician makes it the token of a logged-in clinician: a synthetic person with an HPR
+// number, at security level 4.
 func Clinician() TokenOption {
 	return func(s *tokenSpec) {
 		login := s.claims["iat"]
@@ -71,8 +71,7 @@ func PersonalIdentityNumber(number string) TokenOption { return Claim(claim.PID,
 // Pseudonym sets pid_pseudonym, the older form of sub.
 func Pseudonym(pseudonym string) TokenOption { return Claim(claim.PIDPseudonym, pseudonym) }
 
-// Name sets the user's names. HelseID writes the middle name also if it is
-// empty.
+// Name sets the user's names. HelseID includes the middle name even if it is empty.
 func Name(given, middle, family string) TokenOption {
 	return claims(map[string]any{
 		"name":       strings.Join(strings.Fields(given+" "+middle+" "+family), " "),
@@ -80,7 +79,7 @@ func Name(given, middle, family string) TokenOption {
 	})
 }
 
-// IdentityProvider sets idp: where the user logged in.
+// IdentityProvider sets idp, the provider at which the user logged in.
 func IdentityProvider(name string) TokenOption { return Claim("idp", name) }
 
 // AuthenticationMethods sets amr: how the user authenticated.
@@ -101,8 +100,8 @@ func SecurityLevel(level int) TokenOption { return Claim(claim.SecurityLevel, st
 // AssuranceLevel sets the user's assurance level: low, substantial or high.
 func AssuranceLevel(level string) TokenOption { return Claim(claim.AssuranceLevel, level) }
 
-// HPRNumber sets the user's number in the register of health personnel. An
-// empty one takes the claim out, as for a user who is not in the register.
+// HPRNumber sets the user's number in the register of health personnel. An empty number
+// removes the claim, as for a user who is not in the register.
 func HPRNumber(number string) TokenOption {
 	if number == "" {
 		return Claim(claim.HPRNumber, nil)

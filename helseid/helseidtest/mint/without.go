@@ -2,9 +2,9 @@ package mint
 
 import "strings"
 
-// WithoutDefaultClaims takes out all that the token would say of its client, its
-// scopes and its user. What is left is iss, aud, iat, nbf, exp and, unless
-// Unbound takes it out, cnf. Give it first: the options after it add claims.
+// WithoutDefaultClaims removes all claims about the client, the scopes and the user.
+// What is left is iss, aud, iat, nbf, exp and cnf, which [Unbound] removes. Use it
+// first: later options add claims.
 func WithoutDefaultClaims() TokenOption {
 	return func(s *tokenSpec) {
 		for name := range s.claims {
@@ -14,11 +14,11 @@ func WithoutDefaultClaims() TokenOption {
 				delete(s.claims, name)
 			}
 		}
-		s.claims["scope"] = nil // decided: there is none
+		s.claims["scope"] = nil // explicitly none, so no default is added
 	}
 }
 
-// WithoutUserClaims takes out all that the token says of a user.
+// WithoutUserClaims removes all claims about a user.
 func WithoutUserClaims() TokenOption {
 	return func(s *tokenSpec) {
 		for name := range s.claims {
