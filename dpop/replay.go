@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"sync"
 	"time"
-
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Use is one use of a proof.
@@ -58,11 +56,11 @@ const (
 
 // ErrReplayFull means that the store holds as many proofs as it may, or as many
 // of one client as it may while others need the room.
-var ErrReplayFull = redact.Outage("the replay store is full")
+var ErrReplayFull = outage("the replay store is full")
 
 // ErrBeforeStart means that the proof was made before the store, which has forgotten
 // what its predecessor remembered: the proof may have been used.
-var ErrBeforeStart = redact.Words("the proof is older than the replay store")
+var ErrBeforeStart = words("the proof is older than the replay store")
 
 // MemoryReplay is a ReplayStore in memory, for a single process. It holds a
 // fixed number of proofs and never forgets one early: when it is full it

@@ -1,13 +1,14 @@
 package helseid
 
-// Environment is one of HelseID's installations.
-type Environment struct {
-	// Issuer is its issuer identifier.
-	Issuer string
-}
+// Environment is one of HelseID's public installations. Its value is its issuer
+// identifier.
+type Environment string
 
 // HelseID's public environments.
-var (
-	Production = Environment{Issuer: "https://helseid-sts.nhn.no"}
-	Test       = Environment{Issuer: "https://helseid-sts.test.nhn.no"}
+const (
+	Production Environment = "https://helseid-sts.nhn.no"
+	Test       Environment = "https://helseid-sts.test.nhn.no"
 )
+
+// Issuer is the environment's issuer identifier, as Config.Issuer takes it.
+func (e Environment) Issuer() string { return string(e) }

@@ -25,7 +25,7 @@ type Requirement func(ctx context.Context, claims *tokenvalidation.Claims) error
 
 // ErrUnavailable is to be wrapped by a Requirement that cannot tell, because
 // something that it asks is down.
-var ErrUnavailable = redact.Outage("requirement cannot be checked")
+var ErrUnavailable = outage("requirement cannot be checked")
 
 // Denial is a requirement's refusal. Its texts go to the caller: keep what the
 // token says out of them.

@@ -71,7 +71,7 @@ func Audience(apis ...string) TokenOption {
 }
 
 // Issuer sets iss, such as that of another environment:
-// helseid.Production.Issuer. The server's key still signs.
+// helseid.Production.Issuer(). The server's key still signs.
 func Issuer(issuer string) TokenOption { return Claim("iss", issuer) }
 
 // Scopes sets the granted scopes.
