@@ -61,12 +61,14 @@ func TestNothingPrintsASecret(t *testing.T) {
 
 		leaktest.Of[dpop.Expectation]("Method", "URI", "Thumbprint", "Client").Raw("the argument of one call, on the way of every request"),
 		leaktest.Made[dpop.Key](w.dpopKey),
+		leaktest.Of[dpop.KeyOptions](all),
 		leaktest.Of[dpop.MemoryReplay](),
 		leaktest.Made[dpop.NonceIssuer](w.nonceIssuer),
 		leaktest.Of[dpop.Nonces](),
 		leaktest.Of[dpop.Proof](all), // what has been used up
 		leaktest.Of[dpop.ProofError](all),
 		leaktest.Made[dpop.Prover](w.prover),
+		leaktest.Of[dpop.ProverConfig](),
 		leaktest.Of[dpop.Reason](all),
 		leaktest.Of[dpop.Target]("Method", "Host", "Nonce").Raw("the argument of one call, on the way of every request"),
 		leaktest.Of[dpop.Use](all), // hashes
@@ -203,7 +205,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	)
 }
 
-// Nested modules that export types have such a test of their own.
+// Nested modules that export types have such a test, in internal/leaktest/modules.
 func TestNestedModulesPrintNoSecret(t *testing.T) {
 	t.Parallel()
 	modules := 0
@@ -217,9 +219,9 @@ func TestNestedModulesPrintNoSecret(t *testing.T) {
 		if len(exported) == 0 {
 			return nil
 		}
-		test, err := os.ReadFile(filepath.Join(name, "leak_test.go"))
+		test, err := os.ReadFile(filepath.Join("internal/leaktest/modules", filepath.Base(name)+"_test.go"))
 		require.NoError(t, err, "%s exports types", name)
-		require.Contains(t, string(test), `leaktest.Check(t, ".",`)
+		require.Contains(t, string(test), `leaktest.Check(t, "../../../`+filepath.ToSlash(name)+`",`)
 		return nil
 	}))
 	require.Positive(t, modules)
@@ -375,7 +377,7 @@ func (w *leakWorld) clientKey(s *leaktest.Secrets) any {
 }
 
 func (w *leakWorld) newKey(s *leaktest.Secrets) any {
-	key, err := dpop.NewKey(newKMS(w.t, s), "")
+	key, err := dpop.NewKey(newKMS(w.t, s), dpop.KeyOptions{})
 	require.NoError(w.t, err)
 	return key
 }
@@ -389,7 +391,7 @@ func (w *leakWorld) signer(s *leaktest.Secrets) any {
 }
 
 func (w *leakWorld) prover(s *leaktest.Secrets) any {
-	prover, err := dpop.NewProver(w.newKey(s).(*dpop.Key))
+	prover, err := dpop.NewProver(dpop.ProverConfig{Key: w.newKey(s).(*dpop.Key)})
 	require.NoError(w.t, err)
 	return prover
 }

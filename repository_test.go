@@ -1,6 +1,7 @@
 package sdk_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -190,4 +191,85 @@ func TestReadmeHasTwoSetUpCommands(t *testing.T) {
 	block, _, found := strings.Cut(rest, "```")
 	require.True(t, found)
 	require.Equal(t, []string{"go run ./examples/quickstart", "go test ./..."}, strings.Split(strings.TrimSpace(block), "\n"))
+}
+
+// Modules below the root that are released import no package of another module's
+// internal, neither in code nor in tests: an application may have one of them in another
+// version than the root, and "go test all" there compiles their tests, too. What is
+// under internal and examples is not released.
+func TestReleasedModulesStandAlone(t *testing.T) {
+	var modules []string
+	require.NoError(t, filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && slices.Contains([]string{"internal", "examples", "node_modules"}, entry.Name()) {
+			return filepath.SkipDir
+		}
+		if err == nil && entry.Name() == "go.mod" && name != "go.mod" {
+			modules = append(modules, filepath.ToSlash(filepath.Dir(name)))
+		}
+		return err
+	}))
+	require.Contains(t, modules, "helseid/redisstore")
+	for _, folder := range modules {
+		own := path.Join(module, folder) + "/"
+		require.NoError(t, fs.WalkDir(os.DirFS(folder), ".", func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(name, ".go") {
+				return err
+			}
+			for _, imported := range imports(t, path.Join(folder, name)) {
+				require.False(t, isInternal(imported) && !strings.HasPrefix(imported, own), "%s/%s imports %s", folder, name, imported)
+			}
+			return nil
+		}))
+	}
+}
+
+// Whoever uses the library shares the globals of other packages with it: library code
+// neither assigns to one nor calls what sets one.
+func TestLibraryChangesNoGlobalOfOthers(t *testing.T) {
+	changes := regexp.MustCompile("^(Set|Register|Unregister|Handle$|HandleFunc$|Disable|Enable)|^Settings$")
+	harmless := []string{"net/http.SetCookie", "runtime.SetFinalizer"} // of one response, of one object
+	for folder, files := range libraryFiles(t) {
+		for _, file := range files {
+			imported := make(map[string]string) // paths by the name in use
+			for _, spec := range file.Imports {
+				imports, err := strconv.Unquote(spec.Path.Value)
+				require.NoError(t, err)
+				name := regexp.MustCompile(`/v\d+$`).ReplaceAllString(imports, "")
+				if name = path.Base(name); spec.Name != nil {
+					name = spec.Name.Name
+				}
+				imported[strings.TrimPrefix(name, "go-")] = imports
+			}
+			global := func(expression ast.Expr) (of, name string) {
+				selector, ok := expression.(*ast.SelectorExpr)
+				if !ok {
+					return "", ""
+				}
+				ident, ok := selector.X.(*ast.Ident)
+				if !ok || ident.Obj != nil { // a variable of that name
+					return "", ""
+				}
+				if of = imported[ident.Name]; strings.HasPrefix(of, module) {
+					return "", ""
+				}
+				return of, selector.Sel.Name
+			}
+			ast.Inspect(file, func(node ast.Node) bool {
+				switch node := node.(type) {
+				case *ast.AssignStmt:
+					for _, left := range node.Lhs {
+						of, name := global(left)
+						require.Empty(t, of, "%s assigns to its %s", folder, name)
+					}
+				case *ast.CallExpr:
+					of, name := global(node.Fun)
+					if of == "" || slices.Contains(harmless, of+"."+name) {
+						return true
+					}
+					require.False(t, changes.MatchString(name), "%s calls %s of %s", folder, name, of)
+				}
+				return true
+			})
+		}
+	}
 }

@@ -53,7 +53,8 @@ type Signer struct {
 	jws      *jose.Signer
 }
 
-// New checks the configuration and reports all its mistakes at once.
+// New checks the configuration and reports all its mistakes at once. The error wraps
+// ErrConfig.
 func New(config Config) (*Signer, error) {
 	var errs []error
 	if strings.TrimSpace(config.ClientID) == "" {
@@ -73,7 +74,7 @@ func New(config Config) (*Signer, error) {
 		errs = append(errs, fmt.Errorf("field Lifetime is %v: it must be 1s to %v in whole seconds", config.Lifetime, MaxLifetime))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("clientassertion: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	details := "assertion_details"
 	if config.Variants.AuthorizationDetails {

@@ -169,6 +169,8 @@ func TestNewReportsEverything(t *testing.T) {
 	t.Run("T009 T015 each mistake in one go", func(t *testing.T) {
 		t.Parallel()
 		_, err := clientassertion.New(clientassertion.Config{Lifetime: time.Hour})
+		require.ErrorIs(t, err, clientassertion.ErrConfig)
+		require.NotErrorIs(t, err, clientassertion.ErrKey)
 		for _, field := range []string{"ClientID", "Audience", "Key", "Lifetime"} {
 			require.ErrorContains(t, err, field)
 		}

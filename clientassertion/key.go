@@ -8,10 +8,6 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// ErrKey is wrapped by every error about a signing key that cannot be used, also by
-// those of a signer that fails or does not answer in time.
-var ErrKey = jose.ErrKey
-
 // ContextSigner is a [crypto.Signer] that can be cancelled: implement it for a key in a
 // KMS or HSM. If a signer has SignContext it is called instead of Sign, with the
 // context of the request that needs the signature. A caller stops waiting for either

@@ -17,11 +17,11 @@
 //	)
 //
 //	func main() {
-//		key, err := dpop.GenerateKey()
+//		key, err := dpop.GenerateKey(dpop.KeyOptions{})
 //		if err != nil {
 //			log.Fatal(err)
 //		}
-//		prover, err := dpop.NewProver(key)
+//		prover, err := dpop.NewProver(dpop.ProverConfig{Key: key})
 //		if err != nil {
 //			log.Fatal(err)
 //		}

@@ -3,6 +3,7 @@ package dpop
 import (
 	"log/slog"
 
+	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
@@ -10,16 +11,38 @@ import (
 var (
 	// ErrInvalidProof means that the proof breaks a rule of RFC 9449 section 4.3, or
 	// has been used before. Every [*ProofError] matches it.
-	ErrInvalidProof = redact.Words("invalid DPoP proof")
+	ErrInvalidProof = words("invalid DPoP proof")
 
 	// ErrUseNonce means that the proof lacks a nonce of this server, or has one that is
 	// too old. Such an error also matches ErrInvalidProof.
-	ErrUseNonce = redact.Words("DPoP nonce required")
+	ErrUseNonce = words("DPoP nonce required")
 
 	// ErrUnavailable means that the replay store is full, or could not tell whether the
 	// proof was used before. The proof may be valid.
-	ErrUnavailable = redact.Outage("DPoP replay store not available")
+	ErrUnavailable = outage("DPoP replay store not available")
 )
+
+// Errors of constructors, to be tested for with [errors.Is].
+var (
+	// ErrConfig is wrapped by every error about the configuration of a prover, a
+	// verifier or a nonce issuer.
+	ErrConfig = words("dpop: configuration")
+
+	// ErrKey is wrapped by every error about a key that cannot be used, also by those
+	// of a signer that fails or does not answer in time.
+	ErrKey = errKey
+)
+
+// errKey is the same where keys are read: the documentation of ErrKey does not show
+// the name of an internal package.
+var errKey = jose.ErrKey
+
+// words makes an error whose text may stand in a log. It keeps the name of an
+// internal package out of the documentation of the errors above.
+func words(text string) error { return redact.Words(text) }
+
+// outage makes the same of something that is down.
+func outage(text string) error { return redact.Outage(text) }
 
 // Reason says which rule a proof broke. The values do not change.
 type Reason string

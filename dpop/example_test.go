@@ -17,11 +17,11 @@ import (
 )
 
 func Example() {
-	key, err := dpop.GenerateKey()
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	prover, err := dpop.NewProver(key)
+	prover, err := dpop.NewProver(dpop.ProverConfig{Key: key})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -64,13 +64,13 @@ func ExampleNewKey() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	key, err := dpop.NewKey(private, "") // the curve's own algorithm
+	key, err := dpop.NewKey(private, dpop.KeyOptions{}) // the curve's own algorithm
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(key.Algorithm())
 
-	_, err = dpop.NewKey(private, "RS256")
+	_, err = dpop.NewKey(private, dpop.KeyOptions{Algorithm: "RS256"})
 	fmt.Println(errors.Is(err, dpop.ErrKey), err)
 	// Output:
 	// ES384
@@ -79,7 +79,7 @@ func ExampleNewKey() {
 
 // A key that outlives the process, or that several processes share.
 func ExampleParseKey() {
-	key, err := dpop.GenerateKey()
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -87,13 +87,13 @@ func ExampleParseKey() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	same, err := dpop.ParseKey(secret)
+	same, err := dpop.ParseKey(secret, dpop.KeyOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(same.Thumbprint() == key.Thumbprint()) // tokens stay bound to it
 
-	_, err = dpop.ParseKey([]byte(`{"kty":"EC","crv":"P-256","x":"...","y":"..."}`))
+	_, err = dpop.ParseKey([]byte(`{"kty":"EC","crv":"P-256","x":"...","y":"..."}`), dpop.KeyOptions{})
 	fmt.Println(err)
 	// Output:
 	// true

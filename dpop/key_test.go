@@ -30,13 +30,47 @@ func privateJWK(t testing.TB, algorithm string) map[string]any {
 
 func TestGenerateKey(t *testing.T) {
 	t.Parallel()
-	one, err := GenerateKey()
+	one, err := GenerateKey(KeyOptions{})
 	require.NoError(t, err)
-	two, err := GenerateKey()
+	two, err := GenerateKey(KeyOptions{})
 	require.NoError(t, err)
 	require.Equal(t, "ES256", one.Algorithm())
 	require.Len(t, one.Thumbprint(), 43)
 	require.NotEqual(t, one.Thumbprint(), two.Thumbprint())
+}
+
+// What does not fit is an error, and no other kind of key.
+func TestGenerateKeyOptions(t *testing.T) {
+	t.Parallel()
+	key, err := GenerateKey(KeyOptions{Algorithm: "ES256"})
+	require.NoError(t, err)
+	require.Equal(t, "ES256", key.Algorithm())
+	for _, other := range []string{"ES384", "PS256", "none", "es256"} {
+		_, err := GenerateKey(KeyOptions{Algorithm: other})
+		require.ErrorIs(t, err, ErrKey)
+		require.ErrorContains(t, err, other)
+	}
+}
+
+// An option has the last word over the key, as in clientassertion, and cannot make it
+// sign with what does not fit.
+func TestParseKeyOptions(t *testing.T) {
+	t.Parallel()
+	data := must(json.Marshal(privateJWK(t, "PS256")))
+	key, err := ParseKey(data, KeyOptions{Algorithm: "RS512"})
+	require.NoError(t, err)
+	require.Equal(t, "RS512", key.Algorithm())
+	_, err = ParseKey(data, KeyOptions{Algorithm: "ES256"})
+	require.ErrorIs(t, err, ErrKey)
+}
+
+func TestNewProverWithoutKey(t *testing.T) {
+	t.Parallel()
+	for _, key := range []*Key{nil, {}} {
+		_, err := NewProver(ProverConfig{Key: key})
+		require.ErrorIs(t, err, ErrConfig)
+		require.ErrorContains(t, err, "Key")
+	}
 }
 
 func TestParseKey(t *testing.T) {
@@ -47,7 +81,7 @@ func TestParseKey(t *testing.T) {
 		delete(members, "alg")
 		data := must(json.Marshal(members))
 		before := bytes.Clone(data)
-		key, err := ParseKey(data)
+		key, err := ParseKey(data, KeyOptions{})
 		require.NoError(t, err)
 		require.Equal(t, "PS256", key.Algorithm())
 		require.Equal(t, before, data)
@@ -60,7 +94,7 @@ func TestParseKey(t *testing.T) {
 		require.NoError(t, err)
 		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(sharedRSA()))})...)
-		key, err := ParseKey(text)
+		key, err := ParseKey(text, KeyOptions{})
 		require.NoError(t, err)
 		jwk := decode(t, makeProof(t, newProver(t, key), Target{URL: parseURL(t, apiURI)})).header["jwk"].(map[string]any)
 		require.Len(t, jwk, 3)
@@ -70,9 +104,9 @@ func TestParseKey(t *testing.T) {
 		t.Parallel()
 		x25519 := must(ecdh.X25519().GenerateKey(rand.Reader))
 		b64 := base64.RawURLEncoding.EncodeToString
-		_, err := ParseKey([]byte(`{"kty":"OKP","crv":"X25519","x":"` + b64(x25519.PublicKey().Bytes()) + `","d":"` + b64(x25519.Bytes()) + `"}`))
+		_, err := ParseKey([]byte(`{"kty":"OKP","crv":"X25519","x":"`+b64(x25519.PublicKey().Bytes())+`","d":"`+b64(x25519.Bytes())+`"}`), KeyOptions{})
 		require.ErrorIs(t, err, ErrKey)
-		_, err = ParseKey(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(x25519))}))
+		_, err = ParseKey(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(x25519))}), KeyOptions{})
 		require.ErrorIs(t, err, ErrKey)
 	})
 	t.Run("what is stored is read again", func(t *testing.T) {
@@ -81,7 +115,7 @@ func TestParseKey(t *testing.T) {
 			key := keyFor(t, algorithm)
 			data, err := key.MarshalPrivateJWK()
 			require.NoError(t, err)
-			back, err := ParseKey(data)
+			back, err := ParseKey(data, KeyOptions{})
 			require.NoError(t, err)
 			require.Equal(t, key.Thumbprint(), back.Thumbprint())
 			require.Equal(t, algorithm, back.Algorithm())
@@ -90,7 +124,7 @@ func TestParseKey(t *testing.T) {
 	for name, data := range map[string][]byte{"nil": nil, "text": []byte("x"), "cut off": []byte(`{"kty":"EC"`)} {
 		t.Run("T099 "+name, func(t *testing.T) {
 			t.Parallel()
-			_, err := ParseKey(data)
+			_, err := ParseKey(data, KeyOptions{})
 			require.ErrorIs(t, err, ErrKey)
 		})
 	}
@@ -98,15 +132,15 @@ func TestParseKey(t *testing.T) {
 
 func TestNewKey(t *testing.T) {
 	t.Parallel()
-	_, err := NewKey(nil, "")
+	_, err := NewKey(nil, KeyOptions{})
 	require.ErrorIs(t, err, ErrKey)
-	_, err = NewKey(sharedRSA(), "ES256")
+	_, err = NewKey(sharedRSA(), KeyOptions{Algorithm: "ES256"})
 	require.ErrorIs(t, err, ErrKey, "T094")
-	_, err = NewKey(sharedEC["ES256"](), "PS256")
+	_, err = NewKey(sharedEC["ES256"](), KeyOptions{Algorithm: "PS256"})
 	require.ErrorIs(t, err, ErrKey, "T094")
-	_, err = NewKey(sharedRSA(), "none")
+	_, err = NewKey(sharedRSA(), KeyOptions{Algorithm: "none"})
 	require.ErrorIs(t, err, ErrKey)
-	key, err := NewKey(sharedRSA(), "")
+	key, err := NewKey(sharedRSA(), KeyOptions{})
 	require.NoError(t, err)
 	require.Equal(t, "PS256", key.Algorithm())
 }

@@ -56,14 +56,14 @@ func signerFor(algorithm string) crypto.Signer {
 
 func keyFor(t testing.TB, algorithm string) *Key {
 	t.Helper()
-	key, err := NewKey(signerFor(algorithm), algorithm)
+	key, err := NewKey(signerFor(algorithm), KeyOptions{Algorithm: algorithm})
 	require.NoError(t, err)
 	return key
 }
 
 func newProver(t testing.TB, key *Key) *Prover {
 	t.Helper()
-	prover, err := NewProver(key)
+	prover, err := NewProver(ProverConfig{Key: key})
 	require.NoError(t, err)
 	return prover
 }

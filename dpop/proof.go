@@ -3,7 +3,6 @@ package dpop
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -56,11 +55,18 @@ type Prover struct {
 	jws *jose.Signer
 }
 
-// NewProver prepares a prover; the public key is encoded once. The key is
-// required.
-func NewProver(key *Key) (*Prover, error) {
+// ProverConfig says how to make proofs.
+type ProverConfig struct {
+	// Key signs. Required.
+	Key *Key
+}
+
+// NewProver prepares a prover; the public key is encoded once. The error wraps
+// ErrConfig.
+func NewProver(config ProverConfig) (*Prover, error) {
+	key := config.Key
 	if key == nil || key.key == nil {
-		return nil, errors.New("dpop: the key is required: make it with GenerateKey, ParseKey or NewKey")
+		return nil, fmt.Errorf("%w: field Key is required: make it with GenerateKey, ParseKey or NewKey", ErrConfig)
 	}
 	return &Prover{key: key, jws: jose.NewSigner(key.key, jose.Header{Type: headerType, EmbedKey: true})}, nil
 }

@@ -126,7 +126,7 @@ func TestProofAlgorithms(t *testing.T) {
 func TestProofErrors(t *testing.T) {
 	t.Parallel()
 	for _, key := range []*Key{nil, {}} {
-		_, err := NewProver(key)
+		_, err := NewProver(ProverConfig{Key: key})
 		require.Error(t, err)
 	}
 	prover := newProver(t, keyFor(t, "ES256"))
@@ -162,7 +162,7 @@ func TestProofWithContextSigner(t *testing.T) {
 	t.Parallel()
 	type mark struct{}
 	signer := &kms{Signer: signerFor("ES256")}
-	key, err := NewKey(signer, "")
+	key, err := NewKey(signer, KeyOptions{})
 	require.NoError(t, err)
 	proof, err := newProver(t, key).Proof(context.WithValue(context.Background(), mark{}, "here"), Target{URL: parseURL(t, apiURI)})
 	require.NoError(t, err)

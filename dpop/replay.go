@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"sync"
 	"time"
-
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Use is one use of a proof.
@@ -57,11 +55,11 @@ const (
 
 // ErrReplayFull means that the store holds the maximum number of proofs, or the maximum
 // for one client while the rest is reserved for other clients.
-var ErrReplayFull = redact.Outage("the replay store is full")
+var ErrReplayFull = outage("the replay store is full")
 
 // ErrBeforeStart means that the proof was made before the store. It may have been used
 // with an earlier store, whose records are lost.
-var ErrBeforeStart = redact.Words("the proof is older than the replay store")
+var ErrBeforeStart = words("the proof is older than the replay store")
 
 // MemoryReplay is a [ReplayStore] in memory, for a single process. It holds a fixed
 // number of proofs and never deletes one before its expiry: when it is full, it refuses

@@ -6,7 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/helseid-go/sdk/internal/redact"
@@ -33,6 +33,7 @@ type NonceIssuer struct {
 
 // NewNonceIssuer takes the secret that the replicas share, of at least 32
 // random bytes. Nil means a random one, for a single process.
+// The error wraps ErrConfig.
 func NewNonceIssuer(secret []byte) (*NonceIssuer, error) {
 	own := secret == nil
 	if own {
@@ -40,7 +41,7 @@ func NewNonceIssuer(secret []byte) (*NonceIssuer, error) {
 		_, _ = rand.Read(secret) // never fails (Go 1.24)
 	}
 	if len(secret) < minNonceSecret {
-		return nil, errors.New("dpop: the nonce secret must have at least 32 bytes")
+		return nil, fmt.Errorf("%w: the nonce secret must have at least 32 bytes", ErrConfig)
 	}
 	return &NonceIssuer{redact.Hide(append([]byte(nil), secret...)), own}, nil
 }

@@ -2,6 +2,7 @@ package dpop
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -77,5 +78,6 @@ func TestNonceIssuer(t *testing.T) {
 	for length, good := range map[int]bool{0: false, 16: false, 31: false, 32: true, 64: true} {
 		_, err := NewNonceIssuer(make([]byte, length))
 		require.Equal(t, good, err == nil, "%d bytes", length)
+		require.Equal(t, !good, errors.Is(err, ErrConfig))
 	}
 }

@@ -90,7 +90,8 @@ type Verifier struct {
 	now         func() time.Time
 }
 
-// NewVerifier checks the configuration and reports all its mistakes at once.
+// NewVerifier checks the configuration and reports all its mistakes at once. The error
+// wraps ErrConfig.
 func NewVerifier(config VerifierConfig) (*Verifier, error) {
 	var errs []error
 	known := make([]string, 0, 9)
@@ -121,7 +122,7 @@ func NewVerifier(config VerifierConfig) (*Verifier, error) {
 		errs = append(errs, errors.New("field ReplicaSkew is negative"))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("dpop: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	replay := config.Replay
 	if replay == nil {

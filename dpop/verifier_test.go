@@ -145,7 +145,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"jwk off its curve":               {header("jwk", public(func(m map[string]any) { m["x"] = m["y"] })), ReasonKey},
 		"jwk cut short":                   {header("jwk", public(func(m map[string]any) { m["x"] = m["x"].(string)[:40] })), ReasonKey},
 		"jwk on P-224":                    {header("jwk", public(func(m map[string]any) { m["crv"] = "P-224" })), ReasonKey},
-		"jwk of another key":              {header("jwk", json.RawMessage(must(GenerateKey()).key.Public().JWK())), ReasonBinding},
+		"jwk of another key":              {header("jwk", json.RawMessage(must(GenerateKey(KeyOptions{})).key.Public().JWK())), ReasonBinding},
 		"jku in place of jwk":             {func(d *draft) { delete(d.header, "jwk"); d.header["jku"] = "https://evil.example/jwks" }, ReasonKey},
 		"x5c in place of jwk":             {func(d *draft) { delete(d.header, "jwk"); d.header["x5c"] = []string{"AAAA"} }, ReasonKey},
 		"crit":                            {header("crit", []string{"exp"}), ReasonMalformed},
@@ -231,7 +231,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"claims with rubbish":     {signRaw(t, key, headerJSON, claimsJSON+"x"), ReasonMalformed},
 		"T127 T147 signature":     {proof[:len(proof)-86] + strings.Repeat("A", 86), ReasonSignature},
 		"signature of another":    {swapPart(proof, signRaw(t, key, headerJSON, claimsJSON+" "), 2), ReasonSignature},
-		"signature by another":    {swapPart(proof, signRaw(t, must(GenerateKey()), headerJSON, claimsJSON), 2), ReasonSignature},
+		"signature by another":    {swapPart(proof, signRaw(t, must(GenerateKey(KeyOptions{})), headerJSON, claimsJSON), 2), ReasonSignature},
 		"T137 a byte too long":    {strings.Repeat("x", MaxProof+1), ReasonTooLong},
 		"padded":                  {proof + "=", ReasonMalformed},
 		"trailing line feed":      {proof + "\n", ReasonMalformed},
@@ -264,7 +264,7 @@ func TestVerifyBindings(t *testing.T) {
 		change func(*Expectation)
 		reason Reason
 	}{
-		"T133 T147 the token is bound to another key": {func(e *Expectation) { e.Thumbprint = must(GenerateKey()).Thumbprint() }, ReasonBinding},
+		"T133 T147 the token is bound to another key": {func(e *Expectation) { e.Thumbprint = must(GenerateKey(KeyOptions{})).Thumbprint() }, ReasonBinding},
 		"thumbprint in another case":                  {func(e *Expectation) { e.Thumbprint = strings.ToLower(e.Thumbprint) }, ReasonBinding},
 		"another method":                              {func(e *Expectation) { e.Method = "DELETE" }, ReasonMethod},
 		"method not filled in":                        {func(e *Expectation) { e.Method = "" }, ReasonMethod},
@@ -500,7 +500,7 @@ func TestReplay(t *testing.T) {
 	t.Run("another key may use the same jti", func(t *testing.T) {
 		t.Parallel()
 		verifier := newVerifier(t, VerifierConfig{})
-		for _, key := range []*Key{must(GenerateKey()), must(GenerateKey())} {
+		for _, key := range []*Key{must(GenerateKey(KeyOptions{})), must(GenerateKey(KeyOptions{}))} {
 			d := newDraft(t, key)
 			d.claims["jti"] = "same"
 			_, err := verifier.Verify(context.Background(), d.sign(t), expectedGET(key))
@@ -582,7 +582,7 @@ func TestReplay(t *testing.T) {
 		errs := make([]error, 60)
 		var group sync.WaitGroup
 		for i := range errs {
-			key := must(GenerateKey())
+			key := must(GenerateKey(KeyOptions{}))
 			proof := newDraft(t, key).sign(t)
 			group.Go(func() {
 				var verified *Proof
@@ -700,6 +700,7 @@ func TestNewVerifierConfig(t *testing.T) {
 	for _, part := range []string{`"none"`, `"HS256"`, "MaxAge", "MaxFuture", "ReplicaSkew"} {
 		require.ErrorContains(t, err, part)
 	}
+	require.ErrorIs(t, err, ErrConfig)
 	for _, bad := range []time.Duration{1, -1, time.Millisecond, 5*time.Minute + time.Second, time.Hour} {
 		_, err := NewVerifier(VerifierConfig{MaxAge: bad})
 		require.ErrorContains(t, err, "MaxAge")

@@ -188,8 +188,8 @@ func TestT101T102T104Configuration(t *testing.T) {
 		}
 		for field, config := range map[string]helseid.Config{
 			"Issuer":   {ClientID: "a", Key: testKey(t)},
-			"ClientID": {Issuer: helseid.Test.Issuer, Key: testKey(t)},
-			"Key":      {Issuer: helseid.Test.Issuer, ClientID: "a"},
+			"ClientID": {Issuer: helseid.Test.Issuer(), Key: testKey(t)},
+			"Key":      {Issuer: helseid.Test.Issuer(), ClientID: "a"},
 		} {
 			_, err := helseid.New(config)
 			require.ErrorIs(t, err, helseid.ErrConfig)
@@ -221,8 +221,8 @@ func TestT101T102T104Configuration(t *testing.T) {
 	})
 	t.Run("T103 the environments share nothing", func(t *testing.T) {
 		t.Parallel()
-		require.Equal(t, "https://helseid-sts.nhn.no", helseid.Production.Issuer)
-		require.Equal(t, "https://helseid-sts.test.nhn.no", helseid.Test.Issuer)
+		require.Equal(t, "https://helseid-sts.nhn.no", helseid.Production.Issuer())
+		require.Equal(t, "https://helseid-sts.test.nhn.no", helseid.Test.Issuer())
 		// A key of the test environment is not known to another: HelseID says so.
 		one, other := newWorld(t, worldOptions{}), newWorld(t, worldOptions{})
 		other.config.Key = one.config.Key

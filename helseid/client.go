@@ -69,11 +69,11 @@ func New(config Config) (*Client, error) {
 	}
 	dpopKey := config.DPoPKey
 	if dpopKey == nil {
-		if dpopKey, err = dpop.GenerateKey(); err != nil {
+		if dpopKey, err = dpop.GenerateKey(dpop.KeyOptions{}); err != nil {
 			return nil, err
 		}
 	}
-	prover, err := dpop.NewProver(dpopKey)
+	prover, err := dpop.NewProver(dpop.ProverConfig{Key: dpopKey})
 	if err != nil {
 		return nil, fmt.Errorf("%w: field DPoPKey: %w", ErrConfig, err)
 	}

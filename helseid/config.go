@@ -14,7 +14,6 @@ import (
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 const (
@@ -26,7 +25,7 @@ const (
 // Config says who the client is. LoadConfig fills the first three fields from
 // the file that HelseID Selvbetjening hands out; the rest may stay zero.
 type Config struct {
-	// Issuer is HelseID's issuer identifier: Production.Issuer, Test.Issuer, or
+	// Issuer is HelseID's issuer identifier: Production.Issuer(), Test.Issuer(), or
 	// another server's. It may have a path; a trailing slash is cut off. It must
 	// be https, or http on a loopback host. Required.
 	Issuer string
@@ -163,7 +162,7 @@ type Registration struct {
 
 // ErrConfig is wrapped by every error about the configuration. Nothing has been
 // sent when it occurs.
-var ErrConfig = redact.Words("helseid: configuration")
+var ErrConfig = words("helseid: configuration")
 
 // configError joins the mistakes found.
 func configError(errs []error) error {

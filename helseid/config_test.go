@@ -146,7 +146,7 @@ func TestAssertionOnTheWire(t *testing.T) {
 			config := w.server.NewClient(helseidtest.SigningKey(signer, clientassertion.KeyOptions{Algorithm: algorithm}), helseidtest.Scopes(testScope))
 			config.HTTPClient = w.config.HTTPClient
 			var err error
-			config.DPoPKey, err = dpop.NewKey(signer, algorithm)
+			config.DPoPKey, err = dpop.NewKey(signer, dpop.KeyOptions{Algorithm: algorithm})
 			require.NoError(t, err)
 			_, err = newClient(t, config).Token(t.Context(), helseid.TokenRequest{})
 			require.NoError(t, err, algorithm)
@@ -189,7 +189,7 @@ func TestConfigPrintsNoKey(t *testing.T) {
 	secrets.addKey("client key", []byte(members.PrivateJWK))
 	config, err := helseid.ParseConfig(file)
 	require.NoError(t, err)
-	config.DPoPKey, err = dpop.GenerateKey()
+	config.DPoPKey, err = dpop.GenerateKey(dpop.KeyOptions{})
 	require.NoError(t, err)
 	jwk, err := config.DPoPKey.MarshalPrivateJWK()
 	require.NoError(t, err)

@@ -75,7 +75,7 @@ func TestLoadConfig(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, data, 0o600))
 			config, err := helseid.LoadConfig(path)
 			require.NoError(t, err)
-			require.Equal(t, helseid.Test.Issuer, config.Issuer)
+			require.Equal(t, helseid.Test.Issuer(), config.Issuer)
 			require.Equal(t, "6d2a1c0e-5f0b-4a57-9a35-0d5f0a7a2f11", config.ClientID)
 			require.Equal(t, helseid.Registration{
 				ClientName:             "A journal",
@@ -139,7 +139,7 @@ func TestParseConfigShapes(t *testing.T) {
 			t.Parallel()
 			config, err := helseid.ParseConfig([]byte(file))
 			require.NoError(t, err)
-			require.Equal(t, helseid.Test.Issuer, strings.TrimSuffix(config.Issuer, "/"))
+			require.Equal(t, helseid.Test.Issuer(), strings.TrimSuffix(config.Issuer, "/"))
 			require.Equal(t, "6d2a1c0e-5f0b-4a57-9a35-0d5f0a7a2f11", config.ClientID)
 			require.Equal(t, []string{"openid", "profile", testScope}, config.Registered.Scopes)
 			require.NotNil(t, config.Key)
@@ -210,7 +210,7 @@ func TestParseConfigAppSettings(t *testing.T) {
 			t.Parallel()
 			config, err := helseid.ParseConfig([]byte(asText(t, test.file)))
 			require.NoError(t, err)
-			require.Equal(t, helseid.Test.Issuer, config.Issuer)
+			require.Equal(t, helseid.Test.Issuer(), config.Issuer)
 			require.Equal(t, "client", config.ClientID)
 			require.Equal(t, []string{"a", "b"}, config.Registered.Scopes)
 			require.Equal(t, test.algorithm, config.Key.Algorithm())
@@ -366,7 +366,7 @@ func TestParseConfigWithoutClient(t *testing.T) {
 	require.ErrorContains(t, err, "Issuer")
 	require.ErrorContains(t, err, "ClientID")
 	require.NotContains(t, err.Error(), "Key is required")
-	config.Issuer, config.ClientID = helseid.Test.Issuer, "client"
+	config.Issuer, config.ClientID = helseid.Test.Issuer(), "client"
 	client, err := helseid.New(config)
 	require.NoError(t, err)
 	client.Close()

@@ -14,12 +14,12 @@ import (
 var (
 	// ErrUnavailable means that HelseID could not be reached, did not answer in
 	// time or answered that it is in trouble (429, 5xx). Trying later can help.
-	ErrUnavailable = metadata.ErrUnavailable
+	ErrUnavailable = errUnavailable
 
 	// ErrBusy means that a request was not sent, since too many of its kind wait for
 	// HelseID already: logins that are started, codes that are redeemed, tokens or
 	// revocations. Each kind has a line of its own. It wraps ErrUnavailable.
-	ErrBusy = bulkhead.ErrBusy
+	ErrBusy = errBusy
 
 	// ErrKey means that Config.Key or Config.DPoPKey cannot be used: it cannot be read,
 	// or its signer (a KMS or an HSM) failed or gave no signature in time. HelseID has
@@ -29,28 +29,44 @@ var (
 
 	// ErrNoToken means that a call of an API was not made, since there was no token or
 	// no proof for it: nothing of it has reached the API. It wraps the cause.
-	ErrNoToken = redact.Words("the API was not called: no token for it")
+	ErrNoToken = words("the API was not called: no token for it")
 
 	// ErrInvalidResponse means that what was answered is not what HelseID
 	// answers: another server, a proxy or a login page may stand in the way.
-	ErrInvalidResponse = metadata.ErrInvalid
+	ErrInvalidResponse = errInvalidResponse
 
 	// ErrIssuerMismatch means that the metadata is that of another issuer.
-	ErrIssuerMismatch = metadata.ErrIssuerMismatch
+	ErrIssuerMismatch = errIssuerMismatch
 
 	// ErrScopeNotGranted means that HelseID gave a token without a scope that
 	// was asked for.
-	ErrScopeNotGranted = redact.Words("scope not granted")
+	ErrScopeNotGranted = words("scope not granted")
 
 	// ErrInsecureURL means that a request with a token was about to go over
 	// plain http to a host that is not loopback.
-	ErrInsecureURL = httpx.ErrInsecureURL
+	ErrInsecureURL = errInsecureURL
 
 	// ErrOriginRefused means that a request with a token was about to go to an
 	// origin it is not meant for: one outside Config.AllowedOrigins or
 	// TokenRequest.AllowedOrigins, or one that an API redirects to.
-	ErrOriginRefused = apicall.ErrOriginRefused
+	ErrOriginRefused = errOriginRefused
 
 	// ErrClosed means that the client has been closed.
-	ErrClosed = lifecycle.ErrClosed
+	ErrClosed = errClosed
 )
+
+// The same in the packages below, whose names the documentation of the errors above
+// does not show.
+var (
+	errUnavailable     = metadata.ErrUnavailable
+	errBusy            = bulkhead.ErrBusy
+	errInvalidResponse = metadata.ErrInvalid
+	errIssuerMismatch  = metadata.ErrIssuerMismatch
+	errInsecureURL     = httpx.ErrInsecureURL
+	errOriginRefused   = apicall.ErrOriginRefused
+	errClosed          = lifecycle.ErrClosed
+)
+
+// words makes an error whose text may stand in a log. It keeps the name of an
+// internal package out of the documentation of the errors above.
+func words(text string) error { return redact.Words(text) }

@@ -409,7 +409,7 @@ func TestLoginState(t *testing.T) {
 		require.Contains(t, logged.String(), "[redacted]")
 
 		other := w.config
-		other.DPoPKey, err = dpop.GenerateKey()
+		other.DPoPKey, err = dpop.GenerateKey(dpop.KeyOptions{})
 		require.NoError(t, err)
 		_, err = newClient(t, other).FinishLogin(t.Context(), again, answer)
 		requireError(t, err, helseid.ErrLogin)

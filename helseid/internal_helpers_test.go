@@ -18,7 +18,7 @@ func mustSigner() crypto.Signer {
 }
 
 func mustDPoPKey() *dpop.Key {
-	key, err := dpop.GenerateKey()
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})
 	if err != nil {
 		panic(err)
 	}

@@ -188,12 +188,12 @@ func (r *loginRules) prepare(request LoginRequest) (*preparedLogin, error) {
 	}
 	errs := append([]error{r.redirectURI(request.RedirectURI, prepared)}, request.mistakes()...)
 	if request.TestUser != nil {
-		if r.issuer == Production.Issuer {
+		if r.issuer == Production.Issuer() {
 			errs = append(errs, errors.New("field TestUser: there are no test users in production"))
 		}
 		errs = append(errs, request.TestUser.mistake())
 	}
-	if r.issuer == Production.Issuer && orgnr.IsNumber(request.OnBehalfOf) && !orgnr.HasValidCheckDigit(request.OnBehalfOf) {
+	if r.issuer == Production.Issuer() && orgnr.IsNumber(request.OnBehalfOf) && !orgnr.HasValidCheckDigit(request.OnBehalfOf) {
 		errs = append(errs, errors.New("field OnBehalfOf: the check digit is wrong: is there a typing error?"))
 	}
 	if request.BindCode && !r.keyStays {

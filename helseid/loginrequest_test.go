@@ -257,7 +257,7 @@ func TestLoginRequestMistakes(t *testing.T) {
 			helseid.LoginRequest{}, []string{"RedirectURI", "2 of them"},
 		},
 		"test user in production": {
-			func(c *helseid.Config) { c.Issuer = helseid.Production.Issuer },
+			func(c *helseid.Config) { c.Issuer = helseid.Production.Issuer() },
 			helseid.LoginRequest{TestUser: &helseid.TestUser{PersonalIdentityNumber: helseidtest.ClinicianAtLevel3}}, []string{"TestUser"},
 		},
 		"bound code without a key of one's own": {

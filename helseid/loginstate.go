@@ -73,7 +73,7 @@ const loginStateVersion = 1
 // ErrLogin is wrapped by everything that makes a login fail after it has been
 // started, such as an answer to another login, an expired one or a forged ID
 // token: start a new one.
-var ErrLogin = redact.Words("the login failed")
+var ErrLogin = words("the login failed")
 
 // ErrLoginFinished means that the login has been finished before, or is being
 // finished now, as when a page is loaded twice: its user may have a session. It is

@@ -53,7 +53,7 @@ func TestLogoutAtAProcessWithOtherKeys(t *testing.T) {
 	processes := map[string]func(t *testing.T, config *helseid.Config){
 		"DPoP key": func(t *testing.T, config *helseid.Config) {
 			var err error
-			config.DPoPKey, err = dpop.GenerateKey()
+			config.DPoPKey, err = dpop.GenerateKey(dpop.KeyOptions{})
 			require.NoError(t, err)
 		},
 		"encryption key": func(_ *testing.T, config *helseid.Config) {

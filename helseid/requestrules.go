@@ -113,7 +113,7 @@ func (r *requestRules) details(request TokenRequest, system bool) ([]clientasser
 		errs    []error
 	)
 	add := func(field string, detail clientassertion.Detail, err error) {
-		if err == nil && r.issuer == Production.Issuer {
+		if err == nil && r.issuer == Production.Issuer() {
 			err = detail.CheckDigits()
 		}
 		if err != nil {

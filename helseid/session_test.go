@@ -777,7 +777,7 @@ func TestSessionIsFound(t *testing.T) {
 	require.NoError(t, err)
 
 	otherKey, otherClient, otherIssuer := w.config, w.config, w.config
-	otherKey.DPoPKey, err = dpop.GenerateKey()
+	otherKey.DPoPKey, err = dpop.GenerateKey(dpop.KeyOptions{})
 	require.NoError(t, err)
 	otherClient.ClientID = "another"
 	otherIssuer.Issuer = "https://other.test"

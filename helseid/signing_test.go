@@ -74,7 +74,7 @@ func kmsWorld(t testing.TB, change func(*helseid.Config)) (w *world, client, pro
 	config := w.server.NewClient(helseidtest.SigningKey(client, clientassertion.KeyOptions{}), helseidtest.Scopes(testScope, otherScope))
 	w.config.ClientID, w.config.Key = config.ClientID, config.Key
 	var err error
-	w.config.DPoPKey, err = dpop.NewKey(proofs, "PS256")
+	w.config.DPoPKey, err = dpop.NewKey(proofs, dpop.KeyOptions{Algorithm: "PS256"})
 	require.NoError(t, err)
 	if change != nil {
 		change(&w.config)
@@ -210,7 +210,7 @@ func TestSignerFailureSpendsNothing(t *testing.T) {
 
 func mustDPoPKey(t testing.TB, signer crypto.Signer) *dpop.Key {
 	t.Helper()
-	key, err := dpop.NewKey(signer, "PS256")
+	key, err := dpop.NewKey(signer, dpop.KeyOptions{Algorithm: "PS256"})
 	require.NoError(t, err)
 	return key
 }

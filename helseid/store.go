@@ -92,11 +92,11 @@ func (s StoredRow) MarshalText() ([]byte, error) {
 
 // ErrStore is wrapped by the errors of a Store that failed. The session may be good:
 // trying later can help.
-var ErrStore = redact.Words("the store failed")
+var ErrStore = words("the store failed")
 
 // ErrUnreadableRow says that what is stored under a key cannot be read, now or
 // later: see Store.Load.
-var ErrUnreadableRow = redact.Words("the stored row cannot be read")
+var ErrUnreadableRow = words("the stored row cannot be read")
 
 // MemoryStore is a Store in this process's memory, which ends with the process. A
 // client without Config.Store has one of its own. The zero value is ready to use,

@@ -304,8 +304,8 @@ func TestCheckDigitInProductionOnly(t *testing.T) {
 	t.Parallel()
 	type organization = clientassertion.Organization
 	for issuer, production := range map[string]bool{
-		helseid.Production.Issuer: true, helseid.Production.Issuer + "/": true,
-		helseid.Test.Issuer: false, helseid.Production.Issuer + ".example.no": false, helseid.Production.Issuer + "/path": false,
+		helseid.Production.Issuer(): true, helseid.Production.Issuer() + "/": true,
+		helseid.Test.Issuer(): false, helseid.Production.Issuer() + ".example.no": false, helseid.Production.Issuer() + "/path": false,
 	} {
 		w := newWorld(t, worldOptions{config: func(c *helseid.Config) { c.Issuer = issuer }})
 		for _, test := range []struct {
@@ -347,7 +347,7 @@ func TestCheckDigitInOtherPlaces(t *testing.T) {
 		require.NoError(t, err)
 		return []clientassertion.Detail{detail}
 	}
-	for issuer, production := range map[string]bool{helseid.Production.Issuer: true, helseid.Test.Issuer: false} {
+	for issuer, production := range map[string]bool{helseid.Production.Issuer(): true, helseid.Test.Issuer(): false} {
 		w := newWorld(t, worldOptions{config: func(c *helseid.Config) {
 			c.Issuer = issuer
 			c.Registered.RedirectURIs = []string{redirectURI}

@@ -168,7 +168,7 @@ func realServer(t testing.TB, token func(w http.ResponseWriter, nth int64, token
 	t.Helper()
 	counting := &countingServer{}
 	minter := helseidtest.NewServer(t, helseidtest.InMemory())
-	key, err := dpop.GenerateKey()
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)

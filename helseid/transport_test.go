@@ -221,7 +221,7 @@ func TestBodyIsClosed(t *testing.T) {
 		w.api(apiHost, inTurn(nonceDemand("one")))
 		signer := &failingSigner{Signer: rsa2048(), good: 2, err: errors.New("the KMS is on fire")} // one for the token, one for the API
 		var err error
-		w.config.DPoPKey, err = dpop.NewKey(signer, "RS256")
+		w.config.DPoPKey, err = dpop.NewKey(signer, dpop.KeyOptions{Algorithm: "RS256"})
 		require.NoError(t, err)
 		first, second := &trackedBody{Reader: strings.NewReader("text")}, &trackedBody{Reader: strings.NewReader("text")}
 		request := newRequest(t, http.MethodPost, apiURL, first)
@@ -1087,7 +1087,7 @@ func TestContextReachesTheProofsSigner(t *testing.T) {
 	signer := &contextSigner{failingSigner: failingSigner{Signer: rsa2048(), good: 100}}
 	w := newWorld(t, worldOptions{config: func(c *helseid.Config) {
 		var err error
-		c.DPoPKey, err = dpop.NewKey(signer, "PS256")
+		c.DPoPKey, err = dpop.NewKey(signer, dpop.KeyOptions{Algorithm: "PS256"})
 		require.NoError(t, err)
 		c.Key, err = clientassertion.NewKey(signer.Signer, clientassertion.KeyOptions{})
 		require.NoError(t, err)

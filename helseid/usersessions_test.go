@@ -31,7 +31,7 @@ func TestSessionsOfAUser(t *testing.T) {
 		require.NoError(t, err)
 
 		config := w.config
-		config.DPoPKey, err = dpop.GenerateKey() // one that cannot use the sessions
+		config.DPoPKey, err = dpop.GenerateKey(dpop.KeyOptions{}) // one that cannot use the sessions
 		require.NoError(t, err)
 		for _, client := range []*helseid.Client{w.client, newClient(t, w.config), newClient(t, config)} {
 			listed, err := client.Sessions().Of(t.Context(), first.User().Subject)

@@ -66,7 +66,7 @@ func newWorld(t testing.TB, options worldOptions) *world {
 	w.config.HTTPClient = &http.Client{Transport: w.net}
 	w.config.OnEvent = w.events.add
 	var err error
-	w.key, err = dpop.GenerateKey()
+	w.key, err = dpop.GenerateKey(dpop.KeyOptions{})
 	require.NoError(t, err)
 	jwk, err := w.key.MarshalPrivateJWK()
 	require.NoError(t, err)

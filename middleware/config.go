@@ -14,13 +14,20 @@ import (
 )
 
 // ErrConfig is wrapped by every error about the configuration.
-var ErrConfig = redact.Words("middleware: configuration")
+var ErrConfig = words("middleware: configuration")
+
+// words makes an error whose text may stand in a log. It keeps the name of an
+// internal package out of the documentation of errors.
+func words(text string) error { return redact.Words(text) }
+
+// outage makes the same of something that is down.
+func outage(text string) error { return redact.Outage(text) }
 
 // Config describes an API and the issuer and proxies that it trusts. Issuer and
 // Audience are enough to start with; the zero values of the other fields are the strict
 // defaults.
 type Config struct {
-	// Issuer is HelseID's issuer identifier, such as helseid.Test.Issuer.
+	// Issuer is HelseID's issuer identifier, such as helseid.Test.Issuer().
 	// Required, unless Token.Issuer is set.
 	Issuer string
 

@@ -15,7 +15,7 @@
 //
 //	func main() {
 //		auth, err := middleware.New(middleware.Config{
-//			Issuer:    helseid.Test.Issuer,
+//			Issuer:    helseid.Test.Issuer(),
 //			Audience:  "nhn:some-api",
 //			PublicURL: "https://api.example.no",
 //		})

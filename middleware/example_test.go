@@ -25,7 +25,7 @@ func journal(w http.ResponseWriter, r *http.Request) {
 
 // An API that lets in clinicians at level 4 with an HPR number.
 func Example() {
-	auth, err := middleware.New(middleware.Config{Issuer: helseid.Test.Issuer, Audience: "nhn:my-api"})
+	auth, err := middleware.New(middleware.Config{Issuer: helseid.Test.Issuer(), Audience: "nhn:my-api"})
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example of a program
 	}
@@ -86,7 +86,7 @@ func ExampleRequirement() {
 
 // Guard has the form of middleware that chi and others take: r.Use(guard).
 func ExampleMiddleware_Guard() {
-	auth, err := middleware.New(middleware.Config{Issuer: helseid.Test.Issuer, Audience: "nhn:my-api"})
+	auth, err := middleware.New(middleware.Config{Issuer: helseid.Test.Issuer(), Audience: "nhn:my-api"})
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example of a program
 	}
@@ -110,7 +110,7 @@ func ExampleAuditLog() {
 		return a
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
-	auth, err := middleware.New(middleware.Config{Issuer: helseid.Test.Issuer, Audience: "nhn:my-api", Audit: middleware.AuditLog(logger)})
+	auth, err := middleware.New(middleware.Config{Issuer: helseid.Test.Issuer(), Audience: "nhn:my-api", Audit: middleware.AuditLog(logger)})
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example of a program
 	}

@@ -26,7 +26,7 @@ type Requirement func(ctx context.Context, claims *tokenvalidation.Claims) error
 
 // ErrUnavailable is wrapped by the error of a [Requirement] that cannot tell whether it
 // is met, because a service that it needs is down.
-var ErrUnavailable = redact.Outage("requirement cannot be checked")
+var ErrUnavailable = outage("requirement cannot be checked")
 
 // Denial is a requirement's refusal. Its texts are sent to the caller, so they must not
 // contain anything from the token.

@@ -7,12 +7,11 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/internal/metadata"
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // ErrClock means that this machine's clock differs from HelseID's by more than is
 // forgiven.
-var ErrClock = redact.Words("the clock is off")
+var ErrClock = words("the clock is off")
 
 const (
 	// clockInterval is how often HelseID is asked for the time, and clockRetry how often

@@ -8,7 +8,6 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/jose"
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Claims is what a valid access token says. It is shared by whoever handles the
@@ -122,7 +121,7 @@ func (c *Claims) Raw(name string) (json.RawMessage, bool) {
 }
 
 // ErrNoClaim means that a token lacks a claim.
-var ErrNoClaim = redact.Words("the token has no such claim")
+var ErrNoClaim = words("the token has no such claim")
 
 // Claim decodes a claim into a value of type T, by encoding/json. The error
 // wraps ErrNoClaim if the token has no such claim; it never quotes the claim.

@@ -21,7 +21,7 @@
 //
 //	func main() {
 //		validator, err := tokenvalidation.New(tokenvalidation.Config{
-//			Issuer:   helseid.Test.Issuer,
+//			Issuer:   helseid.Test.Issuer(),
 //			Audience: "nhn:some-api",
 //		})
 //		if err != nil {

@@ -11,16 +11,24 @@ import (
 var (
 	// ErrInvalidToken means that the token must not be accepted. Every *Error is
 	// one.
-	ErrInvalidToken = redact.Words("invalid token")
+	ErrInvalidToken = words("invalid token")
 
 	// ErrUnavailable means that HelseID's keys cannot be had at the moment, or that
 	// HelseID has not been asked about the token's key yet, so there is no telling.
 	// The token may be good: it is worth another try in five seconds.
-	ErrUnavailable = metadata.ErrUnavailable
+	ErrUnavailable = errUnavailable
 
 	// ErrConfig is wrapped by every error about the configuration.
-	ErrConfig = redact.Words("tokenvalidation: configuration")
+	ErrConfig = words("tokenvalidation: configuration")
 )
+
+// errUnavailable is the same of the keys and of the metadata: the documentation of
+// ErrUnavailable does not show the name of an internal package.
+var errUnavailable = metadata.ErrUnavailable
+
+// words makes an error whose text may stand in a log. It keeps the name of an
+// internal package out of the documentation of the errors above.
+func words(text string) error { return redact.Words(text) }
 
 // Reason says which rule a token broke. The strings are stable.
 type Reason string

@@ -9,12 +9,11 @@ import (
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // ErrUserInfoRefused means that HelseID does not tell about the user of a token:
 // the client that got it must have asked for the scope openid.
-var ErrUserInfoRefused = redact.Words("HelseID's UserInfo endpoint refused the token: it must have been issued with the scope openid")
+var ErrUserInfoRefused = words("HelseID's UserInfo endpoint refused the token: it must have been issued with the scope openid")
 
 // userInfoTimeout bounds a request to the UserInfo endpoint.
 const userInfoTimeout = 10 * time.Second

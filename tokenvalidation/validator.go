@@ -36,7 +36,7 @@ const (
 
 // Config says which tokens to accept.
 type Config struct {
-	// Issuer is HelseID's issuer identifier, such as helseid.Test.Issuer. It
+	// Issuer is HelseID's issuer identifier, such as helseid.Test.Issuer(). It
 	// must be https, or http on a loopback host. A trailing slash is cut off.
 	// Required.
 	Issuer string

@@ -69,7 +69,7 @@ func serveClient(ctx context.Context, settings settings, lines *json.Decoder, ou
 	if err != nil {
 		return err
 	}
-	if config.DPoPKey, err = dpop.ParseKey(settings.DPoPKey); err != nil {
+	if config.DPoPKey, err = dpop.ParseKey(settings.DPoPKey, dpop.KeyOptions{}); err != nil {
 		return err
 	}
 	config.TokenCache = store.TokenCache()

@@ -86,7 +86,7 @@ func (s *stage) startProcesses(ctx context.Context, stderr io.Writer) (end func(
 	}
 
 	file := s.helseid.ConfigFile(helseidtest.Scopes(scope)) // HelseID Selvbetjening hands this out
-	key, err := dpop.GenerateKey()                          // tokens are bound to it, so the processes need the same
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})         // tokens are bound to it, so the processes need the same
 	if err != nil {
 		return end, err
 	}

@@ -103,7 +103,7 @@ func refusals(t *testing.T) map[string]refusal {
 		"an unknown key":      {reason: "token_unknown_key", status: 401, token: tokens(mint.Header("kid", "made-up"))},
 		"forged":              {reason: "token_signature", status: 401, token: tokens(mint.SignedWithUnknownKey())},
 		"changed":             {reason: "token_signature", status: 401, token: tokens(mint.BrokenSignature())},
-		"another environment": {reason: "token_issuer", status: 401, token: tokens(mint.Issuer(helseid.Production.Issuer))},
+		"another environment": {reason: "token_issuer", status: 401, token: tokens(mint.Issuer(helseid.Production.Issuer()))},
 		"another API's":       {reason: "token_audience", status: 401, token: tokens(mint.Audience("nhn:other-api"))},
 		"two APIs'":           {reason: "token_audience", status: 401, token: tokens(mint.Audience(mint.DefaultAudience, "nhn:other-api"))},
 		"expired":             {reason: "token_expired", status: 401, token: tokens(mint.Expired())},

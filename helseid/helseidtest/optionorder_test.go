@@ -45,7 +45,7 @@ func TestOrderOfProofOptions(t *testing.T) {
 	server := helseidtest.NewServer(t, helseidtest.InMemory())
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
-	key, err := dpop.NewKey(private, "")
+	key, err := dpop.NewKey(private, dpop.KeyOptions{})
 	require.NoError(t, err)
 	jwk, err := key.MarshalPrivateJWK()
 	require.NoError(t, err)

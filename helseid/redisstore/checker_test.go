@@ -86,7 +86,7 @@ func runWorker(text string) error {
 	if err != nil {
 		return err
 	}
-	if client.DPoPKey, err = dpop.ParseKey(config.DPoPKey); err != nil {
+	if client.DPoPKey, err = dpop.ParseKey(config.DPoPKey, dpop.KeyOptions{}); err != nil {
 		return err
 	}
 	client.Store, client.TokenCache = store.Rows(), store.TokenCache()
@@ -201,7 +201,7 @@ func TestNobodyPassesAfterALogout(t *testing.T) {
 		BackChannelLogoutURI:   c.origin + "/a/back",
 	})
 	c.client = "checker"
-	key, err := dpop.GenerateKey()
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})
 	require.NoError(t, err)
 	jwk, err := key.MarshalPrivateJWK()
 	require.NoError(t, err)

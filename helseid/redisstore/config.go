@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -16,8 +15,6 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/helseid-go/sdk/helseid/identity"
-	"github.com/helseid-go/sdk/internal/httpx"
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 const (
@@ -42,12 +39,9 @@ const (
 	maxKeys      = 8
 )
 
-// unprintable gives a type the methods that make it read "[redacted]".
-type unprintable = redact.Unprintable
-
 // ErrConfig is wrapped by every error about the configuration. Nothing has been
 // sent when it occurs.
-var ErrConfig = redact.Words("redisstore: configuration")
+var ErrConfig = words("redisstore: configuration")
 
 // Config says where Redis is and what to encrypt with. Printed, logged or
 // marshalled it reads "[redacted]".
@@ -215,8 +209,8 @@ func (c Config) checkServer() error {
 		return errors.New("field URL: skip_verify is not accepted, because anybody could answer in place of Redis: put its authority into TLS")
 	case c.TLS != nil && options.TLSConfig == nil:
 		return errors.New("field TLS needs a rediss URL")
-	case httpx.SkipsVerification(c.TLS) && !isLoopback(options.Addr):
-		return fmt.Errorf("field TLS: %w", httpx.ErrUnverified)
+	case skipsVerification(c.TLS) && !isLoopback(options.Addr):
+		return fmt.Errorf("field TLS: %w", errUnverified)
 	case options.TLSConfig != nil || options.Network == "unix" || c.AllowPlaintext:
 		return nil
 	}
@@ -226,23 +220,17 @@ func (c Config) checkServer() error {
 	return nil
 }
 
-// isLoopback reports that an address with a port is this machine's.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	return err == nil && httpx.IsLoopback(host)
-}
-
 func checkClient(client redis.UniversalClient) error {
 	obeys, verifies := true, true
 	switch client := client.(type) {
 	case *redis.Client:
 		options := client.Options()
 		obeys = options.ContextTimeoutEnabled
-		verifies = !httpx.SkipsVerification(options.TLSConfig) || isLoopback(options.Addr)
+		verifies = !skipsVerification(options.TLSConfig) || isLoopback(options.Addr)
 	case *redis.ClusterClient:
 		options := client.Options()
 		obeys = options.ContextTimeoutEnabled
-		verifies = !httpx.SkipsVerification(options.TLSConfig) ||
+		verifies = !skipsVerification(options.TLSConfig) ||
 			len(options.Addrs) > 0 && !slices.ContainsFunc(options.Addrs, func(address string) bool { return !isLoopback(address) })
 	case *redis.Ring:
 		return errors.New("field Client: a redis.Ring moves keys to another server when one is down, and with that lets used proofs through: use a cluster")
@@ -251,7 +239,7 @@ func checkClient(client redis.UniversalClient) error {
 		return errors.New("field Client: set ContextTimeoutEnabled in its options, without which it does not keep to Timeout")
 	}
 	if !verifies {
-		return fmt.Errorf("field Client: TLSConfig: %w", httpx.ErrUnverified)
+		return fmt.Errorf("field Client: TLSConfig: %w", errUnverified)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@
 //			log.Fatal(err)
 //		}
 //		config.TokenCache, config.Store = store.TokenCache(), store.Rows()
-//		config.DPoPKey, err = dpop.ParseKey([]byte(os.Getenv("DPOP_KEY"))) // the same in all processes
+//		config.DPoPKey, err = dpop.ParseKey([]byte(os.Getenv("DPOP_KEY")), dpop.KeyOptions{}) // the same in all processes
 //		if err != nil {
 //			log.Fatal(err)
 //		}
@@ -50,7 +50,7 @@
 //	replays, err := redisstore.NewReplays(redisstore.Config{URL: identity.NewSecret(os.Getenv("REDIS_URL"))})
 //	…
 //	auth, err := middleware.New(middleware.Config{
-//		Issuer:   helseid.Production.Issuer,
+//		Issuer:   helseid.Production.Issuer(),
 //		Audience: "nhn:some-api",
 //		Proof:    dpop.VerifierConfig{Replay: replays},
 //	})

@@ -9,23 +9,21 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Errors, to be tested for with errors.Is.
 var (
 	// ErrUnavailable means that Redis could not be asked, did not answer in
 	// time, or refused.
-	ErrUnavailable = redact.Outage("redisstore: Redis is not available")
+	ErrUnavailable = outage("redisstore: Redis is not available")
 
 	// ErrDecrypt means that a value is not what was stored in its place, or was
 	// encrypted with a key that is not among Config.EncryptionKeys.
-	ErrDecrypt = redact.Words("redisstore: a stored value cannot be decrypted: it was changed, or its key is missing in EncryptionKeys")
+	ErrDecrypt = words("redisstore: a stored value cannot be decrypted: it was changed, or its key is missing in EncryptionKeys")
 
 	// ErrEviction means that Redis is set up to drop what has been stored when
 	// it is short of memory.
-	ErrEviction = redact.Words("redisstore: set maxmemory-policy to noeviction: otherwise used proofs are forgotten early, and can be used again")
+	ErrEviction = words("redisstore: set maxmemory-policy to noeviction: otherwise used proofs are forgotten early, and can be used again")
 )
 
 // codeOutOfMemory is what Redis answers when maxmemory is reached and nothing

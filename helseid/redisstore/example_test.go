@@ -78,7 +78,7 @@ func ExampleStore_TokenCache() {
 	}
 	defer store.Close()
 	config.TokenCache = store.TokenCache()
-	config.DPoPKey, err = dpop.GenerateKey() // made once, and given to all processes
+	config.DPoPKey, err = dpop.GenerateKey(dpop.KeyOptions{}) // made once, and given to all processes
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -120,7 +120,7 @@ func ExampleNewReplays() {
 		return
 	}
 	auth, err := middleware.New(middleware.Config{
-		Issuer:   helseid.Test.Issuer,
+		Issuer:   helseid.Test.Issuer(),
 		Audience: "nhn:some-api",
 		Proof:    dpop.VerifierConfig{Replay: replays},
 	})

@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"github.com/helseid-go/sdk/helseid/identity"
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // sealedForm is the first byte of a sealed value: AES-256-GCM with the nonce in
@@ -18,24 +17,25 @@ const sealedForm = 1
 
 // sealer encrypts values for the place where they are stored.
 type sealer struct {
-	keys redact.Hidden[[][]byte] // the first encrypts, all decrypt
+	keys []identity.Secret // decoded; the first encrypts, all decrypt
 }
 
 // newSealer takes keys that have been checked.
 func newSealer(keys []identity.Secret) (sealer, error) {
-	decoded := make([][]byte, len(keys))
-	for i, key := range keys {
-		var err error
-		if decoded[i], err = decodeKey(key); err != nil {
+	decoded := make([]identity.Secret, len(keys))
+	for i, text := range keys {
+		key, err := decodeKey(text)
+		if err != nil {
 			return sealer{}, fmt.Errorf("%w: field EncryptionKeys[%d] is not Base64", ErrConfig, i)
 		}
+		decoded[i] = identity.NewSecret(string(key))
 	}
-	return sealer{redact.Hide(decoded)}, nil
+	return sealer{decoded}, nil
 }
 
 // seal encrypts a value for a place and a version.
 func (s sealer) seal(place string, version uint64, value []byte) ([]byte, error) {
-	aead, err := derive(s.keys.Reveal()[0], place)
+	aead, err := derive(s.keys[0], place)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s sealer) open(place string, version uint64, sealed []byte) ([]byte, error
 	if len(sealed) == 0 || sealed[0] != sealedForm {
 		return nil, ErrDecrypt
 	}
-	for _, key := range s.keys.Reveal() {
+	for _, key := range s.keys {
 		aead, err := derive(key, place)
 		if err != nil {
 			return nil, err
@@ -63,8 +63,8 @@ func (s sealer) open(place string, version uint64, sealed []byte) ([]byte, error
 // derive makes the key of one place. A random nonce is good for 2³² values under
 // one key (NIST SP 800-38D, section 8.3): so many no single place ever holds,
 // but all of them together may.
-func derive(key []byte, place string) (cipher.AEAD, error) {
-	derived, err := hkdf.Expand(sha256.New, key, "helseid redisstore 1\x00"+place, EncryptionKeySize)
+func derive(key identity.Secret, place string) (cipher.AEAD, error) {
+	derived, err := hkdf.Expand(sha256.New, []byte(key.Reveal()), "helseid redisstore 1\x00"+place, EncryptionKeySize)
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 const place = "helseid:token:abc"
@@ -86,7 +88,7 @@ func TestKeysOfPlaces(t *testing.T) {
 	sealed, err := sealerOf(t, testKey).seal(place, 0, []byte("x"))
 	require.NoError(t, err)
 	for other, fits := range map[string]bool{place: true, place + "x": false} {
-		aead, err := derive(testKey, other)
+		aead, err := derive(identity.NewSecret(string(testKey)), other)
 		require.NoError(t, err)
 		_, err = aead.Open(nil, nil, sealed[1:], additionalData(place, 0))
 		require.Equal(t, fits, err == nil)

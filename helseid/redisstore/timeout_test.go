@@ -64,7 +64,7 @@ func TestTokenInMemoryNeedsNoRedis(t *testing.T) {
 	line := startProxy(t, startServer(t))
 	store := newStore(t, line.url(), within(5*time.Second), func(c *Config) { c.SessionTimeout = 5 * time.Second })
 	server := helseidtest.NewServer(t)
-	key, err := dpop.GenerateKey()
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})
 	require.NoError(t, err)
 	shared := func(config helseid.Config) *helseid.Client {
 		config.TokenCache, config.Store, config.DPoPKey = store.TokenCache(), store.Rows(), key

@@ -138,7 +138,7 @@ func fleet(t *testing.T, caches ...helseid.TokenCache) (*helseidtest.Server, []*
 	t.Helper()
 	server := helseidtest.NewServer(t, helseidtest.Relaxed(rule.Nonce))
 	config := server.NewClient(helseidtest.Scopes(testScope))
-	key, err := dpop.GenerateKey()
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})
 	require.NoError(t, err)
 	config.DPoPKey = key
 	clients := make([]*helseid.Client, len(caches))

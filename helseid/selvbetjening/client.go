@@ -29,7 +29,7 @@ type Client struct {
 }
 
 // New checks the configuration, reports all its mistakes at once (they wrap
-// [helseid.ErrConfig]) and returns the client. It makes no network call.
+// [ErrConfig]) and returns the client. It makes no network call.
 func New(config Config) (*Client, error) {
 	config, base, err := config.checked()
 	if err != nil {

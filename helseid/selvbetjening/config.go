@@ -17,6 +17,10 @@ const (
 	defaultRetries = 2
 )
 
+// ErrConfig is wrapped by every error about the configuration. It is also a
+// [helseid.ErrConfig].
+var ErrConfig = fmt.Errorf("selvbetjening: %w", helseid.ErrConfig)
+
 // Config says whose registration it is about. Client is enough in HelseID's test and
 // production environments.
 type Config struct {
@@ -71,7 +75,7 @@ func (c Config) checked() (Config, *url.URL, error) {
 		errs = append(errs, errors.New("field Timeout is negative"))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return Config{}, nil, fmt.Errorf("selvbetjening: %w: %w", helseid.ErrConfig, err)
+		return Config{}, nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
@@ -96,8 +100,8 @@ func (c Config) base() (*url.URL, error) {
 	text := strings.TrimRight(c.BaseURL, "/")
 	environments := []helseid.Environment{helseid.Production, helseid.Test}
 	for _, environment := range environments {
-		if text == "" && sameOrigin(issuer, environment.Issuer) {
-			text = environment.SelvbetjeningURL
+		if text == "" && sameOrigin(issuer, environment.Issuer()) {
+			text = environment.SelvbetjeningURL()
 		}
 	}
 	if text == "" {
@@ -111,9 +115,9 @@ func (c Config) base() (*url.URL, error) {
 		return nil, fmt.Errorf("cannot be used: %w", err)
 	}
 	for _, environment := range environments {
-		if sameOrigin(base, environment.SelvbetjeningURL) != sameOrigin(issuer, environment.Issuer) {
+		if sameOrigin(base, environment.SelvbetjeningURL()) != sameOrigin(issuer, environment.Issuer()) {
 			return nil, fmt.Errorf("is of another environment than the client, whose issuer is %s: clients of %s call %s and nothing else, and no others do",
-				c.Client.Issuer(), environment.Issuer, environment.SelvbetjeningURL)
+				c.Client.Issuer(), environment.Issuer(), environment.SelvbetjeningURL())
 		}
 	}
 	return base, nil

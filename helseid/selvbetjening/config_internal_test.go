@@ -93,7 +93,7 @@ func TestConfigMistakes(t *testing.T) {
 	require.ErrorContains(t, err, "field Timeout")
 
 	_, err = New(Config{
-		Client: clientOf(t, helseid.Test.Issuer), Timeout: -1,
+		Client: clientOf(t, helseid.Test.Issuer()), Timeout: -1,
 		Organization: clientassertion.Organization{Parent: "12"},
 	})
 	require.ErrorIs(t, err, helseid.ErrConfig)
@@ -101,7 +101,7 @@ func TestConfigMistakes(t *testing.T) {
 	require.ErrorContains(t, err, "field Timeout")
 
 	for given, want := range map[int]int{0: 2, 5: 5, -1: 0} {
-		client, err := New(Config{Client: clientOf(t, helseid.Test.Issuer), Retries: given})
+		client, err := New(Config{Client: clientOf(t, helseid.Test.Issuer()), Retries: given})
 		require.NoError(t, err)
 		require.Equal(t, want, client.config.Retries)
 		require.Equal(t, defaultTimeout, client.config.Timeout)

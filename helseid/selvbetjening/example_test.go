@@ -68,14 +68,14 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example
 	}
-	client, err := helseid.New(helseid.Config{Issuer: helseid.Test.Issuer, ClientID: "some-client", Key: key})
+	client, err := helseid.New(helseid.Config{Issuer: helseid.Test.Issuer(), ClientID: "some-client", Key: key})
 	if err != nil {
 		log.Fatal(err) //nolint:forbidigo // an example
 	}
 	defer client.Close()
 	_, err = selvbetjening.New(selvbetjening.Config{Client: client})
 	fmt.Println(err)
-	_, err = selvbetjening.New(selvbetjening.Config{Client: client, BaseURL: helseid.Production.SelvbetjeningURL})
+	_, err = selvbetjening.New(selvbetjening.Config{Client: client, BaseURL: helseid.Production.SelvbetjeningURL()})
 	fmt.Println(errors.Is(err, helseid.ErrConfig))
 	// Output:
 	// <nil>

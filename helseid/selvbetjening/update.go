@@ -70,7 +70,7 @@ func (c *Client) Update(ctx context.Context, change func(*Configuration) error) 
 	if after.equal(before) {
 		return nil
 	}
-	if err := after.check(before, c.config.Client.Issuer() == helseid.Production.Issuer); err != nil {
+	if err := after.check(before, c.config.Client.Issuer() == helseid.Production.Issuer()); err != nil {
 		return fmt.Errorf("selvbetjening: %w: the change: %w", helseid.ErrConfig, err)
 	}
 	body, err := after.in(found.document)

@@ -139,7 +139,11 @@ type Config struct {
 }
 
 // ErrConfig is wrapped by every error about the configuration.
-var ErrConfig = redact.Words("weblogin: configuration")
+var ErrConfig = words("weblogin: configuration")
+
+// words makes an error whose text may stand in a log. It keeps the name of an
+// internal package out of the documentation of errors.
+func words(text string) error { return redact.Words(text) }
 
 // checked returns the configuration with its defaults filled in, and where browsers
 // see the application. It reports all mistakes at once.

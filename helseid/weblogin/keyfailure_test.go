@@ -29,7 +29,7 @@ func TestLoginWithoutKey(t *testing.T) {
 	w := newWorld(t, nil)
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	w.client.DPoPKey, err = dpop.NewKey(brokenKMS{private}, "ES256")
+	w.client.DPoPKey, err = dpop.NewKey(brokenKMS{private}, dpop.KeyOptions{Algorithm: "ES256"})
 	require.NoError(t, err)
 	w.client.TokenRetries = -1
 	w.start()

@@ -86,7 +86,7 @@ func TestLogoutAtAProcessWithAnotherKey(t *testing.T) {
 	b.logIn("/login")
 	id, key := b.cookie(sessionCookie), w.client.DPoPKey
 	var err error
-	w.client.DPoPKey, err = dpop.GenerateKey()
+	w.client.DPoPKey, err = dpop.GenerateKey(dpop.KeyOptions{})
 	require.NoError(t, err)
 	w.start()
 	require.Contains(t, b.send("POST", "/logout").location(t), "/connect/endsession?")

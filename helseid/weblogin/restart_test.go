@@ -21,7 +21,7 @@ func TestRestart(t *testing.T) {
 		"with the same store and key": {(*world).start, false},
 		"with another key": {func(w *world) {
 			var err error
-			w.client.DPoPKey, err = dpop.GenerateKey()
+			w.client.DPoPKey, err = dpop.GenerateKey(dpop.KeyOptions{})
 			require.NoError(w, err)
 			w.start()
 		}, true},

@@ -73,7 +73,7 @@ func newWorld(t testing.TB, change func(*weblogin.Config)) *world {
 	w := &world{TB: t, store: &helseid.MemoryStore{}, change: change, logged: &buffer{}}
 	w.server = helseidtest.NewServer(t, helseidtest.InMemory(), helseidtest.Relaxed(rule.Nonce))
 	var err error
-	w.key, err = dpop.GenerateKey()
+	w.key, err = dpop.GenerateKey(dpop.KeyOptions{})
 	require.NoError(t, err)
 	w.client = w.server.NewClient(helseidtest.RedirectURI(redirectURI), helseidtest.Scopes("nhn:test-api/read"))
 	w.client.Store, w.client.DPoPKey = w.store, w.key

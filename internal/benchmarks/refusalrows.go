@@ -327,11 +327,11 @@ func (b *refusalBench) goodRSA() (*task, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := dpop.NewKey(private, "PS256")
+	key, err := dpop.NewKey(private, dpop.KeyOptions{Algorithm: "PS256"})
 	if err != nil {
 		return nil, err
 	}
-	prover, err := dpop.NewProver(key)
+	prover, err := dpop.NewProver(dpop.ProverConfig{Key: key})
 	if err != nil {
 		return nil, err
 	}

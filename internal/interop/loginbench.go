@@ -58,7 +58,7 @@ func (l *lab) loginBench(ctx context.Context, want loginSetup) (*loginBench, err
 	if want.alg == "" {
 		want.alg = "RS256"
 	}
-	key, err := dpop.GenerateKey()
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -240,7 +240,7 @@ func otherKey(ctx context.Context, l *lab) (string, error) {
 		return "", err
 	}
 	defer b.close()
-	key, err := dpop.GenerateKey()
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})
 	if err != nil {
 		return "", err
 	}

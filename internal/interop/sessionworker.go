@@ -50,7 +50,7 @@ func work(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 }
 
 func (o workerOrder) run(ctx context.Context) (map[string]int, error) {
-	key, err := dpop.ParseKey(o.DPoPKey)
+	key, err := dpop.ParseKey(o.DPoPKey, dpop.KeyOptions{})
 	if err != nil {
 		return nil, err
 	}

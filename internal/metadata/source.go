@@ -41,7 +41,7 @@ const (
 // CheckIssuer reports why an issuer identifier cannot be used.
 func CheckIssuer(issuer string) error {
 	if issuer == "" {
-		return errors.New("is required: for instance helseid.Test.Issuer, or the member authority of the configuration file")
+		return errors.New("is required: for instance helseid.Test.Issuer(), or the member authority of the configuration file")
 	}
 	u, err := url.Parse(issuer)
 	if err != nil || u.Host == "" {

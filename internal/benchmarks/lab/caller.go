@@ -24,11 +24,11 @@ func NewCaller() (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := dpop.NewKey(private, "")
+	key, err := dpop.NewKey(private, dpop.KeyOptions{})
 	if err != nil {
 		return nil, err
 	}
-	prover, err := dpop.NewProver(key)
+	prover, err := dpop.NewProver(dpop.ProverConfig{Key: key})
 	if err != nil {
 		return nil, err
 	}

@@ -4,18 +4,16 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"encoding/json"
 	"html/template"
 	"net/http"
-	"strings"
 
 	"github.com/helseid-go/sdk/helseid/identity"
 )
 
-//go:embed page.html
+//go:embed problempage.html
 var pageSource string
 
-//go:embed page.css
+//go:embed problempage.css
 var pageStyle string
 
 var page = template.Must(template.New("page").Parse(pageSource))
@@ -53,24 +51,8 @@ var loopTexts = map[Loop]string{
 	LoopPage:             "Du er logget inn, men siden ber likevel om en ny innlogging. Gi beskjed til dem som drifter tjenesten.",
 }
 
-// writeProblem is the error page of applications that have none of their own: a
-// page for browsers, JSON for scripts.
-func writeProblem(rw http.ResponseWriter, r *http.Request, problem Problem) {
-	rw.Header().Set("X-Content-Type-Options", "nosniff")
-	rw.Header().Set("Cache-Control", "no-store")
-	if !isNavigation(r) && !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		rw.Header().Set("Content-Type", "application/problem+json")
-		rw.WriteHeader(problem.Status)
-		document := map[string]any{"status": problem.Status, "reason": problem.Kind, "login": problem.LoginURL}
-		if problem.LogoutURL != "" {
-			document["logout"] = problem.LogoutURL
-		}
-		if problem.Loop != "" {
-			document["loop"] = problem.Loop
-		}
-		_ = json.NewEncoder(rw).Encode(document)
-		return
-	}
+// writePage writes the page of a problem.
+func writePage(rw http.ResponseWriter, problem Problem) {
 	text := pageTexts[problem.Kind]
 	if problem.Kind == KindLoop {
 		text.text += " " + loopTexts[problem.Loop]
