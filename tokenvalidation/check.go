@@ -7,12 +7,11 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/internal/metadata"
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // ErrClock means that this machine's clock differs from HelseID's by more than is
 // forgiven.
-var ErrClock = redact.Words("the clock is off")
+var ErrClock = metadata.ErrClock
 
 const (
 	// clockInterval is how often HelseID is asked for the time, and clockRetry how often
@@ -35,16 +34,16 @@ const noKey = "\x00"
 //
 // The error wraps ErrUnavailable, ErrConfig or ErrClock.
 func (v *Validator) Check(ctx context.Context) error {
-	if v.keys.Generation() == 0 {
-		_, _, err := v.keys.Keys(ctx, noKey)
-		if v.keys.Generation() == 0 {
+	if v.rules.Keys.Generation() == 0 {
+		_, _, err := v.rules.Keys.Keys(ctx, noKey)
+		if v.rules.Keys.Generation() == 0 {
 			if errors.Is(err, metadata.ErrIssuerMismatch) {
 				return fmt.Errorf("%w: field Issuer: %w", ErrConfig, err)
 			}
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
-	ahead, err := v.clock.ahead(ctx, v.userInfo.metadata, v.isOff)
+	ahead, err := v.clock.ahead(ctx, v.keys.source, v.isOff)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -60,10 +59,12 @@ func (v *Validator) Check(ctx context.Context) error {
 
 // offset is how far Config.Time is ahead of HelseID's if this machine's clock is so
 // much.
-func (v *Validator) offset(ahead time.Duration) time.Duration { return ahead + v.now().Sub(time.Now()) }
+func (v *Validator) offset(ahead time.Duration) time.Duration {
+	return ahead + v.rules.Now().Sub(time.Now())
+}
 
 func (v *Validator) isOff(ahead time.Duration) bool {
-	return v.offset(ahead).Abs() > time.Duration(v.leeway)*time.Second+clockRounding
+	return v.offset(ahead).Abs() > time.Duration(v.rules.Leeway)*time.Second+clockRounding
 }
 
 // clockCheck remembers what HelseID has said about the time.

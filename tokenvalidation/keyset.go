@@ -7,9 +7,9 @@ import (
 	"net/http"
 
 	"github.com/helseid-go/sdk/internal/httpx"
-	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/jwks"
 	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/internal/verification"
 )
 
 // KeySetConfig says whose keys to fetch.
@@ -33,7 +33,9 @@ type KeySetConfig struct {
 //
 // It is safe for concurrent use.
 type KeySet struct {
-	keys *jwks.KeySet
+	keys   *jwks.KeySet
+	source *metadata.Source
+	client *http.Client
 
 	ownTransport *http.Transport // nil if the caller has supplied a client
 }
@@ -41,23 +43,32 @@ type KeySet struct {
 // NewKeySet checks the configuration and makes no network call: keys are fetched
 // when the first token comes. Errors wrap ErrConfig.
 func NewKeySet(config KeySetConfig) (*KeySet, error) {
+	issuer, err := config.check()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return newKeySet(issuer, config), nil
+}
+
+// check returns the issuer in its normal form and reports all mistakes.
+func (c KeySetConfig) check() (issuer string, err error) {
 	var errs []error
-	issuer := metadata.NormalIssuer(config.Issuer)
+	issuer = metadata.NormalIssuer(c.Issuer)
 	if err := metadata.CheckIssuer(issuer); err != nil {
 		errs = append(errs, fmt.Errorf("field Issuer %w", err))
 	}
-	errs = append(errs, checkTransport(config.HTTPClient, issuer, config.EndpointOrigins))
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	if _, err := httpx.ParseOrigins("EndpointOrigins", c.EndpointOrigins); err != nil {
+		errs = append(errs, err)
+	} else if err := httpx.CheckVerified(c.HTTPClient, append([]string{issuer}, c.EndpointOrigins...)...); err != nil {
+		errs = append(errs, fmt.Errorf("field HTTPClient: %w", err))
 	}
-	client := config.HTTPClient
-	var ownTransport *http.Transport
-	if client == nil {
-		ownTransport = httpx.NewTransport()
-		client = &http.Client{Transport: ownTransport}
-	}
+	return issuer, errors.Join(errs...)
+}
+
+func newKeySet(issuer string, config KeySetConfig) *KeySet {
+	client, ownTransport := httpx.OrNew(config.HTTPClient)
 	source := metadata.NewSource(issuer, client, "jwks_uri").Allow(config.EndpointOrigins)
-	return &KeySet{keys: jwks.New(source, client), ownTransport: ownTransport}, nil
+	return &KeySet{jwks.New(source, client), source, client, ownTransport}
 }
 
 // Close ends a fetch of keys that is under way, and closes idle connections.
@@ -80,23 +91,9 @@ var oidcClaims = []string{"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "at
 // go-oidc's verifier passes on its text only: to tell an outage from a forged
 // token, look at the error here, in a KeySet of one's own around this one.
 func (s *KeySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	if len(jwt) > MaxToken {
-		return nil, refuse(ReasonTooLong)
-	}
-	compact, err := jose.ParseCompact(jwt, MaxToken)
+	payload, err := verification.Signature(ctx, s.keys, jwt, oidcClaims...)
 	if err != nil {
-		return nil, refuse(ReasonMalformed)
+		return nil, publicError(err)
 	}
-	kid, err := keyID(compact.Header)
-	if err != nil {
-		return nil, err
-	}
-	payload, err := compact.Claims()
-	if err != nil || payload.CheckFolded(oidcClaims...) != nil {
-		return nil, refuse(ReasonMalformed)
-	}
-	if _, err := checkSignature(ctx, s.keys, compact, kid); err != nil {
-		return nil, err
-	}
-	return compact.Payload, nil
+	return payload, nil
 }

@@ -2,10 +2,13 @@ package tokenvalidation
 
 import (
 	"crypto/sha256"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/helseid-go/sdk/internal/verification"
 )
 
 const (
@@ -63,7 +66,7 @@ type memoryShard struct {
 // is checked at each use: the time, and the issuer's keys.
 type remembered struct {
 	claims     *Claims // never handed out, only copies are
-	times      validity
+	validity   verification.Validity
 	generation uint64 // of the issuer's keys
 	bytes      int
 	used       atomic.Int64 // Unix seconds
@@ -88,7 +91,7 @@ func (m *memory) recall(hash tokenHash, at present) (*Claims, bool) {
 	token := shard.tokens[hash]
 	shard.mu.RUnlock()
 	if token == nil || at.generation == 0 || token.generation != at.generation ||
-		token.times.expired(at.now, at.leeway) || token.times.early(at.now, at.leeway) {
+		token.validity.Expired(at.now, at.leeway) || token.validity.Early(at.now, at.leeway) {
 		return nil, false
 	}
 	if token.used.Load() != at.now {
@@ -99,8 +102,8 @@ func (m *memory) recall(hash tokenHash, at present) (*Claims, bool) {
 
 // remember keeps a copy of the claims. Those that have not been used for the
 // longest time make room, as far as a sample can tell.
-func (m *memory) remember(hash tokenHash, length int, verified verified, claims *Claims, at present) {
-	token := &remembered{claims: claims.clone(), times: verified.times, generation: verified.generation}
+func (m *memory) remember(hash tokenHash, length int, verified verification.Token, claims *Claims, at present) {
+	token := &remembered{claims: claims.clone(), validity: verified.Validity, generation: verified.Generation}
 	token.bytes = token.claims.footprint(length) + int(unsafe.Sizeof(*token)) + rememberedOverhead
 	token.used.Store(at.now)
 	if token.bytes > m.limit {
@@ -180,7 +183,7 @@ func (s *memoryShard) sweep(at present) (left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for hash, token := range s.tokens {
-		if token.generation != at.generation || token.times.expired(at.now, at.leeway) {
+		if token.generation != at.generation || token.validity.Expired(at.now, at.leeway) {
 			s.forget(hash)
 		}
 	}
@@ -192,7 +195,7 @@ func (s *memoryShard) sweep(at present) (left int) {
 
 // leastUsed picks from a sample: a map is walked from a random place.
 func (s *memoryShard) leastUsed() (found tokenHash) {
-	oldest, seen := int64(maxTime), 0
+	oldest, seen := int64(math.MaxInt64), 0
 	for hash, token := range s.tokens {
 		if used := token.used.Load(); used <= oldest {
 			found, oldest = hash, used

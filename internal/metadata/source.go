@@ -22,6 +22,7 @@ var (
 	ErrUnavailable    = redact.Outage("HelseID is not available")
 	ErrInvalid        = redact.Words("the answer is not one of HelseID's")
 	ErrIssuerMismatch = redact.Words("the metadata is of another issuer")
+	ErrClock          = redact.Words("the clock is off")
 )
 
 const (
