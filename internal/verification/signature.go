@@ -12,14 +12,15 @@ import (
 // maxKeyID bounds the kid header.
 const maxKeyID = 256
 
-// keyID is the kid of a header whose alg is one of those that are supported.
+// keyID is the kid of a header whose alg is one of those that are supported. Where it
+// is missing or no text it is empty, and no key has that.
 func keyID(header jose.Object) (string, error) {
 	alg, ok := header.Get("alg").Text()
 	if !ok || !slices.Contains(jose.Algorithms(), jose.Algorithm(alg)) {
 		return "", refuse(ReasonAlgorithm)
 	}
-	kid, ok := header.Get("kid").Text()
-	if !ok || kid == "" || len(kid) > maxKeyID {
+	kid, _ := header.Get("kid").Text()
+	if len(kid) > maxKeyID {
 		return "", refuse(ReasonKey)
 	}
 	return kid, nil
