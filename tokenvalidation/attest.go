@@ -12,7 +12,7 @@ import (
 const AttestLifetime = 60 * time.Minute
 
 // maxPatients is how many patients an attest may name. It is made for the one whose
-// data is asked for, and must be made anew for another (ATT-58). All of them are
+// data is asked for, and another patient takes another attest (ATT-58). All of them are
 // copied at each call.
 const maxPatients = 32
 

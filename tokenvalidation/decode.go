@@ -25,8 +25,7 @@ type decoder struct {
 	claims.Decoder
 }
 
-// decodeClaims reads everything that has no influence on whether the token is
-// valid.
+// decodeClaims reads the claims of a valid token.
 func decodeClaims(object jose.Object) *Claims {
 	d := &decoder{claims.Decoder{Object: object}}
 	read := &Claims{
@@ -92,7 +91,7 @@ func (d *decoder) organization() identity.Organization {
 }
 
 // maxActors bounds the chain of token exchanges. A token with a longer one is
-// refused: whoever looks at the chain must see the whole of it.
+// refused, so that Claims always have the whole chain.
 const maxActors = 10
 
 // tooManyActors reports that a chain of actors is longer than maxActors.
@@ -140,8 +139,7 @@ func (d *decoder) actorOf(object jose.Object, depth int) *Actor {
 }
 
 // confirmation reads cnf (RFC 7800). A member other than jkt is a demand that
-// nothing here can meet, so it makes the token unusable rather than being
-// ignored.
+// cannot be met here, so it makes the token unusable instead of being ignored.
 func confirmation(object jose.Object) Confirmation {
 	if !object.Has("cnf") {
 		return Confirmation{}

@@ -9,15 +9,15 @@ import (
 	"github.com/helseid-go/sdk/internal/verification"
 )
 
-// Errors of Validate, to be tested for with errors.Is.
+// Errors of [Validator.Validate], to be tested for with errors.Is.
 var (
-	// ErrInvalidToken means that the token must not be accepted. Every *Error is
+	// ErrInvalidToken means that the token must not be accepted. Every [*Error] is
 	// one.
 	ErrInvalidToken = redact.Words("invalid token")
 
-	// ErrUnavailable means that HelseID's keys cannot be had at the moment, or that
-	// HelseID has not been asked about the token's key yet, so there is no telling.
-	// The token may be good: it is worth another try in five seconds.
+	// ErrUnavailable means that HelseID's keys are not available at the moment, or that
+	// HelseID has not been asked about the token's key yet. The token may be valid: try
+	// again after five seconds.
 	ErrUnavailable = metadata.ErrUnavailable
 
 	// ErrConfig is wrapped by every error about the configuration.

@@ -21,15 +21,15 @@ type KeySetConfig struct {
 	// takes the proxy from the environment.
 	HTTPClient *http.Client
 
-	// EndpointOrigins are as in Config.
+	// EndpointOrigins are as in [Config].
 	EndpointOrigins []string
 }
 
 // KeySet is HelseID's key set for code that validates tokens with another
-// library: it is the oidc.KeySet of coreos/go-oidc. It has what a Validator relies
-// on. Keys are fresh for 10 minutes and serve for 24 hours when no newer ones can
-// be had; tokens with unknown kids make two requests at once and then one in five
-// seconds; one with a known kid and a wrong signature makes none.
+// library: it is an oidc.KeySet of coreos/go-oidc. It is what a [Validator] uses. Keys
+// are renewed after 10 minutes and used for 24 hours if HelseID cannot be reached;
+// tokens with unknown kids cause two requests at once and then one every five seconds;
+// a token with a known kid and a wrong signature causes none.
 //
 // It is safe for concurrent use.
 type KeySet struct {
@@ -41,7 +41,7 @@ type KeySet struct {
 }
 
 // NewKeySet checks the configuration and makes no network call: keys are fetched
-// when the first token comes. Errors wrap ErrConfig.
+// when the first token comes. Errors wrap [ErrConfig].
 func NewKeySet(config KeySetConfig) (*KeySet, error) {
 	issuer, err := config.check()
 	if err != nil {
@@ -83,13 +83,13 @@ func (s *KeySet) Close() {
 var oidcClaims = []string{"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "at_hash", "_claim_names", "_claim_sources", "events", "jti", "sid"}
 
 // VerifySignature verifies a token's signature and returns its payload. It is not
-// a validation: issuer, audience, type and times are the caller's to check. A
-// payload that two readers could take for different ones, because a member is there
-// twice or in another case, is refused.
+// a validation: the caller checks issuer, audience, type and times. A payload that two
+// parsers could read differently, because a member occurs twice or in another case, is
+// refused.
 //
-// The error is an *Error, which is an ErrInvalidToken, or wraps ErrUnavailable.
-// go-oidc's verifier passes on its text only: to tell an outage from a forged
-// token, look at the error here, in a KeySet of one's own around this one.
+// The error is an [*Error], which is an [ErrInvalidToken], or wraps [ErrUnavailable].
+// go-oidc's verifier returns its text only: to tell an outage from a forged token,
+// wrap this key set in one that looks at the error.
 func (s *KeySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
 	payload, err := verification.Signature(ctx, s.keys, jwt, oidcClaims...)
 	if err != nil {

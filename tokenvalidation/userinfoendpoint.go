@@ -13,8 +13,8 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// ErrUserInfoRefused means that HelseID does not tell about the user of a token:
-// the client that got it must have asked for the scope openid.
+// ErrUserInfoRefused means that HelseID refused a token at the UserInfo endpoint: the
+// client that got it must have asked for the scope openid.
 var ErrUserInfoRefused = redact.Words("HelseID's UserInfo endpoint refused the token: it must have been issued with the scope openid")
 
 // userInfoTimeout bounds a request to the UserInfo endpoint.
@@ -25,12 +25,12 @@ const userInfoTimeout = 10 * time.Second
 // register of health personnel. Nothing is kept: each call is a request to HelseID,
 // which may take ten seconds.
 //
-// The token is validated first, so that a stranger's causes no request. It is sent
-// as a bearer token, as HelseID's page on UserInfo shows it, also if it is bound
-// to its client's key: an API does not have that key.
+// The token is validated first, so that an invalid one causes no request. It is sent
+// as a bearer token, as HelseID's page on UserInfo shows it, also if it is bound to its
+// client's key, which an API does not have.
 //
-// The error is an *Error, also for a token without a user, or wraps ErrUnavailable,
-// ErrUserInfoRefused or the context's error.
+// The error is an [*Error], also for a token without a user ([ReasonSubject]), or wraps
+// [ErrUnavailable], [ErrUserInfoRefused] or the context's error.
 func (v *Validator) UserInfo(ctx context.Context, token string) (*identity.UserInfo, error) {
 	caller, err := v.Validate(ctx, token)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// MaxToken is the longest token that is read, in bytes. With the trust
-	// framework's attest HelseID's grow to some 4 KiB.
+	// MaxToken is the longest token that is read, in bytes. HelseID's have
+	// some 4 KiB with the trust framework's attest.
 	MaxToken = verification.MaxToken
 
 	// DefaultLeeway is how far the API's clock may differ from HelseID's.
@@ -41,8 +41,8 @@ type Config struct {
 	Audience string
 
 	// AllowOtherAudiences accepts tokens that are for other APIs as well. By
-	// default the API must be the only audience, so that no other API that the
-	// token is sent to can use it here.
+	// default the API must be the only audience, so that another API that receives
+	// the token cannot use it here.
 	AllowOtherAudiences bool
 
 	// TokenTypes are the accepted values of the header typ, in any case. Empty
@@ -51,21 +51,21 @@ type Config struct {
 	TokenTypes []string
 
 	// Leeway is how far the clocks may differ, in whole seconds up to a minute.
-	// Zero means DefaultLeeway.
+	// Zero means [DefaultLeeway].
 	Leeway time.Duration
 
-	// TokenMemory is how many bytes the validated tokens may take that are
-	// remembered, so that the signature of each is verified once: the claims of
-	// some 10 000 tokens in DefaultTokenMemory, which zero means. It is taken as
-	// needed, and those unused for long make room. A token is remembered by its
-	// hash, until it expires or HelseID's keys change; its times are checked at
-	// each use, and a refusal is never remembered. At least 1 MiB, or -1 to
-	// remember none.
+	// TokenMemory is how many bytes the memory of validated tokens may take. With it,
+	// the signature of each token is verified once. Zero means [DefaultTokenMemory],
+	// which has room for the claims of some 10 000 tokens; the least is 1 MiB, and -1
+	// turns the memory off. It grows as needed, and tokens that were not used for
+	// long are removed first. A token is remembered by its hash until it expires or
+	// HelseID's keys change. Its times are checked at each use, and a refusal is
+	// never remembered.
 	TokenMemory int
 
 	// HTTPClient fetches HelseID's metadata and keys. It is copied, not changed.
 	// Nil means a client that takes the proxy from the environment. An
-	// *http.Transport with InsecureSkipVerify, which lets anybody hand out the keys,
+	// *http.Transport with InsecureSkipVerify, which would accept keys from anybody,
 	// is an error unless it verifies by itself (VerifyConnection or
 	// VerifyPeerCertificate) or the issuer is on loopback.
 	HTTPClient *http.Client
@@ -74,10 +74,10 @@ type Config struct {
 	// own that its keys and UserInfo may be at. HelseID needs none.
 	EndpointOrigins []string
 
-	// Snapshot is the result of Validator.Snapshot in an earlier process. With
-	// it, tokens can be validated although HelseID cannot be reached. One older
-	// than 24 hours has no effect. It is not signed: whoever can change it can make
-	// tokens that are accepted, so keep it where nobody else can write.
+	// Snapshot is the result of [Validator.Snapshot] in an earlier process. With
+	// it, tokens can be validated while HelseID cannot be reached. A snapshot older
+	// than 24 hours has no effect. It is not signed: whoever can change it can forge
+	// tokens, so keep it where nobody else can write.
 	Snapshot []byte
 
 	// Time returns the current time. Nil means time.Now.
@@ -94,7 +94,8 @@ type Validator struct {
 }
 
 // New checks the configuration and reports all its mistakes at once. It makes
-// no network call: keys are fetched when the first token comes.
+// no network call: keys are fetched when the first token arrives. Errors wrap
+// [ErrConfig].
 func New(config Config) (*Validator, error) {
 	var errs []error
 	from := KeySetConfig{Issuer: config.Issuer, HTTPClient: config.HTTPClient, EndpointOrigins: config.EndpointOrigins}
@@ -151,8 +152,7 @@ func New(config Config) (*Validator, error) {
 }
 
 // Close ends a fetch of keys that is under way, forgets all tokens for good, and
-// closes idle connections. Tokens can still be validated with the keys that are
-// known.
+// closes idle connections. Tokens can still be validated with known keys.
 func (v *Validator) Close() {
 	v.keys.Close()
 	if v.memory != nil {
@@ -160,24 +160,23 @@ func (v *Validator) Close() {
 	}
 }
 
-// present is what decides whether a remembered token can be of use, for the sweep of
-// those that cannot.
+// present is the state by which the sweep finds tokens that can no longer be used.
 func (v *Validator) present() present {
 	return present{v.rules.Keys.LastGeneration(), v.rules.Now().Unix(), v.rules.Leeway}
 }
 
 // Snapshot returns HelseID's current keys and where they were found, for
-// Config.Snapshot in a later process. It holds public information only. There
-// is none before the first token has been validated, which is an error.
+// [Config.Snapshot] in a later process. It holds public information only. Before the
+// first token has been validated it is an error.
 func (v *Validator) Snapshot() ([]byte, error) { return v.rules.Keys.Snapshot(v.rules.Issuer) }
 
 // Validate checks an access token by every rule of HelseID's page on the
 // matter and of RFC 9068, and returns what it says. It does not check the
-// binding to a DPoP key: Claims.Confirmation says what must be shown.
+// binding to a DPoP key: [Claims.Confirmation] says which key the sender must have.
 //
 // What can be refused without a key is refused first, so that foreign and
-// expired tokens cause no request for keys. The error is an *Error, which is an
-// ErrInvalidToken, or wraps ErrUnavailable.
+// expired tokens cause no request for keys. The error is an [*Error], which is an
+// [ErrInvalidToken], or wraps [ErrUnavailable].
 func (v *Validator) Validate(ctx context.Context, token string) (*Claims, error) {
 	if v.memory == nil || len(token) > MaxToken {
 		_, claims, err := v.examine(ctx, token)
