@@ -166,13 +166,9 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[identity.HPRDetails](all),
 		leaktest.Of[identity.HPRNumber](all),
 		leaktest.Of[identity.IDToken](all),
-		leaktest.Of[tokenvalidation.IDTokenConfig](all),
-		leaktest.Of[tokenvalidation.IDTokenExpectation]().Raw("the argument of one call"),
-		leaktest.Made[tokenvalidation.IDTokenValidator](w.idTokenValidator),
 		leaktest.Of[tokenvalidation.Identifier](all),
 		leaktest.Made[tokenvalidation.KeySet](w.keySet),
 		leaktest.Of[tokenvalidation.KeySetConfig]("Issuer", "EndpointOrigins"),
-		leaktest.Of[tokenvalidation.LogoutClaims](all),
 		leaktest.Of[identity.Organization](all),
 		leaktest.Of[identity.OrganizationNumber](all),
 		leaktest.Of[tokenvalidation.Patient](all),
@@ -512,13 +508,6 @@ func (w *leakWorld) keySet(s *leaktest.Secrets) any {
 	keys, err := tokenvalidation.NewKeySet(tokenvalidation.KeySetConfig{Issuer: w.server.Issuer(), HTTPClient: w.server.HTTPClient()})
 	require.NoError(w.t, err)
 	return keys
-}
-
-func (w *leakWorld) idTokenValidator(s *leaktest.Secrets) any {
-	w.secrets(s)
-	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: w.server.Issuer(), ClientID: w.config.ClientID, HTTPClient: w.server.HTTPClient()})
-	require.NoError(w.t, err)
-	return validator
 }
 
 func (w *leakWorld) number(s *leaktest.Secrets) any {

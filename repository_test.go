@@ -74,7 +74,9 @@ func TestImportsPointOneWay(t *testing.T) {
 	layers := [][]string{
 		{"internal/redact", "internal/orgnr", "internal/clock", "internal/endcause", "internal/jose", "internal/httpx", "internal/wwwauth"},
 		{"internal/metadata", "helseid/identity"},
-		{"internal/jwks", "internal/idtoken"},
+		{"internal/jwks", "internal/claims"},
+		{"internal/verification"},
+		{"internal/idtoken"},
 		{"clientassertion", "dpop", "tokenvalidation"},
 		{"helseid/internal/bulkhead", "helseid/internal/callcontext", "helseid/internal/holdoff", "helseid/internal/lifecycle"},
 		{"helseid/internal/exchange", "helseid/internal/apicall"},

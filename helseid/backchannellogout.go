@@ -8,8 +8,9 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
+	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/internal/verification"
 )
 
 // maxLogoutForm bounds the body of a back-channel logout, in bytes.
@@ -103,11 +104,11 @@ type logouts struct {
 	revoker  *revoker
 	pending  *pendingEnds
 	work     *lifecycle.Lifecycle
-	idTokens *tokenvalidation.IDTokenValidator
+	idTokens *idtoken.Validator
 }
 
 // of are the logouts that a token asks for.
-func (l *logouts) of(claims *tokenvalidation.LogoutClaims) (logouts []indexedLogout) {
+func (l *logouts) of(claims *idtoken.LogoutClaims) (logouts []indexedLogout) {
 	for _, indexKey := range l.indexes.keysOfLogout(claims) {
 		logouts = append(logouts, indexedLogout{Index: indexKey, Subject: claims.Subject, Before: claims.IssuedAt.Unix(), Cause: EndedByBackChannel})
 	}
@@ -219,7 +220,7 @@ func (l *logouts) meant(ctx context.Context, key string, logout indexedLogout) (
 		return false, err
 	case err != nil:
 		return true, nil //nolint:nilerr // it has ended, but perhaps not here
-	case record.Created > logout.Before+int64(tokenvalidation.DefaultLeeway/time.Second):
+	case record.Created > logout.Before+int64(verification.DefaultLeeway/time.Second):
 		return false, nil
 	}
 	identity, err := l.idTokens.Restore(record.IDToken)
@@ -231,7 +232,7 @@ func answerLogout(w http.ResponseWriter, err error) {
 	case err == nil:
 		w.WriteHeader(http.StatusOK)
 		return
-	case errors.Is(err, errLogoutRequest), errors.Is(err, tokenvalidation.ErrInvalidToken):
+	case errors.Is(err, errLogoutRequest), errors.Is(err, ErrIDToken):
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusBadRequest)
 		_ = json.NewEncoder(w).Encode(map[string]string{"error": "invalid_request", "error_description": err.Error()})

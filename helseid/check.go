@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/internal/metadata"
 )
 
 // ErrClock means that this machine's clock differs from HelseID's by more than
-// five seconds. It is tokenvalidation.ErrClock.
-var ErrClock = tokenvalidation.ErrClock
+// five seconds. It is metadata.ErrClock.
+var ErrClock = metadata.ErrClock
 
 // Check finds out at start-up what would go wrong later: HelseID cannot be
 // reached, the issuer is another, the key is not known, a scope is not granted,

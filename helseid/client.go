@@ -15,7 +15,6 @@ import (
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/metadata"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // Client is one client of HelseID, with its keys, its tokens and its nonces.
@@ -30,7 +29,7 @@ type Client struct {
 	tokens   *tokenSupply
 	calls    *apiCaller
 
-	idTokens *tokenvalidation.IDTokenValidator
+	idTokens *idtoken.Validator
 	sessions *Sessions
 	logins   *logins
 
@@ -52,10 +51,8 @@ func New(config Config) (*Client, error) {
 		return nil, err
 	}
 	var ownTransport *http.Transport
-	if config.HTTPClient == nil {
-		ownTransport = httpx.NewTransport()
+	if config.HTTPClient, ownTransport = httpx.OrNew(config.HTTPClient); ownTransport != nil {
 		ownTransport.ResponseHeaderTimeout = 0 // RequestTimeout and APIHeaderTimeout decide
-		config.HTTPClient = &http.Client{Transport: ownTransport}
 	}
 	assertions, err := clientassertion.New(clientassertion.Config{
 		ClientID: config.ClientID,
@@ -130,7 +127,7 @@ func New(config Config) (*Client, error) {
 			signing:        requester.Signing,
 			report:         report,
 		},
-		idTokens: idtoken.New(source, config.ClientID, backChannel).(*tokenvalidation.IDTokenValidator),
+		idTokens: idtoken.New(source, config.ClientID, backChannel),
 
 		ownTransport: ownTransport,
 	}

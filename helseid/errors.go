@@ -6,6 +6,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/bulkhead"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/metadata"
 	"github.com/helseid-go/sdk/internal/redact"
 )
@@ -38,6 +39,19 @@ var (
 	// ErrIssuerMismatch means that the metadata is that of another issuer.
 	ErrIssuerMismatch = errIssuerMismatch
 
+	// ErrIDToken means that an ID token or a logout token of HelseID's broke a rule of
+	// OpenID Connect; the text names it. A login then fails with [ErrLogin], too, and a
+	// session ends at a refresh with [ErrLoginRequired].
+	ErrIDToken = errIDToken
+
+	// ErrLevelTooLow means that the user was authenticated with a lower security level
+	// or assurance level than [LoginRequest] asks for. It goes with [ErrIDToken].
+	ErrLevelTooLow = errLevelTooLow
+
+	// ErrLoginTooOld means that the user logged in earlier than [LoginRequest] asks for
+	// with MaxAge or Prompt. It goes with [ErrIDToken].
+	ErrLoginTooOld = errLoginTooOld
+
 	// ErrScopeNotGranted means that HelseID gave a token without a scope that
 	// was asked for.
 	ErrScopeNotGranted = words("scope not granted")
@@ -65,6 +79,9 @@ var (
 	errInsecureURL     = httpx.ErrInsecureURL
 	errOriginRefused   = apicall.ErrOriginRefused
 	errClosed          = lifecycle.ErrClosed
+	errIDToken         = idtoken.ErrInvalid
+	errLevelTooLow     = idtoken.ErrLevelTooLow
+	errLoginTooOld     = idtoken.ErrLoginTooOld
 )
 
 // words makes an error whose text may stand in a log. It keeps the name of an

@@ -19,7 +19,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/helseid/identity"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/internal/idtoken"
+	"github.com/helseid-go/sdk/internal/verification"
 )
 
 // T165: what comes with the browser must be the answer to this login, from this
@@ -91,8 +92,8 @@ func TestConformanceModules(t *testing.T) {
 		idToken  options
 		response []func(map[string]any)
 		callback func(url.Values)
-		reason   tokenvalidation.Reason // the login fails for this reason
-		stop     bool                   // the login fails before anything is sent
+		reason   verification.Reason // the login fails for this reason
+		stop     bool                // the login fails before anything is sent
 	}{
 		"test-happy-path":               {server: []helseidtest.Option{helseidtest.DemandProofAtPAR()}},
 		"test-happy-path-no-dpop-nonce": {server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce)}},
@@ -104,17 +105,17 @@ func TestConformanceModules(t *testing.T) {
 		"test-remove-authorization-response-iss":                {callback: func(a url.Values) { a.Del("iss") }, stop: true},
 		"test-ensure-authorization-response-with-invalid-state": {callback: func(a url.Values) { a.Set("state", "x") }, stop: true},
 		"test-ensure-authorization-response-with-missing-state": {callback: func(a url.Values) { a.Del("state") }, stop: true},
-		"test-invalid-iss":           {idToken: options{id("iss", "https://evil.example")}, reason: tokenvalidation.ReasonIssuer},
-		"test-invalid-aud":           {idToken: options{id("aud", "another")}, reason: tokenvalidation.ReasonAudience},
-		"test-invalid-secondary-aud": {idToken: options{func() mint.TokenOption { return mint.Audience("another", "third") }()}, reason: tokenvalidation.ReasonAudience},
-		"test-invalid-null-alg":      {idToken: options{header("alg", "none")}, reason: tokenvalidation.ReasonAlgorithm},
-		"test-invalid-alternate-alg": {idToken: options{header("alg", "HS256")}, reason: tokenvalidation.ReasonAlgorithm},
-		"test-invalid-expired-exp":   {idToken: options{id("exp", now-600)}, reason: tokenvalidation.ReasonExpired},
-		"test-invalid-missing-exp":   {idToken: options{id("exp", nil)}, reason: tokenvalidation.ReasonTime},
-		"test-invalid-missing-aud":   {idToken: options{id("aud", nil)}, reason: tokenvalidation.ReasonAudience},
-		"test-invalid-missing-iss":   {idToken: options{id("iss", nil)}, reason: tokenvalidation.ReasonIssuer},
-		"test-invalid-nonce":         {idToken: options{id("nonce", "another")}, reason: tokenvalidation.ReasonNonce},
-		"test-invalid-missing-nonce": {idToken: options{id("nonce", nil)}, reason: tokenvalidation.ReasonNonce},
+		"test-invalid-iss":           {idToken: options{id("iss", "https://evil.example")}, reason: verification.ReasonIssuer},
+		"test-invalid-aud":           {idToken: options{id("aud", "another")}, reason: verification.ReasonAudience},
+		"test-invalid-secondary-aud": {idToken: options{func() mint.TokenOption { return mint.Audience("another", "third") }()}, reason: verification.ReasonAudience},
+		"test-invalid-null-alg":      {idToken: options{header("alg", "none")}, reason: verification.ReasonAlgorithm},
+		"test-invalid-alternate-alg": {idToken: options{header("alg", "HS256")}, reason: verification.ReasonAlgorithm},
+		"test-invalid-expired-exp":   {idToken: options{id("exp", now-600)}, reason: verification.ReasonExpired},
+		"test-invalid-missing-exp":   {idToken: options{id("exp", nil)}, reason: verification.ReasonTime},
+		"test-invalid-missing-aud":   {idToken: options{id("aud", nil)}, reason: verification.ReasonAudience},
+		"test-invalid-missing-iss":   {idToken: options{id("iss", nil)}, reason: verification.ReasonIssuer},
+		"test-invalid-nonce":         {idToken: options{id("nonce", "another")}, reason: idtoken.ReasonNonce},
+		"test-invalid-missing-nonce": {idToken: options{id("nonce", nil)}, reason: idtoken.ReasonNonce},
 		"test-valid-aud-as-array":    {idToken: options{}},
 	} {
 		t.Run(module, func(t *testing.T) {
@@ -139,7 +140,7 @@ func TestConformanceModules(t *testing.T) {
 			}
 			if test.reason != "" {
 				requireError(t, err, helseid.ErrLogin)
-				var refused *tokenvalidation.Error
+				var refused *idtoken.Error
 				require.ErrorAs(t, err, &refused)
 				require.Equal(t, test.reason, refused.Reason)
 				require.Nil(t, session)
@@ -217,25 +218,25 @@ func TestLevelAndAgeOfALogin(t *testing.T) {
 		request helseid.LoginRequest
 		user    []helseidtest.LoginOption
 		idToken []mint.TokenOption
-		reason  tokenvalidation.Reason
+		reason  verification.Reason
 	}{
 		"level 4":            {helseid.LoginRequest{SecurityLevel: 4}, nil, nil, ""},
-		"level 3 of 4":       {helseid.LoginRequest{SecurityLevel: 4}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, tokenvalidation.ReasonSecurityLevel},
+		"level 3 of 4":       {helseid.LoginRequest{SecurityLevel: 4}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, idtoken.ReasonSecurityLevel},
 		"level 3 of 3":       {helseid.LoginRequest{SecurityLevel: 3}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, ""},
 		"high assurance":     {helseid.LoginRequest{AssuranceLevel: identity.AssuranceHigh}, nil, nil, ""},
-		"less assurance":     {helseid.LoginRequest{AssuranceLevel: identity.AssuranceHigh}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, tokenvalidation.ReasonAssuranceLevel},
+		"less assurance":     {helseid.LoginRequest{AssuranceLevel: identity.AssuranceHigh}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, idtoken.ReasonAssuranceLevel},
 		"assurance as asked": {helseid.LoginRequest{AssuranceLevel: identity.AssuranceSubstantial}, []helseidtest.LoginOption{helseidtest.AsUser(helseidtest.ClinicianAtLevel3)}, nil, ""},
-		"assurance unsaid":   {helseid.LoginRequest{AssuranceLevel: identity.AssuranceLow}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/assurance_level", nil)}, tokenvalidation.ReasonAssuranceLevel},
+		"assurance unsaid":   {helseid.LoginRequest{AssuranceLevel: identity.AssuranceLow}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/assurance_level", nil)}, idtoken.ReasonAssuranceLevel},
 		"level 4 of 3":       {helseid.LoginRequest{SecurityLevel: 3}, nil, nil, ""},
-		"level unsaid":       {helseid.LoginRequest{SecurityLevel: 3}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/security_level", nil)}, tokenvalidation.ReasonSecurityLevel},
-		"level as a number":  {helseid.LoginRequest{SecurityLevel: 3}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/security_level", 4)}, tokenvalidation.ReasonSecurityLevel},
+		"level unsaid":       {helseid.LoginRequest{SecurityLevel: 3}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/security_level", nil)}, idtoken.ReasonSecurityLevel},
+		"level as a number":  {helseid.LoginRequest{SecurityLevel: 3}, nil, []mint.TokenOption{mint.Claim("helseid://claims/identity/security_level", 4)}, idtoken.ReasonSecurityLevel},
 		"any level":          {helseid.LoginRequest{}, []helseidtest.LoginOption{helseidtest.AtLevel(2)}, nil, ""},
 		"young enough":       {helseid.LoginRequest{MaxAge: time.Minute}, nil, nil, ""},
-		"too old":            {helseid.LoginRequest{MaxAge: time.Minute}, nil, []mint.TokenOption{mint.Claim("auth_time", now-120)}, tokenvalidation.ReasonLoginAge},
-		"age unsaid":         {helseid.LoginRequest{MaxAge: time.Minute}, nil, []mint.TokenOption{mint.Claim("auth_time", nil)}, tokenvalidation.ReasonLoginAge},
+		"too old":            {helseid.LoginRequest{MaxAge: time.Minute}, nil, []mint.TokenOption{mint.Claim("auth_time", now-120)}, idtoken.ReasonLoginAge},
+		"age unsaid":         {helseid.LoginRequest{MaxAge: time.Minute}, nil, []mint.TokenOption{mint.Claim("auth_time", nil)}, idtoken.ReasonLoginAge},
 		"new login":          {helseid.LoginRequest{Prompt: helseid.PromptLogin}, nil, nil, ""},
-		"no new login":       {helseid.LoginRequest{Prompt: helseid.PromptLogin}, nil, []mint.TokenOption{mint.Claim("auth_time", now-60)}, tokenvalidation.ReasonLoginAge},
-		"new login, unsaid":  {helseid.LoginRequest{Prompt: helseid.PromptLogin}, nil, []mint.TokenOption{mint.Claim("auth_time", nil)}, tokenvalidation.ReasonLoginAge},
+		"no new login":       {helseid.LoginRequest{Prompt: helseid.PromptLogin}, nil, []mint.TokenOption{mint.Claim("auth_time", now-60)}, idtoken.ReasonLoginAge},
+		"new login, unsaid":  {helseid.LoginRequest{Prompt: helseid.PromptLogin}, nil, []mint.TokenOption{mint.Claim("auth_time", nil)}, idtoken.ReasonLoginAge},
 		"old login accepted": {helseid.LoginRequest{}, nil, []mint.TokenOption{mint.Claim("auth_time", now-7200)}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -249,9 +250,17 @@ func TestLevelAndAgeOfALogin(t *testing.T) {
 				return
 			}
 			requireError(t, err, helseid.ErrLogin)
-			var refused *tokenvalidation.Error
+			var refused *idtoken.Error
 			require.ErrorAs(t, err, &refused)
 			require.Equal(t, test.reason, refused.Reason)
+			require.ErrorIs(t, err, helseid.ErrIDToken)
+			if test.reason == idtoken.ReasonLoginAge {
+				require.ErrorIs(t, err, helseid.ErrLoginTooOld)
+				require.NotErrorIs(t, err, helseid.ErrLevelTooLow)
+			} else {
+				require.ErrorIs(t, err, helseid.ErrLevelTooLow)
+				require.NotErrorIs(t, err, helseid.ErrLoginTooOld)
+			}
 		})
 	}
 }
@@ -373,7 +382,7 @@ func TestLoginWithoutKeys(t *testing.T) {
 	_, err := w.client.FinishLogin(t.Context(), state, answer)
 	requireError(t, err, helseid.ErrUnavailable)
 	require.ErrorIs(t, err, helseid.ErrLogin)
-	require.NotErrorIs(t, err, tokenvalidation.ErrInvalidToken)
+	require.NotErrorIs(t, err, helseid.ErrIDToken)
 }
 
 // A login is finished by whoever has its state, and nobody else.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/internal/idtoken"
 )
 
 // logins start logins and finish them.
@@ -16,7 +16,7 @@ type logins struct {
 	inTurn   userTokensInTurn
 	store    Store
 	revoker  *revoker
-	idTokens *tokenvalidation.IDTokenValidator
+	idTokens *idtoken.Validator
 	work     *lifecycle.Lifecycle
 	report   *reporter
 

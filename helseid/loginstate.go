@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // LoginLifetime is how long a login may take, from StartLogin to FinishLogin.
@@ -142,8 +142,8 @@ func (s *LoginState) check(identity clientIdentity, now time.Time) error {
 }
 
 // expectation is what the login's ID token must say.
-func (s *LoginState) expectation(accessToken string) tokenvalidation.IDTokenExpectation {
-	expected := tokenvalidation.IDTokenExpectation{
+func (s *LoginState) expectation(accessToken string) idtoken.Expectation {
+	expected := idtoken.Expectation{
 		Nonce:         s.wire().Nonce,
 		AccessToken:   accessToken,
 		MaxAge:        time.Duration(s.wire().MaxAge) * time.Second,

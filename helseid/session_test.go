@@ -25,7 +25,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/helseid/identity"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/internal/idtoken"
+	"github.com/helseid-go/sdk/internal/verification"
 )
 
 // refreshes are the refresh tokens that HelseID has been sent, in order.
@@ -529,22 +530,22 @@ func TestT167RefreshedIDToken(t *testing.T) {
 	now := time.Now().Unix()
 	for name, test := range map[string]struct {
 		change mint.TokenOption
-		reason tokenvalidation.Reason
+		reason verification.Reason
 	}{
 		"the same":           {claim("x", 1), ""},
-		"another issuer":     {claim("iss", "https://evil.example"), tokenvalidation.ReasonIssuer},
-		"another person":     {claim("sub", "b3RoZXI="), tokenvalidation.ReasonOtherLogin},
-		"another number":     {claim("helseid://claims/identity/pid", helseidtest.ClinicianAtLevel3), tokenvalidation.ReasonOtherLogin},
-		"another client":     {claim("aud", "another"), tokenvalidation.ReasonAudience},
-		"another audience":   {mint.Audience("another", "third"), tokenvalidation.ReasonAudience},
-		"another login":      {claim("auth_time", now-7200), tokenvalidation.ReasonOtherLogin},
-		"another session":    {claim("sid", "another"), tokenvalidation.ReasonOtherLogin},
-		"another nonce":      {claim("nonce", "another"), tokenvalidation.ReasonOtherLogin},
-		"another level":      {claim("helseid://claims/identity/security_level", "3"), tokenvalidation.ReasonOtherLogin},
-		"issued before":      {claim("iat", now-7200), tokenvalidation.ReasonTime},
+		"another issuer":     {claim("iss", "https://evil.example"), verification.ReasonIssuer},
+		"another person":     {claim("sub", "b3RoZXI="), idtoken.ReasonOtherLogin},
+		"another number":     {claim("helseid://claims/identity/pid", helseidtest.ClinicianAtLevel3), idtoken.ReasonOtherLogin},
+		"another client":     {claim("aud", "another"), verification.ReasonAudience},
+		"another audience":   {mint.Audience("another", "third"), verification.ReasonAudience},
+		"another login":      {claim("auth_time", now-7200), idtoken.ReasonOtherLogin},
+		"another session":    {claim("sid", "another"), idtoken.ReasonOtherLogin},
+		"another nonce":      {claim("nonce", "another"), idtoken.ReasonOtherLogin},
+		"another level":      {claim("helseid://claims/identity/security_level", "3"), idtoken.ReasonOtherLogin},
+		"issued before":      {claim("iat", now-7200), verification.ReasonTime},
 		"no auth_time":       {claim("auth_time", nil), ""},
-		"of another token":   {claim("at_hash", "AAAAAAAAAAAAAAAAAAAAAA"), tokenvalidation.ReasonTokenHash},
-		"a forged signature": {mint.BrokenSignature(), tokenvalidation.ReasonSignature},
+		"of another token":   {claim("at_hash", "AAAAAAAAAAAAAAAAAAAAAA"), idtoken.ReasonTokenHash},
+		"a forged signature": {mint.BrokenSignature(), verification.ReasonSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -558,7 +559,7 @@ func TestT167RefreshedIDToken(t *testing.T) {
 			}
 			requireError(t, err, helseid.ErrLoginRequired)
 			require.Nil(t, token)
-			var refused *tokenvalidation.Error
+			var refused *idtoken.Error
 			require.ErrorAs(t, err, &refused)
 			require.Equal(t, test.reason, refused.Reason)
 			w.server.AlterIDTokens()

@@ -12,7 +12,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/clock"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/internal/idtoken"
 )
 
 // When HelseID says that a user has logged out it names its own session (sid) or
@@ -68,7 +68,7 @@ func (i *sessionIndexes) keysOf(identity *identity.IDToken) []string {
 // keysOfLogout are the rows of the sessions that a logout token is about: those of its
 // sid, or of its subject if it has none. A sid says nothing about sessions that have
 // none of their own, so those of the subject end too.
-func (i *sessionIndexes) keysOfLogout(claims *tokenvalidation.LogoutClaims) []string {
+func (i *sessionIndexes) keysOfLogout(claims *idtoken.LogoutClaims) []string {
 	switch {
 	case claims.SessionID == "":
 		return []string{i.subKey(claims.Subject)}

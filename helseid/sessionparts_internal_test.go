@@ -16,7 +16,6 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/metadata"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // sessionParts are those of one process, without HelseID.
@@ -43,7 +42,7 @@ func newSessionParts(store Store) *sessionParts {
 		revoker:  &revoker{revoke: revoke, outbox: box, work: work, logger: logger},
 		pending:  &pendingEnds{},
 		work:     work,
-		idTokens: idtoken.New(metadata.NewSource(identity.issuer, &http.Client{}, exchange.TokenEndpoint), "a-client", &http.Client{}).(*tokenvalidation.IDTokenValidator),
+		idTokens: idtoken.New(metadata.NewSource(identity.issuer, &http.Client{}, exchange.TokenEndpoint), "a-client", &http.Client{}),
 		forgetTokens: func(_ context.Context, key string) {
 			parts.forgotten = append(parts.forgotten, key)
 		},

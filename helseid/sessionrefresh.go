@@ -11,9 +11,9 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/clock"
+	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // A refresh token is used once: HelseID answers with the next. So a refresh first
@@ -26,7 +26,7 @@ type refresher struct {
 	rows     *sessionRows
 	ender    *sessionEnder
 	revoker  *revoker
-	idTokens *tokenvalidation.IDTokenValidator
+	idTokens *idtoken.Validator
 	inTurn   userTokensInTurn
 	work     *lifecycle.Lifecycle
 	logger   *slog.Logger
@@ -257,13 +257,13 @@ func (r *refresher) spends(err error) bool {
 // checkRefreshed looks at the tokens when the refresh token is in safety. An ID
 // token of another login ends the session.
 func (r *refresher) checkRefreshed(ctx context.Context, s *heldSession, refresher string, record sessionRecord, tokens *userTokens) (*Token, error) {
-	expected := tokenvalidation.IDTokenExpectation{Previous: &s.identity}
+	expected := idtoken.Expectation{Previous: &s.identity}
 	if tokens.token != nil {
 		expected.AccessToken = tokens.token.Access.Reveal()
 	}
 	if tokens.idToken != "" {
 		_, err := r.idTokens.Validate(ctx, tokens.idToken, expected)
-		if errors.Is(err, tokenvalidation.ErrInvalidToken) {
+		if errors.Is(err, ErrIDToken) {
 			foreign := record.RefreshToken
 			record.RefreshToken = ""
 			r.settle(ctx, s, &refreshOutcome{refresher: refresher, record: record})

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // Sessions are the sessions of a client's logged-in users, of all its processes that
@@ -25,7 +25,7 @@ type Sessions struct {
 	logouts    *logouts
 	refresher  *refresher
 	uses       *sessionUses
-	idTokens   *tokenvalidation.IDTokenValidator
+	idTokens   *idtoken.Validator
 	logoutURLs logoutURLs
 	userInfo   userInfoReader
 	tokens     *tokenSupply
@@ -34,7 +34,7 @@ type Sessions struct {
 }
 
 // newSessions makes the parts and gives each what it needs of the others.
-func newSessions(config Config, identity clientIdentity, store Store, requests tokenRequester, idTokens *tokenvalidation.IDTokenValidator, tokens *tokenSupply, calls *apiCaller) *Sessions {
+func newSessions(config Config, identity clientIdentity, store Store, requests tokenRequester, idTokens *idtoken.Validator, tokens *tokenSupply, calls *apiCaller) *Sessions {
 	work, logger := requests.Work, config.Logger
 	rows := &sessionRows{clientIdentity: identity, store: store, logger: logger}
 	indexes := &sessionIndexes{clientIdentity: identity, store: store, logger: logger}

@@ -11,7 +11,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/clock"
 	"github.com/helseid-go/sdk/internal/endcause"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/internal/idtoken"
 )
 
 // sessionEnder ends sessions, in this process and in the store.
@@ -22,7 +22,7 @@ type sessionEnder struct {
 	revoker  *revoker
 	pending  *pendingEnds
 	work     *lifecycle.Lifecycle
-	idTokens *tokenvalidation.IDTokenValidator
+	idTokens *idtoken.Validator
 
 	forgetTokens func(ctx context.Context, key string)
 	observers    endObservers

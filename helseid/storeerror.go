@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
+	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // storeError hides what a store says: it may quote what was to be stored.
@@ -37,7 +37,7 @@ func (e *hiddenCause) Is(target error) bool {
 // As looks for an error of others in the cause.
 func (e *hiddenCause) As(target any) bool {
 	switch target.(type) {
-	case **TokenError, **AuthorizationError, **tokenvalidation.Error:
+	case **TokenError, **AuthorizationError, **idtoken.Error:
 		return false
 	}
 	return errors.As(e.cause.Reveal(), target) //nolint:govet // errors.As has looked at the target
@@ -46,6 +46,6 @@ func (e *hiddenCause) As(target any) bool {
 // ownErrors are those that decide what becomes of a session or a login.
 var ownErrors = []error{
 	ErrUnavailable, ErrBusy, ErrInvalidResponse, ErrIssuerMismatch, ErrScopeNotGranted, ErrInsecureURL, ErrOriginRefused, ErrClosed,
-	ErrConfig, ErrLogin, ErrLoginFinished, ErrLoginRequired, ErrNoRefreshToken, ErrSeveralAudiences, tokenvalidation.ErrInvalidToken,
+	ErrConfig, ErrLogin, ErrLoginFinished, ErrLoginRequired, ErrNoRefreshToken, ErrSeveralAudiences, ErrIDToken, ErrLevelTooLow, ErrLoginTooOld,
 	exchange.ErrOutcomeUnknown, errSessionEnded, ErrSessionExpired, errSessionChanged, errNoLoginState,
 }

@@ -34,7 +34,7 @@ func TestErrorsOfAStoreAreNotTakenForOurs(t *testing.T) {
 	session := w.logIn(t)
 	for _, foreign := range []error{
 		helseid.ErrLoginRequired, helseid.ErrLogin, helseid.ErrLoginFinished, helseid.ErrNoRefreshToken, helseid.ErrSeveralAudiences,
-		helseid.ErrConfig, helseid.ErrClosed, helseid.ErrUnavailable, helseid.ErrInvalidResponse,
+		helseid.ErrIDToken, helseid.ErrLevelTooLow, helseid.ErrLoginTooOld, helseid.ErrConfig, helseid.ErrClosed, helseid.ErrUnavailable, helseid.ErrInvalidResponse,
 		&helseid.TokenError{Code: "invalid_grant", StatusCode: 400},
 	} {
 		store.err = foreign

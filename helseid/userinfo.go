@@ -9,10 +9,10 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
+	"github.com/helseid-go/sdk/internal/claims"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 	"github.com/helseid-go/sdk/internal/wwwauth"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // UserInfo asks HelseID's UserInfo endpoint about the user. Beyond what
@@ -78,7 +78,7 @@ func (u *userInfoReader) read(ctx context.Context, subject string, source *Token
 	if _, err := result.Object("sub"); err != nil {
 		return nil, err
 	}
-	info, err := tokenvalidation.ParseUserInfo(body)
+	info, err := claims.ParseUserInfo(body)
 	if err != nil {
 		return nil, result.Unusable(err)
 	}

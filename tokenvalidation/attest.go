@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/claims"
 )
 
 // AttestLifetime is how long an attest may be used (ATT-58 of the trust
@@ -11,7 +12,7 @@ import (
 const AttestLifetime = 60 * time.Minute
 
 // maxPatients is how many patients an attest may name. It is made for the one whose
-// data is asked for, and must be made anew for another (ATT-58). All of them are
+// data is asked for, and another patient takes another attest (ATT-58). All of them are
 // copied at each call.
 const maxPatients = 32
 
@@ -95,20 +96,20 @@ type Code struct {
 // attest reads the claim. Like every other it is left out when it is of a wrong
 // type, and so is each of its parts.
 func (d *decoder) attest() *Attest {
-	value := d.object.Get(claimAttest)
+	value := d.Object.Get(claimAttest)
 	if value.Absent() {
 		return nil
 	}
 	object, ok := value.Object()
 	if !ok {
-		d.wrong(claimAttest)
+		d.Wrong(claimAttest)
 		return nil
 	}
-	root := &attestDecoder{decoder: decoder{object: object}, outer: d}
+	root := &attestDecoder{Decoder: claims.Decoder{Object: object}, outer: &d.Decoder}
 	practitioner, relationship := root.child("practitioner"), root.child("care_relationship")
 	decision := relationship.child("decision_ref")
 	attest := &Attest{
-		AttestedAt: root.time("toa"),
+		AttestedAt: root.Time("toa"),
 		Practitioner: Practitioner{
 			Identifier:    practitioner.person("identifier"),
 			HPRNumber:     practitioner.identifier("hpr_nr"),
@@ -121,7 +122,7 @@ func (d *decoder) attest() *Attest {
 			HealthcareService:   relationship.code("healthcare_service"),
 			PurposeOfUse:        relationship.code("purpose_of_use"),
 			PurposeOfUseDetails: relationship.code("purpose_of_use_details"),
-			Decision:            Decision{ID: decision.text("id"), UserSelected: decision.bool("user_selected")},
+			Decision:            Decision{ID: decision.Text("id"), UserSelected: decision.Bool("user_selected")},
 		},
 	}
 	for _, patient := range root.children("patients", maxPatients) {
@@ -140,48 +141,48 @@ func (d *decoder) attest() *Attest {
 
 // attestDecoder reads one object of the attest.
 type attestDecoder struct {
-	decoder
+	claims.Decoder
 	path  string
-	outer *decoder
+	outer *claims.Decoder
 }
 
 // report hands the names of malformed members on, with where they are.
 func (d *attestDecoder) report() {
-	for _, name := range d.malformed {
-		d.outer.wrong(claimAttest + d.path + "." + name)
+	for _, name := range d.Malformed {
+		d.outer.Wrong(claimAttest + d.path + "." + name)
 	}
-	d.malformed = nil
+	d.Malformed = nil
 }
 
 // child returns a decoder of a member, which is empty if the member is.
 func (d *attestDecoder) child(name string) *attestDecoder {
-	value := d.object.Get(name)
+	value := d.Object.Get(name)
 	object, ok := value.Object()
 	if !ok && !value.Absent() {
-		d.wrong(name)
+		d.Wrong(name)
 	}
-	return &attestDecoder{decoder: decoder{object: object}, path: d.path + "." + name, outer: d.outer}
+	return &attestDecoder{Decoder: claims.Decoder{Object: object}, path: d.path + "." + name, outer: d.outer}
 }
 
 // children returns decoders of the objects of a list, of so many at most.
 func (d *attestDecoder) children(name string, limit int) []*attestDecoder {
-	value := d.object.Get(name)
+	value := d.Object.Get(name)
 	if value.Absent() {
 		return nil
 	}
 	values, ok := value.Array()
 	if !ok || len(values) > limit {
-		d.wrong(name)
+		d.Wrong(name)
 		return nil
 	}
 	var found []*attestDecoder
 	for _, value := range values {
 		object, ok := value.Object()
 		if !ok {
-			d.wrong(name)
+			d.Wrong(name)
 			continue
 		}
-		found = append(found, &attestDecoder{decoder: decoder{object: object}, path: d.path + "." + name, outer: d.outer})
+		found = append(found, &attestDecoder{Decoder: claims.Decoder{Object: object}, path: d.path + "." + name, outer: d.outer})
 	}
 	return found
 }
@@ -190,10 +191,10 @@ func (d *attestDecoder) identifier(name string) Identifier {
 	part := d.child(name)
 	defer part.report()
 	return Identifier{
-		ID:        part.text("id"),
-		Name:      part.text("name"),
-		System:    part.text("system"),
-		Authority: part.text("authority"),
+		ID:        part.Text("id"),
+		Name:      part.Text("name"),
+		System:    part.Text("system"),
+		Authority: part.Text("authority"),
 	}
 }
 
@@ -211,18 +212,9 @@ func (d *attestDecoder) code(name string) Code {
 	part := d.child(name)
 	defer part.report()
 	return Code{
-		Code:     part.text("code"),
-		Text:     part.text("text"),
-		System:   part.text("system"),
-		Assigner: part.text("assigner"),
+		Code:     part.Text("code"),
+		Text:     part.Text("text"),
+		System:   part.Text("system"),
+		Assigner: part.Text("assigner"),
 	}
-}
-
-func (d *attestDecoder) bool(name string) bool {
-	value := d.object.Get(name)
-	found, ok := value.Bool()
-	if !ok && !value.Absent() {
-		d.wrong(name)
-	}
-	return found && ok
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// Claims is what a valid access token says. It is shared by whoever handles the
-// request: do not change it.
+// Claims are the claims of a valid access token. All handlers of a request share them:
+// do not change them.
 //
-// A claim that is missing, null or of a type that it must not have leaves its
-// field empty; Malformed names the last kind. Times are in UTC.
+// A claim that is missing, null or of a wrong type leaves its field empty; Malformed
+// names those of a wrong type. Times are in UTC.
 type Claims struct {
 	// Issuer is iss.
 	Issuer string
@@ -48,11 +48,10 @@ type Claims struct {
 	// Organization is the organisation that the client acts for.
 	Organization identity.Organization
 
-	// User is the person who has logged in, or nil: the token is then a
-	// system's.
+	// User is the person who has logged in, or nil for the token of a system.
 	User *identity.User
 
-	// Subject is sub. A system's token may have none, or its client id.
+	// Subject is sub. The token of a system may lack it, or have the client id.
 	Subject string
 
 	// OriginalClientID is the first client of a token exchange, or "".
@@ -69,12 +68,12 @@ type Claims struct {
 	// or nil.
 	Attest *Attest
 
-	// Confirmation says what key the token is bound to.
+	// Confirmation names the key that the token is bound to.
 	Confirmation Confirmation
 
-	// Malformed names the claims that are left out because they are of a wrong
-	// type, or a list of more than 256 elements, for the audit record. It has
-	// 16 names at most, and then "others" as the last element if there are more.
+	// Malformed names the claims that were left out because they are of a wrong
+	// type or a list of more than 256 elements, for the audit record. It has 16
+	// names at most, followed by "others" if there are more.
 	Malformed []string
 
 	// object is behind a function so that no print verb reaches it.
@@ -87,11 +86,12 @@ type Actor struct {
 	ClientID     string
 	Organization identity.Organization
 
-	// Actor is the one before, or nil.
+	// Actor is the earlier client, or nil.
 	Actor *Actor
 }
 
-// Confirmation is cnf: what the bearer of the token must show.
+// Confirmation is cnf (RFC 7800): the key that the sender of the token must prove to
+// have.
 type Confirmation struct {
 	// Present reports whether the token has the claim, in any form.
 	Present bool
@@ -99,15 +99,15 @@ type Confirmation struct {
 	// Thumbprint is jkt, the thumbprint of the DPoP key.
 	Thumbprint string
 
-	// Unsupported reports that the claim demands something else, or is not of
-	// the right form: the token must then be refused everywhere.
+	// Unsupported reports that the claim demands something other than a DPoP key, or
+	// is malformed: such a token must be refused everywhere.
 	Unsupported bool
 }
 
 // HasScope reports whether the scope was granted.
 func (c *Claims) HasScope(scope string) bool { return slices.Contains(c.Scopes, scope) }
 
-// IsSystem reports that the token is a system's, without a user.
+// IsSystem reports that the token is of a system, without a user.
 func (c *Claims) IsSystem() bool { return c.User == nil }
 
 // Raw returns a claim's JSON as it stood in the token, such as an API's own
@@ -124,7 +124,7 @@ func (c *Claims) Raw(name string) (json.RawMessage, bool) {
 var ErrNoClaim = words("the token has no such claim")
 
 // Claim decodes a claim into a value of type T, by encoding/json. The error
-// wraps ErrNoClaim if the token has no such claim; it never quotes the claim.
+// wraps [ErrNoClaim] if the token has no such claim; it never quotes the claim.
 func Claim[T any](c *Claims, name string) (T, error) {
 	var value T
 	raw, ok := c.Raw(name)

@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// clone copies everything that can be changed, so that no caller's mistake
-// reaches the next one who shows the same token.
+// clone copies everything that can be changed, so that a caller who changes it does
+// not change the claims of the next request with the same token.
 func (c *Claims) clone() *Claims {
 	clone := *c
 	clone.Audience = slices.Clone(c.Audience)

@@ -3,8 +3,7 @@
 // authenticated.
 //
 // Most APIs use it through package middleware, which also checks the DPoP proof
-// that goes with the token. On its own it is for tokens that come some other
-// way:
+// that goes with the token. Use it directly for tokens that arrive in another way:
 //
 //	package main
 //
@@ -42,34 +41,34 @@
 //		}
 //	}
 //
-// A token that is bound to a key (Claims.Confirmation) is worth nothing without
-// the proof: whoever validates tokens alone must check that too, or refuse it.
+// A token that is bound to a key ([Claims.Confirmation]) is valid only together with a
+// proof by that key: code that validates tokens alone must check the proof as well, or
+// refuse such tokens.
 //
 // # Keys
 //
-// HelseID's keys are fetched when the first token comes, and kept: ten minutes
-// as fresh, up to 24 hours if no newer ones can be had. Tokens with a known key
-// never wait and never cause a request. For an unknown one HelseID is asked for its
-// keys, and for its metadata where they lack it, since they may have moved: twice at
-// once, and then once in five seconds, whoever sends such tokens; an attempt that fails
-// is made again after one second, two and then four. All that wait for a key share the
-// attempt.
+// HelseID's keys are fetched when the first token arrives. They are renewed after ten
+// minutes, and used for up to 24 hours if HelseID cannot be reached. A token with a
+// known key never waits and never causes a request. An unknown key causes a request
+// for the key set, and for the metadata if the set lacks the key, since the set may
+// have moved. All tokens together cause two such requests at once and then one every
+// five seconds; after a failure the next one follows after one, two and then four
+// seconds. All callers that wait for a key share a request.
 //
-// A token is refused as one of a key that HelseID does not have (ReasonKey) only if
-// HelseID was asked after the token came, or has withdrawn the key. While it may not be
-// asked or does not answer, a caller waits up to three seconds for its turn, or
-// the error wraps ErrUnavailable: an API answers 503 with Retry-After, and by then
-// HelseID will have been asked. So tokens with made-up kids, in any number, do not touch
-// those of known keys, and delay a key that HelseID has just published by five seconds
-// at most. At most 1024 callers wait at a time.
+// A token is refused with [ReasonKey] only if HelseID was asked after the token
+// arrived, or has withdrawn the key. While no request is permitted or HelseID does not
+// answer, a caller waits for up to three seconds; after that the error wraps
+// [ErrUnavailable], and an API answers 503 with Retry-After. So tokens with invented
+// kids never affect tokens with known keys, and delay a key that HelseID has just
+// published by five seconds at most. At most 1024 callers wait at a time.
 //
-// KeySet is the same for code that validates tokens with another library,
-// coreos/go-oidc for instance.
+// [KeySet] gives the same to code that validates tokens with another library, such as
+// coreos/go-oidc.
 //
 // # Memory
 //
 // HelseID signs with RSA-3072, which costs more to verify than all the rest of a
 // request. Tokens that have been validated are therefore remembered by their
-// hash, until they expire or the keys change; see Config.TokenMemory. What they
-// say about people stays in memory for as long.
+// hash, until they expire or the keys change; see [Config.TokenMemory]. Personal data
+// in their claims stays in memory for the same time.
 package tokenvalidation

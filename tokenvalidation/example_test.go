@@ -10,7 +10,6 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
-	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -96,80 +95,6 @@ func ExampleValidator_Snapshot() {
 	_, err = restarted.Validate(context.Background(), token)
 	fmt.Println(err)
 	// Output: <nil>
-}
-
-func ExamplePersonalIdentityNumber() {
-	server, validator := start()
-	defer server.Close()
-	defer validator.Close()
-	claims, err := validator.Validate(context.Background(), server.Token(mint.Audience("nhn:some-api"), mint.Clinician()))
-	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
-	}
-	fmt.Printf("%v %+v\n", claims.User.PersonalIdentityNumber, claims.User.PersonalIdentityNumber)
-	fmt.Println(len(claims.User.PersonalIdentityNumber.Reveal()))
-	// Output:
-	// *********** ***********
-	// 11
-}
-
-func ExampleOrganizationNumber_ValidCheckDigit() {
-	fmt.Println(identity.OrganizationNumber("994598759").ValidCheckDigit())
-	fmt.Println(identity.OrganizationNumber("994598758").ValidCheckDigit())
-	// Output:
-	// true
-	// false
-}
-
-// For those who log users in with something else than package helseid.
-func ExampleNewIDToken() {
-	server, err := helseidtest.Start(helseidtest.InMemory())
-	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
-	}
-	defer server.Close()
-	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{
-		Issuer: server.Issuer(), ClientID: "my-client", HTTPClient: server.HTTPClient(),
-	})
-	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
-	}
-	defer validator.Close()
-	idToken := server.IDToken(mint.Audience("my-client"), mint.Claim("nonce", "of this login"))
-
-	for _, nonce := range []string{"of this login", "of another login"} {
-		claims, err := validator.Validate(context.Background(), idToken, tokenvalidation.IDTokenExpectation{Nonce: nonce})
-		if err != nil {
-			fmt.Println(err)
-			continue
-		}
-		fmt.Println("logged in by", claims.User.IdentityProvider)
-	}
-	// Output:
-	// logged in by testidp-oidc
-	// the ID token's nonce is not the one of this login
-}
-
-func ExampleParseUserInfo() {
-	// What HelseID has answered, by https.
-	body := []byte(`{
-		"sub": "the-subject",
-		"name": "KVART GREVLING",
-		"helseid://claims/hpr/hpr_details": {
-			"hpr_number": 565505933,
-			"no_hpr_number": false,
-			"approvals": [{"profession": "LE", "authorization": {"value": "1", "description": "Autorisasjon"}}]
-		}
-	}`)
-	info, err := tokenvalidation.ParseUserInfo(body)
-	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
-	}
-	if info.User.Subject != "the-subject" { // that of the ID token: the answer is not signed
-		log.Fatal("it is about another person") //nolint:forbidigo // an example of a program
-	}
-	fmt.Println(info.User.Name, info.HPRDetails.HPRNumber, info.HPRDetails.Approvals[0].Profession)
-	// Output: KVART GREVLING 565505933 LE
 }
 
 // An application that validates ID tokens with coreos/go-oidc gives its verifier

@@ -7,9 +7,9 @@ import (
 	"net/http"
 
 	"github.com/helseid-go/sdk/internal/httpx"
-	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/jwks"
 	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/internal/verification"
 )
 
 // KeySetConfig says whose keys to fetch.
@@ -21,43 +21,54 @@ type KeySetConfig struct {
 	// takes the proxy from the environment.
 	HTTPClient *http.Client
 
-	// EndpointOrigins are as in Config.
+	// EndpointOrigins are as in [Config].
 	EndpointOrigins []string
 }
 
 // KeySet is HelseID's key set for code that validates tokens with another
-// library: it is the oidc.KeySet of coreos/go-oidc. It has what a Validator relies
-// on. Keys are fresh for 10 minutes and serve for 24 hours when no newer ones can
-// be had; tokens with unknown kids make two requests at once and then one in five
-// seconds; one with a known kid and a wrong signature makes none.
+// library: it is an oidc.KeySet of coreos/go-oidc. It is what a [Validator] uses. Keys
+// are renewed after 10 minutes and used for 24 hours if HelseID cannot be reached;
+// tokens with unknown kids cause two requests at once and then one every five seconds;
+// a token with a known kid and a wrong signature causes none.
 //
 // It is safe for concurrent use.
 type KeySet struct {
-	keys *jwks.KeySet
+	keys   *jwks.KeySet
+	source *metadata.Source
+	client *http.Client
 
 	ownTransport *http.Transport // nil if the caller has supplied a client
 }
 
 // NewKeySet checks the configuration and makes no network call: keys are fetched
-// when the first token comes. Errors wrap ErrConfig.
+// when the first token comes. Errors wrap [ErrConfig].
 func NewKeySet(config KeySetConfig) (*KeySet, error) {
+	issuer, err := config.check()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return newKeySet(issuer, config), nil
+}
+
+// check returns the issuer in its normal form and reports all mistakes.
+func (c KeySetConfig) check() (issuer string, err error) {
 	var errs []error
-	issuer := metadata.NormalIssuer(config.Issuer)
+	issuer = metadata.NormalIssuer(c.Issuer)
 	if err := metadata.CheckIssuer(issuer); err != nil {
 		errs = append(errs, fmt.Errorf("field Issuer %w", err))
 	}
-	errs = append(errs, checkTransport(config.HTTPClient, issuer, config.EndpointOrigins))
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	if _, err := httpx.ParseOrigins("EndpointOrigins", c.EndpointOrigins); err != nil {
+		errs = append(errs, err)
+	} else if err := httpx.CheckVerified(c.HTTPClient, append([]string{issuer}, c.EndpointOrigins...)...); err != nil {
+		errs = append(errs, fmt.Errorf("field HTTPClient: %w", err))
 	}
-	client := config.HTTPClient
-	var ownTransport *http.Transport
-	if client == nil {
-		ownTransport = httpx.NewTransport()
-		client = &http.Client{Transport: ownTransport}
-	}
+	return issuer, errors.Join(errs...)
+}
+
+func newKeySet(issuer string, config KeySetConfig) *KeySet {
+	client, ownTransport := httpx.OrNew(config.HTTPClient)
 	source := metadata.NewSource(issuer, client, "jwks_uri").Allow(config.EndpointOrigins)
-	return &KeySet{keys: jwks.New(source, client), ownTransport: ownTransport}, nil
+	return &KeySet{jwks.New(source, client), source, client, ownTransport}
 }
 
 // Close ends a fetch of keys that is under way, and closes idle connections.
@@ -72,31 +83,17 @@ func (s *KeySet) Close() {
 var oidcClaims = []string{"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "at_hash", "_claim_names", "_claim_sources", "events", "jti", "sid"}
 
 // VerifySignature verifies a token's signature and returns its payload. It is not
-// a validation: issuer, audience, type and times are the caller's to check. A
-// payload that two readers could take for different ones, because a member is there
-// twice or in another case, is refused.
+// a validation: the caller checks issuer, audience, type and times. A payload that two
+// parsers could read differently, because a member occurs twice or in another case, is
+// refused.
 //
-// The error is an *Error, which is an ErrInvalidToken, or wraps ErrUnavailable.
-// go-oidc's verifier passes on its text only: to tell an outage from a forged
-// token, look at the error here, in a KeySet of one's own around this one.
+// The error is an [*Error], which is an [ErrInvalidToken], or wraps [ErrUnavailable].
+// go-oidc's verifier returns its text only: to tell an outage from a forged token,
+// wrap this key set in one that looks at the error.
 func (s *KeySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	if len(jwt) > MaxToken {
-		return nil, refuse(ReasonTooLong)
-	}
-	compact, err := jose.ParseCompact(jwt, MaxToken)
+	payload, err := verification.Signature(ctx, s.keys, jwt, oidcClaims...)
 	if err != nil {
-		return nil, refuse(ReasonMalformed)
+		return nil, publicError(err)
 	}
-	kid, err := keyID(compact.Header)
-	if err != nil {
-		return nil, err
-	}
-	payload, err := compact.Claims()
-	if err != nil || payload.CheckFolded(oidcClaims...) != nil {
-		return nil, refuse(ReasonMalformed)
-	}
-	if _, err := checkSignature(ctx, s.keys, compact, kid); err != nil {
-		return nil, err
-	}
-	return compact.Payload, nil
+	return payload, nil
 }

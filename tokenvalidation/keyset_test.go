@@ -17,11 +17,16 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/stretchr/testify/require"
 
+	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/metadata"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-const keyIssuer = "https://issuer.test"
+const (
+	keyIssuer   = "https://issuer.test"
+	loginClient = "the-login-client"
+)
 
 // keyServer is an issuer in memory whose tokens are written letter by letter.
 type keyServer struct {
@@ -164,8 +169,7 @@ func TestIDTokensAsGoOIDC(t *testing.T) {
 	t.Parallel()
 	server := newKeyServer(t)
 	client := &http.Client{Transport: server}
-	ours, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: keyIssuer, ClientID: loginClient, HTTPClient: client})
-	require.NoError(t, err)
+	ours := idtoken.New(metadata.NewSource(keyIssuer, client, "jwks_uri"), loginClient, client)
 	t.Cleanup(ours.Close)
 	config := &oidc.Config{
 		ClientID: loginClient, SupportedSigningAlgs: []string{"ES256"},
@@ -233,7 +237,7 @@ func TestIDTokensAsGoOIDC(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			token := server.token(t, test.header, test.claims, test.more)
-			_, err := ours.Validate(t.Context(), token, tokenvalidation.IDTokenExpectation{Nonce: "the-nonce"})
+			_, err := ours.Validate(t.Context(), token, idtoken.Expectation{Nonce: "the-nonce"})
 			require.NotErrorIs(t, err, tokenvalidation.ErrUnavailable)
 			for which, verifier := range verifiers {
 				_, theirs := verifier.Verify(t.Context(), token)
@@ -241,7 +245,7 @@ func TestIDTokensAsGoOIDC(t *testing.T) {
 				require.Equal(t, err == nil || looser, theirs == nil, "%s: ours says %v, go-oidc %v", which, err, theirs)
 			}
 			if test.looser != "" {
-				require.ErrorIs(t, err, tokenvalidation.ErrInvalidToken)
+				require.ErrorIs(t, err, idtoken.ErrInvalid)
 			}
 		})
 	}
@@ -264,36 +268,39 @@ func TestGoOIDCHidesOutages(t *testing.T) {
 func TestNotAskedIsNotInvalid(t *testing.T) {
 	t.Parallel()
 	server := newKeyServer(t)
-	idTokens, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{Issuer: keyIssuer, ClientID: loginClient, HTTPClient: &http.Client{Transport: server}})
-	require.NoError(t, err)
+	client := &http.Client{Transport: server}
+	idTokens := idtoken.New(metadata.NewSource(keyIssuer, client, "jwks_uri"), loginClient, client)
 	t.Cleanup(idTokens.Close)
 	keys := server.keySet(t)
-	for name, validate := range map[string]func(token string) error{
-		"ID token": func(token string) error {
-			_, err := idTokens.Validate(t.Context(), token, tokenvalidation.IDTokenExpectation{Nonce: "the-nonce"})
+	for name, test := range map[string]struct {
+		invalid  error
+		validate func(token string) error
+	}{
+		"ID token": {idtoken.ErrInvalid, func(token string) error {
+			_, err := idTokens.Validate(t.Context(), token, idtoken.Expectation{Nonce: "the-nonce"})
 			return err
-		},
-		"KeySet": func(token string) error {
+		}},
+		"KeySet": {tokenvalidation.ErrInvalidToken, func(token string) error {
 			_, err := keys.VerifySignature(t.Context(), token)
 			return err
-		},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.NoError(t, validate(server.token(t, nil, nil, "")))
+			require.NoError(t, test.validate(server.token(t, nil, nil, "")))
 			for n := range 2 {
 				madeUp := server.token(t, map[string]string{"kid": fmt.Sprintf(`"made-up-%d"`, n)}, nil, "")
-				require.ErrorIs(t, validate(madeUp), tokenvalidation.ErrInvalidToken)
+				require.ErrorIs(t, test.validate(madeUp), test.invalid)
 			}
 			old := server.key
 			rotated, err := jose.GenerateKey()
 			require.NoError(t, err)
 			server.key = rotated
 			fresh := server.token(t, nil, nil, "")
-			err = validate(fresh)
+			err = test.validate(fresh)
 			require.ErrorIs(t, err, tokenvalidation.ErrUnavailable)
-			require.NotErrorIs(t, err, tokenvalidation.ErrInvalidToken)
+			require.NotErrorIs(t, err, test.invalid)
 			server.key = old
-			require.NoError(t, validate(server.token(t, nil, nil, "")))
+			require.NoError(t, test.validate(server.token(t, nil, nil, "")))
 		})
 	}
 }

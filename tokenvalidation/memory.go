@@ -2,10 +2,13 @@ package tokenvalidation
 
 import (
 	"crypto/sha256"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/helseid-go/sdk/internal/verification"
 )
 
 const (
@@ -26,15 +29,15 @@ const (
 	rememberedOverhead = 512
 )
 
-// tokenHash stands for a token, so that none is kept.
+// tokenHash identifies a token without keeping it.
 type tokenHash [sha256.Size]byte
 
 // memory remembers the tokens that have been validated, so that the signature
 // of each is verified once. HelseID signs with RSA-3072, which costs more to
 // verify than all the rest of a request. A refusal is never remembered.
 //
-// Claims are personal data: those of a token that has expired are forgotten soon,
-// also where no other token comes.
+// Claims are personal data: those of an expired token are removed soon after, also if
+// no other token arrives.
 type memory struct {
 	limit   int            // bytes of one shard
 	present func() present // for the sweep
@@ -59,11 +62,11 @@ type memoryShard struct {
 	closed bool
 }
 
-// remembered is a token that every rule has let through. What can change since
-// is checked at each use: the time, and the issuer's keys.
+// remembered is a token that passed every rule. What can have changed since then is
+// checked at each use: the time, and the issuer's keys.
 type remembered struct {
 	claims     *Claims // never handed out, only copies are
-	times      validity
+	validity   verification.Validity
 	generation uint64 // of the issuer's keys
 	bytes      int
 	used       atomic.Int64 // Unix seconds
@@ -88,7 +91,7 @@ func (m *memory) recall(hash tokenHash, at present) (*Claims, bool) {
 	token := shard.tokens[hash]
 	shard.mu.RUnlock()
 	if token == nil || at.generation == 0 || token.generation != at.generation ||
-		token.times.expired(at.now, at.leeway) || token.times.early(at.now, at.leeway) {
+		token.validity.Expired(at.now, at.leeway) || token.validity.Early(at.now, at.leeway) {
 		return nil, false
 	}
 	if token.used.Load() != at.now {
@@ -97,10 +100,10 @@ func (m *memory) recall(hash tokenHash, at present) (*Claims, bool) {
 	return token.claims.clone(), true
 }
 
-// remember keeps a copy of the claims. Those that have not been used for the
-// longest time make room, as far as a sample can tell.
-func (m *memory) remember(hash tokenHash, length int, verified verified, claims *Claims, at present) {
-	token := &remembered{claims: claims.clone(), times: verified.times, generation: verified.generation}
+// remember keeps a copy of the claims. To make room, it removes the token of a sample
+// that has not been used for the longest time.
+func (m *memory) remember(hash tokenHash, length int, verified verification.Token, claims *Claims, at present) {
+	token := &remembered{claims: claims.clone(), validity: verified.Validity, generation: verified.Generation}
 	token.bytes = token.claims.footprint(length) + int(unsafe.Sizeof(*token)) + rememberedOverhead
 	token.used.Store(at.now)
 	if token.bytes > m.limit {
@@ -111,7 +114,7 @@ func (m *memory) remember(hash tokenHash, length int, verified verified, claims 
 	}
 }
 
-// scheduleSweep makes sure that there is a sweep to come.
+// scheduleSweep schedules a sweep unless one is scheduled.
 func (m *memory) scheduleSweep() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -120,8 +123,8 @@ func (m *memory) scheduleSweep() {
 	}
 }
 
-// sweepAll forgets what can never be recalled, and comes back while anything is left.
-// What is kept meanwhile makes sure of a sweep by itself.
+// sweepAll removes what can never be recalled, and schedules the next sweep if
+// anything is left. Tokens that are added during the sweep schedule one themselves.
 func (m *memory) sweepAll() {
 	m.mu.Lock()
 	m.sweep = nil
@@ -135,7 +138,7 @@ func (m *memory) sweepAll() {
 	}
 }
 
-// close forgets everything, and keeps nothing from then on.
+// close removes everything, and nothing is kept afterwards.
 func (m *memory) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -174,13 +177,13 @@ func (s *memoryShard) forget(hash tokenHash) {
 	}
 }
 
-// sweep forgets what can never be recalled, and tells how many tokens are left. A
-// map that has grown keeps its room, so it is made anew when it has become empty.
+// sweep removes what can never be recalled, and returns how many tokens are left. A
+// map never shrinks, so an empty one is replaced.
 func (s *memoryShard) sweep(at present) (left int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for hash, token := range s.tokens {
-		if token.generation != at.generation || token.times.expired(at.now, at.leeway) {
+		if token.generation != at.generation || token.validity.Expired(at.now, at.leeway) {
 			s.forget(hash)
 		}
 	}
@@ -190,9 +193,9 @@ func (s *memoryShard) sweep(at present) (left int) {
 	return len(s.tokens)
 }
 
-// leastUsed picks from a sample: a map is walked from a random place.
+// leastUsed picks from a sample: iteration over a map starts at a random place.
 func (s *memoryShard) leastUsed() (found tokenHash) {
-	oldest, seen := int64(maxTime), 0
+	oldest, seen := int64(math.MaxInt64), 0
 	for hash, token := range s.tokens {
 		if used := token.used.Load(); used <= oldest {
 			found, oldest = hash, used

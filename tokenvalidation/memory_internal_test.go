@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/verification"
 )
 
 // tokenOf makes the claims of a token of about this many bytes.
@@ -39,7 +40,7 @@ func (m *memory) held() (tokens, bytes int) {
 func nowhere() present { return present{} }
 
 func put(m *memory, hash tokenHash, size int, claims *Claims, generation uint64, now int64) {
-	m.remember(hash, size, verified{generation: generation, times: validity{expiry: 1000}}, claims, present{generation, now, 5})
+	m.remember(hash, size, verification.Token{Generation: generation, Validity: verification.Validity{Expiry: 1000}}, claims, present{generation, now, 5})
 }
 
 // The store keeps within its bytes, however many tokens come and of what size,
@@ -82,7 +83,7 @@ func TestMemoryRecallsByHashGenerationAndTime(t *testing.T) {
 	t.Parallel()
 	m := newMemory(1<<20, nowhere)
 	hash, size, claims := tokenOf(t, 1, 1000)
-	m.remember(hash, size, verified{generation: 3, times: validity{start: 500, expiry: 1000}}, claims, present{3, 600, 5})
+	m.remember(hash, size, verification.Token{Generation: 3, Validity: verification.Validity{Start: 500, Expiry: 1000}}, claims, present{3, 600, 5})
 	for name, test := range map[string]struct {
 		hash       tokenHash
 		generation uint64
@@ -109,7 +110,7 @@ func TestMemoryRecallsByHashGenerationAndTime(t *testing.T) {
 		})
 	}
 	never := newMemory(1<<20, nowhere)
-	never.remember(hash, size, verified{times: validity{expiry: 1000}}, claims, present{3, 600, 5})
+	never.remember(hash, size, verification.Token{Validity: verification.Validity{Expiry: 1000}}, claims, present{3, 600, 5})
 	_, ok := never.recall(hash, present{0, 600, 5})
 	require.False(t, ok, "without keys nothing is known")
 }

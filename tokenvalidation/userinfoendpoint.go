@@ -7,54 +7,50 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/claims"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/metadata"
 )
 
-// ErrUserInfoRefused means that HelseID does not tell about the user of a token:
-// the client that got it must have asked for the scope openid.
+// ErrUserInfoRefused means that HelseID refused a token at the UserInfo endpoint: the
+// client that got it must have asked for the scope openid.
 var ErrUserInfoRefused = words("HelseID's UserInfo endpoint refused the token: it must have been issued with the scope openid")
 
 // userInfoTimeout bounds a request to the UserInfo endpoint.
 const userInfoTimeout = 10 * time.Second
-
-// userInfoEndpoint is where HelseID tells about the user of a token.
-type userInfoEndpoint struct {
-	metadata *metadata.Source
-	client   *http.Client
-}
 
 // UserInfo asks HelseID's UserInfo endpoint about the user of an access token that
 // this API was called with. Beyond the token's claims it has the details of the
 // register of health personnel. Nothing is kept: each call is a request to HelseID,
 // which may take ten seconds.
 //
-// The token is validated first, so that a stranger's causes no request. It is sent
-// as a bearer token, as HelseID's page on UserInfo shows it, also if it is bound
-// to its client's key: an API does not have that key.
+// The token is validated first, so that an invalid one causes no request. It is sent
+// as a bearer token, as HelseID's page on UserInfo shows it, also if it is bound to its
+// client's key, which an API does not have.
 //
-// The error is an *Error, also for a token without a user, or wraps ErrUnavailable,
-// ErrUserInfoRefused or the context's error.
+// The error is an [*Error], also for a token without a user ([ReasonSubject]), or wraps
+// [ErrUnavailable], [ErrUserInfoRefused] or the context's error.
 func (v *Validator) UserInfo(ctx context.Context, token string) (*identity.UserInfo, error) {
-	claims, err := v.Validate(ctx, token)
+	caller, err := v.Validate(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	if claims.User == nil || claims.User.Subject == "" {
+	if caller.User == nil || caller.User.Subject == "" {
 		return nil, refuse(ReasonSubject)
 	}
-	info, err := v.userInfo.ask(ctx, token)
+	info, err := askUserInfo(ctx, v.keys.source, v.keys.client, token)
 	if err != nil {
 		return nil, fmt.Errorf("UserInfo: %w", err)
 	}
-	if info.User.Subject != claims.User.Subject {
+	if info.User.Subject != caller.User.Subject {
 		return nil, fmt.Errorf("UserInfo: %w: the answer is about another person (sub)", ErrUnavailable)
 	}
 	return info, nil
 }
 
-func (e userInfoEndpoint) ask(ctx context.Context, token string) (*identity.UserInfo, error) {
-	document, err := e.metadata.Get(context.WithoutCancel(ctx)) // others may wait for it, too
+// askUserInfo sends the token to where the metadata says.
+func askUserInfo(ctx context.Context, source *metadata.Source, client *http.Client, token string) (*identity.UserInfo, error) {
+	document, err := source.Get(context.WithoutCancel(ctx)) // others may wait for it, too
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +67,7 @@ func (e userInfoEndpoint) ask(ctx context.Context, token string) (*identity.User
 	request.Header.Set("Accept", "application/json")
 	httpx.SetUserAgent(request.Header)
 	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := httpx.NoRedirect(e.client).Do(request)
+	response, err := httpx.NoRedirect(client).Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -84,7 +80,7 @@ func (e userInfoEndpoint) ask(ctx context.Context, token string) (*identity.User
 	case status != http.StatusOK || !httpx.IsJSON(response.Header):
 		return nil, fmt.Errorf("%w: it answered status %d with %s", ErrUnavailable, status, httpx.MediaType(response.Header))
 	}
-	info, err := ParseUserInfo(body)
+	info, err := claims.ParseUserInfo(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the answer is not about a person", ErrUnavailable)
 	}

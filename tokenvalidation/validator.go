@@ -1,27 +1,25 @@
 package tokenvalidation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
-	"github.com/helseid-go/sdk/internal/jwks"
-	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/internal/verification"
 )
 
 const (
-	// MaxToken is the longest token that is read, in bytes. With the trust
-	// framework's attest HelseID's grow to some 4 KiB.
-	MaxToken = 16 << 10
+	// MaxToken is the longest token that is read, in bytes. HelseID's have
+	// some 4 KiB with the trust framework's attest.
+	MaxToken = verification.MaxToken
 
 	// DefaultLeeway is how far the API's clock may differ from HelseID's.
-	DefaultLeeway = 5 * time.Second
+	DefaultLeeway = verification.DefaultLeeway
 
 	maxLeeway = time.Minute
 
@@ -29,9 +27,6 @@ const (
 	DefaultTokenMemory = 64 << 20
 
 	minTokenMemory = 1 << 20
-
-	// maxTime is the end of the year 9999, in Unix seconds.
-	maxTime = 253402300799
 )
 
 // Config says which tokens to accept.
@@ -46,8 +41,8 @@ type Config struct {
 	Audience string
 
 	// AllowOtherAudiences accepts tokens that are for other APIs as well. By
-	// default the API must be the only audience, so that no other API that the
-	// token is sent to can use it here.
+	// default the API must be the only audience, so that another API that receives
+	// the token cannot use it here.
 	AllowOtherAudiences bool
 
 	// TokenTypes are the accepted values of the header typ, in any case. Empty
@@ -56,21 +51,21 @@ type Config struct {
 	TokenTypes []string
 
 	// Leeway is how far the clocks may differ, in whole seconds up to a minute.
-	// Zero means DefaultLeeway.
+	// Zero means [DefaultLeeway].
 	Leeway time.Duration
 
-	// TokenMemory is how many bytes the validated tokens may take that are
-	// remembered, so that the signature of each is verified once: the claims of
-	// some 10 000 tokens in DefaultTokenMemory, which zero means. It is taken as
-	// needed, and those unused for long make room. A token is remembered by its
-	// hash, until it expires or HelseID's keys change; its times are checked at
-	// each use, and a refusal is never remembered. At least 1 MiB, or -1 to
-	// remember none.
+	// TokenMemory is how many bytes the memory of validated tokens may take. With it,
+	// the signature of each token is verified once. Zero means [DefaultTokenMemory],
+	// which has room for the claims of some 10 000 tokens; the least is 1 MiB, and -1
+	// turns the memory off. It grows as needed, and tokens that were not used for
+	// long are removed first. A token is remembered by its hash until it expires or
+	// HelseID's keys change. Its times are checked at each use, and a refusal is
+	// never remembered.
 	TokenMemory int
 
 	// HTTPClient fetches HelseID's metadata and keys. It is copied, not changed.
 	// Nil means a client that takes the proxy from the environment. An
-	// *http.Transport with InsecureSkipVerify, which lets anybody hand out the keys,
+	// *http.Transport with InsecureSkipVerify, which would accept keys from anybody,
 	// is an error unless it verifies by itself (VerifyConnection or
 	// VerifyPeerCertificate) or the issuer is on loopback.
 	HTTPClient *http.Client
@@ -79,10 +74,10 @@ type Config struct {
 	// own that its keys and UserInfo may be at. HelseID needs none.
 	EndpointOrigins []string
 
-	// Snapshot is the result of Validator.Snapshot in an earlier process. With
-	// it, tokens can be validated although HelseID cannot be reached. One older
-	// than 24 hours has no effect. It is not signed: whoever can change it can make
-	// tokens that are accepted, so keep it where nobody else can write.
+	// Snapshot is the result of [Validator.Snapshot] in an earlier process. With
+	// it, tokens can be validated while HelseID cannot be reached. A snapshot older
+	// than 24 hours has no effect. It is not signed: whoever can change it can forge
+	// tokens, so keep it where nobody else can write.
 	Snapshot []byte
 
 	// Time returns the current time. Nil means time.Now.
@@ -92,28 +87,20 @@ type Config struct {
 // Validator validates HelseID's access tokens for one API. It is safe for
 // concurrent use.
 type Validator struct {
-	issuer   string
-	audience string
-	several  bool
-	types    []string
-	leeway   int64 // seconds
-	keys     *jwks.KeySet
-	memory   *memory // nil: no token is remembered
-	userInfo userInfoEndpoint
-	clock    *clockCheck
-	now      func() time.Time
-
-	ownTransport *http.Transport // nil if the caller has supplied a client
+	rules  verification.Rules
+	keys   *KeySet
+	memory *memory // nil: no token is remembered
+	clock  *clockCheck
 }
 
 // New checks the configuration and reports all its mistakes at once. It makes
-// no network call: keys are fetched when the first token comes.
+// no network call: keys are fetched when the first token arrives. Errors wrap
+// [ErrConfig].
 func New(config Config) (*Validator, error) {
 	var errs []error
-	issuer := metadata.NormalIssuer(config.Issuer)
-	if err := metadata.CheckIssuer(issuer); err != nil {
-		errs = append(errs, fmt.Errorf("field Issuer %w", err))
-	}
+	from := KeySetConfig{Issuer: config.Issuer, HTTPClient: config.HTTPClient, EndpointOrigins: config.EndpointOrigins}
+	issuer, err := from.check()
+	errs = append(errs, err)
 	if strings.TrimSpace(config.Audience) == "" {
 		errs = append(errs, errors.New("field Audience is required: the API's short name in HelseID"))
 	}
@@ -123,7 +110,6 @@ func New(config Config) (*Validator, error) {
 	if config.TokenMemory < -1 || config.TokenMemory > 0 && config.TokenMemory < minTokenMemory {
 		errs = append(errs, fmt.Errorf("field TokenMemory is %d: it must be %d or more bytes, or -1 for none", config.TokenMemory, minTokenMemory))
 	}
-	errs = append(errs, checkTransport(config.HTTPClient, issuer, config.EndpointOrigins))
 	types := []string{"at+jwt"}
 	if len(config.TokenTypes) > 0 {
 		types = nil
@@ -137,255 +123,86 @@ func New(config Config) (*Validator, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	client := config.HTTPClient
-	var ownTransport *http.Transport
-	if client == nil {
-		ownTransport = httpx.NewTransport()
-		client = &http.Client{Transport: ownTransport}
-	}
-	source := metadata.NewSource(issuer, client, "jwks_uri").Allow(config.EndpointOrigins)
-	keys := jwks.New(source, client)
+	keys := newKeySet(issuer, from)
 	if config.Snapshot != nil {
-		if err := keys.Restore(config.Snapshot, issuer); err != nil {
+		if err := keys.keys.Restore(config.Snapshot, issuer); err != nil {
 			return nil, fmt.Errorf("%w: field Snapshot: %w", ErrConfig, err)
 		}
 	}
 	validator := &Validator{
-		issuer:   issuer,
-		audience: config.Audience,
-		several:  config.AllowOtherAudiences,
-		types:    types,
-		leeway:   int64(DefaultLeeway / time.Second),
-		keys:     keys,
-		userInfo: userInfoEndpoint{source, client},
-		clock:    newClockCheck(),
-
-		ownTransport: ownTransport,
-
-		now: config.Time,
+		rules: verification.Rules{
+			Issuer:         issuer,
+			Audience:       config.Audience,
+			OtherAudiences: config.AllowOtherAudiences,
+			Types:          types,
+			Leeway:         int64(cmp.Or(config.Leeway, DefaultLeeway) / time.Second),
+			Keys:           keys.keys,
+			Now:            config.Time,
+		},
+		keys:  keys,
+		clock: newClockCheck(),
 	}
-	if config.Leeway > 0 {
-		validator.leeway = int64(config.Leeway / time.Second)
+	if validator.rules.Now == nil {
+		validator.rules.Now = time.Now
 	}
-	switch config.TokenMemory {
-	case -1:
-	case 0:
-		validator.memory = newMemory(DefaultTokenMemory, validator.present)
-	default:
-		validator.memory = newMemory(config.TokenMemory, validator.present)
-	}
-	if validator.now == nil {
-		validator.now = time.Now
+	if config.TokenMemory >= 0 {
+		validator.memory = newMemory(cmp.Or(config.TokenMemory, DefaultTokenMemory), validator.present)
 	}
 	return validator, nil
 }
 
-// checkTransport checks the fields that say where keys come from, and how.
-func checkTransport(client *http.Client, issuer string, origins []string) error {
-	if _, err := httpx.ParseOrigins("EndpointOrigins", origins); err != nil {
-		return err
-	}
-	if err := httpx.CheckVerified(client, append([]string{issuer}, origins...)...); err != nil {
-		return fmt.Errorf("field HTTPClient: %w", err)
-	}
-	return nil
-}
-
 // Close ends a fetch of keys that is under way, forgets all tokens for good, and
-// closes idle connections. Tokens can still be validated with the keys that are
-// known.
+// closes idle connections. Tokens can still be validated with known keys.
 func (v *Validator) Close() {
 	v.keys.Close()
 	if v.memory != nil {
 		v.memory.close()
 	}
-	if v.ownTransport != nil {
-		v.ownTransport.CloseIdleConnections()
-	}
 }
 
-// present is what decides whether a remembered token can be of use, for the sweep of
-// those that cannot.
+// present is the state by which the sweep finds tokens that can no longer be used.
 func (v *Validator) present() present {
-	return present{v.keys.LastGeneration(), v.now().Unix(), v.leeway}
+	return present{v.rules.Keys.LastGeneration(), v.rules.Now().Unix(), v.rules.Leeway}
 }
 
 // Snapshot returns HelseID's current keys and where they were found, for
-// Config.Snapshot in a later process. It holds public information only. There
-// is none before the first token has been validated, which is an error.
-func (v *Validator) Snapshot() ([]byte, error) { return v.keys.Snapshot(v.issuer) }
+// [Config.Snapshot] in a later process. It holds public information only. Before the
+// first token has been validated it is an error.
+func (v *Validator) Snapshot() ([]byte, error) { return v.rules.Keys.Snapshot(v.rules.Issuer) }
 
 // Validate checks an access token by every rule of HelseID's page on the
 // matter and of RFC 9068, and returns what it says. It does not check the
-// binding to a DPoP key: Claims.Confirmation says what must be shown.
+// binding to a DPoP key: [Claims.Confirmation] says which key the sender must have.
 //
 // What can be refused without a key is refused first, so that foreign and
-// expired tokens cause no request for keys. The error is an *Error, which is an
-// ErrInvalidToken, or wraps ErrUnavailable.
+// expired tokens cause no request for keys. The error is an [*Error], which is an
+// [ErrInvalidToken], or wraps [ErrUnavailable].
 func (v *Validator) Validate(ctx context.Context, token string) (*Claims, error) {
 	if v.memory == nil || len(token) > MaxToken {
-		object, err := v.verify(ctx, token)
-		if err != nil {
-			return nil, err
-		}
-		return decodeClaims(object), nil
+		_, claims, err := v.examine(ctx, token)
+		return claims, err
 	}
 	hash := tokenHash(jose.SHA256(token))
-	at := present{v.keys.Generation(), v.now().Unix(), v.leeway}
+	at := present{v.rules.Keys.Generation(), v.rules.Now().Unix(), v.rules.Leeway}
 	if claims, ok := v.memory.recall(hash, at); ok {
 		return claims, nil
 	}
-	verified, err := v.examine(ctx, token)
+	verified, claims, err := v.examine(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	claims := decodeClaims(verified.object)
 	v.memory.remember(hash, len(token), verified, claims, at)
 	return claims, nil
 }
 
-// verified is a token that every rule has let through.
-type verified struct {
-	object     jose.Object
-	times      validity
-	generation uint64 // of the keys that the signature was verified with
-}
-
-// verify goes through the rules that access tokens and ID tokens share.
-func (v *Validator) verify(ctx context.Context, token string) (jose.Object, error) {
-	verified, err := v.examine(ctx, token)
-	return verified.object, err
-}
-
-func (v *Validator) examine(ctx context.Context, token string) (verified, error) {
-	if len(token) > MaxToken {
-		return verified{}, refuse(ReasonTooLong)
-	}
-	compact, err := jose.ParseHeader(token, MaxToken)
+// examine goes through the rules and reads the claims.
+func (v *Validator) examine(ctx context.Context, token string) (verification.Token, *Claims, error) {
+	verified, err := v.rules.Verify(ctx, token)
 	if err != nil {
-		return verified{}, refuse(ReasonMalformed)
+		return verification.Token{}, nil, publicError(err)
 	}
-	kid, err := v.checkHeader(compact.Header)
-	if err != nil {
-		return verified{}, err
+	if tooManyActors(verified.Claims) {
+		return verification.Token{}, nil, refuse(ReasonActors)
 	}
-	// Until the signature has been verified nothing is kept of the claims but what
-	// refuses a token without it: whoever made the token up could make them dear.
-	var times validity
-	err = compact.Peek(func(claims jose.Object) (err error) {
-		times, err = v.checkClaims(claims)
-		return err
-	}, "iss", "aud", "exp", "nbf", "iat")
-	switch {
-	case errors.Is(err, ErrInvalidToken):
-		return verified{}, err
-	case err != nil:
-		return verified{}, refuse(ReasonMalformed)
-	}
-	generation, err := checkSignature(ctx, v.keys, compact, kid)
-	if err != nil {
-		return verified{}, err
-	}
-	object, err := compact.Claims()
-	if err != nil { // unreachable: it was read before
-		return verified{}, refuse(ReasonMalformed)
-	}
-	if tooManyActors(object) {
-		return verified{}, refuse(ReasonActors)
-	}
-	return verified{object, times, generation}, nil
-}
-
-// maxKeyID bounds the kid header.
-const maxKeyID = 256
-
-func (v *Validator) checkHeader(header jose.Object) (kid string, err error) {
-	typ, ok := header.Get("typ").Text()
-	if !ok && header.Has("typ") || !slices.Contains(v.types, jose.MediaType(typ)) {
-		return "", refuse(ReasonType)
-	}
-	return keyID(header)
-}
-
-// keyID is the kid of a header whose alg is one of those that exist here.
-func keyID(header jose.Object) (string, error) {
-	alg, ok := header.Get("alg").Text()
-	if !ok || !slices.Contains(jose.Algorithms(), jose.Algorithm(alg)) {
-		return "", refuse(ReasonAlgorithm)
-	}
-	kid, ok := header.Get("kid").Text()
-	if !ok || kid == "" || len(kid) > maxKeyID {
-		return "", refuse(ReasonKey)
-	}
-	return kid, nil
-}
-
-func (v *Validator) checkClaims(claims jose.Object) (validity, error) {
-	if issuer, ok := claims.Get("iss").Text(); !ok || issuer != v.issuer {
-		return validity{}, refuse(ReasonIssuer)
-	}
-	audience, ok := claims.Get("aud").Texts(maxList)
-	if !ok || !slices.Contains(audience, v.audience) || len(audience) > 1 && !v.several {
-		return validity{}, refuse(ReasonAudience)
-	}
-	return v.checkTimes(claims)
-}
-
-// validity is when a token may be used, in Unix seconds.
-type validity struct {
-	start  int64 // the later of nbf and iat, or zero
-	expiry int64
-}
-
-func (t validity) expired(now, leeway int64) bool { return now >= t.expiry+leeway }
-
-func (t validity) early(now, leeway int64) bool { return t.start > now+leeway }
-
-func (v *Validator) checkTimes(claims jose.Object) (validity, error) {
-	now := v.now().Unix()
-	exp, ok := claims.Get("exp").Seconds()
-	if !ok || exp <= 0 || exp > maxTime {
-		return validity{}, refuse(ReasonTime)
-	}
-	times := validity{expiry: exp}
-	if times.expired(now, v.leeway) {
-		return validity{}, refuse(ReasonExpired)
-	}
-	for _, name := range []string{"nbf", "iat"} {
-		value := claims.Get(name)
-		if value.Absent() {
-			continue
-		}
-		at, ok := value.Seconds()
-		if !ok || at > maxTime {
-			return validity{}, refuse(ReasonTime)
-		}
-		if times.start = max(times.start, at); times.early(now, v.leeway) {
-			return validity{}, refuse(ReasonNotYet)
-		}
-	}
-	return times, nil
-}
-
-// checkSignature verifies with the issuer's keys of this kid, and tells which
-// generation they are. A key is tried for its own algorithm only.
-func checkSignature(ctx context.Context, set *jwks.KeySet, compact *jose.Compact, kid string) (generation uint64, err error) {
-	keys, generation, err := set.Keys(ctx, kid)
-	switch {
-	case errors.Is(err, jwks.ErrUnknownKey):
-		return 0, refuse(ReasonKey)
-	case err != nil:
-		return 0, err
-	}
-	reason := ReasonAlgorithm
-	for _, key := range keys {
-		err := compact.Verify(key)
-		if err == nil {
-			return generation, nil
-		}
-		if errors.Is(err, jose.ErrSignature) {
-			reason = ReasonSignature
-		}
-	}
-	return 0, refuse(reason)
+	return verified, decodeClaims(verified.Claims), nil
 }

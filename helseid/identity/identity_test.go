@@ -62,3 +62,20 @@ func ExampleUser() {
 	fmt.Println(user.HPRNumber.Valid(), user.SecurityLevel >= identity.SecurityLevel3, user.PersonalIdentityNumber)
 	// Output: true true ***********
 }
+
+func ExamplePersonalIdentityNumber() {
+	number := identity.NewPersonalIdentityNumber("06828399789")
+	fmt.Printf("%v %+v\n", number, number)
+	fmt.Println(len(number.Reveal()))
+	// Output:
+	// *********** ***********
+	// 11
+}
+
+func ExampleOrganizationNumber_ValidCheckDigit() {
+	fmt.Println(identity.OrganizationNumber("994598759").ValidCheckDigit())
+	fmt.Println(identity.OrganizationNumber("994598758").ValidCheckDigit())
+	// Output:
+	// true
+	// false
+}

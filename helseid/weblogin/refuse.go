@@ -11,7 +11,6 @@ import (
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // fail answers with a problem.
@@ -70,10 +69,7 @@ func (w *Web) loginFailed(rw http.ResponseWriter, r *http.Request, pending *pend
 // would do the same again from its own session, the next login must be a new
 // one.
 func classify(err error) (kind Kind, status int, prompt helseid.Prompt) {
-	var (
-		answer  *helseid.AuthorizationError
-		invalid *tokenvalidation.Error
-	)
+	var answer *helseid.AuthorizationError
 	switch {
 	case errors.Is(err, errNoPending), errors.Is(err, helseid.ErrLoginFinished):
 		return KindExpired, http.StatusBadRequest, ""
@@ -85,9 +81,9 @@ func classify(err error) (kind Kind, status int, prompt helseid.Prompt) {
 		return KindCancelled, http.StatusForbidden, ""
 	case errors.As(err, &answer):
 		return KindExpired, http.StatusBadRequest, ""
-	case errors.As(err, &invalid) && (invalid.Reason == tokenvalidation.ReasonSecurityLevel || invalid.Reason == tokenvalidation.ReasonAssuranceLevel):
+	case errors.Is(err, helseid.ErrLevelTooLow):
 		return KindLevelTooLow, http.StatusForbidden, helseid.PromptLogin
-	case errors.As(err, &invalid) && invalid.Reason == tokenvalidation.ReasonLoginAge:
+	case errors.Is(err, helseid.ErrLoginTooOld):
 		return KindExpired, http.StatusForbidden, helseid.PromptLogin
 	case errors.Is(err, helseid.ErrLogin):
 		return KindFailed, http.StatusBadRequest, ""

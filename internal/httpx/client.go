@@ -11,6 +11,16 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
+// OrNew returns the client, or for nil one of its own. The transport is that of the
+// new client, whose owner closes its idle connections, or nil.
+func OrNew(client *http.Client) (*http.Client, *http.Transport) {
+	if client != nil {
+		return client, nil
+	}
+	transport := NewTransport()
+	return &http.Client{Transport: transport}, transport
+}
+
 // NewTransport returns the transport that is used if the caller supplies no client:
 // with the environment's proxy, TLS 1.2 or later, and a limit on every wait.
 func NewTransport() *http.Transport {

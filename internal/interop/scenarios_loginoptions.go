@@ -13,7 +13,6 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/middleware"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // detailsWithCode sends details when the code is exchanged: the login's own token has
@@ -160,7 +159,7 @@ func assuranceTooLow(ctx context.Context, l *lab) (string, error) {
 		return "", err
 	}
 	_, err = client.FinishLogin(ctx, state, answer)
-	if err := refused(err, helseid.ErrLogin, tokenvalidation.ErrInvalidToken); err != nil {
+	if err := refused(err, helseid.ErrLogin, helseid.ErrIDToken); err != nil {
 		return "", err
 	}
 	return "in the ID token", nil

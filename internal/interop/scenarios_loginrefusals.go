@@ -10,7 +10,6 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/identity"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // loginRefusalScenarios are logins and sessions that must come to nothing.
@@ -122,7 +121,7 @@ func levelTooLow(ctx context.Context, l *lab) (string, error) {
 		return "", err
 	}
 	_, err = client.FinishLogin(ctx, state, answer)
-	if err := refused(err, helseid.ErrLogin, tokenvalidation.ErrInvalidToken); err != nil {
+	if err := refused(err, helseid.ErrLogin, helseid.ErrIDToken); err != nil {
 		return "", err
 	}
 	if _, err := b.store.sessions(); err == nil {

@@ -30,7 +30,7 @@ const (
 const (
 	// minRSABits is the smallest modulus HelseID's key generator makes.
 	minRSABits = 2048
-	// maxRSABits bounds what a stranger's key may cost to verify with.
+	// maxRSABits bounds the cost of verifying with a key that a sender chooses.
 	maxRSABits = 8192
 )
 
@@ -70,8 +70,8 @@ func Algorithms() []Algorithm {
 	return names
 }
 
-// ErrAlgorithm is wrapped by every error about an algorithm that does not
-// exist here or does not fit its key.
+// ErrAlgorithm is wrapped by every error about an algorithm that is not supported or
+// does not fit its key.
 var ErrAlgorithm = errors.New("signature algorithm not usable")
 
 func (a Algorithm) spec() (*algorithmSpec, error) {
@@ -105,7 +105,7 @@ func (s *algorithmSpec) fits(public crypto.PublicKey) error {
 	return errKeyType
 }
 
-// defaultAlgorithm is what a key is used with when nobody says otherwise:
+// defaultAlgorithm is the algorithm of a key for which none is named:
 // PS256 for RSA, the curve's own algorithm for EC.
 func defaultAlgorithm(public crypto.PublicKey) (Algorithm, error) {
 	switch key := public.(type) {

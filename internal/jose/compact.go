@@ -106,7 +106,7 @@ var peekBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // Peek reads the payload as strictly as Claims does and shows the members of these
 // names, for what decides whether the signature is worth verifying. It costs next to
-// no memory, because what it shows is gone when it returns: read must keep nothing.
+// no memory, because its buffers are reused when it returns: read must keep nothing.
 func (c *Compact) Peek(read func(Object) error, names ...string) error {
 	buffer := peekBuffers.Get().(*[]byte)
 	defer peekBuffers.Put(buffer)
@@ -122,8 +122,8 @@ func (c *Compact) Peek(read func(Object) error, names ...string) error {
 }
 
 // Verify checks the signature with key, and that the header names the key's
-// algorithm: a token that lies about its algorithm is refused even when the
-// signature happens to be good.
+// algorithm: a token that names another algorithm is refused even if the
+// signature verifies.
 func (c *Compact) Verify(key *PublicKey) error {
 	if alg, ok := c.Header.Get("alg").Text(); !ok || Algorithm(alg) != key.spec.name {
 		return ErrAlgorithm
@@ -154,7 +154,7 @@ func encodeSegment(data []byte) string { return segmentEncoding.EncodeToString(d
 // decodeSegment reads base64url without padding.
 func decodeSegment(text string) ([]byte, error) { return appendSegment(nil, text) }
 
-// appendSegment appends what base64url without padding stands for. The standard
+// appendSegment appends the decoded form of base64url without padding. The standard
 // decoder skips line breaks; a token has none.
 func appendSegment(data []byte, text string) ([]byte, error) {
 	if strings.IndexByte(text, '\r') >= 0 || strings.IndexByte(text, '\n') >= 0 {

@@ -18,7 +18,7 @@ import (
 const maxDepth = 32
 
 // maxNumber is how long a number may be as text. The longest that a float64 can need
-// has 24 characters; a number that goes on and on is only dear to read.
+// has 24 characters, and longer ones only cost time.
 const maxNumber = 64
 
 // ErrJSON is wrapped by every error of the reader.
@@ -404,7 +404,7 @@ func (r *reader) object(depth int, keep bool) (Object, error) {
 	}
 }
 
-// room is for how many members there shall be room at once.
+// room is the initial capacity for members.
 func (r *reader) room() int {
 	if r.only != nil {
 		return len(r.only)

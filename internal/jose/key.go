@@ -13,15 +13,15 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// ContextSigner is a crypto.Signer that talks to somebody (a KMS, an HSM) and
-// can be told to give up. If a signer has SignContext, it is used in place of
+// ContextSigner is a crypto.Signer that calls another system (a KMS, an HSM) and can
+// be cancelled. If a signer has SignContext, it is used in place of
 // Sign. The result has crypto.Signer's form: ASN.1 DER for ECDSA.
 type ContextSigner interface {
 	crypto.Signer
 	SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) (signature []byte, err error)
 }
 
-// KeyOptions override what a key says of itself.
+// KeyOptions override the members of a JWK.
 type KeyOptions struct {
 	// Algorithm to sign with. Empty: the JWK's alg, else PS256 for RSA and the
 	// curve's own algorithm for EC.
@@ -129,9 +129,8 @@ func (k *Key) sign(ctx context.Context, signingInput []byte) ([]byte, error) {
 	return signature, nil
 }
 
-// signDigest returns the signer's signature. A context that ends before the signer
-// is asked, and a caller who goes, say nothing about the key; every other error is
-// an ErrKey.
+// signDigest returns the signer's signature. An error is an [ErrKey], unless the
+// context ended before the call or was cancelled during it: neither is the key's fault.
 func (k *Key) signDigest(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

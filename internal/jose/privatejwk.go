@@ -13,7 +13,7 @@ import (
 	"unicode"
 )
 
-// errMembers says no more: the numbers are secret.
+// errMembers has no details, since the numbers are secret.
 var errMembers = errors.New("the JWK's members do not make a valid private key")
 
 // parsePrivateJWK reads a private key of the user's own. The Go key is made
@@ -45,8 +45,8 @@ func parsePrivateJWK(jwk Object, options KeyOptions) (*Key, error) {
 	return NewKey(signer, options)
 }
 
-// mergeOptions takes from the JWK what the caller did not say. What the caller
-// did say makes the JWK's word void, and it is not judged then.
+// mergeOptions takes from the JWK what the caller did not set. Where the caller has set
+// an option, the JWK's member is not looked at.
 func mergeOptions(jwk Object, options KeyOptions) (KeyOptions, error) {
 	alg, kid := jwk.Get("alg"), jwk.Get("kid")
 	if options.Algorithm == "" && !alg.Empty() {
@@ -203,7 +203,7 @@ func rsaPrivateKey(jwk Object) (*rsa.PrivateKey, error) {
 }
 
 // assembleRSA makes the key of n, e and d, and of its primes as far as they are
-// known. Whatever can be derived is derived anew.
+// known. What can be derived is derived, whatever the JWK says.
 func assembleRSA(public rsa.PublicKey, d, p, q *big.Int) (*rsa.PrivateKey, error) {
 	if d.Sign() <= 0 || d.Cmp(public.N) >= 0 {
 		return nil, errMembers

@@ -18,8 +18,8 @@ var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 // HasPrivateMember reports whether a JWK holds any private or symmetric part. A
 // member that is null is not there, and neither is an empty list of other primes,
-// which .NET writes for every key. Any text counts, the empty one included: who
-// sends "d":"" has a private key at hand and no care.
+// which .NET writes for every key. Any text counts, also the empty one: a sender of
+// "d":"" has a private key in that place and may send it next time.
 func HasPrivateMember(jwk Object) bool {
 	for _, name := range privateMembers {
 		value := jwk.Get(name)
@@ -33,7 +33,7 @@ func HasPrivateMember(jwk Object) bool {
 
 // ParsePublicJWK reads an RSA or EC public key. It is written out here, and not
 // left to a library, because a DPoP proof brings a key with each request, and
-// because two readers of one key could take it for two keys.
+// because two parsers could read two different keys from one text.
 //
 // A JWK with a private member is refused, and one that is not for signatures. If
 // the JWK has an alg of its own it must equal algorithm; an empty algorithm means

@@ -35,8 +35,8 @@ func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
 	return s.key.compact(ctx, s.prefix, payload)
 }
 
-// SignRaw makes a JWS with any header and payload, true or not. It exists for
-// test material: everything else uses a Signer.
+// SignRaw makes a JWS with any header and payload, also an untrue one. It is for
+// tests: everything else uses a [Signer].
 func (k *Key) SignRaw(ctx context.Context, header, payload []byte) (string, error) {
 	return k.compact(ctx, encodeSegment(header)+".", payload)
 }

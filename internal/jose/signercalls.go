@@ -9,21 +9,20 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// maxSignerCalls bounds how many calls of one signer are under way at once, those
-// that nobody waits for any more included.
+// maxSignerCalls bounds the concurrent calls of one signer, including those that no
+// caller waits for any longer.
 const maxSignerCalls = 128
 
 // signerCalls calls a signer that is not in memory, such as a KMS or an HSM. It may
-// hang: whoever waits for it leaves when his context ends. The call then stays
-// behind with its goroutine and its place, so that a signer that never comes back
-// holds a bounded number of both.
+// hang: a caller returns when its context ends. The call keeps its goroutine and its
+// place, so that a signer that never returns holds a bounded number of both.
 type signerCalls struct {
 	places chan struct{}
 }
 
 func newSignerCalls() *signerCalls { return &signerCalls{make(chan struct{}, maxSignerCalls)} }
 
-// signed is what a signer has given.
+// signed is the result of a signer.
 type signed struct {
 	signature []byte
 	err       error

@@ -14,7 +14,7 @@ import (
 
 const fetchTimeout = 5 * time.Second
 
-// flight is a fetch that all share who wait for a key.
+// flight is a fetch that all callers share who wait for a key.
 type flight struct {
 	number uint64        // among the set's fetches
 	stored chan struct{} // closed when a set has come, and when the fetch has ended
@@ -25,7 +25,7 @@ type flight struct {
 	complete bool // what the set lacks, the issuer did not have when the fetch started or later
 }
 
-// start runs a fetch that belongs to no caller. The lock is held, and the set is not
+// start runs a fetch with a context of its own. The lock is held, and the set is not
 // closed.
 func (s *KeySet) start(now time.Time, wanted string) {
 	s.flights++
@@ -56,8 +56,9 @@ func (s *KeySet) start(now time.Time, wanted string) {
 }
 
 // fetch gets the set from where the metadata says. If it is not there or lacks the
-// wanted key, the issuer is asked whether it has moved: so it is complete, or an
-// error. What the known place had is of use in any case, and comes calls for it.
+// wanted key, the metadata is fetched again to see whether it has moved, so that the
+// result is complete or an error. comes is called when the first set has been stored,
+// which can be used in any case.
 func (s *KeySet) fetch(wanted string, comes func()) (complete bool, err error) {
 	start := time.Now()
 	place, err := s.place()
@@ -102,7 +103,7 @@ func (s *KeySet) place() (string, error) {
 		return "", err
 	}
 	uri, err := document.Endpoint("jwks_uri")
-	if err != nil { // whoever shares the metadata could do without it
+	if err != nil { // other users of the metadata can do without it
 		return s.placeSince(start)
 	}
 	return uri.String(), nil

@@ -4,14 +4,14 @@ import "time"
 
 const (
 	// unknownInterval and unknownBurst bound the fetches that unknown keys cause.
-	// The interval is short, since a new key is not known for so long while
-	// strangers make up others; the burst is two, so that one of them cannot spend
-	// the only one.
+	// The interval is short, since a new key may stay unknown for that long while
+	// tokens with invented kids arrive; the burst is two, so that one such token
+	// cannot use up the only fetch.
 	unknownInterval = 5 * time.Second
 	unknownBurst    = 2
 
-	// A fetch that failed is made again after the first pause, and each one that
-	// fails after it doubles the pause.
+	// A failed fetch is repeated after the first pause, and each further failure
+	// doubles the pause.
 	firstPause   = time.Second
 	longestPause = 4 * time.Second
 
@@ -19,9 +19,9 @@ const (
 	renewalPause = 30 * time.Second
 )
 
-// pace says when the issuer may be asked about a key that is not known. What was
-// asked in vain because the fetch failed costs a pause, and none of the allowance:
-// else nothing is left of it when the issuer is well again.
+// pace says when the issuer may be asked about an unknown key. A fetch that failed
+// costs a pause and nothing of the allowance, so that the allowance is still there when
+// the issuer answers again.
 type pace struct {
 	spent    time.Time // when the whole allowance is there again
 	failures int       // in a row
@@ -44,7 +44,7 @@ func (p *pace) failed(now time.Time) {
 
 func (p *pace) succeeded() { p.failures, p.pause = 0, time.Time{} }
 
-// spend takes a fetch off the allowance.
+// spend deducts a fetch from the allowance.
 func (p *pace) spend(now time.Time) {
 	if now.After(p.spent) {
 		p.spent = now

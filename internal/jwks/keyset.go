@@ -24,33 +24,31 @@ const (
 // came, or it has withdrawn the key.
 var ErrUnknownKey = redact.Words("the issuer has no such key")
 
-// ErrUnavailable means that the issuer's keys cannot be had at the moment, or that
-// it has not been asked about this one. The token may be good.
+// ErrUnavailable means that the issuer's keys are not available at the moment, or that
+// it has not been asked about this key. The token may be valid.
 var ErrUnavailable = metadata.ErrUnavailable
 
 // KeySet gives the keys of one issuer. It is safe for concurrent use.
 //
-// Who has a known key is served from memory, and nothing that strangers send
-// changes that. For a key that is not in the set, the rule is that not asked is not
-// absent:
+// Known keys are returned from memory, whatever other tokens are sent. For a key that
+// is not in the set:
 //
-//   - The issuer is asked if the pace permits, by one fetch that all share who wait
-//     for a key. A key that it brings is served.
-//   - ErrUnknownKey is the answer if a fetch that started after the caller came has
-//     succeeded and lacked the key, at the place that the metadata names by then. One
-//     that was under way already does not count: the key may have been published
-//     after it was answered.
-//   - It is the answer, too, if the issuer has withdrawn the key: an earlier set had
-//     it, and one that is no older than half a minute has not. Clients then get
-//     themselves a token of a key that is valid.
-//   - Else, a caller waits for the next fetch if that is near, and is told
-//     ErrUnavailable if not: nobody can tell yet, and by the time that it comes again
-//     the issuer will have been asked.
+//   - The issuer is asked if the pace permits, by one fetch that all waiting callers
+//     share. If the new set has the key, it is returned.
+//   - The error is ErrUnknownKey if a fetch that started after the call has succeeded
+//     without the key, at the place that the metadata names by then. A fetch that was
+//     under way already does not count: the key may have been published after it was
+//     answered.
+//   - The error is ErrUnknownKey, too, if the issuer has withdrawn the key: an earlier
+//     set had it, and one that is no older than half a minute lacks it. Clients then
+//     get a token by a valid key.
+//   - Otherwise a caller waits for the next fetch if it is permitted soon, or gets
+//     ErrUnavailable: by the time of its next call the issuer will have been asked.
 //
-// So while strangers send made-up kids without end, a token of a key that the
-// issuer has published a moment ago is never refused as forged, and its key is known
-// with the next fetch, at the latest [unknownInterval] later. Waiting is bounded in
-// time and in number.
+// So while others send tokens with invented kids without end, a token by a key that the
+// issuer has just published is never refused as forged, and its key is known after the
+// next fetch, at most [unknownInterval] later. The time and the number of waiting
+// callers are bounded.
 type KeySet struct {
 	metadata *metadata.Source
 	client   *http.Client
@@ -86,8 +84,8 @@ func (s *KeySet) Close() {
 // Keys returns the keys of this kid, and the generation of the set that they
 // are in: a number that grows when the issuer's keys change.
 //
-// Callers of known keys never wait. The error is ErrUnknownKey, or wraps
-// ErrUnavailable if there is no telling.
+// Callers of known keys never wait. The error is [ErrUnknownKey], or wraps
+// [ErrUnavailable] if the issuer could not be asked.
 func (s *KeySet) Keys(ctx context.Context, kid string) ([]*jose.PublicKey, uint64, error) {
 	if kid == "" {
 		return nil, 0, ErrUnknownKey // no key of a set is without one
@@ -106,10 +104,9 @@ func (s *KeySet) Keys(ctx context.Context, kid string) ([]*jose.PublicKey, uint6
 	return current.keys[kid], current.generation, nil
 }
 
-// Generation is the number of the current set, or zero without one that may be
-// used. Who goes by it relies on the keys as callers of Keys do, so it renews
-// them as Keys does: else a retired key would never be noticed where all tokens
-// are known.
+// Generation is the number of the current set, or zero without one that may be used.
+// It renews the set as Keys does: a memory of validated tokens relies on it, and would
+// otherwise never notice a retired key while all tokens are known.
 func (s *KeySet) Generation() uint64 {
 	now := time.Now()
 	current := s.usable(now)
@@ -120,8 +117,7 @@ func (s *KeySet) Generation() uint64 {
 	return current.generation
 }
 
-// LastGeneration is the same, and renews nothing: it is for who does not rely on the
-// keys.
+// LastGeneration is the same without renewal, for code that does not rely on the keys.
 func (s *KeySet) LastGeneration() uint64 {
 	if current := s.usable(time.Now()); current != nil {
 		return current.generation

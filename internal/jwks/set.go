@@ -23,7 +23,7 @@ type set struct {
 // parseSet reads a JWK set. Keys that are not for verifying signatures here are
 // skipped, so that a new kind of key does not shut out the old ones: unknown
 // types, other uses, weak keys, private ones, those without kid, those that are
-// not well formed. How many there are is bounded by the document's length alone.
+// not well formed. Their number is bounded by the document's length alone.
 func parseSet(document []byte) (*set, error) {
 	jwks, err := jose.ParseKeySet(document)
 	if err != nil {

@@ -15,13 +15,13 @@ import (
 const snapshotVersion = 1
 
 // maxClockStep is how far the clock may have been set back since a snapshot was
-// made: an API must start again after a small correction.
+// made: an API must be able to start after a small correction.
 const maxClockStep = 5 * time.Minute
 
 // ErrNoSnapshot means that there is no set yet to be saved.
 var ErrNoSnapshot = redact.Words("no key set has been fetched yet")
 
-// Snapshot writes the current set down, for Restore in a later process.
+// Snapshot returns the current set, for [KeySet.Restore] in a later process.
 func (s *KeySet) Snapshot(issuer string) ([]byte, error) {
 	current := s.current.Load()
 	if current == nil {
@@ -36,8 +36,8 @@ func (s *KeySet) Snapshot(issuer string) ([]byte, error) {
 	})
 }
 
-// Restore takes a snapshot. One that is too old to be used is not an error and
-// has no effect.
+// Restore uses the set of a snapshot. A snapshot that is too old is no error and has
+// no effect.
 func (s *KeySet) Restore(snapshot []byte, issuer string) error {
 	object, err := jose.ParseObject(snapshot)
 	if err != nil {

@@ -10,16 +10,15 @@ import (
 )
 
 const (
-	// patience is how far away the next permitted fetch may be for a caller to wait
-	// for it.
+	// patience is how long a caller waits at most for the next permitted fetch to
+	// start.
 	patience = 3 * time.Second
 
-	// longestWait bounds what a caller waits in all, for fetches that are under way
-	// too.
+	// longestWait bounds the whole wait of a caller, fetches included.
 	longestWait = 10 * time.Second
 
 	// maxWaiting bounds the callers that wait. A cold start has as many as there are
-	// requests under way, and none of the API's work can be done before.
+	// requests under way, and the API can do nothing for them before it has keys.
 	maxWaiting = 1024
 )
 
@@ -67,8 +66,8 @@ func (s *KeySet) ask(ctx context.Context, kid string) (*version, error) {
 	}
 }
 
-// next waits for a fetch to end, and returns it; or until one is permitted, or has
-// brought the key, and returns nil.
+// next waits for a fetch to end and returns it, or returns nil when a fetch is permitted
+// or has brought the key.
 func (s *KeySet) next(ctx context.Context, kid string, deadline time.Time) (*flight, error) {
 	f, pause, err := s.demand(kid, deadline)
 	switch {
@@ -129,8 +128,8 @@ func (s *KeySet) demand(kid string, deadline time.Time) (*flight, time.Duration,
 	return s.flight, 0, nil
 }
 
-// noTelling is the answer where nobody has asked about a key: whether the issuer has
-// it cannot be told, unless it has withdrawn it. The lock is held.
+// noTelling is the error for a key that the issuer was not asked about: it may have the
+// key, unless it has withdrawn it. The lock is held.
 func (s *KeySet) noTelling(kid string, now time.Time, why error) error {
 	if current := s.usable(now); current != nil && current.hasWithdrawn(kid, now) {
 		return ErrUnknownKey

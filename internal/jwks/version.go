@@ -22,14 +22,14 @@ type version struct {
 	withdrawn  map[string]bool // kids of earlier sets
 }
 
-// age is how old a set is by the wall clock, which goes on while a machine sleeps,
-// or by the monotonic one, which nobody sets back: whichever says more.
+// age is the larger of a set's ages by the wall clock, which goes on while a machine
+// sleeps, and by the monotonic one, which is never set back.
 func (v *version) age(now time.Time) time.Duration {
 	return max(now.Round(0).Sub(v.fetchedAt), v.storedAge+now.Sub(v.storedAt))
 }
 
-// hasWithdrawn reports whether the issuer had the key before and has not any more,
-// as far as it was asked lately.
+// hasWithdrawn reports whether the issuer had the key earlier and no longer has it, by a
+// recent set.
 func (v *version) hasWithdrawn(kid string, now time.Time) bool {
 	return v.withdrawn[kid] && v.age(now) < absentFor
 }

@@ -52,7 +52,7 @@ func Parse(body []byte, issuer string, origins ...string) (*Document, error) {
 
 // Endpoint reads the URL of an endpoint, by the name of its member. It is https
 // unless the issuer itself is plain http on loopback, and at an origin of the
-// issuer's: credentials and trust go there.
+// issuer's, since credentials are sent there.
 func (d *Document) Endpoint(name string) (*url.URL, error) {
 	text, ok := d.object.Get(name).Text()
 	if !ok {

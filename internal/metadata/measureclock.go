@@ -12,7 +12,7 @@ const measureTimeout = 3 * time.Second
 
 // MeasureClock asks the server for the time, by the header Date of its metadata, and
 // returns how far this machine's clock is ahead, to a second. It is not ok if the
-// server does not tell.
+// answer has none.
 func (s *Source) MeasureClock(ctx context.Context) (ahead time.Duration, ok bool) {
 	resp, _, err := httpx.Get(ctx, s.client, s.issuer+wellKnownPath, httpx.GetPolicy{Timeout: measureTimeout})
 	if err != nil {

@@ -22,6 +22,7 @@ var (
 	ErrUnavailable    = redact.Outage("HelseID is not available")
 	ErrInvalid        = redact.Words("the answer is not one of HelseID's")
 	ErrIssuerMismatch = redact.Words("the metadata is of another issuer")
+	ErrClock          = redact.Words("the clock is off")
 )
 
 const (
@@ -56,8 +57,8 @@ func CheckIssuer(issuer string) error {
 	return nil
 }
 
-// NormalIssuer cuts the trailing slash off that some configurations have and
-// HelseID's metadata and tokens have not.
+// NormalIssuer removes the trailing slash that some configurations have, and HelseID's
+// metadata and tokens lack.
 func NormalIssuer(issuer string) string { return strings.TrimRight(issuer, "/") }
 
 // Source fetches the document on first use and keeps it for a day, and longer
@@ -94,12 +95,12 @@ func (s *Source) CheckLocation(u *url.URL) error {
 func (s *Source) Issuer() string { return s.issuer }
 
 // ClockDifference is how far this machine's clock was ahead of the server's at
-// the last fetch, to a second. It is zero if the server did not tell.
+// the last fetch, to a second. It is zero if the answer had no time.
 func (s *Source) ClockDifference() time.Duration { return time.Duration(s.clock.Load()) }
 
 type fetched struct {
 	document *Document
-	asked    time.Time // when the request for it started, by this process's own clock
+	asked    time.Time // when the request for it started, by this process's clock
 	at       clock.Moment
 	lasts    time.Duration
 }
@@ -119,8 +120,8 @@ func (s *Source) Current() *Document {
 }
 
 // Get returns the document. Callers share a fetch, and it runs with the context
-// of the first of them: give it one that belongs to nobody in particular. After a
-// failure an old document is better than none.
+// of the first caller, so that context must not end with one caller's request. After a
+// failure an old document is returned.
 func (s *Source) Get(ctx context.Context) (*Document, error) {
 	if document := s.Current(); document != nil {
 		return document, nil
@@ -149,10 +150,9 @@ func (s *Source) Get(ctx context.Context) (*Document, error) {
 	return result.(*Document), nil
 }
 
-// Renew returns a document that the server was asked for at that time or later, for
-// a caller who must know what it says by now: an old one will not do, and an outage is
-// an error. It asks once, without a retry. How often that may happen is for the
-// caller to see to.
+// Renew returns a document that was requested at that time or later, for a caller who
+// needs the current one: an outage is an error. It asks once, without a retry. The
+// caller bounds how often.
 func (s *Source) Renew(ctx context.Context, since time.Time) (*Document, error) {
 	if current := s.current.Load(); current != nil && !current.asked.Before(since) {
 		return current.document, nil

@@ -1,4 +1,4 @@
-package tokenvalidation_test
+package claims_test
 
 import (
 	"testing"
@@ -7,14 +7,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/identity"
-	"github.com/helseid-go/sdk/tokenvalidation"
+	"github.com/helseid-go/sdk/internal/claims"
 )
 
 const details = "helseid://claims/hpr/hpr_details"
 
 func TestParseUserInfo(t *testing.T) {
 	t.Parallel()
-	info, err := tokenvalidation.ParseUserInfo([]byte(`{
+	info, err := claims.ParseUserInfo([]byte(`{
 		"sub": "c3Vi", "name": "KVART GREVLING", "helseid://claims/identity/pid": "06828399789", "userinfo_issued_at": 1767323045,
 		"helseid://claims/identity/security_level": "4", "helseid://claims/hpr/hpr_number": "565501872",
 		"helseid://claims/hpr/hpr_details": {
@@ -75,7 +75,7 @@ func TestParseUserInfoVariants(t *testing.T) {
 	} {
 		t.Run(body, func(t *testing.T) {
 			t.Parallel()
-			info, err := tokenvalidation.ParseUserInfo([]byte(body))
+			info, err := claims.ParseUserInfo([]byte(body))
 			require.NoError(t, err)
 			require.Equal(t, test.malformed, info.Malformed)
 			if test.without {
@@ -86,13 +86,13 @@ func TestParseUserInfoVariants(t *testing.T) {
 			require.Equal(t, test.flag, info.HPRDetails.NoHPRNumber)
 		})
 	}
-	for body, reason := range map[string]tokenvalidation.Reason{
-		``: tokenvalidation.ReasonMalformed, `[]`: tokenvalidation.ReasonMalformed, `{"sub":"a","sub":"b"}`: tokenvalidation.ReasonMalformed,
-		`{}`: tokenvalidation.ReasonSubject, `{"sub":""}`: tokenvalidation.ReasonSubject, `{"sub":7}`: tokenvalidation.ReasonSubject,
-		`{"sub":null,"helseid://claims/identity/pid":"06828399789"}`: tokenvalidation.ReasonSubject,
+	for body, want := range map[string]error{
+		``: claims.ErrMalformed, `[]`: claims.ErrMalformed, `{"sub":"a","sub":"b"}`: claims.ErrMalformed,
+		`{}`: claims.ErrNoSubject, `{"sub":""}`: claims.ErrNoSubject, `{"sub":7}`: claims.ErrNoSubject,
+		`{"sub":null,"helseid://claims/identity/pid":"06828399789"}`: claims.ErrNoSubject,
 	} {
-		_, err := tokenvalidation.ParseUserInfo([]byte(body))
-		requireReason(t, err, reason)
+		_, err := claims.ParseUserInfo([]byte(body))
+		require.ErrorIs(t, err, want)
 	}
 }
 
@@ -101,7 +101,7 @@ func FuzzParseUserInfo(f *testing.F) {
 	f.Add([]byte(`{"sub":"a","` + details + `":{"approvals":[[]],"hpr_number":1e9}}`))
 	f.Add([]byte(`{"sub":{}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		info, err := tokenvalidation.ParseUserInfo(body)
+		info, err := claims.ParseUserInfo(body)
 		switch {
 		case err != nil && info != nil:
 			t.Fatal("an error and a person")

@@ -1,8 +1,10 @@
-package tokenvalidation
+package idtoken
 
 import (
 	"context"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/claims"
 )
 
 // logoutEvent is the member of events that makes a JWT a logout token.
@@ -26,13 +28,14 @@ type LogoutClaims struct {
 }
 
 // ValidateLogout checks a logout token by section 2.6 of OpenID Connect
-// Back-Channel Logout 1.0. The error is an *Error, which is an ErrInvalidToken,
-// or wraps ErrUnavailable.
-func (v *IDTokenValidator) ValidateLogout(ctx context.Context, token string) (*LogoutClaims, error) {
-	object, err := v.logout.verify(ctx, token)
+// Back-Channel Logout 1.0. The error is an [*Error], or wraps
+// [jwks.ErrUnavailable].
+func (v *Validator) ValidateLogout(ctx context.Context, token string) (*LogoutClaims, error) {
+	verified, err := v.logout.Verify(ctx, token)
 	if err != nil {
-		return nil, err
+		return nil, refusal(err)
 	}
+	object := verified.Claims
 	var (
 		events, hasEvents  = object.Get("events").Object()
 		_, isLogout        = events.Get(logoutEvent).Object()
@@ -48,5 +51,5 @@ func (v *IDTokenValidator) ValidateLogout(ctx context.Context, token string) (*L
 		malformedSubject, malformedSessionID, subject == "" && session == "":
 		return nil, refuse(ReasonLogout)
 	}
-	return &LogoutClaims{Subject: subject, SessionID: session, ID: id, IssuedAt: unixTime(issuedAt)}, nil
+	return &LogoutClaims{Subject: subject, SessionID: session, ID: id, IssuedAt: claims.UnixTime(issuedAt)}, nil
 }
