@@ -11,8 +11,11 @@ import (
 )
 
 // ErrClock means that this machine's clock differs from HelseID's by more than
-// five seconds. It is metadata.ErrClock.
-var ErrClock = metadata.ErrClock
+// five seconds. It is also tokenvalidation.ErrClock.
+var ErrClock = errClock
+
+// errClock keeps the name of an internal package out of the documentation of ErrClock.
+var errClock = metadata.ErrClock
 
 // Check finds out at start-up what would go wrong later: HelseID cannot be
 // reached, the issuer is another, the key is not known, a scope is not granted,

@@ -16,10 +16,10 @@ import (
 const (
 	// MaxToken is the longest token that is read, in bytes. HelseID's have
 	// some 4 KiB with the trust framework's attest.
-	MaxToken = verification.MaxToken
+	MaxToken = 16 << 10
 
 	// DefaultLeeway is how far the API's clock may differ from HelseID's.
-	DefaultLeeway = verification.DefaultLeeway
+	DefaultLeeway = 5 * time.Second
 
 	maxLeeway = time.Minute
 
@@ -27,6 +27,12 @@ const (
 	DefaultTokenMemory = 64 << 20
 
 	minTokenMemory = 1 << 20
+)
+
+// These are the bounds that ID tokens have, too: another index does not compile.
+var (
+	_ = [1]int{}[MaxToken-verification.MaxToken]
+	_ = [1]int{}[DefaultLeeway-verification.DefaultLeeway]
 )
 
 // Config says which tokens to accept.
