@@ -1,6 +1,6 @@
 package helseid
 
-// Environment is one of HelseID's installations.
+// Environment is one of HelseID's public environments.
 type Environment struct {
 	// Issuer is its issuer identifier.
 	Issuer string

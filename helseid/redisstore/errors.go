@@ -13,26 +13,26 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// Errors, to be tested for with errors.Is.
+// Errors. Test for them with [errors.Is].
 var (
-	// ErrUnavailable means that Redis could not be asked, did not answer in
-	// time, or refused.
+	// ErrUnavailable means that Redis could not be asked, did not answer in time, or
+	// refused.
 	ErrUnavailable = redact.Outage("redisstore: Redis is not available")
 
 	// ErrDecrypt means that a value is not what was stored in its place, or was
-	// encrypted with a key that is not among Config.EncryptionKeys.
+	// encrypted with a key that is not among [Config.EncryptionKeys].
 	ErrDecrypt = redact.Words("redisstore: a stored value cannot be decrypted: it was changed, or its key is missing in EncryptionKeys")
 
-	// ErrEviction means that Redis is set up to drop what has been stored when
-	// it is short of memory.
+	// ErrEviction means that Redis is configured to evict stored values when it is
+	// short of memory.
 	ErrEviction = redact.Words("redisstore: set maxmemory-policy to noeviction: otherwise used proofs are forgotten early, and can be used again")
 )
 
-// codeOutOfMemory is what Redis answers when maxmemory is reached and nothing
-// may be evicted.
+// codeOutOfMemory is Redis's answer when maxmemory is reached and nothing may be
+// evicted.
 const codeOutOfMemory = "OOM"
 
-// hints say what to do about the errors that a wrong set-up brings.
+// hints say what to do about errors that a wrong setup causes.
 var hints = map[string]string{
 	codeOutOfMemory: "it has reached maxmemory",
 	"NOAUTH":        "it wants a user and a password",
@@ -44,9 +44,9 @@ var hints = map[string]string{
 	"LOADING":       "it has just started",
 }
 
-// unavailable makes an error of what the Redis client says. Its texts are not
-// passed on: those of Redis quote arguments, and those of the client addresses
-// with passwords.
+// unavailable makes an error of what the Redis client returns. It does not include
+// those texts: Redis quotes arguments, and the client quotes addresses with
+// passwords.
 func unavailable(err error) error {
 	if code := replyCode(err); code != "" {
 		if hint := hints[code]; hint != "" {
@@ -74,7 +74,7 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: the connection broke", ErrUnavailable)
 }
 
-// replyCode is the first word of an error that Redis itself answered, or "".
+// replyCode returns the first word of an error that Redis itself answered, or "".
 func replyCode(err error) string {
 	var reply redis.Error
 	if errors.Is(err, redis.Nil) || !errors.As(err, &reply) {

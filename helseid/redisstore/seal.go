@@ -12,8 +12,8 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// sealedForm is the first byte of a sealed value: AES-256-GCM with the nonce in
-// front, under a key derived for the value's place.
+// sealedForm is the first byte of a sealed value: AES-256-GCM with the nonce first,
+// under a key derived for the value's place.
 const sealedForm = 1
 
 // sealer encrypts values for the place where they are stored.
@@ -21,7 +21,7 @@ type sealer struct {
 	keys redact.Hidden[[][]byte] // the first encrypts, all decrypt
 }
 
-// newSealer takes keys that have been checked.
+// newSealer requires keys that have been checked.
 func newSealer(keys []identity.Secret) (sealer, error) {
 	decoded := make([][]byte, len(keys))
 	for i, key := range keys {
@@ -43,7 +43,7 @@ func (s sealer) seal(place string, version uint64, value []byte) ([]byte, error)
 }
 
 // open decrypts what seal made for the same place and version. The error is
-// ErrDecrypt.
+// [ErrDecrypt].
 func (s sealer) open(place string, version uint64, sealed []byte) ([]byte, error) {
 	if len(sealed) == 0 || sealed[0] != sealedForm {
 		return nil, ErrDecrypt
@@ -60,9 +60,9 @@ func (s sealer) open(place string, version uint64, sealed []byte) ([]byte, error
 	return nil, ErrDecrypt
 }
 
-// derive makes the key of one place. A random nonce is good for 2³² values under
-// one key (NIST SP 800-38D, section 8.3): so many no single place ever holds,
-// but all of them together may.
+// derive makes the key of one place. A random nonce is safe for 2³² values under one
+// key (NIST SP 800-38D, section 8.3): a single place never gets that many, but all of
+// them together may.
 func derive(key []byte, place string) (cipher.AEAD, error) {
 	derived, err := hkdf.Expand(sha256.New, key, "helseid redisstore 1\x00"+place, EncryptionKeySize)
 	if err != nil {
