@@ -66,7 +66,8 @@ type VerifierConfig struct {
 	// before it, which by default are refused (ReasonBeforeStart). It gives up the
 	// protection of a proof that was used in the last seconds before a restart: it can
 	// then be used once more. A proof with a nonce of a NonceIssuer with a secret of its
-	// own is always accepted, since it cannot have been made before.
+	// own is always accepted by the first verifier that gets that issuer, since it cannot
+	// have been made before.
 	AcceptProofsFromBeforeStart bool
 
 	// Nonces, if set, makes every proof carry a nonce of this server.
@@ -139,7 +140,7 @@ func NewVerifier(config VerifierConfig) (*Verifier, error) {
 		remember:   maxAge + rememberExtra + config.ReplicaSkew,
 
 		replicaSkew: config.ReplicaSkew,
-		anyAge:      config.AcceptProofsFromBeforeStart || config.Nonces != nil && config.Nonces.own,
+		anyAge:      config.AcceptProofsFromBeforeStart || config.Nonces != nil && config.Nonces.takeFirst(),
 		replay:      replay,
 		nonces:      config.Nonces,
 		now:         now,
