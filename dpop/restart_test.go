@@ -61,6 +61,27 @@ func TestRestartWithNonces(t *testing.T) {
 	})
 }
 
+// A nonce issuer that goes on with a new verifier, as when a configuration is read again,
+// is older than what that remembers.
+func TestNoncesThatOutliveTheirVerifier(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		key := keyFor(t, "ES256")
+		nonces, err := NewNonceIssuer(nil)
+		require.NoError(t, err)
+		used := newDraft(t, key)
+		used.claims["nonce"] = nonces.Nonce()
+		proof := used.sign(t)
+		verify := func(verifier *Verifier) error {
+			_, err := verifier.Verify(context.Background(), proof, expectedGET(key))
+			return err
+		}
+		require.NoError(t, verify(newVerifier(t, VerifierConfig{Nonces: nonces})))
+		time.Sleep(1500 * time.Millisecond)
+		requireReason(t, ReasonBeforeStart, verify(newVerifier(t, VerifierConfig{Nonces: nonces})))
+	})
+}
+
 // A wall clock that is set back does not refuse the proofs of an hour.
 func TestStartByBothClocks(t *testing.T) {
 	t.Parallel()

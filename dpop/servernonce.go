@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/helseid-go/sdk/internal/redact"
@@ -29,6 +30,7 @@ const (
 type NonceIssuer struct {
 	secret redact.Hidden[[]byte]
 	own    bool // the secret is random and known to this process only
+	taken  atomic.Bool
 }
 
 // NewNonceIssuer takes the secret that the replicas share, of at least 32
@@ -43,8 +45,13 @@ func NewNonceIssuer(secret []byte) (*NonceIssuer, error) {
 	if len(secret) < minNonceSecret {
 		return nil, fmt.Errorf("%w: the nonce secret must have at least 32 bytes", ErrConfig)
 	}
-	return &NonceIssuer{redact.Hide(append([]byte(nil), secret...)), own}, nil
+	return &NonceIssuer{secret: redact.Hide(append([]byte(nil), secret...)), own: own}, nil
 }
+
+// takeFirst reports whether every nonce has been made for the verifier that asks: no other
+// process has the secret, and no verifier has asked before. Nonces may be older than the
+// replay store of a later verifier.
+func (n *NonceIssuer) takeFirst() bool { return n.own && n.taken.CompareAndSwap(false, true) }
 
 // Nonce returns the newest nonce.
 func (n *NonceIssuer) Nonce() string { return n.at(currentStep()) }

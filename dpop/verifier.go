@@ -65,7 +65,8 @@ type VerifierConfig struct {
 	// before the store, which it refuses by default (ReasonBeforeStart). This gives up
 	// protection after a restart: a proof that was used in the last seconds before it
 	// can be used once more. A proof with a nonce of a [NonceIssuer] with a random
-	// secret is always accepted, since it cannot be older than the process.
+	// secret is always accepted by the first verifier that gets that issuer, since it
+	// cannot be older than the process.
 	AcceptProofsFromBeforeStart bool
 
 	// Nonces, if set, requires a nonce of this server in every proof.
@@ -139,7 +140,7 @@ func NewVerifier(config VerifierConfig) (*Verifier, error) {
 		remember:   maxAge + rememberExtra + config.ReplicaSkew,
 
 		replicaSkew: config.ReplicaSkew,
-		anyAge:      config.AcceptProofsFromBeforeStart || config.Nonces != nil && config.Nonces.own,
+		anyAge:      config.AcceptProofsFromBeforeStart || config.Nonces != nil && config.Nonces.takeFirst(),
 		replay:      replay,
 		nonces:      config.Nonces,
 		now:         now,

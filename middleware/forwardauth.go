@@ -30,13 +30,15 @@ type ForwardAuth struct {
 type forwardAuth struct {
 	method, uri string
 	routes      *http.ServeMux
+	patterns    []string // of routes
 }
 
 func newForwardAuth(config ForwardAuth) (*forwardAuth, error) {
 	found := &forwardAuth{
-		method: cmp.Or(config.MethodHeader, "X-Forwarded-Method"),
-		uri:    cmp.Or(config.URIHeader, "X-Forwarded-Uri"),
-		routes: http.NewServeMux(),
+		method:   cmp.Or(config.MethodHeader, "X-Forwarded-Method"),
+		uri:      cmp.Or(config.URIHeader, "X-Forwarded-Uri"),
+		routes:   http.NewServeMux(),
+		patterns: slices.Clone(config.Routes),
 	}
 	if !isHeaderName(found.method) || !isHeaderName(found.uri) {
 		return nil, fmt.Errorf("field ForwardAuth: MethodHeader or URIHeader is not the name of a header")
@@ -115,11 +117,16 @@ func (l *location) asked(r *http.Request) (method, route string) {
 	return method, l.auth.route(method, path, r.Host)
 }
 
+// route is the pattern that a request matches, or empty. For a CONNECT that http.ServeMux
+// would redirect to a path with a slash at its end, it returns that path as the pattern.
 func (a *forwardAuth) route(method, path, host string) string {
 	u, err := url.ParseRequestURI(path)
 	if err != nil { // unreachable: original has read it
 		return ""
 	}
 	_, route := a.routes.Handler(&http.Request{Method: method, URL: u, Host: host})
+	if !slices.Contains(a.patterns, route) {
+		return ""
+	}
 	return route
 }

@@ -305,7 +305,7 @@ func TestForwardAuthRecord(t *testing.T) {
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) {
 		trusting(middleware.XForwarded)(c)
 		c.PublicURL = "https://api.example.no"
-		c.ForwardAuth = &middleware.ForwardAuth{Routes: []string{"DELETE /journal/{id}", "GET /{$}"}}
+		c.ForwardAuth = &middleware.ForwardAuth{Routes: []string{"DELETE /journal/{id}", "GET /{$}", "/patient/{id}/"}}
 	}})
 	mux := http.NewServeMux()
 	mux.Handle("GET /check", w.auth.Require(w.reach))
@@ -323,7 +323,9 @@ func TestForwardAuthRecord(t *testing.T) {
 	}{
 		"a known route":       {original("DELETE", "/journal/1%2F2?a=b"), "DELETE", "DELETE /journal/{id}"},
 		"the root":            {original("GET", "/"), "GET", "GET /{$}"},
-		"an unknown path":     {original("DELETE", "/patient/06828399789"), "DELETE", ""},
+		"an unknown path":     {original("DELETE", "/person/06828399789"), "DELETE", ""},
+		"below a known route": {original("GET", "/patient/06828399789"), "GET", "/patient/{id}/"},
+		"a tunnel to a route": {original("CONNECT", "/patient/06828399789"), "CONNECT", ""},
 		"another method":      {original("PUT", "/journal/1"), "PUT", ""},
 		"a made-up method":    {original("06828399789", "/journal/1"), "other", ""},
 		"no original":         {set(), "GET", "GET /check"},

@@ -7,9 +7,11 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid"
@@ -160,4 +162,25 @@ func TestMountBesideAHomePage(t *testing.T) {
 		mux.ServeHTTP(response, httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil))
 		require.Equal(t, status, response.Code, target)
 	}
+}
+
+// What one request is refused for is nothing to another that is refused meanwhile. The
+// race detector sees it first.
+func TestRefusalsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	elg, stranger := w.newBrowser(), w.newBrowser()
+	elg.logIn("/login", asElg())
+	script := []func(*http.Request){header("Sec-Fetch-Mode", "cors"), header("Sec-Fetch-Dest", "empty")}
+	var running sync.WaitGroup
+	for range 4 {
+		for browser, status := range map[*browser]int{elg: http.StatusForbidden, stranger: http.StatusUnauthorized} {
+			running.Go(func() {
+				for range 25 {
+					assert.Equal(t, status, browser.get("/secret/7", script...).StatusCode)
+				}
+			})
+		}
+	}
+	running.Wait()
 }

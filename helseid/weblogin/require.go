@@ -34,13 +34,14 @@ func (w *Web) RequireLevel(level identity.SecurityLevel, handler http.HandlerFun
 	level = max(level, w.config.Login.SecurityLevel) // a session may be older than a raised configuration
 	wanted := Problem{SecurityLevel: level, AssuranceLevel: w.config.Login.AssuranceLevel}
 	return w.guarded(handler, func(rw http.ResponseWriter, r *http.Request, session *helseid.Session, why Loop) bool {
+		problem := wanted // the request's own: others are under way
 		switch {
 		case session == nil:
-			wanted.Kind, wanted.Status = KindLoginRequired, http.StatusUnauthorized
-			w.demand(rw, r, wanted, "", why)
+			problem.Kind, problem.Status = KindLoginRequired, http.StatusUnauthorized
+			w.demand(rw, r, problem, "", why)
 		case session.User().SecurityLevel < level, session.User().AssuranceLevel < w.config.Login.AssuranceLevel:
-			wanted.Kind, wanted.Status = KindLevelTooLow, http.StatusForbidden
-			w.demand(rw, r, wanted, "", LoopLevel)
+			problem.Kind, problem.Status = KindLevelTooLow, http.StatusForbidden
+			w.demand(rw, r, problem, "", LoopLevel)
 		default:
 			return true
 		}
