@@ -6,23 +6,22 @@ import (
 	"strings"
 )
 
-// AuthorizationError is HelseID's answer to a login, sent with the browser, that
-// there is none (RFC 6749 section 4.1.2.1). It is an ErrLogin. Find it with
-// errors.As.
+// AuthorizationError is HelseID's refusal of a login (RFC 6749 section 4.1.2.1),
+// which the browser brings back. It is an [ErrLogin]. Find it with [errors.As].
 type AuthorizationError struct {
 	// Code is the error code, such as "access_denied" when the user has
 	// cancelled.
 	Code string
 
-	// Description is HelseID's explanation, cut and cleaned as that of a
-	// TokenError. It may be empty.
+	// Description is HelseID's explanation, shortened and cleaned like that of a
+	// [TokenError]. It may be empty.
 	Description string
 
 	// HID is HelseID's own number for the error, such as "HID-1001", or "".
 	HID string
 }
 
-// Error tells what HelseID answered and what to do about it.
+// Error returns what HelseID answered and what to do about it.
 func (e *AuthorizationError) Error() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "HelseID logged nobody in: %s", e.Code)
@@ -35,7 +34,7 @@ func (e *AuthorizationError) Error() string {
 	return text.String()
 }
 
-// LogValue is the error for a log line: see TokenError.LogValue.
+// LogValue is the error for a log line: see [TokenError.LogValue].
 func (e *AuthorizationError) LogValue() slog.Value {
 	text := "HelseID logged nobody in: " + refusalCodes(e.Code, e.HID)
 	if advice := e.Advice(); advice != "" {
@@ -44,13 +43,13 @@ func (e *AuthorizationError) LogValue() slog.Value {
 	return slog.StringValue(text)
 }
 
-// Is makes it an ErrLogin, and an ErrUnavailable if HelseID says that it is
-// in trouble.
+// Is reports that the error is an [ErrLogin], and an [ErrUnavailable] if HelseID
+// answered that it is in trouble.
 func (e *AuthorizationError) Is(target error) bool {
 	return target == ErrLogin || target == ErrUnavailable && (e.Code == "temporarily_unavailable" || e.Code == "server_error")
 }
 
-// Advice says what to do about the error, or "" if that is not known.
+// Advice returns what to do about the error, or "" if that is not known.
 func (e *AuthorizationError) Advice() string {
 	if advice, ok := hidAdvice[e.HID]; ok {
 		return advice

@@ -16,16 +16,17 @@ import (
 // maxLogoutForm bounds the body of a back-channel logout, in bytes.
 const maxLogoutForm = 32 << 10
 
-// BackChannelLogout returns a handler that ends sessions when HelseID says that
+// BackChannelLogout returns a handler that ends sessions when HelseID reports that
 // their user has logged out (OpenID Connect Back-Channel Logout 1.0). It has no
-// effect unless you mount it and register its URL as the client's back-channel
-// logout URI. It must be reachable without a login.
+// effect unless you mount it and register its URL as the client's back-channel logout
+// URI. It must be reachable without a login.
 //
-// It answers 200 when the sessions have ended, also if there were none, 400 to
-// what is not a logout token of HelseID's for this client, 405 to another method
-// than POST, and 503 if that could not be found out, or if the session store does not
-// answer or holds sessions that this process cannot read. In the latter cases it goes
-// on with the logout, whether HelseID asks again or not.
+// It answers 200 when the sessions have ended, even if there were none, 400 to
+// anything but a logout token from HelseID for this client, and 405 to another method
+// than POST. It answers 503 if the token could not be checked, if the session store
+// does not answer, or if the store holds sessions that this process cannot read. In
+// the last two cases it continues with the logout in the background, whether HelseID
+// asks again or not.
 func (s *Sessions) BackChannelLogout() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLogoutMethod(w, r, http.MethodPost) {
@@ -59,12 +60,12 @@ func isLogoutMethod(w http.ResponseWriter, r *http.Request, method string) bool 
 	return false
 }
 
-// FrontChannelLogout returns a handler that ends sessions when HelseID loads its
-// URL in the user's browser (OpenID Connect Front-Channel Logout 1.0). It has no
-// effect unless you mount it and register its URL as the client's front-channel
-// logout URI, with the session required: only a request that names HelseID's
-// session (sid) ends anything. Cookies are not looked at, so it works where
-// browsers keep them from frames. Its answers are those of BackChannelLogout, to GET.
+// FrontChannelLogout returns a handler that ends sessions when HelseID loads its URL
+// in the user's browser (OpenID Connect Front-Channel Logout 1.0). It has no effect
+// unless you mount it and register its URL as the client's front-channel logout URI,
+// with the session required: only a request that names HelseID's session (sid) ends
+// anything. It ignores cookies, so it works even if browsers withhold them in frames.
+// It answers GET like [Sessions.BackChannelLogout] answers POST.
 func (s *Sessions) FrontChannelLogout() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLogoutMethod(w, r, http.MethodGet) {
@@ -81,21 +82,21 @@ func (s *Sessions) FrontChannelLogout() http.Handler {
 
 var errLogoutRequest = redact.Words("the request is not one of a logout")
 
-// indexedLogout is a logout that is to be carried out: of the sessions that an index
-// leads to.
+// indexedLogout is a logout to be carried out for the sessions that an index lists.
 type indexedLogout struct {
 	Index   string `json:"index"`
-	Subject string `json:"subject,omitempty"` // whose they must be, if a logout token names somebody
+	Subject string `json:"subject,omitempty"` // the user of the sessions, if a logout token names one
 
-	// Before is when the logout token was made, in Unix seconds: sessions that have
-	// begun since are not meant. Zero: there is none, and all are.
+	// Before is when the logout token was made, in Unix seconds: sessions that
+	// started later are not concerned. Zero means that there is no token, and all
+	// sessions are concerned.
 	Before int64 `json:"before,omitempty"`
 
-	Cause EndCause `json:"cause,omitempty"` // for those who are told
+	Cause EndCause `json:"cause,omitempty"` // for Sessions.OnEnd
 }
 
-// logouts carries out what HelseID says of users who have logged out, and what the
-// application says of all of a user's sessions.
+// logouts carries out the logouts that HelseID reports, and those of all of a user's
+// sessions that the application asks for.
 type logouts struct {
 	rows     *sessionRows
 	indexes  *sessionIndexes
@@ -115,9 +116,9 @@ func (l *logouts) of(claims *idtoken.LogoutClaims) (logouts []indexedLogout) {
 	return logouts
 }
 
-// carryOut carries logouts out. With an error, of which HelseID is to hear, this
-// process goes on trying, as HelseID may not say it again, and leaves to others what
-// it cannot read.
+// carryOut carries logouts out. If there is an error, which HelseID must learn about,
+// this process also keeps trying in the background, because HelseID may not report
+// the logout again. It leaves rows that it cannot read to other processes.
 func (l *logouts) carryOut(ctx context.Context, logouts ...indexedLogout) error {
 	var errs []error
 	for _, logout := range logouts {
@@ -137,8 +138,8 @@ func (l *logouts) carryOut(ctx context.Context, logouts ...indexedLogout) error 
 	return errors.Join(errs...)
 }
 
-// carryOutLater goes on with a logout in the background, for a day. Anybody can ask
-// for one of the front channel: how many there are of those is bounded.
+// carryOutLater continues with a logout in the background, for a day. Anyone can ask
+// for a front-channel logout, so the number of those is bounded.
 func (l *logouts) carryOutLater(logout indexedLogout) {
 	stranger := logout.Before == 0
 	if l.work.Begin() != nil {
@@ -155,23 +156,24 @@ func (l *logouts) carryOutLater(logout indexedLogout) {
 	}()
 }
 
-// end ends the sessions that an index leads to. Without an error all have
-// ended that are meant: a row that cannot be read is one.
+// end ends the sessions that an index lists. Without an error all the sessions
+// concerned have ended; a row that cannot be read is an error.
 func (l *logouts) end(ctx context.Context, logout indexedLogout) error {
 	storing, stop := context.WithTimeout(because(ctx, logout.Cause), settleTimeout)
 	defer stop()
 	rows := indexRows(logout.Index)
 	first, firstErr := l.endRow(storing, logout, rows[0], true)
 	second, secondErr := l.endRow(storing, logout, rows[1], errors.Is(firstErr, ErrUnreadableRow))
-	// All have ended before the first of HelseID's answers is waited for.
+	// All sessions have ended before this waits for HelseID.
 	l.revoker.revokeEndedQuietly(ctx, append(first, second...)...)
 	return errors.Join(firstErr, secondErr)
 }
 
-// endRow ends the sessions of one row and returns their refresh tokens. The logout is
-// noted in it for logins that are under way, also if it is not there if always is set.
+// endRow ends the sessions of one row and returns their refresh tokens. It records
+// the logout in the row, so that unfinished logins fail; if always is set, also in a
+// row that does not exist yet.
 func (l *logouts) endRow(ctx context.Context, logout indexedLogout, rowKey string, always bool) (refreshTokens []string, err error) {
-	note := logout.Before != 0 // a request that anybody can make is not noted
+	note := logout.Before != 0 // a front-channel request, which anyone can make, is not recorded
 	var keys []string
 	if !note || !always {
 		row, index, err := l.indexes.load(ctx, rowKey)
@@ -207,8 +209,8 @@ func (l *logouts) endRow(ctx context.Context, logout indexedLogout, rowKey strin
 	return refreshTokens, errors.Join(errs...)
 }
 
-// meant reports whether a logout is about a session. If the store cannot tell,
-// HelseID is to ask again.
+// meant reports whether a logout concerns a session. If the store cannot tell, the
+// error makes HelseID ask again.
 func (l *logouts) meant(ctx context.Context, key string, logout indexedLogout) (bool, error) {
 	if logout.Before == 0 {
 		return true, nil

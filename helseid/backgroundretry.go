@@ -16,8 +16,8 @@ const (
 	tryTimeout   = 2 * time.Second
 )
 
-// keepTrying tries in growing intervals until it is done, for a day, and once more
-// when the client is closed.
+// keepTrying calls try at growing intervals until it is done, for a day at most, and
+// once more when the client is closed.
 func keepTrying(work *lifecycle.Lifecycle, try func(context.Context) (done bool)) {
 	until := time.Now().Add(maxTrying)
 	for wait := firstTryWait; time.Now().Before(until); wait = min(2*wait, maxTryWait) {

@@ -28,11 +28,12 @@ func (r *requestRules) cacheKey(request *preparedRequest) cacheKey {
 	return sha256.Sum256(parts)
 }
 
-// hashParts are parts with their lengths, to be hashed, so that no two lists of
-// parts can meet.
+// hashParts are parts to be hashed. Each is preceded by its length, so that two
+// different lists of parts never give the same bytes.
 type hashParts []byte
 
-// hashRoom is enough for the parts of most keys, which then take no memory.
+// hashRoom is enough for the parts of most keys, so that they need no heap
+// allocation.
 const hashRoom = 768
 
 func (p hashParts) add(part string) hashParts {

@@ -17,15 +17,15 @@ var ErrClock = errClock
 // errClock keeps the name of an internal package out of the documentation of ErrClock.
 var errClock = metadata.ErrClock
 
-// Check finds out at start-up what would go wrong later: HelseID cannot be
-// reached, the issuer is another, the key is not known, a scope is not granted,
-// the clock is off. It fetches the metadata and a token for each request, all
-// of which are kept for use. Without requests no token is fetched, and so the
-// key is not checked.
+// Check finds out at start-up what would go wrong later: HelseID cannot be reached,
+// the metadata names another issuer, the key is not known, a scope is not granted,
+// the clock is wrong. It fetches the metadata and a token for each request, and keeps
+// all of them for later use. Without requests it fetches no token, so the key is not
+// checked.
 //
-// The error joins everything found: test it with errors.Is and errors.As. One
-// that wraps [ErrUnavailable] alone is no reason not to start: the client gets its
-// tokens when HelseID is back.
+// The error joins everything that was found: test it with [errors.Is] and
+// [errors.As]. An error that wraps only [ErrUnavailable] is no reason not to start:
+// the client gets its tokens when HelseID is back.
 func (c *Client) Check(ctx context.Context, requests ...TokenRequest) error {
 	var errs []error
 	if _, err := c.exchange.Endpoint(ctx, exchange.TokenEndpoint); err != nil {

@@ -17,9 +17,9 @@ import (
 	"github.com/helseid-go/sdk/internal/metadata"
 )
 
-// Client is one client of HelseID, with its keys, its tokens and its nonces.
-// Make one per registered client and keep it: it is safe for concurrent use,
-// and the tokens are in it.
+// Client is one client of HelseID, with its keys, tokens and nonces. Make one for
+// each registered client and keep it: it holds the tokens, and is safe for concurrent
+// use.
 type Client struct {
 	config   Config
 	work     *lifecycle.Lifecycle
@@ -36,15 +36,15 @@ type Client struct {
 	ownTransport *http.Transport // nil if the caller has supplied a client
 }
 
-// Format prints what it is, for every verb. Package fmt would read what goroutines
-// are writing.
+// Format prints "HelseID client" for every verb. Without it, package fmt would read
+// fields that goroutines are writing.
 func (c *Client) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "HelseID client") }
 
-// LogValue returns what it is.
+// LogValue returns "HelseID client".
 func (c *Client) LogValue() slog.Value { return slog.StringValue("HelseID client") }
 
 // New checks the configuration, reports all its mistakes at once (they wrap
-// ErrConfig) and returns the client. It makes no network call.
+// [ErrConfig]) and returns the client. It makes no network call.
 func New(config Config) (*Client, error) {
 	config, err := config.checked()
 	if err != nil {
@@ -137,14 +137,14 @@ func New(config Config) (*Client, error) {
 	return client, nil
 }
 
-// Sessions are the sessions of the users who have logged in with this client, of all
-// its processes that share [Config.Store].
+// Sessions returns the sessions of the users who have logged in with this client, in
+// all its processes that share [Config.Store].
 func (c *Client) Sessions() *Sessions { return c.sessions }
 
-// Close ends what runs in the background and waits for it. Tokens that are
-// still in memory can be used; none is fetched any more. A login or a refresh of a
-// session whose code or token has been sent is not broken off, or the user would
-// have to log in again: Close waits for the answer, and until it has been stored.
+// Close ends the client's background work and waits for it. Tokens in memory can
+// still be used, but no new ones are fetched. A login or a session refresh whose code
+// or token has already been sent is not interrupted, since the user would have to log
+// in again: Close waits until the answer has come and has been stored.
 func (c *Client) Close() {
 	c.work.Close()
 	c.idTokens.Close()
@@ -153,25 +153,25 @@ func (c *Client) Close() {
 	}
 }
 
-// Token returns a token for the request, from memory or from HelseID. It is
-// TokenSource(request).Token(ctx).
+// Token returns a token for the request, from memory or from HelseID. It is short for
+// [Client.TokenSource] and [TokenSource.Token].
 func (c *Client) Token(ctx context.Context, request TokenRequest) (*Token, error) {
 	unprepared := &TokenSource{tokens: c.tokens, calls: c.calls, original: request}
 	source := unprepared.inContext(ctx)
-	if source == unprepared { // it is prepared once, whatever the context says
+	if source == unprepared { // prepared once, independently of the context
 		source = unprepared.with(request)
 	}
 	return source.token(ctx)
 }
 
-// Issuer is Config.Issuer.
+// Issuer returns [Config.Issuer].
 func (c *Client) Issuer() string { return c.config.Issuer }
 
-// ID is Config.ClientID.
+// ID returns [Config.ClientID].
 func (c *Client) ID() string { return c.config.ClientID }
 
-// Validate reports the mistakes in a token request, without a network call.
-// They wrap ErrConfig.
+// Validate reports the mistakes in a token request without a network call. They wrap
+// [ErrConfig].
 func (c *Client) Validate(request TokenRequest) error {
 	_, err := c.tokens.rules.prepare(request, systemOrigin)
 	return err

@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// clientIdentity tells a client's rows in the store, and its logins, from those of
+// clientIdentity separates a client's logins and rows in the store from those of
 // other clients, and from those made with another DPoP key.
 type clientIdentity struct {
 	issuer     string
@@ -15,15 +15,16 @@ type clientIdentity struct {
 	thumbprint string // of the DPoP key
 }
 
-// storeKey is the key of something of this client's in the store. It is a hash, so
-// whoever reads the store does not learn sessions' ids.
+// storeKey returns the key of one of this client's rows in the store. It is a hash,
+// so that reading the store does not reveal session ids.
 func (i clientIdentity) storeKey(kind, name string) string {
 	var buffer [hashRoom]byte
 	sum := sha256.Sum256(hashParts(buffer[:0]).add(i.issuer).add(i.clientID).add(kind).add(name))
 	return kind + "-" + hex.EncodeToString(sum[:])
 }
 
-// decode reads a record of this client's, made with its DPoP key.
+// decode reads a session record that this client has written with its present DPoP
+// key.
 func (i clientIdentity) decode(data []byte) (sessionRecord, error) {
 	record, err := i.decodeAnyKey(data)
 	if err == nil && record.JKT != i.thumbprint {

@@ -8,28 +8,30 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 )
 
-// CodeExchange are structured details for the access token that a login itself
-// gives: they are in the client assertion with which the code is exchanged, and in
-// no later token. The token serves requests with the same details alone, and is the
-// one for the first of LoginRequest.Resources. Printed, logged or marshalled they read
+// CodeExchange are structured details for the access token that the login itself
+// gives. They are part of the client assertion with which the code is exchanged, and
+// of no later one. That token is only used for requests with the same details, and is
+// for the first of [LoginRequest.Resources]. Printed, logged or marshalled they read
 // "[redacted]".
 //
 // Source: HelseID's pages on the attest (its second flow) and on SFM journals.
 type CodeExchange struct {
 	unprintable
 
-	// JournalID, Attest and Details are as in TokenRequest.
+	// JournalID, Attest and Details are as in [TokenRequest].
 	JournalID string
 	Attest    *clientassertion.Attest
 	Details   []clientassertion.Detail
 
 	// OrganizationDespiteHID1009 names an organisation. HelseID's sources disagree on
-	// whether it takes one here, and its error HID-1009 says that it does not: name
-	// organisations in token requests (ForOrganization), which needs no new login.
+	// whether it accepts one here, and its error HID-1009 says that it does not.
+	// Prefer to name organisations in token requests ([ForOrganization]), which needs
+	// no new login.
 	OrganizationDespiteHID1009 clientassertion.Organization
 }
 
-// details are those of the exchange, in the order of a token request's.
+// details returns the exchange's details, in the same order as those of a token
+// request.
 func (e *CodeExchange) details(make detailsOf) ([]clientassertion.Detail, error) {
 	for _, detail := range e.Details {
 		if detail.Type() == clientassertion.OrganizationType {
@@ -45,7 +47,7 @@ func (e *CodeExchange) details(make detailsOf) ([]clientassertion.Detail, error)
 	return details, nil
 }
 
-// encodeDetails are the details as a login state keeps them.
+// encodeDetails encodes details for a login state.
 func encodeDetails(details []clientassertion.Detail) []json.RawMessage {
 	var encoded []json.RawMessage
 	for _, detail := range details {
@@ -54,7 +56,7 @@ func encodeDetails(details []clientassertion.Detail) []json.RawMessage {
 	return encoded
 }
 
-// codeDetails are the details for the exchange of this login's code.
+// codeDetails returns the details for the exchange of this login's code.
 func (s *LoginState) codeDetails() ([]clientassertion.Detail, error) {
 	var details []clientassertion.Detail
 	for _, encoded := range s.wire().CodeDetails {

@@ -22,8 +22,8 @@ const (
 	defaultMaxTokens      = 20_000
 )
 
-// Config says who the client is. LoadConfig fills the first three fields from
-// the file that HelseID Selvbetjening hands out; the rest may stay zero.
+// Config is the configuration of a client. [LoadConfig] fills Issuer, ClientID and
+// Key from the file that HelseID Selvbetjening hands out; the rest may stay zero.
 type Config struct {
 	// Issuer is HelseID's issuer identifier: Production.Issuer(), Test.Issuer(), or
 	// another server's. It may have a path; a trailing slash is cut off. It must
@@ -36,122 +36,122 @@ type Config struct {
 	// Key signs the client assertions. Required.
 	Key *clientassertion.Key
 
-	// DPoPKey signs the DPoP proofs. Nil means a fresh P-256 key, which lives in
-	// memory as long as the client: tokens are bound to it and die with it.
+	// DPoPKey signs the DPoP proofs. Nil means a new P-256 key that exists only in
+	// this client's memory: tokens are bound to it and cannot be used without it.
 	DPoPKey *dpop.Key
 
 	// AssertionLifetime is how long a client assertion is valid, 1 to 60 whole
-	// seconds. Zero means clientassertion.DefaultLifetime.
+	// seconds. Zero means [clientassertion.DefaultLifetime].
 	AssertionLifetime time.Duration
 
-	// Tenancy says whether the client serves its own organisation or several.
-	// Empty means that each request's organisation decides. With it, a request
-	// that does not fit is an error before anything is sent. A user's token (that of
-	// a Session) may be for no organisation in either case.
+	// Tenancy says whether the client serves its own organisation or several. If it
+	// is set, a request that does not fit it fails before anything is sent. Empty
+	// means that each request's organisation decides. In either case a user's token
+	// (that of a [Session]) may be for no organisation.
 	Tenancy identity.Tenancy
 
-	// Variants choose between forms on which HelseID's sources disagree. The
-	// zero value follows the newest.
+	// Variants choose between forms on which HelseID's sources disagree. The zero
+	// value follows the newest source.
 	Variants clientassertion.Variants
 
-	// MaxTokens is how many tokens are kept in memory, each for one combination
-	// of session, scopes, resource, organisation and details. The least recently
-	// used are forgotten first, approximately; a session without a refresh token
-	// ends with its token then. Zero means 20 000; a token with its surroundings
-	// takes about 2 KiB.
+	// MaxTokens is how many tokens are kept in memory, one for each combination of
+	// session, scopes, resource, organisation and details. If there are more,
+	// approximately the least recently used are dropped. A session without a refresh
+	// token ends when its token is dropped. Zero means 20 000; one token takes about
+	// 2 KiB with its bookkeeping.
 	MaxTokens int
 
-	// TokenCache, if set, shares tokens between processes. DPoPKey is required
-	// then, the same in all of them: tokens are bound to it.
+	// TokenCache, if set, shares tokens between processes. It requires DPoPKey, the
+	// same in all processes, because tokens are bound to it.
 	TokenCache TokenCache
 
-	// Store, if set, keeps the sessions of users, and their logins, where several
-	// processes or one after a restart find them. DPoPKey is required then, the same in all of
-	// them: tokens are bound to it. Nil means this process's memory.
+	// Store, if set, keeps users' sessions and logins, so that other processes, and
+	// this one after a restart, can use them. It requires DPoPKey, the same in all
+	// processes, because tokens are bound to it. Nil means this process's memory.
 	Store Store
 
-	// ResendUnansweredRefreshTokens sends a refresh token again although it is not
-	// known whether HelseID has used it up, because an answer or a process was
-	// lost. By default the user must log in again: to a server, a refresh token
-	// that is used twice looks stolen. An answer of 503 says that the request was
-	// not taken, and is not meant here.
+	// ResendUnansweredRefreshTokens allows a refresh token to be sent again when it
+	// is not known whether HelseID has used it up, because an answer or a process was
+	// lost. By default the user must log in again instead: to a server, a refresh
+	// token that is used twice looks stolen. After an answer of 503, which says that
+	// the request was not processed, the token is sent again in either case.
 	ResendUnansweredRefreshTokens bool
 
 	// BearerUserInfo calls the UserInfo endpoint with the access token alone, as
-	// HelseID's page on it shows, in place of a token with a proof (RFC 9449).
+	// HelseID's page on UserInfo shows, instead of with a DPoP proof (RFC 9449).
 	BearerUserInfo bool
 
-	// AllowedOrigins are the origins ("https://api.example.no") of the APIs that
-	// the client's tokens may go to, whatever the token request says: that one's
-	// AllowedOrigins can narrow the list, and not widen it. It does not make a
-	// redirect from one of them to another be followed. HelseID need not be named.
-	// Nil means any https origin; a list without an origin is an error.
+	// AllowedOrigins are the origins ("https://api.example.no") of the APIs that the
+	// client's tokens may be sent to. [TokenRequest.AllowedOrigins] can narrow this
+	// list but not widen it. The list does not permit redirects from one of its
+	// origins to another. HelseID need not be named. Nil means any https origin; a
+	// list without an origin is an error.
 	AllowedOrigins []string
 
-	// EndpointOrigins are origins ("https://login.example.no") beyond the issuer's
-	// own that its metadata may name endpoints at. HelseID needs none: its endpoints
-	// are at the issuer. Whoever can write the metadata could send the client's
-	// credentials to any of them.
+	// EndpointOrigins are additional origins ("https://login.example.no") at which
+	// the metadata may name endpoints, beside the issuer's own. HelseID needs none:
+	// its endpoints are at the issuer. Anyone who can change the metadata can have
+	// the client's credentials sent to any of these origins.
 	EndpointOrigins []string
 
-	// HTTPClient sends the requests to HelseID, and its Transport also those to
-	// the APIs. It is copied, not changed; its redirect policy and cookies are
-	// not used towards HelseID. Nil means a client that takes the proxy from the
-	// environment and puts a limit on every wait.
+	// HTTPClient sends the requests to HelseID, and its Transport also those to the
+	// APIs. It is copied, not changed. Its redirect policy and cookies are not used
+	// for HelseID. Nil means a client that takes the proxy from the environment and
+	// limits every wait.
 	//
-	// An *http.Transport with InsecureSkipVerify, which lets anybody answer in
-	// HelseID's name, is an error unless it verifies by itself (VerifyConnection or
-	// VerifyPeerCertificate) or the issuer is on loopback; then requests to APIs that
-	// are not are errors (ErrInsecureURL). Where private certificates are used, put
-	// their authority into RootCAs.
+	// An [*http.Transport] with InsecureSkipVerify lets anyone impersonate HelseID.
+	// It is an error unless the transport verifies certificates itself
+	// (VerifyConnection or VerifyPeerCertificate) or the issuer is on loopback; in
+	// the latter case, requests to APIs that are not on loopback fail
+	// ([ErrInsecureURL]). For private certificates, put their authority into RootCAs.
 	HTTPClient *http.Client
 
-	// RequestTimeout bounds each request to HelseID that the client authenticates
-	// in, and UserInfo. As long may the signatures for a request to HelseID or to an
-	// API take, should their signer hang. Zero means 10 seconds. Metadata and keys have a limit of
-	// their own, 5 seconds and two retries for metadata.
+	// RequestTimeout limits each request to HelseID that the client authenticates in,
+	// and each request to UserInfo. The signatures for a request to HelseID or to an
+	// API may take the same time in all. Zero means 10 seconds. Metadata and keys
+	// have a limit of their own: 5 seconds, with two retries for metadata.
 	RequestTimeout time.Duration
 
-	// APIHeaderTimeout bounds how long an API may be silent, whatever HTTPClient
-	// says: how long the headers of an answer may take to come after the request,
-	// or a connection, or a part of a large request body to be taken. Neither a long
-	// upload nor the body of an answer is cut off. The error is
-	// os.ErrDeadlineExceeded, and such a request is not sent again. Zero means 60
-	// seconds, a negative duration no limit.
+	// APIHeaderTimeout limits how long an API may be silent, independently of
+	// HTTPClient: while a connection is made, while the API accepts no more of a
+	// large request body, and between the end of the request and the headers of the
+	// answer. It does not interrupt a long upload that makes progress, or the body of
+	// an answer. The error is [os.ErrDeadlineExceeded], and the request is not sent
+	// again. Zero means 60 seconds, a negative duration no limit.
 	APIHeaderTimeout time.Duration
 
-	// TokenRetries is how often a token request, a pushed authorization request or
-	// a revocation is made anew after a broken connection or an answer of 429 or
-	// 5xx, with a growing and random wait in between, and a signature after its signer
-	// has failed. In an outage one request of a
-	// kind goes out at a time, and its failure counts for all that wait. Zero means
-	// 2, a negative number none.
+	// TokenRetries is how often a token request, a pushed authorization request or a
+	// revocation is retried after a broken connection or an answer of 429 or 5xx, and
+	// how often a signature is retried after its signer has failed. The wait between
+	// attempts grows and is partly random. In an outage only one request of a kind is
+	// sent at a time, and its failure counts for all that wait. Zero means 2, a
+	// negative number none.
 	TokenRetries int
 
 	// Logger, if set, gets a line for what an operator may want to know: tokens
-	// fetched (level Debug), retries, scopes that were rejected, tokens that were not
-	// renewed in the background, and what goes wrong with sessions and with stores that
-	// processes share (Warn). A refusal of HelseID's is an Error if it goes for the
-	// client as a whole, Info if a code or a refresh token is spent, else Warn, and so
-	// is an API's; a key that does not sign is an Error. Of these, and of renewals,
-	// the first of a kind is told at once and then one a minute, with the number that
-	// was left out (omitted), the client_id and the kid. No line holds a token, an
-	// organisation or anything about a person.
+	// fetched (level Debug); retries, rejected scopes, tokens that were not renewed
+	// in the background, and failures of sessions and shared stores (Warn). A refusal
+	// by HelseID is an Error if it concerns the client as a whole, Info if a code or
+	// a refresh token is used up or has expired, otherwise Warn. A refusal by an API
+	// is a Warn. A key that does not sign is an Error. For refusals, key failures and
+	// renewals, the first line of each kind is written at once and then at most one a
+	// minute, with the number of lines left out (omitted), the client_id and the kid.
+	// No line holds a token, an organisation or anything about a person.
 	Logger *slog.Logger
 
-	// OnEvent, if set, is told what the client does, for metrics and traces. It
-	// is called from many goroutines and must return quickly.
-	// The context is the caller's, with its trace, unless the event says Shared.
+	// OnEvent, if set, is called for each [Event], for metrics and traces. It is
+	// called from many goroutines and must return quickly. The context is the
+	// caller's, with its trace, unless [Event.Shared] is set.
 	OnEvent func(ctx context.Context, event Event)
 
-	// Registered is what the configuration file says of the client beyond the
-	// fields above. A login uses its redirect URIs where it is told no others; the
-	// rest is information, and never sent.
+	// Registered is what the configuration file says about the client beyond the
+	// fields above. A login uses its redirect URIs if the request names none; the
+	// rest is information and never sent.
 	Registered Registration
 }
 
-// Registration is a client's registration as far as the configuration file
-// tells.
+// Registration is a client's registration, as far as the configuration file states
+// it.
 type Registration struct {
 	ClientName             string
 	GrantTypes             []string

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// withoutComments takes out of a JSON text what .NET's reader of appsettings.json
-// lets pass: comments, and a comma before a closing bracket. It reports whether
-// there was any; the strict reader judges what is left.
+// withoutComments removes from a JSON text what .NET's reader of appsettings.json
+// accepts beyond JSON: comments, and a comma before a closing bracket. It reports
+// whether it removed anything. The strict reader then judges the result.
 func withoutComments(text string) (string, bool) {
 	var out bytes.Buffer
-	comma := -1 // where the last comma stands in out, if nothing but space followed
+	comma := -1 // index in out of the last comma, if only white space followed
 	changed := false
 	for i := 0; i < len(text); {
 		rest := text[i:]

@@ -15,11 +15,11 @@ import (
 // maxConfigFile bounds a configuration file, in bytes.
 const maxConfigFile = 1 << 20
 
-// LoadConfig reads the client configuration that HelseID Selvbetjening hands
-// out as a JSON file, from a disk or from a secret that is mounted as a file. The
-// file holds the client's private key: keep it out of version control and readable
-// by the service alone. It takes the forms that ParseConfig takes. Errors wrap
-// ErrConfig and never quote the file.
+// LoadConfig reads the client configuration that HelseID Selvbetjening hands out as a
+// JSON file, from disk or from a secret that is mounted as a file. The file holds the
+// client's private key: keep it out of version control and readable only by the
+// service. It accepts the same forms as [ParseConfig]. Errors wrap [ErrConfig] and
+// never quote the file.
 func LoadConfig(path string) (Config, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -37,28 +37,28 @@ func LoadConfig(path string) (Config, error) {
 	return config, nil
 }
 
-// ParseConfig reads the same from memory. It is the way for a container: give it
-// the value of an environment variable or of a secret store,
+// ParseConfig reads the same configuration from memory. It is meant for containers:
+// give it the value of an environment variable or of a secret store,
 //
 //	config, err := helseid.ParseConfig([]byte(os.Getenv("HELSEID_CLIENT")))
 //
 // as the file's text, in Base64 or as a JSON string; 1 MiB at most.
 //
-// It uses the members authority, clientId and privateJwk (a JWK as a string or as
-// an object, or what else clientassertion.ParseKey reads), and keeps clientName,
-// grantTypes, scopes, redirectUris and postLogoutRedirectUris as information. A text
-// among those that are lists is split at its spaces, and what is no text is left
-// out: information does not cost the file. Other members are ignored. White space
-// around values is cut off.
+// It uses the members authority, clientId and privateJwk (a JWK as a string or as an
+// object, or any other form that [clientassertion.ParseKey] reads), and keeps
+// clientName, grantTypes, scopes, redirectUris and postLogoutRedirectUris as
+// information. A string in place of a list is split at its spaces. Information of
+// another type is left out and is not an error. Other members are ignored. White
+// space around values is removed.
 //
 // The section of an appsettings.json that .NET applications have is read too, with
 // its comments: HelseID, as HelseID.Library documents it, HelseIdConfiguration,
 // HelseIdWebKonfigurasjon or HelseIdWorkerKonfigurasjon, with ClientId, one of
 // Authority, StsUrl and IssuerUri, one of PrivateJwk, Jwk and ClientSecret (the JWK),
-// Scope or Scopes, and Algorithm, in any case as .NET reads them.
+// Scope or Scopes, and Algorithm. Their case does not matter, as in .NET.
 //
-// All mistakes are reported at once. A file without authority or clientId is read
-// too: New demands them, so they may come from elsewhere.
+// All mistakes are reported at once. A file without authority or clientId is
+// accepted: [New] requires both, so they can be set elsewhere.
 func ParseConfig(data []byte) (Config, error) {
 	file, err := readConfigFile(data)
 	if err != nil {
@@ -86,11 +86,11 @@ type configFile struct {
 	errs    []error
 }
 
-// sections are where .NET applications keep the client: HelseID.Library's, and
-// those of Folkehelseinstituttet's library.
+// sections are the names of the sections in which .NET applications keep the client:
+// that of HelseID.Library, and those of Folkehelseinstituttet's library.
 var sections = []string{"HelseID", "HelseIdConfiguration", "HelseIdWebKonfigurasjon", "HelseIdWorkerKonfigurasjon"}
 
-// netNames are what .NET's libraries call a member in their section.
+// netNames are the names that .NET's libraries use for a member in their section.
 var netNames = map[string][]string{
 	"authority":  {"Authority", "StsUrl", "IssuerUri"},
 	"privateJwk": {"PrivateJwk", "Jwk", "ClientSecret"},
@@ -124,7 +124,7 @@ func readConfigFile(data []byte) (*configFile, error) {
 	return file, nil
 }
 
-// flat reports that the members are the file's own.
+// flat reports that the members are at the top of the file, not in a section.
 func (f *configFile) flat() bool {
 	return slices.ContainsFunc(f.object.Names(), func(name string) bool {
 		return strings.EqualFold(name, "authority") || strings.EqualFold(name, "clientId") ||
@@ -132,8 +132,7 @@ func (f *configFile) flat() bool {
 	})
 }
 
-// enterSection goes on in the section of .NET's that holds a client, if there is
-// one.
+// enterSection continues in the .NET section that holds a client, if there is one.
 func (f *configFile) enterSection() error {
 	var found []configFile
 	for _, name := range f.object.Names() {
@@ -166,8 +165,8 @@ func (f *configFile) fail(name, what string) {
 	f.errs = append(f.errs, fmt.Errorf("the member %s %s", name, what))
 }
 
-// member finds a member by its exact name, or in a section by any of .NET's names
-// in any case. Several in a section must say the same.
+// member finds a member by its exact name, or in a section by any of .NET's names in
+// any case. If a section has several of them, their values must be equal.
 func (f *configFile) member(name string) (string, jose.Value) {
 	if f.section == "" {
 		f.checkSpelling(name)
@@ -195,7 +194,7 @@ func (f *configFile) member(name string) (string, jose.Value) {
 	return foundName, found
 }
 
-// checkSpelling tells of a member that is there in another spelling only.
+// checkSpelling reports a member that is present only in another spelling.
 func (f *configFile) checkSpelling(name string) {
 	if f.object.Has(name) {
 		return
@@ -207,7 +206,7 @@ func (f *configFile) checkSpelling(name string) {
 	}
 }
 
-// text is a member that counts.
+// text reads a member that must be a string.
 func (f *configFile) text(name string) string {
 	name, value := f.member(name)
 	text, ok := value.Text()
@@ -217,7 +216,8 @@ func (f *configFile) text(name string) string {
 	return strings.TrimSpace(text)
 }
 
-// info is a member that is information only: of another shape, it is absent.
+// info reads a member that is only information. If it is not a string, it counts as
+// absent.
 func (f *configFile) info(name string) string {
 	value := f.informing(name)
 	text, _ := value.Text()
@@ -239,7 +239,8 @@ func (f *configFile) infos(name string) []string {
 	return texts
 }
 
-// informing finds a member, and keeps silent about its spelling.
+// informing finds a member that is only information: a wrong spelling is not
+// reported.
 func (f *configFile) informing(name string) jose.Value {
 	silent := configFile{object: f.object, section: f.section}
 	_, value := silent.member(name)
@@ -281,8 +282,8 @@ func (f *configFile) missingKey() {
 	}
 }
 
-// hasOtherSection reports whether a client is in a section with a name of its own,
-// which the error does not quote: it could be anything.
+// hasOtherSection reports whether a client is in a section with another name. The
+// error does not quote that name, which could be anything.
 func (f *configFile) hasOtherSection() bool {
 	return slices.ContainsFunc(f.object.Names(), func(name string) bool {
 		object, ok := f.object.Get(name).Object()

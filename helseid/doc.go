@@ -35,9 +35,9 @@
 //
 // # Logging clinicians in
 //
-// A web backend sends the browser to HelseID and takes it back. Between the two
-// it keeps the login's state where only that browser leads to, and afterwards the
-// session's id in a cookie (package weblogin does all of that):
+// A web backend sends the browser to HelseID, which later sends it back. In the
+// meantime the backend keeps the login's state where only that browser can reach it,
+// and afterwards the session's id in a cookie. Package weblogin does all of that:
 //
 //	func login(w http.ResponseWriter, r *http.Request) {
 //		login, err := client.StartLogin(r.Context(), helseid.LoginRequest{
@@ -52,7 +52,7 @@
 //	func callback(w http.ResponseWriter, r *http.Request) {
 //		// find the state of this browser and delete it, then:
 //		session, err := client.FinishLogin(r.Context(), state, r.URL.Query())
-//		// session.User() is who it is; put session.ID().Reveal() into a cookie
+//		// session.User() is the user; put session.ID().Reveal() into a cookie
 //	}
 //
 //	func journal(w http.ResponseWriter, r *http.Request) {
@@ -62,44 +62,44 @@
 //		response, err := session.HTTPClient(helseid.TokenRequest{Resource: "nhn:some-api"}).Do(request)
 //	}
 //
-// One login serves all the APIs and organisations: each gets a token of its own,
-// with the refresh token, which HelseID replaces at each use. When it cannot be
-// renewed any more the error is an ErrLoginRequired.
+// One login serves all APIs and organisations: the session gets a separate token for
+// each with its refresh token, which HelseID replaces at each use. When it can get no
+// more tokens, the error wraps [ErrLoginRequired].
 //
 // # What it does for you
 //
-// Each request to an API gets a token from memory and a proof of its own. The
-// token is fetched once however many goroutines want it, renewed in the
-// background before it ends, and kept for as long as HelseID says. Each request
-// to HelseID is built from scratch: a client assertion and a proof are never
-// sent twice, not by a retry, not by a redirect and not after a nonce challenge.
+// Each request to an API gets a token from memory and a new proof. A token is
+// fetched once, no matter how many goroutines need it, renewed in the background
+// before it expires, and kept for as long as HelseID says. Each request to HelseID is
+// built from scratch: a client assertion and a proof are never sent twice, not by a
+// retry, not by a redirect and not after a nonce challenge.
 //
 // # What it refuses
 //
-// It speaks https only, except to loopback hosts. A token follows no redirect to
-// another origin. A token that is not bound to the client's key, a token answer
-// with a duplicate member, or metadata of another issuer is an error and not a
-// warning.
+// It uses https only, except to loopback hosts. A token is not sent along a redirect
+// to another origin. A token that is not bound to the client's key, a token answer
+// with a duplicate member, and metadata of another issuer are errors, not warnings.
 //
 // # Errors
 //
-// HelseID's refusals are *TokenError, and those of a login *AuthorizationError,
-// found with errors.As. Everything else wraps one of the package's error variables,
-// for errors.Is, or is the error of a context or of a key of yours. No
-// error of this package holds a token, an assertion, a proof, a key or a
-// national identity number. But net/http quotes the URL of a failed request with
-// its query: keep personal data out of URLs, or take the *url.Error apart before
-// you log it, as examples/machine does.
+// A refusal by HelseID is a [*TokenError], or an [*AuthorizationError] for a login:
+// find them with [errors.As]. Any other error wraps one of the package's error
+// variables, for [errors.Is], or is the error of a context or of one of your keys. No
+// error of this package holds a token, an assertion, a proof, a key or a national
+// identity number. But net/http quotes the URL of a failed request with its query:
+// keep personal data out of URLs, or unwrap the *url.Error before you log it, as
+// examples/machine does.
 //
 // # Users
 //
-// Client.StartLogin and Client.FinishLogin log a user in and start a Session,
-// whose HTTPClient calls APIs on behalf of the user. A web application mounts
-// package weblogin, which does the rest: cookies, state, logout, step-up. A
-// program on the user's machine opens the system's browser and a port of its own
-// on loopback: see the example of StartLogin.
+// [Client.StartLogin] and [Client.FinishLogin] log a user in and start a [Session].
+// [Session.HTTPClient] calls APIs on behalf of the user. A web application mounts
+// package weblogin, which does the rest: cookies, state, logout, step-up. A program
+// on the user's machine opens the system's browser and listens on a loopback port: see
+// the example of StartLogin.
 //
 // # Testing
 //
-// Package helseidtest is a HelseID in your own process: see its documentation.
+// Package helseidtest runs a simulated HelseID in your own process: see its
+// documentation.
 package helseid

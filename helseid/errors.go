@@ -11,7 +11,7 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// Errors by category. Test for them with errors.Is.
+// Errors by category. Test for them with [errors.Is].
 var (
 	// ErrUnavailable means that HelseID could not be reached, did not answer in
 	// time or answered that it is in trouble (429, 5xx). Trying later can help.
@@ -22,10 +22,10 @@ var (
 	// revocations. Each kind has a line of its own. It wraps ErrUnavailable.
 	ErrBusy = errBusy
 
-	// ErrKey means that Config.Key or Config.DPoPKey cannot be used: it cannot be read,
-	// or its signer (a KMS or an HSM) failed or gave no signature in time. HelseID has
-	// no part in it, and nothing was sent that needed the signature. It is
-	// clientassertion.ErrKey and dpop.ErrKey.
+	// ErrKey means that [Config.Key] or [Config.DPoPKey] cannot be used: it cannot be
+	// read, or its signer (a KMS or an HSM) failed or did not sign in time. HelseID
+	// is not the cause, and nothing that needed the signature was sent. It is
+	// [clientassertion.ErrKey] and [dpop.ErrKey].
 	ErrKey = clientassertion.ErrKey
 
 	// ErrNoToken means that a call of an API was not made, since there was no token or
@@ -56,7 +56,7 @@ var (
 	// was asked for.
 	ErrScopeNotGranted = words("scope not granted")
 
-	// ErrInsecureURL means that a request with a token was about to go over
+	// ErrInsecureURL means that a request with a token would have been sent over
 	// plain http to a host that is not loopback.
 	ErrInsecureURL = errInsecureURL
 

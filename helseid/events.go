@@ -2,45 +2,45 @@ package helseid
 
 import "time"
 
-// EventKind says what happened.
+// EventKind is the kind of an [Event].
 type EventKind string
 
-// What a client tells of. The strings are stable and fit for metric labels.
+// The kinds of events. The strings are stable and fit for metric labels.
 const (
-	// EventTokenRequest: a token was fetched, with all its round trips.
-	// Duration is from start to end, Err is nil on success. Its endpoint is the token
-	// endpoint.
+	// EventTokenRequest: a token was fetched, with all round trips that it took, or
+	// that failed. Duration is the total time, Err is nil on success. Its endpoint is
+	// the token endpoint.
 	EventTokenRequest EventKind = "token_request"
 
-	// EventRoundTrip: an endpoint of HelseID's that the client authenticates at
-	// (token, pushed authorization request, revocation) answered or failed to.
-	// Status is zero without an answer; Duration and Err are set.
+	// EventRoundTrip: an endpoint at which the client authenticates (token, pushed
+	// authorization request, revocation) answered or did not. Status is zero without
+	// an answer; Duration and Err are set.
 	EventRoundTrip EventKind = "round_trip"
 
-	// EventNonceChallenge: a server demanded a DPoP nonce, or a newer one. API
-	// tells whether it was an API rather than HelseID.
+	// EventNonceChallenge: a server demanded a DPoP nonce, or a newer one. API says
+	// whether it was an API rather than HelseID.
 	EventNonceChallenge EventKind = "nonce_challenge"
 
-	// EventRetry: a request, or a signature for it, was made anew after a failure. API
-	// tells whether it was one to an API rather than to HelseID.
+	// EventRetry: a request, or a signature for it, was retried after a failure. API
+	// says whether it was a request to an API rather than to HelseID.
 	EventRetry EventKind = "retry"
 
-	// EventCacheHit, EventCacheStale, EventCacheMiss: a token was handed out
-	// from memory, from memory while a new one is fetched, or was not there. They
-	// have no endpoint.
+	// EventCacheHit, EventCacheStale, EventCacheMiss: a token was returned from
+	// memory, was returned from memory while a new one is fetched, or was not in
+	// memory. They have no endpoint.
 	EventCacheHit   EventKind = "cache_hit"
 	EventCacheStale EventKind = "cache_stale"
 	EventCacheMiss  EventKind = "cache_miss"
 
-	// EventProof: a DPoP proof was made for a call of an API. Duration tells how
-	// long the key took.
+	// EventProof: a DPoP proof was made for a call of an API. Duration is how long
+	// the key took.
 	EventProof EventKind = "proof"
 
-	// EventTokenDropped: an API refused a token and it was forgotten.
+	// EventTokenDropped: an API refused a token, and it was removed from memory.
 	EventTokenDropped EventKind = "token_dropped"
 )
 
-// Event is one thing a client did. It carries no token, no organisation and
+// Event is something that a client did. It carries no token, no organisation and
 // nothing about a person.
 type Event struct {
 	Kind     EventKind
@@ -51,8 +51,9 @@ type Event struct {
 	// "token_endpoint", or the host of an API without its port. It may be empty.
 	Endpoint string
 
-	// Shared says that the work was done for all who wanted it, or when nobody waited.
-	// The context is then the work's own, and holds no values of any caller's.
+	// Shared says that the work was done for several callers, or in the background.
+	// The context is then that of the work and holds no values of any caller's
+	// context.
 	Shared bool
 
 	Status   int           // of the HTTP answer, or zero

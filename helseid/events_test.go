@@ -233,7 +233,7 @@ func TestLogsAndEventsNameNobody(t *testing.T) {
 	requireRefusal(t, err, "invalid_request")
 
 	require.Contains(t, logged.String(), "token fetched")
-	require.Contains(t, logged.String(), "made anew")
+	require.Contains(t, logged.String(), "is retried")
 	require.Contains(t, logged.String(), otherScope, "a rejected scope is told")
 	require.Greater(t, strings.Count(printed.String(), "\n"), 10)
 	for name, text := range map[string]string{"log": logged.String(), "events": printed.String()} {

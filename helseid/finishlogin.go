@@ -14,34 +14,35 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// LoginCheck looks at the person who has logged in before there is a session. An
-// application with users of its own must make sure that both are the same
-// person: return an error if they are not.
+// LoginCheck checks the person who has logged in before a session is made. An
+// application with users of its own must make sure that both are the same person:
+// return an error if they are not.
 type LoginCheck func(ctx context.Context, user identity.User) error
 
 // maxCode bounds an authorization code, in bytes.
 const maxCode = 4096
 
 // FinishLogin takes what HelseID sent back with the browser (the query of the
-// redirect URI), redeems the code, validates the ID token and starts a session.
+// redirect URI), exchanges the code, validates the ID token and starts a session.
 //
-// The answer must be to the login of this state, and from this issuer. Nothing
-// is sent before that is sure, and the ID token must be of this login and of the
-// level and age that were asked for. Then the checks are made, if any. HelseID may
-// have granted fewer scopes than were asked for: see Session.Scopes.
+// The answer must belong to the login of this state and come from this issuer;
+// nothing is sent before both have been checked. The ID token must belong to this
+// login and have the level and age that were asked for. Then the checks run, if any.
+// HelseID may have granted fewer scopes than were asked for: see [Session.Scopes].
 //
-// Codes have a budget of their own, as login starts have (see StartLogin).
+// Code exchanges have a budget of their own, like login starts (see
+// [Client.StartLogin]).
 //
-// It goes on to its end when the context is cancelled after the code has been
-// sent. A state is finished once; a second FinishLogin with it sends nothing and
-// returns ErrLoginFinished. One that HelseID has given nothing for, because it was
-// down or there was no room (ErrBusy), can be tried again.
+// Once the code has been sent, FinishLogin completes even if the context is
+// cancelled. A state can be finished once: a second FinishLogin with it sends nothing
+// and returns [ErrLoginFinished]. If HelseID has issued nothing for the code, because
+// it was down or the queue was full ([ErrBusy]), the state can be tried again.
 //
-// Every error but ErrClosed wraps ErrLogin: the way on is a new login. It is an
-// *AuthorizationError if HelseID says that there is none, such as when the user
-// has cancelled, and wraps ErrUnavailable, ErrKey or ErrStore too if something
-// did not answer. A key that hangs is waited for as long as Config.RequestTimeout
-// says, whatever the context.
+// Every error except [ErrClosed] wraps [ErrLogin]: start a new login. It is an
+// [*AuthorizationError] if HelseID refused the login, for instance because the user
+// cancelled. It also wraps [ErrUnavailable], [ErrKey] or [ErrStore] if HelseID, a key
+// or the store failed. A key that hangs is waited for as long as
+// [Config.RequestTimeout] says, whatever the context.
 func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.Values, checks ...LoginCheck) (*Session, error) {
 	return c.logins.finish(ctx, state, answer, checks)
 }
@@ -69,7 +70,7 @@ func (l *logins) finish(ctx context.Context, state *LoginState, answer url.Value
 	defer cancel()
 	var tokens *userTokens
 	err = l.inTurn(waiting, func(ask askUserTokens) (err error) {
-		// From here on a caller that goes away would leave a spent code behind.
+		// From here on a cancelled context would waste the code.
 		if err := l.claim(detached, state); err != nil {
 			return err
 		}
@@ -83,7 +84,7 @@ func (l *logins) finish(ctx context.Context, state *LoginState, answer url.Value
 		return nil, fmt.Errorf("%w: %w", ErrLogin, err)
 	}
 	admitted := false
-	defer func() { // also if a check panics
+	defer func() { // deferred because a check may panic
 		if !admitted {
 			l.revoker.revokeQuietly(detached, tokens.refreshToken)
 		}
@@ -96,14 +97,14 @@ func (l *logins) finish(ctx context.Context, state *LoginState, answer url.Value
 	return session, nil
 }
 
-// loginTimeout bounds what is done for one FinishLogin, and so how long Close
-// waits for it.
+// loginTimeout limits the work for one FinishLogin, and so how long Close waits for
+// it.
 const loginTimeout = tokenRequestTimeout
 
-// claim makes a login's state good for one FinishLogin, in all processes: a
-// page that is loaded twice would send the code twice, and HelseID would revoke
-// what the first got. The mark is kept for longer than any clock takes the state for
-// good.
+// claim reserves a login's state for one FinishLogin, across all processes. Without
+// it, a page that is loaded twice would send the code twice, and HelseID would revoke
+// the tokens that were issued first. The reservation is kept for longer than any
+// clock accepts the state.
 func (l *logins) claim(ctx context.Context, state *LoginState) error {
 	claimed, err := l.store.Save(ctx, l.key(state), StoredRow{Data: []byte(`{"version":1}`), Expiry: state.Expiry().Add(clockTolerance)})
 	switch {
@@ -115,9 +116,9 @@ func (l *logins) claim(ctx context.Context, state *LoginState) error {
 	return nil
 }
 
-// release takes the claim back when HelseID has given nothing for the code:
-// codes that strangers make up must leave nothing in the store, and a login whose
-// code was not sent can be finished later.
+// release takes the claim back when HelseID has issued nothing for the code. So
+// invented codes leave nothing in the store, and a login whose code was not sent can
+// be finished later.
 func (l *logins) release(ctx context.Context, state *LoginState) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
@@ -128,8 +129,8 @@ func (l *logins) key(state *LoginState) string {
 	return l.identity.storeKey("login", state.wire().State)
 }
 
-// admit makes a session of tokens if the ID token and the checks permit. The
-// checks run in the caller's context.
+// admit makes a session of tokens if the ID token and the checks allow it. The checks
+// run in the caller's context.
 func (l *logins) admit(ctx, caller context.Context, state *LoginState, tokens *userTokens, checks []LoginCheck) (*Session, error) {
 	if tokens.tokenErr != nil {
 		return nil, tokens.tokenErr
@@ -149,7 +150,7 @@ func (l *logins) admit(ctx, caller context.Context, state *LoginState, tokens *u
 	return l.newSession(ctx, state, tokens, identity)
 }
 
-// checkCallback returns the code of an answer that is to this login.
+// checkCallback returns the code of an answer that belongs to this login.
 func checkCallback(issuer string, state *LoginState, answer url.Values) (string, error) {
 	for _, name := range []string{"state", "iss", "code", "error", "error_description"} {
 		if len(answer[name]) > 1 {
@@ -181,8 +182,8 @@ func authorizationError(answer url.Values) error {
 	return &AuthorizationError{Code: code, Description: description, HID: exchange.HIDNumber(description)}
 }
 
-// redeem exchanges the code for tokens. With several APIs the first token is for
-// the first of them alone.
+// redeem exchanges the code for tokens. If the login names several APIs, the first
+// token is for the first of them only.
 func (l *logins) redeem(ctx context.Context, ask askUserTokens, state *LoginState, code string) (*userTokens, error) {
 	parameters := url.Values{
 		"grant_type":    {grantCode},

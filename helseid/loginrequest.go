@@ -15,53 +15,53 @@ import (
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
 
-// LoginRequest says how a user shall log in, and for what. The zero value logs
-// the user in for nothing but the ID token, at the registered redirect URI. Printed,
-// logged or marshalled it reads "[redacted]".
+// LoginRequest says how a user shall log in, and for what. The zero value asks for
+// the ID token only, at the registered redirect URI. Printed, logged or marshalled it
+// reads "[redacted]".
 //
-// Source: HelseID's pages on pushed authorization requests and on controlling
-// the login.
+// Source: HelseID's pages on pushed authorization requests and on controlling the
+// login.
 type LoginRequest struct {
 	unprintable
 
-	// RedirectURI is where HelseID sends the browser back to, exactly as
-	// registered: https, or http on a loopback host. Empty means the only one of
-	// Config.Registered.RedirectURIs.
+	// RedirectURI is where HelseID sends the browser back to, exactly as registered:
+	// https, or http on a loopback host. Empty means the one in
+	// Config.Registered.RedirectURIs, if there is exactly one.
 	RedirectURI string
 
-	// Scopes to ask for: identity scopes such as ScopeHPRNumber, API scopes, and
-	// ScopeOfflineAccess for a session that lasts. ScopeOpenID is always asked
-	// for, and ScopeSecurityLevel and ScopeAssuranceLevel if the field of that name is
-	// set.
+	// Scopes to ask for: identity scopes such as [ScopeHPRNumber], API scopes, and
+	// [ScopeOfflineAccess] for a session that outlives its first access token.
+	// [ScopeOpenID] is always asked for, and [ScopeSecurityLevel] and
+	// [ScopeAssuranceLevel] if the field of that name is set.
 	Scopes []string
 
 	// Resources are the short names of the APIs that the session is for, such as
-	// "nhn:kjernejournal" (RFC 8707). The session gets a token of its own for
-	// each, without another login. The first token is for the first of them.
+	// "nhn:kjernejournal" (RFC 8707). The session gets a separate token for each,
+	// without another login. The first token is for the first of them.
 	Resources []string
 
-	// SecurityLevel is the least that the user must be authenticated with: the
-	// ID token is checked for it, and 4 makes HelseID offer only such identity
-	// providers (acr_values Level4). Zero means any.
+	// SecurityLevel is the lowest level that the user may be authenticated at. The ID
+	// token is checked for it. Level 4 makes HelseID offer only identity providers of
+	// that level (acr_values Level4). Zero means any.
 	SecurityLevel identity.SecurityLevel
 
-	// AssuranceLevel is the least eIDAS level that the user's identity must have: the
-	// ID token is checked for it, and identity.AssuranceHigh makes HelseID
-	// offer only such identity providers (acr_values High). Zero means any. HelseID
-	// will phase the claim out; some APIs, such as SFM's, still demand it.
+	// AssuranceLevel is the lowest eIDAS level that the user's identity may have. The
+	// ID token is checked for it. [identity.AssuranceHigh] makes HelseID offer only
+	// identity providers of that level (acr_values High). Zero means any. HelseID
+	// will phase the claim out; some APIs, such as SFM's, still require it.
 	AssuranceLevel identity.AssuranceLevel
 
-	// IdentityProvider goes straight to one identity provider, by its name in
-	// HelseID's metadata, such as "idporten-oidc" (acr_values idp:...).
+	// IdentityProvider sends the user directly to one identity provider, by its name
+	// in HelseID's metadata, such as "idporten-oidc" (acr_values idp:...).
 	IdentityProvider string
 
 	// EID chooses an electronic identity inside ID-porten: "bankid", "buypass",
-	// "commfides" or "minid" (acr_values amr:...). IdentityProvider must be
-	// "idporten-oidc", and is if empty.
+	// "commfides" or "minid" (acr_values amr:...). IdentityProvider must then be
+	// "idporten-oidc" or empty, which means the same.
 	EID string
 
-	// ACRValues are further values of acr_values, such as "bp:amr:sc" for
-	// Buypass' smart card.
+	// ACRValues are further values of acr_values, such as "bp:amr:sc" for Buypass's
+	// smart card.
 	ACRValues []string
 
 	// OnBehalfOf is the number of the organisation that the user acts for in
@@ -71,49 +71,51 @@ type LoginRequest struct {
 	// Prompt is PromptLogin, PromptNone, PromptSelectAccount or empty.
 	Prompt Prompt
 
-	// MaxAge is how old an earlier login may be that HelseID makes use of, in
-	// whole seconds. The ID token is checked for it. Zero means any age; for a new
-	// login in any case use PromptLogin.
+	// MaxAge is how old an earlier login at HelseID may be to be used again, in whole
+	// seconds. The ID token is checked for it. Zero means any age; to force a new
+	// login use [PromptLogin].
 	MaxAge time.Duration
 
-	// MaxSessionAge is how long after the user has authenticated (auth_time) the
-	// session ends, however much it is used, in whole seconds. HelseID is asked to use
-	// no older login. Zero means that it ends with its refresh token.
+	// MaxSessionAge is how long after the user's authentication (auth_time) the
+	// session ends, no matter how much it is used, in whole seconds. HelseID is asked
+	// not to use an older login. Zero means that the session ends with its refresh
+	// token.
 	MaxSessionAge time.Duration
 
-	// IdleTimeout is how long the session may go unused before it ends, in whole
-	// seconds: to look it up, or to ask it for a token, is a use. Uses are noted in the
-	// session store every tenth of that time at most, so after a crash a session may
-	// end earlier by so much. Zero means any time.
+	// IdleTimeout is how long the session may be unused before it ends, in whole
+	// seconds. Looking it up and asking it for a token are uses. Uses are written to
+	// the session store at most once in a tenth of that time, so after a crash a
+	// session may end that much too early. Zero means no limit.
 	IdleTimeout time.Duration
 
-	// TestUser logs a synthetic person in without any page. It works in HelseID's
-	// test environment only, and is refused for its production.
+	// TestUser logs a synthetic person in without showing a page. It works only in
+	// HelseID's test environment, and is refused for production.
 	TestUser *TestUser
 
-	// Organization, JournalID, Attest and Details are structured details that hold
-	// for the whole session, in a signed request object. A session with them
-	// takes none in its token requests; to change them the user must log in again.
-	// Rather leave them out here and name them in each TokenRequest. A session
-	// with an attest ends after clientassertion.AttestLifetime.
+	// Organization, JournalID, Attest and Details are structured details that apply
+	// to the whole session, in a signed request object. A session with them accepts
+	// none in its token requests; to change them the user must log in again. Prefer
+	// to name them in each [TokenRequest] instead. A session with an attest ends
+	// after [clientassertion.AttestLifetime].
 	Organization clientassertion.Organization
 	JournalID    string
 	Attest       *clientassertion.Attest
 	Details      []clientassertion.Detail
 
-	// CodeExchange are structured details for the first access token alone. It
-	// excludes those for the whole session above: HelseID refuses the two together.
+	// CodeExchange are structured details for the first access token only. They
+	// cannot be combined with the details for the whole session above: HelseID
+	// refuses both together.
 	CodeExchange CodeExchange
 
-	// Application names the application that the login is for, if several share
-	// the client: see Session.Application. It is the same in all processes and
-	// after every deployment, of up to 512 printable ASCII characters, and is not
-	// sent to HelseID.
+	// Application names the application that the login is for, if several share the
+	// client: see [Session.Application]. It must be the same in all processes and
+	// after every deployment: up to 512 printable ASCII characters. It is not sent to
+	// HelseID.
 	Application string
 
-	// BindCode sends a DPoP proof with the pushed authorization request, so that
-	// the code is worth nothing without the client's key (RFC 9449 section 10.1).
-	// Config.DPoPKey is required then. HelseID is not known to demand it.
+	// BindCode sends a DPoP proof with the pushed authorization request, so that the
+	// code is useless without the client's key (RFC 9449 section 10.1). It requires
+	// [Config.DPoPKey]. HelseID is not known to demand it.
 	BindCode bool
 }
 
@@ -123,12 +125,12 @@ type Prompt string
 
 // The values of prompt.
 const (
-	// PromptLogin makes the user log in although there is a session at HelseID.
-	// The ID token is checked for it.
+	// PromptLogin makes the user log in even if there is a session at HelseID. The ID
+	// token is checked for it.
 	PromptLogin Prompt = "login"
 
-	// PromptNone shows nothing: without a session at HelseID the answer is the
-	// error login_required.
+	// PromptNone shows no page: without a session at HelseID the answer is the error
+	// login_required.
 	PromptNone Prompt = "none"
 
 	// PromptSelectAccount lets the user choose an account.
@@ -168,7 +170,7 @@ type preparedLogin struct {
 	parameters  url.Values
 }
 
-// loginRules are what a client's login requests must fit.
+// loginRules are what a client's configuration says about its login requests.
 type loginRules struct {
 	issuer       string
 	redirectURIs []string // as registered
@@ -176,8 +178,8 @@ type loginRules struct {
 	details      detailsOf
 }
 
-// detailsOf turns the typed parts of a token request into the details of an assertion.
-// A system may have to name an organisation.
+// detailsOf turns the typed parts of a token request into the details of an
+// assertion. For a system's request an organisation may be mandatory.
 type detailsOf func(request TokenRequest, system bool) ([]clientassertion.Detail, error)
 
 // prepare checks a request and reports all its mistakes at once.
@@ -272,7 +274,7 @@ func (r *loginRules) redirectURI(wanted string, prepared *preparedLogin) error {
 	return nil
 }
 
-// mistakes are those that need no more than the request itself to be seen.
+// mistakes returns those that can be found without the client's configuration.
 func (r *LoginRequest) mistakes() []error {
 	var errs []error
 	fail := func(format string, values ...any) { errs = append(errs, fmt.Errorf(format, values...)) }
@@ -339,13 +341,13 @@ func (u *TestUser) mistake() error {
 	return nil
 }
 
-// validLevel accepts the levels there are, and none.
+// validLevel accepts the existing levels, and zero for none.
 func validLevel(level identity.SecurityLevel) bool {
 	return level == 0 || level >= identity.SecurityLevel2 && level <= identity.SecurityLevel4
 }
 
-// parameters are those of the pushed authorization request that stay the same
-// for each login.
+// parameters returns the parameters of the pushed authorization request that are the
+// same for each login.
 func (r *LoginRequest) parameters() url.Values {
 	parameters := url.Values{"response_type": {"code"}, "code_challenge_method": {"S256"}}
 	if acr := r.acrValues(); len(acr) > 0 {
@@ -359,7 +361,7 @@ func (r *LoginRequest) parameters() url.Values {
 	}
 	switch {
 	case r.Prompt == PromptLogin:
-		parameters.Set("max_age", "0") // which makes HelseID tell the time of the login
+		parameters.Set("max_age", "0") // makes HelseID state the time of the login
 	case r.MaxAge > 0 && (r.MaxSessionAge == 0 || r.MaxAge < r.MaxSessionAge):
 		parameters.Set("max_age", strconv.FormatInt(int64(r.MaxAge/time.Second), 10))
 	case r.MaxSessionAge > 0:
@@ -396,7 +398,7 @@ func (r *LoginRequest) acrValues() []string {
 	case r.SecurityLevel == identity.SecurityLevel4:
 		values = append(values, acrLevel4)
 	case r.AssuranceLevel == identity.AssuranceHigh:
-		values = append(values, acrHigh) // the same choice of identity providers
+		values = append(values, acrHigh) // offers the same identity providers
 	}
 	return append(values, r.ACRValues...)
 }

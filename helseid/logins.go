@@ -23,7 +23,7 @@ type logins struct {
 	newSession func(context.Context, *LoginState, *userTokens, *identity.IDToken) (*Session, error)
 }
 
-// newLogins makes the parts. Each login begins one of the sessions.
+// newLogins makes the parts. Each finished login starts one of the sessions.
 func newLogins(config Config, identity clientIdentity, requests tokenRequester, standing *standing, report *reporter, details detailsOf, sessions *Sessions) *logins {
 	return &logins{
 		identity: identity,

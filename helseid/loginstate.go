@@ -14,15 +14,15 @@ import (
 // LoginLifetime is how long a login may take, from StartLogin to FinishLogin.
 const LoginLifetime = 15 * time.Minute
 
-// LoginState is what must be kept between StartLogin and FinishLogin. Keep it
-// where only the browser that the login was started in leads to: beside an id in
-// a cookie of that browser, or in a cookie that is encrypted and authenticated.
-// If the state parameter alone led to it, an attacker could make a victim's
-// browser finish the attacker's login. It is for one login, and FinishLogin takes
+// LoginState must be kept between [Client.StartLogin] and [Client.FinishLogin]. Keep
+// it where only the browser that started the login can reach it: under an id in a
+// cookie of that browser, or in a cookie that is encrypted and authenticated. If the
+// state parameter alone were enough to find it, an attacker could make a victim's
+// browser finish the attacker's login. It is for one login, and FinishLogin accepts
 // it once.
 //
 // It holds secrets, so it prints "[redacted]" in every form and does not marshal
-// itself; Encode does.
+// itself; use [LoginState.Encode].
 type LoginState struct {
 	unprintable
 	hidden redact.Hidden[*loginStateWire]
@@ -32,7 +32,7 @@ func newLoginState(wire *loginStateWire) *LoginState {
 	return &LoginState{hidden: redact.Hide(wire)}
 }
 
-// wire is the stored form, or nil.
+// wire returns the stored form, or nil.
 func (s *LoginState) wire() *loginStateWire { return s.hidden.Reveal() }
 
 // loginStateWire is the stored form.
@@ -75,16 +75,16 @@ const loginStateVersion = 1
 // token: start a new one.
 var ErrLogin = words("the login failed")
 
-// ErrLoginFinished means that the login has been finished before, or is being
-// finished now, as when a page is loaded twice: its user may have a session. It is
-// an ErrLogin.
+// ErrLoginFinished means that the login has already been finished, or is being
+// finished now, as when a page is loaded twice: its user may have a session. It is an
+// [ErrLogin].
 var ErrLoginFinished = fmt.Errorf("%w: it has been finished before: start a new login", ErrLogin)
 
 var errNoLoginState = fmt.Errorf("%w: there is no login state: start a new login", ErrLogin)
 
-// ID is the login's state parameter, which HelseID sends back with the browser
-// (RFC 6749 section 4.1.1). It tells the logins of one browser apart, such as
-// those of two tabs. It is no proof of which browser that is.
+// ID returns the login's state parameter, which HelseID sends back with the browser
+// (RFC 6749 section 4.1.1). It distinguishes the logins of one browser, such as those
+// of two tabs. It does not prove which browser sent it.
 func (s *LoginState) ID() string {
 	if s == nil || s.wire() == nil {
 		return ""
@@ -100,7 +100,7 @@ func (s *LoginState) Expiry() time.Time {
 	return time.Unix(s.wire().Started, 0).Add(LoginLifetime)
 }
 
-// Encode returns the state for a place that nobody else can read or write.
+// Encode returns the state for storage that nobody else can read or write.
 func (s *LoginState) Encode() ([]byte, error) {
 	if s == nil || s.wire() == nil {
 		return nil, errNoLoginState
@@ -108,9 +108,9 @@ func (s *LoginState) Encode() ([]byte, error) {
 	return json.Marshal(s.wire())
 }
 
-// DecodeLoginState reads what Encode has written. The data must not have been in
-// the hands of anybody who could change it. A client in another process can finish
-// the login if it has the same Config.DPoPKey. The error wraps ErrLogin.
+// DecodeLoginState reads what [LoginState.Encode] has written. Nobody must have been
+// able to change the data. A client in another process can finish the login if it has
+// the same [Config.DPoPKey]. The error wraps [ErrLogin].
 func DecodeLoginState(data []byte) (*LoginState, error) {
 	var wire loginStateWire
 	if err := json.Unmarshal(data, &wire); err != nil || wire.Version != loginStateVersion {
@@ -119,7 +119,7 @@ func DecodeLoginState(data []byte) (*LoginState, error) {
 	return newLoginState(&wire), nil
 }
 
-// MarshalText fails: use Encode.
+// MarshalText fails: use [LoginState.Encode].
 func (s LoginState) MarshalText() ([]byte, error) {
 	return nil, errors.New("helseid: a LoginState is stored with Encode")
 }

@@ -6,16 +6,17 @@ import (
 )
 
 const (
-	// logInterval is how often a line of one kind is written at most.
+	// logInterval is the shortest time between two lines of one kind.
 	logInterval = time.Minute
 
-	// maxLogKinds bounds how many kinds are told apart: error codes are HelseID's.
+	// maxLogKinds bounds how many kinds are counted separately: HelseID chooses the
+	// error codes.
 	maxLogKinds = 64
 )
 
-// logLimit keeps what goes wrong again and again from filling the log: the first
-// line of a kind is written at once, and then one a minute at most, which says how
-// many were left out. The zero value is ready to use.
+// logLimit keeps a repeated problem from filling the log: the first line of a kind is
+// written at once, and then at most one a minute, which says how many were left out.
+// The zero value is ready to use.
 type logLimit struct {
 	mu    sync.Mutex
 	kinds map[string]*loggedKind
@@ -26,14 +27,14 @@ type loggedKind struct {
 	omitted int
 }
 
-// allow reports whether a line may be written, and how many of its kind have not
-// been since the last.
+// allow reports whether a line may be written, and how many of its kind have been
+// left out since the last one.
 func (l *logLimit) allow(kind string, now time.Time) (omitted int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := l.kinds[kind]
 	if last == nil && len(l.kinds) >= maxLogKinds {
-		kind = "" // all further ones together
+		kind = "" // all further kinds count as one
 		last = l.kinds[kind]
 	}
 	if last == nil {

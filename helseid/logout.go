@@ -11,35 +11,35 @@ import (
 	"github.com/helseid-go/sdk/internal/httpx"
 )
 
-// LogoutRequest says where the browser shall be after a logout at HelseID. The
-// zero value sends it to the only registered post-logout redirect URI, if there
-// is just one, or leaves it at HelseID.
+// LogoutRequest says where HelseID sends the browser after a logout. The zero value
+// means the registered post-logout redirect URI if there is exactly one; otherwise
+// the browser stays at HelseID.
 type LogoutRequest struct {
 	// PostLogoutRedirectURI is where HelseID sends the browser, exactly as
 	// registered.
 	PostLogoutRedirectURI string
 
-	// State is handed back with the browser, if there is a redirect URI.
+	// State is returned with the browser, if there is a redirect URI.
 	State string
 }
 
-// Logout ends the session: its tokens are forgotten, it is deleted, and its
-// refresh token is revoked at HelseID (RFC 7009). It returns the URL to send the
-// browser to, where the session at HelseID ends too (OpenID Connect RP-Initiated
-// Logout 1.0); without it the user stays logged in there. The URL holds the ID
-// token: keep it out of logs.
+// Logout ends the session: it drops its tokens, deletes it, and has HelseID revoke
+// its refresh token (RFC 7009). It returns the URL to send the browser to, which ends
+// the session at HelseID too (OpenID Connect RP-Initiated Logout 1.0); otherwise the
+// user stays logged in there. The URL holds the ID token: keep it out of logs.
 //
-// It goes on when the context is cancelled. The session has ended in this process
-// even if there is an error, and the URL is good unless it is empty. The error
-// wraps ErrStore if the session may live on in other processes, ErrUnavailable
-// if HelseID did not answer (it is asked again later, also by other processes if they
-// share the session store), and ErrConfig if the redirect URI cannot be used; it is a
-// *TokenError if HelseID refused the revocation. Elsewhere, a Session that is held
-// without being looked up again has its access tokens until they expire.
+// Logout completes even if the context is cancelled. The session has ended in this
+// process even if there is an error, and the URL can be used unless it is empty. The
+// error wraps [ErrStore] if the session may still be usable in other processes, and
+// [ErrUnavailable] if HelseID did not answer (the revocation is retried later, also
+// by other processes that share the session store). It wraps [ErrConfig] if the
+// redirect URI cannot be used, and is a [*TokenError] if HelseID refused the
+// revocation. In other processes, a Session that is kept without looking it up again
+// can use its access tokens until they expire.
 func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, error) {
 	ctx, cancel := context.WithTimeout(because(context.WithoutCancel(ctx), EndedByUser), logoutTimeout)
 	defer cancel()
-	storing, stop := context.WithTimeout(ctx, settleTimeout) // leaves time for HelseID
+	storing, stop := context.WithTimeout(ctx, settleTimeout) // shorter, to leave time for HelseID
 	defer stop()
 	ender := s.sessions.ender
 	refreshToken, err := ender.end(storing, s.place().key)
@@ -48,19 +48,20 @@ func (s *Session) Logout(ctx context.Context, request LogoutRequest) (string, er
 		errs = append(errs, ender.indexes.remove(storing, indexRows(indexKey)[0], s.place().key))
 	}
 	if refreshToken == "" && err != nil && s.record().Refreshing == 0 {
-		refreshToken = s.record().RefreshToken // as far as is known
+		refreshToken = s.record().RefreshToken // the last one known here
 	}
 	errs = append(errs, ender.revoker.revokeEnded(ctx, s.record().keptUntil(), refreshToken))
 	target, err := s.sessions.logoutURLs.of(ctx, request, s.record().IDToken)
 	return target, errors.Join(append(errs, err)...)
 }
 
-// logoutTimeout bounds a logout: somebody waits at a browser.
+// logoutTimeout limits a logout, since a user is waiting for it.
 const logoutTimeout = 10 * time.Second
 
-// LogoutURL is where to send a browser whose session is not known here any more,
-// but whose user may still be logged in at HelseID. HelseID asks the user, and does
-// not send the browser back. The error is of the same kinds as that of StartLogin.
+// LogoutURL returns where to send a browser whose session is no longer known here,
+// but whose user may still be logged in at HelseID. HelseID asks the user to confirm,
+// and does not send the browser back. The error is of the same kinds as that of
+// [Client.StartLogin].
 func (c *Client) LogoutURL(ctx context.Context) (string, error) {
 	return c.sessions.logoutURLs.plain(ctx)
 }
@@ -72,7 +73,7 @@ type logoutURLs struct {
 	endpoint   func(ctx context.Context, name string) (*url.URL, error)
 }
 
-// plain is the URL for a user of whom nothing is known.
+// plain is the URL for a user whose ID token is not known.
 func (l *logoutURLs) plain(ctx context.Context) (string, error) {
 	return l.with(ctx, url.Values{"client_id": {l.clientID}})
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 )
 
-// memoryCache keeps tokens in this process: one entry per distinct token request, up to its capacity.
+// memoryCache keeps tokens in this process: one entry for each distinct token
+// request, up to its capacity.
 type memoryCache struct {
 	capacity int
 	flights  singleflight.Group
@@ -20,8 +21,8 @@ type memoryCache struct {
 	entries map[cacheKey]*cacheEntry
 }
 
-// cacheEntry is the place of one token. It outlives the tokens that pass
-// through it, so a prepared token source reads it without any lock.
+// cacheEntry is the place of one token. It stays when the token is replaced, so that
+// a prepared token source reads it without a lock.
 type cacheEntry struct {
 	token   atomic.Pointer[Token]
 	used    atomic.Int64 // Unix seconds
@@ -36,14 +37,14 @@ type cacheEntry struct {
 	droppedAt time.Time // when an API's refusal last emptied it
 }
 
-// forgets is how often the entry has been emptied by Forget.
+// forgets returns how often the entry has been emptied by Forget.
 func (e *cacheEntry) forgets() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.forgotten
 }
 
-// keep stores a token, unless it was asked for before the last Forget.
+// keep stores a token, unless Forget was called after it was asked for.
 func (e *cacheEntry) keep(token *Token, forgets uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -54,16 +55,16 @@ func (e *cacheEntry) keep(token *Token, forgets uint64) bool {
 	return true
 }
 
-// touch notes that the entry is in use, at most once a second so that busy
-// goroutines do not fight over it.
+// touch notes that the entry is in use, at most once a second to avoid contention
+// between busy goroutines.
 func (e *cacheEntry) touch(now time.Time) {
 	if seconds := now.Unix(); e.used.Load() != seconds {
 		e.used.Store(seconds)
 	}
 }
 
-// dropInterval bounds how often the refusals of an API can make the client
-// fetch a new token, and protects a token that is younger.
+// dropInterval limits how often an API's refusals can make the client fetch a new
+// token: a token that is younger is not dropped.
 const dropInterval = 30 * time.Second
 
 func (e *cacheEntry) drop(sent *Token, now time.Time) bool {
@@ -101,8 +102,9 @@ func (c *memoryCache) entry(request *preparedRequest) *cacheEntry {
 	return entry
 }
 
-// evict forgets the least recently used of a few entries. Go's maps start to
-// range at a random place, which makes the few a sample. The lock is held.
+// evict removes the least recently used of a few entries. Ranging over a Go map
+// starts at a random place, so these few are a random sample. The caller holds the
+// lock.
 func (c *memoryCache) evict() {
 	const sample = 16
 	var (
@@ -115,7 +117,7 @@ func (c *memoryCache) evict() {
 	for key, entry := range c.entries {
 		used := entry.used.Load()
 		if used > now {
-			used = 0 // the clock has been set back, and an unused entry must not stay until then
+			used = 0 // the clock has been set back: an unused entry must not stay until that time
 		}
 		if oldest == nil || used < lastUse {
 			oldestKey, oldest, lastUse = key, entry, used
@@ -128,8 +130,8 @@ func (c *memoryCache) evict() {
 	delete(c.entries, oldestKey)
 }
 
-// forget empties the entry of a key, if there is one, also of a token that is on
-// its way.
+// forget empties the entry of a key, if there is one, and discards a token that is
+// being fetched for it.
 func (c *memoryCache) forget(key cacheKey) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -138,7 +140,7 @@ func (c *memoryCache) forget(key cacheKey) {
 	}
 }
 
-// forgetOwner does the same for all entries of a session, and returns their keys.
+// forgetOwner does the same for all entries of a session and returns their keys.
 func (c *memoryCache) forgetOwner(owner string) []cacheKey {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

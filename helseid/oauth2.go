@@ -7,12 +7,12 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// OAuth2 returns the source as an oauth2.TokenSource, for libraries that take
-// one. Its Token method uses ctx.
+// OAuth2 returns the source as an [oauth2.TokenSource], for libraries that need one.
+// Its Token method uses ctx.
 //
-// It is not fit for oauth2.NewClient and oauth2.Transport: they send the token
-// without a proof, and an API refuses it. Use [Client.HTTPClient] for calls,
-// or [TokenSource.Authorize].
+// Do not use it with [oauth2.NewClient] and [oauth2.Transport]: they send the token
+// without a proof, and an API refuses it. Use [Client.HTTPClient] or
+// [TokenSource.Authorize] for calls.
 func (s *TokenSource) OAuth2(ctx context.Context) oauth2.TokenSource {
 	return oauth2Source{ctx, s}
 }
@@ -30,7 +30,7 @@ func (s oauth2Source) Token() (*oauth2.Token, error) {
 	}
 	expiry := token.Expiry
 	if expiry.IsZero() {
-		expiry = time.Now() // unknown, which package oauth2 would take for never
+		expiry = time.Now() // unknown; package oauth2 takes a zero expiry for "never"
 	}
 	return &oauth2.Token{AccessToken: token.Access.Reveal(), TokenType: token.Type, Expiry: expiry}, nil
 }

@@ -15,24 +15,24 @@ import (
 	"github.com/helseid-go/sdk/internal/clock"
 )
 
-// Sessions that have ended leave refresh tokens behind, which HelseID is to revoke.
-// HelseID may not answer, and the process may be killed before it does. So what is
-// still to be done lies in the session store until it has been done, in a row of the
-// client's, and any process of the client's does it.
+// The refresh token of a session that has ended must be revoked at HelseID. HelseID
+// may not answer, and the process may be killed before it does. So each pending task is
+// kept in the session store, in one row of the client, until it is done. Any of the
+// client's processes can do it.
 
-// outboxEntry is one thing to be done: a refresh token to be revoked, or a logout
-// whose index the process that was told of it could not read.
+// outboxEntry is one task: a refresh token to revoke, or a logout whose index the
+// process that received it could not read.
 type outboxEntry struct {
 	RefreshToken string         `json:"refresh_token,omitempty"`
 	Logout       *indexedLogout `json:"logout,omitempty"`
 
 	Tries int   `json:"tries,omitempty"`
-	Next  int64 `json:"next"`  // not before, in Unix milliseconds: somebody is at it, or has just failed
-	Until int64 `json:"until"` // when there is no use in it any more, in Unix seconds
+	Next  int64 `json:"next"`  // earliest next attempt, in Unix milliseconds: a process is working on it, or has just failed
+	Until int64 `json:"until"` // when the task becomes pointless, in Unix seconds
 }
 
-// due reports that somebody should be at it. One that claims to be so for later than
-// anybody puts it off was written by a clock that was ahead.
+// due reports that the task may be attempted. A time further in the future than any
+// process sets was written by a clock that was ahead, and counts as due.
 func (e *outboxEntry) due(now time.Time) bool {
 	ahead := time.UnixMilli(e.Next).Sub(now)
 	return ahead <= 0 || ahead > maxOutboxWait+maxClockStep
@@ -45,22 +45,22 @@ func (e *outboxEntry) same(other *outboxEntry) bool {
 	return e.Logout == nil || *e.Logout == *other.Logout
 }
 
-// outbox is what a client has still to do.
+// outbox holds a client's pending tasks.
 type outbox struct {
 	clientIdentity
 	store  Store
-	local  bool // nobody else sees the store
+	local  bool // the store is this process's own memory
 	work   *lifecycle.Lifecycle
 	logger *slog.Logger
 
 	perform func(ctx context.Context, entry outboxEntry) error
 
-	// tries says that this process goes on trying an entry's logout by itself, since it
-	// cannot read what others can.
+	// tries reports that this process keeps trying an entry's logout itself, because
+	// it cannot read rows that other processes can.
 	tries func(entry *outboxEntry) bool
 
-	posts      atomic.Uint64 // how many entries this process has put in
-	delivering atomic.Bool   // this process is at it
+	posts      atomic.Uint64 // how many entries this process has added
+	delivering atomic.Bool   // a goroutine of this process is working on the outbox
 	looked     atomic.Int64  // when this process last looked, in Unix seconds
 }
 
@@ -73,10 +73,10 @@ type outboxRow struct {
 const (
 	outboxVersion = 1
 
-	// maxOutbox bounds the row: what ends first is left out.
+	// maxOutbox bounds the row: the entries that expire first are dropped.
 	maxOutbox = 500
 
-	// outboxLease is how long an entry is left to the process that is at it.
+	// outboxLease is how long an entry is reserved for the process that works on it.
 	outboxLease = time.Minute
 
 	// outboxBatch is how many entries a process takes at a time.
@@ -85,12 +85,12 @@ const (
 	firstOutboxWait = 5 * time.Second
 	maxOutboxWait   = 10 * time.Minute
 
-	// outboxInterval is how often a process that is in use looks whether another
-	// has left something.
+	// outboxInterval is how often a process in use looks for entries of other
+	// processes.
 	outboxInterval = time.Minute
 
-	// emptyOutbox is how long a row without entries stays. It is not deleted, since
-	// somebody may be adding to it.
+	// emptyOutbox is how long a row without entries stays. It is not deleted, because
+	// another process may be adding to it.
 	emptyOutbox = time.Minute
 )
 
@@ -109,7 +109,7 @@ func (o *outbox) load(ctx context.Context, rowKey string) (StoredRow, []outboxEn
 	return row, stored.Entries, nil
 }
 
-// change changes a row, if there is anything to change.
+// change applies a change to a row and writes it if anything has changed.
 func (o *outbox) change(ctx context.Context, rowKey string, change func([]outboxEntry) []outboxEntry) error {
 	for try := range indexTries {
 		row, entries, err := o.load(ctx, rowKey)
@@ -150,7 +150,7 @@ func (o *outbox) change(ctx context.Context, rowKey string, change func([]outbox
 	return fmt.Errorf("%w: what is to be revoked changes too fast", ErrStore)
 }
 
-// post puts an entry into the first row that can be read.
+// post adds an entry to the first row that can be read.
 func (o *outbox) post(ctx context.Context, entry outboxEntry) error {
 	var err error
 	for _, rowKey := range o.rows() {
@@ -170,8 +170,8 @@ func (o *outbox) post(ctx context.Context, entry outboxEntry) error {
 	return err
 }
 
-// unpost takes an entry out that has been done. If the store does not take that, it is
-// done again.
+// unpost removes an entry that is done. If the store fails, the task is done again
+// later.
 func (o *outbox) unpost(ctx context.Context, entry outboxEntry) {
 	for _, rowKey := range o.rows() {
 		found := false
@@ -188,13 +188,13 @@ func (o *outbox) unpost(ctx context.Context, entry outboxEntry) {
 	}
 }
 
-// revocation is the entry of a refresh token.
+// revocation returns the entry for a refresh token.
 func revocation(refreshToken string, next, until time.Time) outboxEntry {
 	return outboxEntry{RefreshToken: refreshToken, Next: next.UnixMilli(), Until: until.Unix()}
 }
 
-// deliverLater does in the background what is in the outbox, unless this process is
-// at it.
+// deliverLater works on the outbox in the background, unless this process already
+// does.
 func (o *outbox) deliverLater() {
 	if !o.delivering.CompareAndSwap(false, true) {
 		return
@@ -207,14 +207,14 @@ func (o *outbox) deliverLater() {
 		defer o.work.Done()
 		seen := o.deliver()
 		o.delivering.Store(false)
-		if o.posts.Load() != seen { // something came when this had looked for the last time
+		if o.posts.Load() != seen { // an entry was added after deliver had last looked
 			o.deliverLater()
 		}
 	}()
 }
 
-// deliver works until the outbox is empty or the client is closed: other processes
-// go on then, but nobody does with a store of this process's own. It returns how
+// deliver works until the outbox is empty or the client is closed. After Close other
+// processes continue, unless the store is this process's own memory. It returns how
 // many entries this process had posted when it last looked.
 func (o *outbox) deliver() (seen uint64) {
 	until := time.Now().Add(maxTrying)
@@ -241,15 +241,15 @@ func (o *outbox) deliver() (seen uint64) {
 	return seen
 }
 
-// deliverDue does what is due at a time, and returns when the next entry is, or zero
-// if there is none.
+// deliverDue does the tasks that are due at a time, and returns when the next one is,
+// or zero if there is none.
 func (o *outbox) deliverDue(ctx context.Context, now time.Time) (next time.Time, err error) {
 	for _, rowKey := range o.rows() {
 		rowNext, rowErr := o.deliverRow(ctx, rowKey, now)
 		if next.IsZero() || !rowNext.IsZero() && rowNext.Before(next) {
 			next = rowNext
 		}
-		if !errors.Is(rowErr, ErrUnreadableRow) { // which others can read
+		if !errors.Is(rowErr, ErrUnreadableRow) { // an unreadable row is left to processes that can read it
 			err = errors.Join(err, rowErr)
 		}
 	}
@@ -303,14 +303,14 @@ func contains(entries []outboxEntry, entry outboxEntry) bool {
 	return slices.ContainsFunc(entries, func(other outboxEntry) bool { return other.same(&entry) })
 }
 
-// outboxWait grows from five seconds to ten minutes, and is random by half.
+// outboxWait grows from five seconds to ten minutes. Half of it is random.
 func outboxWait(tries int) time.Duration {
 	wait := min(firstOutboxWait<<min(max(tries-1, 0), 8), maxOutboxWait)
 	return wait/2 + rand.N(wait/2)
 }
 
-// do does entries, and returns those that have been done. When HelseID does not
-// answer, the rest waits.
+// do attempts the tasks and returns those that are done. If HelseID does not answer,
+// the remaining ones wait.
 func (o *outbox) do(ctx context.Context, entries []outboxEntry) (done []outboxEntry) {
 	for _, entry := range entries {
 		ctx, cancel := context.WithTimeout(ctx, quietTimeout)
@@ -327,15 +327,15 @@ func (o *outbox) do(ctx context.Context, entries []outboxEntry) (done []outboxEn
 	return done
 }
 
-// isHopeless reports a refusal that a repetition does not mend. One of the client as
-// a whole may be about its registration, which is mended elsewhere.
+// isHopeless reports a refusal that a retry does not cure. A refusal of the client as
+// a whole may be due to its registration, which can be corrected.
 func isHopeless(err error) bool {
 	var refusal *TokenError
 	return errors.As(err, &refusal) && !refusal.Temporary && !isInvalidClient(err)
 }
 
-// look makes a process that is in use do what another has left behind, now
-// and then.
+// look makes a process in use check now and then for tasks that other processes have
+// left.
 func (o *outbox) look() {
 	now, last := time.Now().Unix(), o.looked.Load()
 	recent := last <= now && now-last < int64(outboxInterval/time.Second)

@@ -5,20 +5,19 @@ import (
 	"sync/atomic"
 )
 
-// pendingEnds are the sessions that the store has not let end, and the logouts that it
-// has not let be carried out. This process goes on trying, once for each.
+// pendingEnds are the session ends and logouts that failed because of the store. This
+// process keeps trying them, in one goroutine for each.
 type pendingEnds struct {
 	going     sync.Map     // sessions' keys, and logouts
-	strangers atomic.Int64 // how many of them anybody may have made up
+	strangers atomic.Int64 // how many of them may be invented ids
 }
 
-// maxStrangers bounds how many sessions that this process does not know it tries to
-// end: anybody can make up an id. What HelseID and the application ask for does not
+// maxStrangers bounds how many sessions unknown to this process it keeps trying to
+// end, since anyone can invent an id. Requests by HelseID and the application do not
 // count.
 const maxStrangers = 1000
 
-// begin reports whether to go on with something in the background. Call done when that
-// has ended.
+// begin reports whether to continue in the background. Call done when that has ended.
 func (p *pendingEnds) begin(what any, stranger bool) bool {
 	if stranger && p.strangers.Load() >= maxStrangers {
 		return false

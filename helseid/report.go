@@ -10,8 +10,8 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// reporter tells of what the client does: events for those who asked for them, and
-// lines in the log.
+// reporter reports what the client does: as events, if the configuration asks for
+// them, and as log lines.
 type reporter struct {
 	logger   *slog.Logger
 	onEvent  func(context.Context, Event) // or nil
@@ -21,7 +21,7 @@ type reporter struct {
 }
 
 func (r *reporter) emit(ctx context.Context, event Event) {
-	if r.onEvent != nil { // small enough to be inlined: a cached token costs little more
+	if r.onEvent != nil { // small enough to be inlined, so that a cached token stays cheap
 		r.tell(ctx, event)
 	}
 }
@@ -33,7 +33,7 @@ func (r *reporter) tell(ctx context.Context, event Event) {
 	r.onEvent(ctx, event)
 }
 
-// withoutDescription leaves out what HelseID wrote in a refusal: it may name an
+// withoutDescription leaves out HelseID's explanation of a refusal: it may name an
 // organisation.
 func withoutDescription(err error) error {
 	var refusal *TokenError
@@ -45,7 +45,7 @@ func withoutDescription(err error) error {
 	return &bare
 }
 
-// logToken tells of a token that was fetched.
+// logToken logs that a token was fetched.
 func (r *reporter) logToken(ctx context.Context, token *Token, took time.Duration) {
 	r.logger.DebugContext(ctx, "token fetched", slog.Duration("took", took), slog.Time("expiry", token.Expiry))
 	if len(token.RejectedScopes) > 0 {
@@ -54,7 +54,7 @@ func (r *reporter) logToken(ctx context.Context, token *Token, took time.Duratio
 	}
 }
 
-// namesOf are the scopes of an answer as far as they are such.
+// namesOf returns the scopes of an answer that are valid scopes.
 func namesOf(scopes []string) []string {
 	var names []string
 	for _, scope := range scopes {
@@ -65,46 +65,46 @@ func namesOf(scopes []string) []string {
 	return names
 }
 
-// RoundTrip tells of an answer of HelseID's, or of its want.
+// RoundTrip implements [exchange.Observer].
 func (r *reporter) RoundTrip(ctx context.Context, endpoint string, status int, took time.Duration, err error) {
 	r.emit(ctx, Event{Kind: EventRoundTrip, Endpoint: endpoint, Status: status, Duration: took, Err: err})
 }
 
-// NonceChallenge tells that HelseID demanded a DPoP nonce.
+// NonceChallenge implements [exchange.Observer].
 func (r *reporter) NonceChallenge(ctx context.Context, endpoint string) {
 	r.emit(ctx, Event{Kind: EventNonceChallenge, Endpoint: endpoint})
 }
 
-// Retry tells of a request to HelseID that is made again.
+// Retry implements [exchange.Observer].
 func (r *reporter) Retry(ctx context.Context, endpoint string, err error, wait time.Duration) {
-	r.logger.WarnContext(ctx, "a request to HelseID failed and is made anew",
+	r.logger.WarnContext(ctx, "a request to HelseID failed and is retried",
 		slog.Duration("wait", wait), cause(err))
 	r.emit(ctx, Event{Kind: EventRetry, Endpoint: endpoint})
 }
 
-// KeyRetry tells that a key is asked again for a signature.
+// KeyRetry implements [exchange.Observer].
 func (r *reporter) KeyRetry(ctx context.Context, endpoint string) {
 	r.emit(ctx, Event{Kind: EventRetry, Endpoint: endpoint})
 }
 
-// Failed tells of the error that a request to HelseID ended with.
+// Failed implements [exchange.Observer].
 func (r *reporter) Failed(ctx context.Context, endpoint string, err error) {
 	r.logRefusal(ctx, endpoint, err)
 }
 
-// keyFailed tells of a key that did not sign, and is asked again after the wait, if
-// there is one.
+// keyFailed logs that a key did not sign. If there is a wait, the key is tried again
+// after it.
 func (r *reporter) keyFailed(ctx context.Context, err error, wait time.Duration) {
 	if wait == 0 {
 		r.logLimited(ctx, slog.LevelError, "", "a key did not sign", cause(err))
 		return
 	}
-	r.logLimited(ctx, slog.LevelWarn, "", "a key did not sign and is asked anew", slog.Duration("wait", wait), cause(err))
+	r.logLimited(ctx, slog.LevelWarn, "", "a key did not sign and is tried again", slog.Duration("wait", wait), cause(err))
 }
 
-// logRefusal tells of a request that HelseID has refused, if the error says so. What
-// goes for the client as a whole is an error; that a code or a refresh token has
-// come to its end is usual.
+// logRefusal logs that HelseID has refused a request, if that is what the error says.
+// A refusal of the client as a whole is an error; a code or a refresh token that is
+// used up or has expired is nothing unusual.
 func (r *reporter) logRefusal(ctx context.Context, endpoint string, err error) {
 	var refusal *TokenError
 	if !errors.As(err, &refusal) {
@@ -119,21 +119,22 @@ func (r *reporter) logRefusal(ctx context.Context, endpoint string, err error) {
 	r.logLimited(ctx, level, endpoint+" "+errorKind(err), "HelseID refused a request", slog.String("endpoint", endpoint), cause(refusal))
 }
 
-// logRenewal tells of a token that could not be renewed in the background. The old
-// one is still good for a while.
+// logRenewal logs that a token could not be renewed in the background. The old token
+// can still be used for a while.
 func (r *reporter) logRenewal(ctx context.Context, err error) {
 	r.logLimited(ctx, slog.LevelWarn, errorKind(err), "a token was not renewed, and the old one is near its end", cause(err))
 }
 
-// logAPIRefusal tells of an API that has refused a token or a proof.
+// logAPIRefusal logs that an API has refused a token or a proof.
 func (r *reporter) logAPIRefusal(ctx context.Context, host, code string) {
 	r.logLimited(ctx, slog.LevelWarn, host+" "+code, "an API refused a token or its proof", slog.String("host", host), slog.String("cause", code))
 }
 
-// cause is an error as far as it may be logged.
+// cause returns what may be logged of an error.
 func cause(err error) slog.Attr { return slog.String("cause", redact.Cause(err)) }
 
-// errorKind tells errors apart that are worth a line of their own in the log.
+// errorKind returns the kind of an error. The rate of log lines is limited for each
+// kind separately.
 func errorKind(err error) string {
 	var refusal *TokenError
 	if errors.As(err, &refusal) {
@@ -147,7 +148,7 @@ func errorKind(err error) string {
 	return ""
 }
 
-// logLimited writes a line about one of the client's keys, unless one of the same
+// logLimited writes a line that names the client and its key, unless one of the same
 // kind has been written within the last minute.
 func (r *reporter) logLimited(ctx context.Context, level slog.Level, kind, message string, attributes ...slog.Attr) {
 	if !r.logger.Enabled(ctx, level) {
@@ -164,8 +165,8 @@ func (r *reporter) logLimited(ctx context.Context, level slog.Level, kind, messa
 	r.logger.LogAttrs(ctx, level, message, attributes...)
 }
 
-// logCache says that the cache failed, and not how: its errors may quote what was
-// to be stored.
+// logCache logs that the cache failed, without its error, which may quote what was to
+// be stored.
 func (r *reporter) logCache(ctx context.Context, operation string, _ error) {
 	r.logger.WarnContext(ctx, "the shared token cache failed", slog.String("operation", operation))
 }

@@ -10,21 +10,22 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/callcontext"
 )
 
-// WithTokenRequest returns a context whose API calls use this token request in place of
-// the one that was given to [Client.HTTPClient]. The demands of that one stay: its
-// RequireSubjectToken and RequireOrganization, and its AllowedOrigins unless this one has
-// its own. An organisation that [ForOrganization] has set stays too.
+// WithTokenRequest returns a context whose API calls use this token request instead
+// of the one that was given to [Client.HTTPClient]. RequireSubjectToken and
+// RequireOrganization of the replaced request remain in force, and so does its
+// AllowedOrigins unless the new request has its own. An organisation that
+// [ForOrganization] has set remains, too.
 func WithTokenRequest(ctx context.Context, request TokenRequest) context.Context {
 	return context.WithValue(ctx, callcontext.TokenRequest, request.clone())
 }
 
 // ForOrganization returns a context whose API calls, and tokens, are for this
-// organisation: with a parent for a multi-tenant client, where the child may be
-// empty; with a child alone for a single-tenant one. One *http.Client so serves
-// all the organisations of a vendor.
+// organisation. A multi-tenant client names a parent, and may leave the child empty;
+// a single-tenant client names a child only. So one [*http.Client] serves all the
+// organisations of a vendor.
 //
-// With neither, the calls are errors that wrap [ErrConfig]: an organisation that got lost
-// on the way must not turn a call for it into a call for none.
+// If both are empty, the calls fail with an error that wraps [ErrConfig]: a call
+// whose organisation was lost by mistake must not be made for no organisation.
 func ForOrganization(ctx context.Context, parent, child identity.OrganizationNumber) context.Context {
 	return context.WithValue(ctx, callcontext.Organization, clientassertion.Organization{Parent: parent, Child: child})
 }
@@ -36,7 +37,7 @@ func isBlank(organization clientassertion.Organization) bool {
 	return strings.TrimSpace(string(organization.Parent)) == "" && strings.TrimSpace(string(organization.Child)) == ""
 }
 
-// demanding adds what another request demands.
+// demanding adds the requirements of another request.
 func (r TokenRequest) demanding(other TokenRequest) TokenRequest {
 	r.RequireSubjectToken = r.RequireSubjectToken || other.RequireSubjectToken
 	r.RequireOrganization = r.RequireOrganization || other.RequireOrganization
@@ -46,9 +47,9 @@ func (r TokenRequest) demanding(other TokenRequest) TokenRequest {
 	return r
 }
 
-// inContext returns the token source that a context asks for, which is this one unless
-// the context says otherwise. What comes from the context is resolved here: a shared
-// token request carries nobody's context.
+// inContext returns the token source for a context: this one, unless the context says
+// otherwise. Values of the context are read here and not later, since a shared token
+// request has no caller's context.
 func (s *TokenSource) inContext(ctx context.Context) *TokenSource {
 	request, replaced := ctx.Value(callcontext.TokenRequest).(TokenRequest)
 	organization, composed := ctx.Value(callcontext.Organization).(clientassertion.Organization)

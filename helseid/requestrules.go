@@ -11,8 +11,8 @@ import (
 	"github.com/helseid-go/sdk/internal/httpx"
 )
 
-// preparedRequest is a token request that has been checked and brought into one
-// form, with the key of its token in the cache.
+// preparedRequest is a token request that has been checked and normalised, with the
+// cache key of its token.
 type preparedRequest struct {
 	tokenOrigin
 	scopes         []string // sorted, without repetition
@@ -26,22 +26,22 @@ type preparedRequest struct {
 	key            cacheKey
 }
 
-// tokenOrigin is what a token is got from: the client itself, a session or a
-// caller's token.
+// tokenOrigin is the source of a token: the client itself, a session or a caller's
+// token.
 type tokenOrigin struct {
 	grant string
 	owner string // the key of the session, or a hash of the caller's token
 
-	// forIssuer is a token that goes to HelseID alone: it may be for any number
-	// of APIs.
+	// forIssuer says that the token is only sent to HelseID. Such a token may be for
+	// any number of APIs.
 	forIssuer bool
 
-	// organized says that the tokens are for an organisation although the request
+	// organized says that the tokens are for an organisation even if the request
 	// names none.
 	organized bool
 }
 
-// systemOrigin is the client itself.
+// systemOrigin is the origin of the client's own tokens.
 var systemOrigin = tokenOrigin{grant: grantClientCredentials}
 
 // requestRules are what the configuration of a client says about its token requests.
@@ -105,8 +105,7 @@ func namesOrganization(details []clientassertion.Detail) bool {
 }
 
 // details turns the typed parts of a request into the details of an assertion. A
-// system of a multi-tenant client acts for an organisation always, a user need
-// not.
+// system of a multi-tenant client must name an organisation, a user need not.
 func (r *requestRules) details(request TokenRequest, system bool) ([]clientassertion.Detail, error) {
 	var (
 		details []clientassertion.Detail
@@ -153,8 +152,8 @@ func validResource(resource string) bool {
 	return !strings.ContainsFunc(resource, func(r rune) bool { return r <= ' ' || r == 0x7f })
 }
 
-// validScope is scope-token of RFC 6749 section 3.3 and the backslash, which
-// HelseID's older scope names hold.
+// validScope accepts scope-token of RFC 6749 section 3.3, and the backslash, which
+// HelseID's older scope names contain.
 func validScope(scope string) bool {
 	if scope == "" || len(scope) > 1024 {
 		return false

@@ -14,18 +14,19 @@ import (
 	"github.com/helseid-go/sdk/internal/clock"
 )
 
-// revoker has HelseID revoke refresh tokens that will not be used any more (RFC 7009).
+// revoker has HelseID revoke refresh tokens that will not be used any more (RFC
+// 7009).
 type revoker struct {
 	revoke func(ctx context.Context, refreshToken string) error
 	outbox *outbox
 	work   *lifecycle.Lifecycle
 	logger *slog.Logger
 
-	revoking atomic.Int64 // how many revocations the store has not taken
+	revoking atomic.Int64 // revocations that could not be stored
 }
 
-// maxRevoking bounds how many tokens of logins and sessions that have ended wait in
-// this process's memory for the store.
+// maxRevoking bounds how many tokens of ended logins and sessions are kept in this
+// process's memory because the store failed.
 const maxRevoking = 10_000
 
 // revokeWith asks HelseID to revoke refresh tokens.
@@ -45,8 +46,9 @@ func revokeWith(requests *exchange.Exchange) func(ctx context.Context, refreshTo
 	}
 }
 
-// revokeEnded revokes the refresh token of a session that has ended, which lies in the
-// outbox if the store has taken it. If HelseID does not do it now it is asked later.
+// revokeEnded revokes the refresh token of a session that has ended. If HelseID does
+// not do it now, it is asked again later: from the outbox, or from memory if the
+// store has failed.
 func (r *revoker) revokeEnded(ctx context.Context, until time.Time, refreshToken string) error {
 	if refreshToken == "" {
 		return nil
@@ -62,7 +64,7 @@ func (r *revoker) revokeEnded(ctx context.Context, until time.Time, refreshToken
 	return err
 }
 
-// keepRevocation sees to it that a token is revoked later.
+// keepRevocation makes sure that a token is revoked later.
 func (r *revoker) keepRevocation(ctx context.Context, refreshToken string, until time.Time) {
 	entry := revocation(refreshToken, time.Now().Add(outboxWait(1)), until)
 	if r.outbox.post(ctx, entry) == nil {
@@ -88,16 +90,16 @@ func (r *revoker) keepRevocation(ctx context.Context, refreshToken string, until
 
 const quietTimeout = 5 * time.Second
 
-// revokeEndedQuietly is revokeEnded for several tokens, of which empty ones are left
-// out, in a short time.
+// revokeEndedQuietly is revokeEnded for several tokens, within a short time limit. It
+// skips empty ones.
 func (r *revoker) revokeEndedQuietly(ctx context.Context, refreshTokens ...string) {
 	r.quietly(ctx, refreshTokens, func(ctx context.Context, refreshToken string) error {
 		return r.revokeEnded(ctx, time.Now().Add(sessionLifetime), refreshToken)
 	})
 }
 
-// revokeQuietly revokes tokens that nobody has use for and that are not in the
-// outbox. Empty ones are left out.
+// revokeQuietly revokes tokens that are no longer needed and are not in the outbox.
+// It skips empty ones.
 func (r *revoker) revokeQuietly(ctx context.Context, refreshTokens ...string) {
 	r.quietly(ctx, refreshTokens, func(ctx context.Context, refreshToken string) error {
 		err := r.revoke(ctx, refreshToken)
@@ -124,8 +126,9 @@ func (r *revoker) quietly(ctx context.Context, refreshTokens []string, revoke fu
 	}
 }
 
-// revokeLater revokes a refresh token that is being used. Whoever uses it revokes
-// what comes of that, unless that process has ended: then this token is the newest.
+// revokeLater revokes a refresh token that another process is using, after a while.
+// That process revokes the token's successor, unless it has ended: then this token is
+// the newest.
 func (r *revoker) revokeLater(refreshToken string) {
 	if r.work.Begin() != nil {
 		return

@@ -26,14 +26,14 @@ func (t *Token) RequireScopes(scopes ...string) error {
 	return failure
 }
 
-// ScopeError tells which scopes HelseID has not granted. It is an
+// ScopeError lists the scopes that HelseID has not granted. It is an
 // [ErrScopeNotGranted]. Find it with [errors.As].
 type ScopeError struct {
-	// Rejected are those whose terms the organisation has not accepted (HelseID's
-	// rejected_scope).
+	// Rejected are the scopes whose terms the organisation has not accepted
+	// (HelseID's rejected_scope).
 	Rejected []string
 
-	// Missing are the others.
+	// Missing are the other scopes that were not granted.
 	Missing []string
 }
 
@@ -45,7 +45,7 @@ func (e *ScopeError) Error() string {
 	return fmt.Sprintf("%v: %s: ask the API's owner to grant it to the client in HelseID Selvbetjening", ErrScopeNotGranted, strings.Join(e.Missing, " "))
 }
 
-// LogValue is the same: scopes are names that were asked for.
+// LogValue returns the same text: scopes are names that were asked for.
 func (e *ScopeError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // Is makes every ScopeError an [ErrScopeNotGranted].

@@ -1,19 +1,19 @@
 package helseid
 
-// Identity scopes, for LoginRequest.Scopes. They decide which claims the ID token
-// and UserInfo have; the claims of an access token are the API's to decide.
+// Identity scopes, for [LoginRequest.Scopes]. They decide which claims the ID token
+// and UserInfo have; the API decides which claims an access token has.
 //
 // Source: HelseID's page on scopes.
 const (
-	// ScopeOpenID makes the login one of OpenID Connect. Every login asks for it.
+	// ScopeOpenID makes the login an OpenID Connect login. Every login asks for it.
 	ScopeOpenID = "openid"
 
 	// ScopeProfile gives the names.
 	ScopeProfile = "profile"
 
-	// ScopeOfflineAccess gives a refresh token, which a session needs to outlive
-	// its first access token, to change API or organisation, and to be used by
-	// several processes.
+	// ScopeOfflineAccess gives a refresh token. A session needs it to outlive its
+	// first access token, to change API or organisation, and to be used by several
+	// processes.
 	ScopeOfflineAccess = "offline_access"
 
 	// ScopeAllIdentity gives every claim about the identity.
@@ -28,10 +28,10 @@ const (
 	// ScopeAssuranceLevel gives the assurance level. HelseID will phase it out.
 	ScopeAssuranceLevel = "helseid://scopes/identity/assurance_level"
 
-	// ScopeNetwork tells whether the user came from the internet or Helsenettet.
+	// ScopeNetwork says whether the user came from the internet or from Helsenettet.
 	ScopeNetwork = "helseid://scopes/identity/network"
 
-	// ScopeHPRNumber gives the number in the register of health personnel, and
-	// at UserInfo its details.
+	// ScopeHPRNumber gives the number in the register of health personnel (HPR), and
+	// its details at UserInfo.
 	ScopeHPRNumber = "helseid://scopes/hpr/hpr_number"
 )

@@ -31,18 +31,18 @@ var ErrNoRefreshToken = words("the login did not ask for ScopeOfflineAccess, or 
 // them could use it at the others, so it has been discarded.
 var ErrSeveralAudiences = words("the token is for several APIs and has been discarded: name one in TokenRequest.Resource")
 
-// Session is a user who has logged in: who it is, and the tokens for the APIs.
-// Get it from [Client.FinishLogin], and look it up for each later request with
-// [Sessions.Get]: one that is held finds out that it has ended elsewhere only when
-// its tokens must be renewed. It is safe for concurrent use, and so are several of
-// the same session, in one process or in many.
+// Session is a user who has logged in, with the tokens for the APIs. Get it from
+// [Client.FinishLogin], and look it up for each later request with [Sessions.Get]: a
+// Session that is kept learns only when its tokens must be renewed that it has been
+// ended by another process. It is safe for concurrent use, and so are several
+// Sessions with the same ID, in one process or in many.
 type Session struct {
 	sessions *Sessions
 	id       identity.Secret
 	hidden   redact.Hidden[*heldSession]
 }
 
-// heldSession is a session as this process has made it or looked it up.
+// heldSession is a session that this process has started or looked up.
 type heldSession struct {
 	place    *sessionPlace
 	identity identity.IDToken
@@ -57,72 +57,74 @@ func (s *Session) identity() *identity.IDToken { return &s.held().identity }
 
 func (s *Session) record() *sessionRecord { return &s.held().record }
 
-// ID is what the session is found by: put its value into a cookie that is Secure,
-// HttpOnly and SameSite=Lax, with a name that starts with __Host-. Whoever has it
-// is the user, so it prints "[redacted]". It is new for each login; end the
-// session that the browser had before, if any.
+// ID returns what the session is found by. Put its value into a cookie that is
+// Secure, HttpOnly and SameSite=Lax, with a name that starts with __Host-. Whoever
+// has the ID can act as the user, so it prints "[redacted]". It is new for each
+// login; end the session that the browser had before, if any.
 func (s *Session) ID() identity.Secret { return s.id }
 
-// Format prints "session" and no more, for every verb.
+// Format prints "session" for every verb.
 func (s Session) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "session") }
 
 // LogValue returns "session".
 func (s Session) LogValue() slog.Value { return slog.StringValue("session") }
 
-// User is the person who has logged in, as the ID token says. What it does not
-// say, for want of a scope, is empty.
+// User returns the person who has logged in, as stated by the ID token. Fields whose
+// scope was not granted are empty.
 func (s *Session) User() identity.User { return s.identity().User }
 
-// Identity is what the login's ID token says.
+// Identity returns what the login's ID token says.
 func (s *Session) Identity() identity.IDToken { return *s.identity() }
 
-// Scopes are the scopes that were granted at the login, which may be fewer than
+// Scopes returns the scopes that were granted at the login, which may be fewer than
 // were asked for.
 func (s *Session) Scopes() []string { return slices.Clone(s.record().Scopes) }
 
-// Resources are the APIs that the login named.
+// Resources returns the APIs that the login named.
 func (s *Session) Resources() []string { return slices.Clone(s.record().Resources) }
 
-// Application is the LoginRequest.Application of the login, or "" if it had none.
-// [Sessions.Get] finds the sessions of all the client's applications: where there
+// Application returns the [LoginRequest.Application] of the login, or "" if it had
+// none. [Sessions.Get] finds the sessions of all the client's applications: if there
 // are several, each must refuse those of the others, as package weblogin does. A
-// logout at HelseID ends them all.
+// logout at HelseID ends the sessions of all of them.
 func (s *Session) Application() string { return s.record().Application }
 
-// Expiry is when the session ends unless it is used: HelseID's rt_expires_in, as
-// last told, or twelve hours after the login if it never said, and no later than its
-// attest, LoginRequest.MaxSessionAge and LoginRequest.IdleTimeout say.
+// Expiry returns when the session ends unless it is used before: the last
+// rt_expires_in that HelseID has stated, or twelve hours after the login if it has
+// stated none, but no later than the attest, [LoginRequest.MaxSessionAge] and
+// [LoginRequest.IdleTimeout] allow.
 func (s *Session) Expiry() time.Time {
 	record := *s.record()
 	record.usedAt(s.place().used.Load())
 	return record.expiry()
 }
 
-// HTTPClient returns a client whose requests carry the user's token for the
-// request and a fresh proof each. It works like Client.HTTPClient: the context
-// may choose the organisation (ForOrganization) or replace the whole request
-// (WithTokenRequest), each without a new login. Making one costs little; nothing
-// is fetched before the first call.
+// HTTPClient returns a client whose requests carry the user's token for the request
+// and a new proof each. It works like [Client.HTTPClient]: the context may choose the
+// organisation ([ForOrganization]) or replace the whole request ([WithTokenRequest]),
+// without a new login. Making a client is cheap; nothing is fetched before the first
+// call.
 //
-// Name the API in TokenRequest.Resource if the login named several. When the
-// tokens cannot be renewed the error wraps ErrLoginRequired.
+// Name the API in [TokenRequest.Resource] if the login named several. When the tokens
+// cannot be renewed any more, the error wraps [ErrLoginRequired].
 func (s *Session) HTTPClient(request TokenRequest) *http.Client {
 	return s.sessions.calls.httpClient(s.Transport(request))
 }
 
-// Transport returns the http.RoundTripper in HTTPClient.
+// Transport returns the [http.RoundTripper] of [Session.HTTPClient].
 func (s *Session) Transport(request TokenRequest) http.RoundTripper {
 	return s.sessions.calls.transport(s.TokenSource(request))
 }
 
 // TokenSource prepares a source of the user's tokens for the request. If the login
-// named one API, that is the request's Resource unless it names another. A mistake
-// in the request is reported by its Token method, and wraps ErrConfig.
+// named exactly one API, that is the request's Resource unless it names another. A
+// mistake in the request is reported by [TokenSource.Token], and wraps [ErrConfig].
 func (s *Session) TokenSource(request TokenRequest) *TokenSource {
 	return (&TokenSource{tokens: s.sessions.tokens, calls: s.sessions.calls, session: s}).with(s.withResource(request.clone()))
 }
 
-// withResource names the login's API, if there is one alone.
+// withResource sets the login's API if it named exactly one and the request names
+// none.
 func (s *Session) withResource(request TokenRequest) TokenRequest {
 	if resources := s.record().Resources; request.Resource == "" && len(resources) == 1 {
 		request.Resource = resources[0]
@@ -130,13 +132,13 @@ func (s *Session) withResource(request TokenRequest) TokenRequest {
 	return request
 }
 
-// Token returns a token of the user's for the request, from memory or from
-// HelseID. The errors are those of TokenSource.Token.
+// Token returns one of the user's tokens for the request, from memory or from
+// HelseID. The errors are those of [TokenSource.Token].
 func (s *Session) Token(ctx context.Context, request TokenRequest) (*Token, error) {
 	return s.TokenSource(request).Token(ctx)
 }
 
-// use says that the session is being used, if it may be.
+// use records a use of the session, or returns why it cannot be used.
 func (s *Session) use(ctx context.Context, now time.Time) error {
 	return s.sessions.uses.use(ctx, s.held(), now)
 }
@@ -146,7 +148,7 @@ func (s *Session) refresh(ctx context.Context, request *preparedRequest) (*Token
 	return s.sessions.refresher.refresh(ctx, s.held(), request)
 }
 
-// origin says which tokens of the session fit a request.
+// origin returns the origin of the session's tokens for a request.
 func (s *Session) origin(request TokenRequest) (tokenOrigin, error) {
 	if s.record().Details && (!request.Organization.IsZero() || request.JournalID != "" || request.Attest != nil || len(request.Details) > 0) {
 		return tokenOrigin{}, fmt.Errorf("%w: token request: the login has named details for the whole session, and HelseID takes none beside them: log in without", ErrConfig)
@@ -155,12 +157,12 @@ func (s *Session) origin(request TokenRequest) (tokenOrigin, error) {
 }
 
 // undatedLifetime is how long a login's access token is used if HelseID does not
-// say how long it lives.
+// state its lifetime.
 const undatedLifetime = 30 * time.Second
 
-// keepFirst keeps the access token of the login for the requests that it is the
-// answer to: those for its API and with the details of the code's exchange, with no
-// scopes named or with all of them. One for several APIs is discarded.
+// keepFirst puts the login's access token into memory for the requests that it fits:
+// those for its API, with the details of the code exchange, and with no scopes named
+// or all of them. A token for several APIs is discarded.
 func (s *Session) keepFirst(ctx context.Context, token *Token, state *LoginState) {
 	if token.Expiry.IsZero() {
 		token.setLifetime(time.Now(), undatedLifetime)
@@ -182,14 +184,14 @@ func (s *Session) keepFirst(ctx context.Context, token *Token, state *LoginState
 		if source.err != nil {
 			continue
 		}
-		kept := *token // each place limits and checks its own
+		kept := *token // each cache entry limits and checks its own copy
 		s.record().limit(&kept)
 		entry := source.entry()
 		source.keep(ctx, entry, &kept, entry.forgets())
 	}
 }
 
-// firstResource is the API that the login's access token is for, or "".
+// firstResource returns the API that the login's access token is for, or "".
 func (s *Session) firstResource() string { return s.record().firstResource() }
 
 func isIdentityScope(scope string) bool {

@@ -5,14 +5,15 @@ import (
 	"errors"
 )
 
-// A store that has gone back to an earlier state brings sessions back that have ended.
-// Nothing in it tells them from those that have not: what said so is lost. HelseID
-// knows, since a session that has ended had its refresh token revoked or used.
+// A store that has gone back to an earlier state contains sessions that have ended in
+// the meantime. They cannot be distinguished there from live ones, because the record of
+// their end is lost. HelseID can tell, because the refresh token of an ended session has
+// been revoked or used.
 
-// confirm asks HelseID whether the session is alive, and returns its row. Several that
-// ask at once, also in different processes, refresh once.
+// confirm asks HelseID whether the session is alive, and returns its row. Concurrent
+// callers, also in different processes, cause only one refresh.
 func (s *Session) confirm(ctx context.Context) (sessionRow, error) {
-	source := s.userInfoSource() // which any token will do for
+	source := s.userInfoSource() // accepts any token
 	if source.err != nil {
 		return sessionRow{}, source.err
 	}
@@ -28,7 +29,7 @@ func (s *Session) confirm(ctx context.Context) (sessionRow, error) {
 		return row, nil
 	case errors.Is(refreshErr, ErrLoginRequired), errors.Is(refreshErr, ErrNoRefreshToken), errors.Is(refreshErr, ErrSeveralAudiences):
 		s.sessions.logger.InfoContext(ctx, "the session store may have forgotten that a session has ended, and HelseID does not confirm it: it has ended")
-		_ = s.sessions.ender.endByKey(because(ctx, EndedByDoubt), s.place().key) // goes on trying
+		_ = s.sessions.ender.endByKey(because(ctx, EndedByDoubt), s.place().key) // is retried in the background if it fails
 		return row, errSessionEnded
 	case refreshErr != nil:
 		return row, refreshErr

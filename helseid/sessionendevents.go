@@ -9,23 +9,23 @@ import (
 	"github.com/helseid-go/sdk/internal/endcause"
 )
 
-// ErrSessionExpired means that a session has gone unused for too long or has reached
-// its greatest age (LoginRequest.IdleTimeout, LoginRequest.MaxSessionAge). It is an
-// ErrLoginRequired.
+// ErrSessionExpired means that a session has been unused for too long or has reached
+// its maximum age ([LoginRequest.IdleTimeout], [LoginRequest.MaxSessionAge]). It is
+// an [ErrLoginRequired].
 var ErrSessionExpired = fmt.Errorf("%w: the session has gone unused for too long, or has reached its greatest age", ErrLoginRequired)
 
-// SessionEnd is a session that has ended, for an application's audit log. It has no
-// identity number and no secret.
+// SessionEnd describes a session that has ended, for an application's audit log. It
+// contains no identity number and no secret.
 type SessionEnd struct {
-	// Cause says why, or by whom.
+	// Cause says why the session ended, or who ended it.
 	Cause EndCause
 
-	// Application is the LoginRequest.Application of the login.
+	// Application is the [LoginRequest.Application] of the login.
 	Application string
 
-	// Subject is the user's pseudonym at HelseID (the claim sub), SessionID HelseID's
-	// name of its own session (the claim sid), and SecurityLevel the user's, as far as
-	// they are known.
+	// Subject is the user's pseudonym at HelseID (the claim sub), SessionID is
+	// HelseID's name for its own session (the claim sid), and SecurityLevel is the
+	// user's level, as far as they are known.
 	Subject, SessionID string
 	SecurityLevel      identity.SecurityLevel
 }
@@ -35,10 +35,11 @@ type EndCause string
 
 // The causes. Applications must expect further ones.
 const (
-	// EndedByUser means Session.Logout: the user has logged out here.
+	// EndedByUser means [Session.Logout]: the user has logged out here.
 	EndedByUser EndCause = "user"
 
-	// EndedByBackChannel and EndedByFrontChannel mean that HelseID has said so.
+	// EndedByBackChannel and EndedByFrontChannel mean that HelseID has reported a
+	// logout.
 	EndedByBackChannel  EndCause = "back_channel"
 	EndedByFrontChannel EndCause = "front_channel"
 
@@ -49,26 +50,28 @@ const (
 	EndedByLogin EndCause = "login"
 
 	// EndedByRenewal means that the same user has got another session in the same
-	// browser, or that the login was not completed. weblogin's events leave it out.
+	// browser, or that the login was not completed. The events of package weblogin
+	// leave it out.
 	EndedByRenewal EndCause = "renewal"
 
-	// EndedByAge and EndedByIdleness mean LoginRequest.MaxSessionAge and
-	// LoginRequest.IdleTimeout.
+	// EndedByAge and EndedByIdleness mean [LoginRequest.MaxSessionAge] and
+	// [LoginRequest.IdleTimeout].
 	EndedByAge      EndCause = "age"
 	EndedByIdleness EndCause = "idleness"
 
-	// EndedByNumber means that the user had too many sessions: the oldest ends.
+	// EndedByNumber means that the user had too many sessions, and this was the
+	// oldest.
 	EndedByNumber EndCause = "number"
 
-	// EndedByDoubt means that the session store may have forgotten that the session
-	// had ended, and that HelseID did not confirm it.
+	// EndedByDoubt means that the session store may have lost the record that the
+	// session had ended, and that HelseID did not confirm the session.
 	EndedByDoubt EndCause = "doubt"
 )
 
-// endedByTime is found out by the record: EndedByAge or EndedByIdleness.
+// endedByTime stands for EndedByAge or EndedByIdleness; the record says which.
 const endedByTime EndCause = "time"
 
-// endObservers are those who are told, by application.
+// endObservers are the functions of [Sessions.OnEnd], by application.
 type endObservers struct {
 	mu sync.RWMutex
 	of map[string]func(context.Context, SessionEnd)
@@ -86,7 +89,7 @@ func (o *endObservers) set(application string, tell func(context.Context, Sessio
 	}
 }
 
-// concerned are those who are told of an application's sessions.
+// concerned returns the functions to call for an application's sessions.
 func (o *endObservers) concerned(application string) []func(context.Context, SessionEnd) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
@@ -100,7 +103,7 @@ func (o *endObservers) concerned(application string) []func(context.Context, Ses
 	return all
 }
 
-// because says with a context why sessions are ended.
+// because returns a context that carries the reason why sessions are ended.
 func because(ctx context.Context, cause EndCause) context.Context {
 	return endcause.With(ctx, string(cause))
 }

@@ -15,18 +15,18 @@ import (
 	"github.com/helseid-go/sdk/internal/idtoken"
 )
 
-// When HelseID says that a user has logged out it names its own session (sid) or
-// the user (sub). The index leads from there to sessions. It lies in the session
-// store, in rows of its own, which are changed and never deleted: whoever writes
-// one finds what others have written.
+// When HelseID reports that a user has logged out, it names its own session (sid) or
+// the user (sub). The index maps these to sessions. It consists of separate rows in the
+// session store, which are changed by compare-and-swap and never deleted, so that no
+// writer loses what another has written.
 
-// sessionIndex is such a row.
+// sessionIndex is one row of the index.
 type sessionIndex struct {
 	Version  int      `json:"version"`
 	Sessions []string `json:"sessions"` // keys, the newest last
 
-	// LoggedOut is when HelseID last said that the user has logged out, in Unix
-	// seconds. A login that was started earlier and is under way fails.
+	// LoggedOut is when HelseID last reported that the user has logged out, in Unix
+	// seconds. A login that was started earlier and has not finished fails.
 	LoggedOut int64 `json:"logged_out,omitempty"`
 }
 
@@ -44,7 +44,7 @@ type sessionIndexes struct {
 const (
 	indexVersion = 1
 
-	// maxIndexed bounds how many sessions one user has: the oldest ends.
+	// maxIndexed bounds how many sessions one user has: the oldest is ended.
 	maxIndexed = 100
 
 	indexTries = 20
@@ -53,10 +53,11 @@ const (
 func (i *sessionIndexes) sidKey(sid string) string { return i.storeKey("sid", sid) }
 func (i *sessionIndexes) subKey(sub string) string { return i.storeKey("sub", sub) }
 
-// subOnlyKey is the row of those of a user's sessions whose ID token has no sid.
+// subOnlyKey returns the key of the row for those of a user's sessions whose ID token
+// has no sid.
 func (i *sessionIndexes) subOnlyKey(sub string) string { return i.storeKey("subonly", sub) }
 
-// keysOf are the rows that a session stands in.
+// keysOf returns the keys of the rows that a session is listed in.
 func (i *sessionIndexes) keysOf(identity *identity.IDToken) []string {
 	user := identity.User
 	if user.SessionID == "" {
@@ -78,9 +79,9 @@ func (i *sessionIndexes) keysOfLogout(claims *idtoken.LogoutClaims) []string {
 	return []string{i.sidKey(claims.SessionID), i.subOnlyKey(claims.Subject)}
 }
 
-// add puts a session into a row until a time, in Unix seconds, and returns when the
-// user last logged out, in Unix seconds, and the sessions that are too many: nobody
-// would find them any more to end them.
+// add lists a session in a row until a time, in Unix seconds. It returns when the
+// user last logged out, in Unix seconds, and the sessions in excess of the limit,
+// which must be ended because no logout would find them any more.
 func (i *sessionIndexes) add(ctx context.Context, indexKey, key string, until int64) (loggedOut int64, tooMany []string, err error) {
 	index, err := i.addToFirst(ctx, indexKey, time.Unix(until, 0), func(index *sessionIndex) {
 		keys := append(without(index.Sessions, key), key)
@@ -96,8 +97,8 @@ func (i *sessionIndexes) add(ctx context.Context, indexKey, key string, until in
 	return index.LoggedOut, tooMany, nil
 }
 
-// remove takes sessions that have ended out of a row, if that can be read:
-// there they do no harm.
+// remove removes ended sessions from a row. If the row cannot be read, they stay
+// there and do no harm.
 func (i *sessionIndexes) remove(ctx context.Context, rowKey string, ended ...string) error {
 	_, err := i.change(ctx, rowKey, time.Time{}, func(index *sessionIndex) { index.Sessions = without(index.Sessions, ended...) })
 	if errors.Is(err, ErrUnreadableRow) {
@@ -106,8 +107,8 @@ func (i *sessionIndexes) remove(ctx context.Context, rowKey string, ended ...str
 	return err
 }
 
-// noteLogout notes in a row that HelseID has said that the user has logged out, for
-// logins that are under way, and returns the sessions that there are.
+// noteLogout records in a row that HelseID has reported a logout of the user, so that
+// unfinished logins fail. It returns the listed sessions.
 func (i *sessionIndexes) noteLogout(ctx context.Context, rowKey string, at time.Time) ([]string, error) {
 	index, err := i.change(ctx, rowKey, time.Now().Add(LoginLifetime+loginTimeout), func(index *sessionIndex) {
 		index.LoggedOut = max(index.LoggedOut, at.Unix())
@@ -119,7 +120,7 @@ func without(keys []string, ended ...string) []string {
 	return slices.DeleteFunc(keys, func(key string) bool { return slices.Contains(ended, key) })
 }
 
-// existing leaves out the sessions that are not there any more.
+// existing returns the sessions that still exist.
 func (i *sessionIndexes) existing(ctx context.Context, keys []string) []string {
 	return slices.DeleteFunc(keys, func(key string) bool {
 		row, err := i.store.Load(ctx, key)
@@ -127,12 +128,13 @@ func (i *sessionIndexes) existing(ctx context.Context, keys []string) []string {
 	})
 }
 
-// indexRows are the rows of one index. A process that cannot read the first, since
-// it lacks the key, puts new sessions into the second: what others can still read,
-// and must find at a logout, stays there. The second is empty as a rule.
+// indexRows returns the keys of the rows of one index. A process that cannot read the
+// first row, because it lacks the encryption key, puts new sessions into the second.
+// So it does not overwrite what other processes can still read and must find at a
+// logout. The second row is usually empty.
 func indexRows(indexKey string) [2]string { return [2]string{indexKey, indexKey + "-more"} }
 
-// addToFirst changes the first row of an index that can be read.
+// addToFirst changes the first row of an index that this process can read.
 func (i *sessionIndexes) addToFirst(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex)) (sessionIndex, error) {
 	rows := indexRows(indexKey)
 	index, err := i.change(ctx, rows[0], expiry, change)
@@ -149,9 +151,9 @@ func (i *sessionIndexes) addToFirst(ctx context.Context, indexKey string, expiry
 	})
 }
 
-// change changes a row, which lives until the given time at least, and returns
-// it as it is then. The error wraps ErrUnreadableRow if the row cannot be read: it
-// is left as it is.
+// change changes a row by compare-and-swap and returns its new content. The row then
+// lives at least until the given time. The error wraps [ErrUnreadableRow] if the row
+// cannot be read; it is then left as it is.
 func (i *sessionIndexes) change(ctx context.Context, indexKey string, expiry time.Time, change func(*sessionIndex)) (sessionIndex, error) {
 	return i.write(ctx, indexKey, expiry, change, i.load)
 }
@@ -183,7 +185,7 @@ func (i *sessionIndexes) write(ctx context.Context, indexKey string, expiry time
 		case saved:
 			return index, nil
 		}
-		// Somebody else has written in between.
+		// Another writer was faster.
 		if !clock.Sleep(ctx, rand.N(time.Duration(try+1)*5*time.Millisecond)) {
 			break
 		}
@@ -191,9 +193,8 @@ func (i *sessionIndexes) write(ctx context.Context, indexKey string, expiry time
 	return sessionIndex{}, fmt.Errorf("%w: the same user's sessions change too fast", ErrStore)
 }
 
-// load reads a row. The error wraps ErrStore, and ErrUnreadableRow
-// for a row that is there and cannot be read: nobody knows then which sessions there
-// are.
+// load reads a row. The error wraps [ErrStore], and [ErrUnreadableRow] for a row that
+// exists but cannot be read: then it is not known which sessions there are.
 func (i *sessionIndexes) load(ctx context.Context, indexKey string) (StoredRow, sessionIndex, error) {
 	index := sessionIndex{Version: indexVersion}
 	row, err := i.store.Load(ctx, indexKey)
@@ -205,7 +206,7 @@ func (i *sessionIndexes) load(ctx context.Context, indexKey string) (StoredRow, 
 	}
 	var stored sessionIndex
 	if err := json.Unmarshal(row.Data, &stored); err != nil || stored.Version != indexVersion {
-		return row, index, storeError(ErrUnreadableRow) // one of another version of this library's
+		return row, index, storeError(ErrUnreadableRow) // written by another version of this library
 	}
 	return row, stored, nil
 }

@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// sessionPlace is what this process knows of a session beyond its record in the
-// store. All Sessions of one key share it.
+// sessionPlace is what this process knows about a session beyond its record in the
+// store. All Sessions with the same key share it.
 type sessionPlace struct {
 	key     string
 	ended   atomic.Bool   // by a logout in this process
-	expiry  atomic.Int64  // Unix seconds; the place is of no use afterwards
+	expiry  atomic.Int64  // when the place can be removed, in Unix seconds
 	indexed atomic.Int64  // until when its index entries are kept, in Unix seconds, if this process has written them
-	turn    chan struct{} // holds one token: whoever has it may refresh
+	turn    chan struct{} // the session's lock in this process: its holder may refresh the session
 
 	used   atomic.Int64 // when the session was last used here, in Unix milliseconds
-	noted  atomic.Int64 // when this process last wrote a use down, or knows another to have done so
-	noting atomic.Bool  // somebody is about to write the last use down
+	noted  atomic.Int64 // when a use was last stored, as far as this process knows
+	noting atomic.Bool  // a goroutine is about to store the last use
 
 	// known is the row as this process last read or wrote it, or nil.
 	known atomic.Pointer[knownRow]
 
-	// unsettled is the outcome of a refresh that the store did not take. Whoever
-	// has the turn may read and write it.
+	// unsettled is the outcome of a refresh that could not be stored. The lock
+	// protects it.
 	unsettled *refreshOutcome
 }
 
-// knownRow is a row and when it was so.
+// knownRow is a row and when it was read or written.
 type knownRow struct {
 	sessionRow
 	at time.Time
@@ -39,7 +39,7 @@ func (p *sessionPlace) know(row sessionRow) {
 	p.known.Store(&knownRow{sessionRow: row, at: time.Now()})
 }
 
-// lock waits for the turn to refresh the session in this process.
+// lock takes the session's lock in this process.
 func (p *sessionPlace) lock(ctx context.Context) (unlock func(), err error) {
 	select {
 	case p.turn <- struct{}{}:
@@ -49,7 +49,7 @@ func (p *sessionPlace) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// tryLock takes the turn if nobody has it.
+// tryLock takes the lock if it is free.
 func (p *sessionPlace) tryLock() (unlock func(), ok bool) {
 	select {
 	case p.turn <- struct{}{}:
@@ -69,8 +69,8 @@ type sessionPlaces struct {
 // placeMargin is how much longer than its session a place is kept.
 const placeMargin = time.Hour
 
-// find returns the place of a session if this process has one. Ids that somebody
-// makes up get none.
+// find returns the place of a session if this process has one. It makes none, so that
+// invented ids take no memory.
 func (p *sessionPlaces) find(key string) *sessionPlace {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,20 +17,20 @@ type sessionRecord struct {
 	ClientID string `json:"client_id"`
 	JKT      string `json:"jkt"`
 
-	Application string `json:"application,omitempty"` // that the login was for
+	Application string `json:"application,omitempty"` // of the login
 
 	IDToken      string `json:"id_token"`
-	RefreshToken string `json:"refresh_token,omitempty"` // none: the session lasts as long as its access token
+	RefreshToken string `json:"refresh_token,omitempty"` // empty: the session lasts as long as its access token
 	RefreshUntil int64  `json:"refresh_until,omitempty"` // Unix seconds; zero: HelseID did not say
 
-	// Refreshing is when a refresh was started that has not ended, in Unix
-	// milliseconds: the refresh token may have been used up since. Refresher
-	// names the newest refresh, also when it has ended.
+	// Refreshing is when the current refresh was started, in Unix milliseconds, or
+	// zero: the refresh token may have been used since. Refresher identifies the last
+	// refresh, also after it has ended.
 	Refreshing int64  `json:"refreshing,omitempty"`
 	Refresher  string `json:"refresher,omitempty"`
 
-	// Ended says that the user has logged out. It stops a refresh that is under
-	// way, until the row is deleted.
+	// Ended makes the record a tombstone: the user has logged out. It stops a
+	// concurrent refresh until the row is deleted.
 	Ended bool `json:"ended,omitempty"`
 
 	Scopes    []string `json:"scopes,omitempty"`
@@ -39,24 +39,24 @@ type sessionRecord struct {
 	Organized bool     `json:"organized,omitempty"` // with an organisation
 	Offline   bool     `json:"offline,omitempty"`   // the login gave a refresh token
 	Several   bool     `json:"several,omitempty"`   // its access token was for several APIs
-	Audience  string   `json:"audience,omitempty"`  // the only API of its access token, if that is known
+	Audience  string   `json:"audience,omitempty"`  // the only API of its access token, or ""
 	Created   int64    `json:"created"`             // Unix seconds
 	Renewed   int64    `json:"renewed,omitempty"`   // when HelseID last gave tokens, in Unix seconds
 
-	// AttestUntil is how long the attest of the whole session may be used, in Unix
+	// AttestUntil is until when the attest of the whole session may be used, in Unix
 	// seconds; zero if there is none.
 	AttestUntil int64 `json:"attest_until,omitempty"`
 
-	// EndsAt is when the session ends however much it is used, in Unix seconds; zero if
-	// the login set no such bound.
+	// EndsAt is when the session ends no matter how much it is used, in Unix seconds;
+	// zero if the login set no limit.
 	EndsAt int64 `json:"ends_at,omitempty"`
 
-	// IdleTimeout is how long the session may go unused, in seconds, and LastUsed when
-	// it was last used as far as is written down, in Unix milliseconds. Zero: any time.
+	// IdleTimeout is how long the session may be unused, in seconds; zero means no
+	// limit. LastUsed is the last stored use, in Unix milliseconds.
 	IdleTimeout int64 `json:"idle_timeout,omitempty"`
 	LastUsed    int64 `json:"last_used,omitempty"`
 
-	// IndexedUntil is how long a logout at HelseID finds the session, in Unix
+	// IndexedUntil is until when a logout at HelseID finds the session, in Unix
 	// seconds.
 	IndexedUntil int64 `json:"indexed_until"`
 }
@@ -64,27 +64,27 @@ type sessionRecord struct {
 const (
 	sessionVersion = 1
 
-	// sessionLifetime is how long a session is kept if HelseID does not say how
-	// long its refresh token lives.
+	// sessionLifetime is how long a session is kept if HelseID does not state the
+	// lifetime of its refresh token.
 	sessionLifetime = 12 * time.Hour
 
-	// refreshTimeout is how long a refresh can be under way. One that was marked
-	// longer ago has been lost with its process. What it is longer than a token
-	// request is for clocks that differ.
+	// refreshTimeout is how long a refresh can be under way. If it was marked longer
+	// ago, its process has ended. The time beyond that of a token request allows for
+	// clocks that differ.
 	refreshTimeout = tokenRequestTimeout + clockTolerance
 
-	// clockTolerance is how far the clocks of processes may differ that share
-	// sessions.
+	// clockTolerance is how far the clocks of processes that share sessions may
+	// differ.
 	clockTolerance = 45 * time.Second
 
-	// maxClockStep is how far in the future the times of a session may lie: a small
-	// correction of a clock must not end those that last for hours.
+	// maxClockStep is how far in the future the times of a session may be: a small
+	// correction of a clock must not end sessions that last for hours.
 	maxClockStep = 5 * time.Minute
 )
 
-// isFuture reports that a stored time, in Unix seconds, lies further in the future
-// than is forgiven: a clock was wrong when it was written or is now, and it says
-// nothing about an age.
+// isFuture reports that a stored time, in Unix seconds, is further in the future than
+// tolerated. Then a clock was wrong when it was written or is wrong now, and the time
+// says nothing about an age.
 func isFuture(stored int64, now time.Time, forgiven time.Duration) bool {
 	return stored > now.Add(forgiven).Unix()
 }
@@ -119,8 +119,8 @@ func newSessionRecord(state *LoginState, tokens *userTokens, identity *identity.
 	return record
 }
 
-// authenticatedAt is when a login's user has authenticated, as far as HelseID says so,
-// and not later than now.
+// authenticatedAt returns when a login's user has authenticated, as far as HelseID
+// states it, and not later than now.
 func authenticatedAt(identity *identity.IDToken) time.Time {
 	at := identity.User.AuthenticatedAt
 	if at.IsZero() {
@@ -132,12 +132,12 @@ func authenticatedAt(identity *identity.IDToken) time.Time {
 	return at
 }
 
-// indexMargin is how much longer than a session its index entries are kept, so
-// that they need not be written at each refresh.
+// indexMargin is how much longer than a session its index entries are kept, so that
+// they need not be written at each refresh.
 const indexMargin = 12 * time.Hour
 
-// reindex reports whether the session's index entries end before the session
-// does, and if so says until when they are to be kept.
+// reindex reports whether the session's index entries end before the session does. If
+// so, it sets IndexedUntil to when they shall end.
 func (r *sessionRecord) reindex() bool {
 	if r.keptUntil().Unix() <= r.IndexedUntil {
 		return false
@@ -146,9 +146,8 @@ func (r *sessionRecord) reindex() bool {
 	return true
 }
 
-// plausible is until when index entries are kept, if that can be so. Those that claim
-// to be kept for longer than any would be were written by a clock that was ahead, and
-// end sooner than they say.
+// plausible returns until when index entries are kept. A time later than any process
+// sets was written by a clock that was ahead, and counts as zero.
 func (r *sessionRecord) plausible(indexed int64) int64 {
 	if indexed > r.expiry().Add(indexMargin+maxClockStep).Unix() {
 		return 0
@@ -156,8 +155,8 @@ func (r *sessionRecord) plausible(indexed int64) int64 {
 	return indexed
 }
 
-// renew takes over a new refresh token. An answer without one leaves the old one
-// good (RFC 6749 section 6).
+// renew stores a new refresh token. Without a new one the old one stays valid (RFC
+// 6749 section 6).
 func (r *sessionRecord) renew(tokens *userTokens) {
 	r.Renewed = time.Now().Unix()
 	if tokens.refreshToken != "" {
@@ -168,7 +167,7 @@ func (r *sessionRecord) renew(tokens *userTokens) {
 	}
 }
 
-// expiry is when the session ends unless it is renewed or used before.
+// expiry returns when the session ends unless it is renewed or used before.
 func (r *sessionRecord) expiry() time.Time {
 	expiry := r.keptUntil()
 	if end := time.Unix(r.EndsAt, 0); r.EndsAt != 0 && end.Before(expiry) {
@@ -180,7 +179,7 @@ func (r *sessionRecord) expiry() time.Time {
 	return expiry
 }
 
-// idleAt is when the session ends if it is not used any more, or zero.
+// idleAt returns when the session ends if it is not used any more, or zero.
 func (r *sessionRecord) idleAt() time.Time {
 	if r.IdleTimeout == 0 {
 		return time.Time{}
@@ -188,14 +187,15 @@ func (r *sessionRecord) idleAt() time.Time {
 	return time.UnixMilli(r.LastUsed).Add(time.Duration(r.IdleTimeout) * time.Second)
 }
 
-// usedAt notes a use that is not written down yet, in Unix milliseconds.
+// usedAt records a use, in Unix milliseconds, if it is later than the stored one.
 func (r *sessionRecord) usedAt(at int64) {
 	if r.IdleTimeout != 0 {
 		r.LastUsed = max(r.LastUsed, at)
 	}
 }
 
-// keptUntil is how long the record is of use, if only to revoke its refresh token.
+// keptUntil returns until when the record is needed, if only to revoke its refresh
+// token.
 func (r *sessionRecord) keptUntil() time.Time {
 	expiry := time.Unix(r.Created, 0).Add(sessionLifetime)
 	if r.RefreshUntil != 0 {
@@ -207,14 +207,15 @@ func (r *sessionRecord) keptUntil() time.Time {
 	return expiry
 }
 
-// hasEnded reports that nothing is left of the session, or that there is no telling,
-// because it claims to have been made, renewed or used in the future.
+// hasEnded reports that the session has ended, or that this cannot be told because it
+// claims to have been made, renewed or used in the future.
 func (r *sessionRecord) hasEnded(now time.Time) bool {
 	attested := r.AttestUntil - int64(clientassertion.AttestLifetime/time.Second)
 	return !now.Before(r.keptUntil()) || isFuture(max(r.Created, r.Renewed, r.LastUsed/1000, attested), now, maxClockStep)
 }
 
-// limit ends a token's use with the attest that it carries, and with the session.
+// limit limits a token's use to the lifetime of the attest that it carries, and to
+// that of the session.
 func (r *sessionRecord) limit(token *Token) {
 	if r.EndsAt != 0 {
 		token.limit(time.Unix(r.EndsAt, 0).Sub(token.fetched))
@@ -224,7 +225,7 @@ func (r *sessionRecord) limit(token *Token) {
 	}
 }
 
-// refreshable says why the session cannot get another token for a request.
+// refreshable returns why the session cannot get another token for a request, or nil.
 func (r *sessionRecord) refreshable(request *preparedRequest) error {
 	switch {
 	case r.RefreshToken != "":
@@ -239,7 +240,7 @@ func (r *sessionRecord) refreshable(request *preparedRequest) error {
 	return fmt.Errorf("%w: the access token has ended, and the login did not ask for ScopeOfflineAccess", ErrLoginRequired)
 }
 
-// firstResource is the API that the login's access token was asked for, or "".
+// firstResource returns the API that the login's access token was asked for, or "".
 func (r *sessionRecord) firstResource() string {
 	if len(r.Resources) == 0 {
 		return ""
@@ -247,7 +248,7 @@ func (r *sessionRecord) firstResource() string {
 	return r.Resources[0]
 }
 
-// isLogins reports whether a request is for the token that the login gives.
+// isLogins reports whether a request is for the token that the login itself gives.
 func (r *sessionRecord) isLogins(request *preparedRequest) bool {
 	resource := r.firstResource()
 	if resource == "" && request.resource == r.Audience {
@@ -258,17 +259,17 @@ func (r *sessionRecord) isLogins(request *preparedRequest) bool {
 	return request.resource == resource && len(request.details) == 0 && (len(request.scopes) == 0 || slices.Equal(request.scopes, scopes))
 }
 
-// mark says that a refresh has been started.
+// mark notes that a refresh has started.
 func (r *sessionRecord) mark(refresher string) {
 	r.Refreshing, r.Refresher = time.Now().UnixMilli(), refresher
 }
 
-// unmark says that the refresh has ended.
+// unmark notes that the refresh has ended.
 func (r *sessionRecord) unmark() { r.Refreshing = 0 }
 
-// redate gives a mark that lies in the future, by more than clocks may differ, the
-// present time, and reports that it did. It is not lost yet: a process whose clock
-// is ahead may be refreshing. From now on it counts like any other.
+// redate gives a mark that is too far in the future the present time, and reports
+// that it did. The refresh is not lost yet, since a process whose clock is ahead may
+// be doing it. From now on the mark counts like any other.
 func (r *sessionRecord) redate(now time.Time) bool {
 	if time.UnixMilli(r.Refreshing).Sub(now) <= clockTolerance {
 		return false
@@ -277,14 +278,14 @@ func (r *sessionRecord) redate(now time.Time) bool {
 	return true
 }
 
-// lost reports that a refresh was under way and its process has ended.
+// lost reports that a refresh was under way whose process has ended.
 func (r *sessionRecord) lost(now time.Time) bool {
 	return r.Refreshing != 0 && now.Sub(time.UnixMilli(r.Refreshing)) > refreshTimeout
 }
 
-// unused is the refresh token of a session that has ended, if it is to be revoked.
-// One that is being used is not: whoever uses it finds that the session has ended,
-// and revokes what comes.
+// unused returns the refresh token of an ended session if it must be revoked. It
+// returns none if a refresh is using the token: that refresh finds the tombstone and
+// revokes the new token.
 func (r *sessionRecord) unused(now time.Time) string {
 	if r.Refreshing != 0 && !r.lost(now) {
 		return ""

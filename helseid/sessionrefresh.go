@@ -16,10 +16,10 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// A refresh token is used once: HelseID answers with the next. So a refresh first
-// marks the session's record, by compare-and-swap. Only one process succeeds, and the
-// others wait. Whoever finds a mark whose process must have ended does not know
-// whether the token has been used.
+// A refresh token can be used once: HelseID's answer contains the next one. So a refresh
+// first marks the session's record by compare-and-swap. Only one process succeeds, and the
+// others wait. If the process that set a mark must have ended, it is not known whether the
+// token has been used.
 
 // refresher refreshes sessions.
 type refresher struct {
@@ -38,8 +38,8 @@ func (r *refresher) refresh(ctx context.Context, s *heldSession, request *prepar
 	return r.refreshIf(ctx, s, request, func(sessionRow) bool { return true })
 }
 
-// refreshIf does the same unless it turns out not to be needed any more. Then there is
-// no token.
+// refreshIf does the same if needed still says so when the session is locked.
+// Otherwise it returns no token.
 func (r *refresher) refreshIf(ctx context.Context, s *heldSession, request *preparedRequest, needed func(sessionRow) bool) (token *Token, err error) {
 	unlock, err := s.place.lock(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func (r *refresher) refreshIf(ctx context.Context, s *heldSession, request *prep
 		token, err = r.conclude(ctx, s, attempt, err)
 		switch {
 		case err == nil && s.place.ended.Load():
-			return nil, errSessionEnded // a logout came in between
+			return nil, errSessionEnded // there was a logout meanwhile
 		case !errors.Is(err, errSessionChanged):
 			return token, err
 		case !clock.Sleep(ctx, firstIdleWait):
@@ -82,13 +82,13 @@ const (
 	maxIdleWait   = 250 * time.Millisecond
 )
 
-// maxKnown is how old what is known of a row may be to be relied upon without another
-// look: as long as a look-up and the call for which it was made are apart. The mark
-// fails if it has changed, and then it is read.
+// maxKnown is how old the known row may be to be used without loading it again: the
+// time between looking a session up and the call that this is done for. If the row
+// has changed meanwhile, the mark fails, and then the row is loaded.
 const maxKnown = 5 * time.Second
 
-// known is the session's row as this process has just read or written it, if it can be
-// refreshed. The caller has the turn.
+// known returns the session's row as this process has just read or written it, if the
+// session can be refreshed. The caller holds the lock.
 func (s *heldSession) known(request *preparedRequest) (row sessionRow, ok bool) {
 	known, now := s.place.known.Load(), time.Now()
 	if known == nil || s.place.unsettled != nil || s.place.ended.Load() || now.Sub(known.at) > maxKnown {
@@ -98,8 +98,8 @@ func (s *heldSession) known(request *preparedRequest) (row sessionRow, ok bool) 
 	return row, row.record.Refreshing == 0 && row.record.refreshable(request) == nil && now.Before(row.record.expiry())
 }
 
-// awaitIdle waits until no refresh of the session is under way anywhere, and
-// returns its record if it can be refreshed.
+// awaitIdle waits until no process is refreshing the session, and returns its row if
+// it can be refreshed.
 func (r *refresher) awaitIdle(ctx context.Context, s *heldSession, request *preparedRequest) (row sessionRow, err error) {
 	if err := r.settleOld(ctx, s); err != nil {
 		return row, err
@@ -122,8 +122,8 @@ func (r *refresher) awaitIdle(ctx context.Context, s *heldSession, request *prep
 		case record.lost(now) && r.resend:
 			return row, record.refreshable(request)
 		case record.lost(now):
-			// It is not revoked: its process may only have been cut off from the
-			// store, and bring the outcome later.
+			// The token is not revoked: the process may only have lost its connection to
+			// the store, and may store the outcome later.
 			record.unmark()
 			record.RefreshToken = ""
 			saved, err := r.rows.save(ctx, s.place, row.version, record, false)
@@ -133,7 +133,7 @@ func (r *refresher) awaitIdle(ctx context.Context, s *heldSession, request *prep
 			if saved {
 				return row, fmt.Errorf("%w: a process ended while it refreshed the session: %w", ErrLoginRequired, exchange.ErrOutcomeUnknown)
 			}
-			// It has not ended after all.
+			// The mark has changed, so the process has not ended.
 		}
 		if !clock.Sleep(ctx, wait) {
 			return row, fmt.Errorf("%w: another process is refreshing the session: %w", ErrUnavailable, ctx.Err())
@@ -147,12 +147,12 @@ type refreshAttempt struct {
 	refresher  string
 	tokens     *userTokens // what HelseID answered, or nil
 
-	unmarked bool // the store said that it did not take the mark
+	unmarked bool // writing the mark failed
 	sent     bool
 }
 
-// send marks the session and asks HelseID. From the mark on neither a cancelled
-// context nor Close stops it: the token would be lost.
+// send marks the session and asks HelseID. After the mark, neither a cancelled
+// context nor Close stops it, because the token would be lost.
 func (r *refresher) send(ctx context.Context, s *heldSession, ask askUserTokens, attempt *refreshAttempt, request *preparedRequest) error {
 	attempt.record.mark(attempt.refresher)
 	marking, stop := context.WithTimeout(ctx, settleTimeout)
@@ -180,38 +180,15 @@ func (r *refresher) send(ctx context.Context, s *heldSession, ask askUserTokens,
 	return err
 }
 
-// conclude writes down what came of an attempt, and looks at the tokens.
+// conclude stores the outcome of an attempt and returns the token, or why there is none.
 func (r *refresher) conclude(ctx context.Context, s *heldSession, attempt *refreshAttempt, err error) (*Token, error) {
 	if !attempt.sent && !attempt.unmarked {
 		return nil, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	record := attempt.record
-	record.unmark()
-	outcome := &refreshOutcome{refresher: attempt.refresher, unconfirmed: attempt.unconfirmed}
-	if attempt.sent {
-		outcome.marked = attempt.version + 1
-	}
-	spent, dropped := false, ""
-	switch {
-	case attempt.unmarked:
-		outcome.before = attempt.version
-	case err == nil:
-		if attempt.tokens.refreshToken != "" {
-			outcome.used = record.RefreshToken
-		}
-		record.renew(attempt.tokens)
-		outcome.confirms = attempt.unconfirmed
-	case attempt.unconfirmed && errors.Is(err, exchange.ErrOutcomeUnknown):
-		// Nobody knows whether the session is alive: HelseID is to be asked again.
-	case r.spends(err):
-		spent = true
-		if errors.Is(err, exchange.ErrOutcomeUnknown) {
-			dropped = record.RefreshToken // it may be good yet, and nobody will use it
-		}
-		record.RefreshToken = ""
-	}
-	// The record says that the index is written only when it has been.
+	outcome, spent := r.outcomeOf(attempt, err)
+	record := outcome.record
+	// Until the index is written, the stored record states how long it was kept before.
 	indexed := max(record.plausible(record.IndexedUntil), record.plausible(s.place.indexed.Load()))
 	record.IndexedUntil = indexed
 	reindex := err == nil && (record.reindex() || attempt.unconfirmed) // the index may have been lost
@@ -220,12 +197,15 @@ func (r *refresher) conclude(ctx context.Context, s *heldSession, attempt *refre
 	outcome.record = record
 	gone := r.settle(ctx, s, outcome)
 	if gone {
-		// The user has logged out meanwhile, and left the token to this refresh.
+		// The user has logged out meanwhile, which leaves the token to this refresh.
 		r.revoker.revokeQuietly(ctx, record.RefreshToken)
 	}
 	switch {
 	case spent:
-		r.revoker.revokeQuietly(ctx, dropped)
+		if errors.Is(err, exchange.ErrOutcomeUnknown) {
+			// The old token may still be valid, and nobody will use it.
+			r.revoker.revokeQuietly(ctx, attempt.record.RefreshToken)
+		}
 		return nil, fmt.Errorf("%w: %w", ErrLoginRequired, err)
 	case err != nil:
 		return nil, err
@@ -234,18 +214,49 @@ func (r *refresher) conclude(ctx context.Context, s *heldSession, attempt *refre
 	}
 	r.rows.places.extend(s.place, record.keptUntil())
 	if reindex {
-		indexing, cancel := context.WithTimeout(ctx, settleTimeout)
-		defer cancel()
-		if err := r.ender.index(indexing, s.place.key, &s.identity, until); err != nil {
-			r.logger.WarnContext(ctx, "a session may not be found when HelseID logs its user out", cause(err))
-		} else {
-			s.place.indexed.Store(until)
-		}
+		r.index(ctx, s, until)
 	}
 	return r.checkRefreshed(ctx, s, attempt.refresher, record, attempt.tokens)
 }
 
-// spends reports that a refresh token is of no use after an error.
+// outcomeOf returns what to store after an attempt. spent says that the session's refresh
+// token must not be used again, and that there is no new one.
+func (r *refresher) outcomeOf(attempt *refreshAttempt, err error) (outcome *refreshOutcome, spent bool) {
+	outcome = &refreshOutcome{refresher: attempt.refresher, unconfirmed: attempt.unconfirmed, record: attempt.record}
+	outcome.record.unmark()
+	if attempt.sent {
+		outcome.marked = attempt.version + 1
+	}
+	switch {
+	case attempt.unmarked:
+		outcome.before = attempt.version
+	case err == nil:
+		if attempt.tokens.refreshToken != "" {
+			outcome.used = attempt.record.RefreshToken
+		}
+		outcome.record.renew(attempt.tokens)
+		outcome.confirms = attempt.unconfirmed
+	case attempt.unconfirmed && errors.Is(err, exchange.ErrOutcomeUnknown):
+		// It is not known whether the session is alive: HelseID must be asked again.
+	case r.spends(err):
+		spent = true
+		outcome.record.RefreshToken = ""
+	}
+	return outcome, spent
+}
+
+// index keeps the session findable for a logout at HelseID until a time, in Unix seconds.
+func (r *refresher) index(ctx context.Context, s *heldSession, until int64) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	if err := r.ender.index(ctx, s.place.key, &s.identity, until); err != nil {
+		r.logger.WarnContext(ctx, "a session may not be found when HelseID logs its user out", cause(err))
+		return
+	}
+	s.place.indexed.Store(until)
+}
+
+// spends reports that the refresh token must not be used again after an error.
 func (r *refresher) spends(err error) bool {
 	var refusal *TokenError
 	if errors.As(err, &refusal) && refusal.Code == "invalid_grant" {
@@ -254,8 +265,8 @@ func (r *refresher) spends(err error) bool {
 	return errors.Is(err, exchange.ErrOutcomeUnknown) && !r.resend
 }
 
-// checkRefreshed looks at the tokens when the refresh token is in safety. An ID
-// token of another login ends the session.
+// checkRefreshed validates the tokens, after the new refresh token has been stored.
+// An ID token of another login ends the session.
 func (r *refresher) checkRefreshed(ctx context.Context, s *heldSession, refresher string, record sessionRecord, tokens *userTokens) (*Token, error) {
 	expected := idtoken.Expectation{Previous: &s.identity}
 	if tokens.token != nil {
@@ -284,30 +295,31 @@ func (r *refresher) checkRefreshed(ctx context.Context, s *heldSession, refreshe
 	return tokens.token, nil
 }
 
-// refreshOutcome is what is to be written over the mark of a refresh.
+// refreshOutcome is what replaces the mark of a refresh.
 type refreshOutcome struct {
 	refresher string // in the mark
 	record    sessionRecord
 
-	// before is the version that a mark was to be written over, if it is not known
-	// whether it was. A row that still has it is written again: a mark that comes
-	// late then finds another version.
+	// before is the version before the mark, if it is not known whether the mark has
+	// been written. A row that still has this version is written again: if the mark
+	// arrives late, the compare-and-swap fails.
 	before uint64
 
-	// marked is the version of the mark, if this process has written it and nothing
-	// since. A row that still has it need not be read.
+	// marked is the version of the mark, if this process has written it. A row that
+	// still has this version need not be read.
 	marked uint64
 
-	// confirms says that HelseID has accepted the session, of which there was doubt.
+	// confirms says that HelseID has accepted a session that was unconfirmed (see
+	// [StoredRow]).
 	confirms    bool
-	unconfirmed bool // there was
+	unconfirmed bool // the session was unconfirmed before the refresh
 
-	// used is the refresh token that HelseID has replaced, if it has. A row that
-	// still holds it, because the store has lost the mark, holds nothing of use.
+	// used is the refresh token that HelseID has replaced, or "". A row that still
+	// contains it, because the store has lost the mark, is outdated.
 	used string
 }
 
-// isOver reports whether an outcome is to be written over a row.
+// isOver reports whether an outcome replaces a row.
 func (o *refreshOutcome) isOver(version uint64, stored *sessionRecord) bool {
 	return stored.Refresher == o.refresher || o.before != 0 && version == o.before || o.used != "" && stored.RefreshToken == o.used
 }
@@ -318,9 +330,9 @@ const (
 	settleWait    = 100 * time.Millisecond
 )
 
-// settle writes the outcome down, also for a caller that has gone. It reports
-// that there is no such session any more. If the store does not take it, this
-// process keeps it and goes on trying in the background.
+// settle stores the outcome, even if the caller has given up. It reports that the
+// session does not exist any more. If the store fails, this process keeps the outcome
+// and keeps trying in the background.
 func (r *refresher) settle(ctx context.Context, s *heldSession, outcome *refreshOutcome) (gone bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
@@ -340,7 +352,7 @@ func (r *refresher) settle(ctx context.Context, s *heldSession, outcome *refresh
 		}
 	}
 	r.logger.WarnContext(ctx, "the session store did not take a renewed session")
-	outcome.confirms = false // it may be another loss
+	outcome.confirms = false // the store may have lost data again since
 	s.place.unsettled = outcome
 	if r.work.Begin() == nil {
 		go r.settleLater(s, outcome)
@@ -360,8 +372,8 @@ func (r *refresher) settleLater(s *heldSession, outcome *refreshOutcome) {
 	})
 }
 
-// settleOld writes an outcome down that the store did not take earlier. The
-// caller has the turn.
+// settleOld stores an outcome that could not be stored earlier. The caller holds the
+// lock.
 func (r *refresher) settleOld(ctx context.Context, s *heldSession) error {
 	outcome := s.place.unsettled
 	if outcome == nil {
@@ -378,11 +390,11 @@ func (r *refresher) settleOld(ctx context.Context, s *heldSession) error {
 	return nil
 }
 
-// trySettle writes the outcome over its mark. The row can be in four states: it
-// still has the mark, or what another process made of a mark that it took for
-// lost; it has the outcome, since an earlier attempt succeeded although the store
-// said it had failed; others have refreshed the session since, which they can only
-// after that; or the session has ended.
+// trySettle replaces the mark by the outcome. There are four cases. The row still has
+// the mark, or another process has taken the mark for lost and replaced it. The row
+// has the outcome, since an earlier attempt succeeded although the store reported an
+// error. Others have refreshed the session since, which is only possible after the
+// outcome was stored. Or the session has ended.
 func (r *refresher) trySettle(ctx context.Context, s *heldSession, outcome *refreshOutcome) (gone bool, err error) {
 	data, err := outcome.record.encode()
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// sessionRow is a session as it has been read from the store or written to it.
+// sessionRow is a session as it was read from the store or written to it.
 type sessionRow struct {
 	version uint64
 	record  sessionRecord
-	noted   int64 // the last use that is written down
+	noted   int64 // the last stored use
 
-	// unconfirmed says that the session may have ended: see StoredRow.
+	// unconfirmed says that the session may have ended: see [StoredRow].
 	unconfirmed bool
 }
 
@@ -71,8 +71,8 @@ func (r *sessionRows) create(ctx context.Context, key string, record sessionReco
 	return nil
 }
 
-// save writes a record if the stored version is the given one. A doubt about the
-// session (StoredRow.Unconfirmed) stays as it is unless the session is confirmed.
+// save writes a record if the stored version is the given one. An unconfirmed session
+// (StoredRow.Unconfirmed) stays so unless confirmed is set.
 func (r *sessionRows) save(ctx context.Context, place *sessionPlace, version uint64, record sessionRecord, confirmed bool) (bool, error) {
 	record.usedAt(place.used.Load())
 	data, err := record.encode()
@@ -81,7 +81,7 @@ func (r *sessionRows) save(ctx context.Context, place *sessionPlace, version uin
 	}
 	expiry := record.keptUntil()
 	if end := time.Now().Add(refreshTimeout); record.Refreshing != 0 && expiry.Before(end) {
-		expiry = end // the row must be there when the refresh ends
+		expiry = end // the row must still exist when the refresh ends
 	}
 	saved, err := r.store.Save(ctx, place.key, StoredRow{Version: version, Data: data, Expiry: expiry, Confirmed: confirmed})
 	if err != nil {

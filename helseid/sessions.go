@@ -14,8 +14,9 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// Sessions are the sessions of a client's logged-in users, of all its processes that
-// share a [Store]. They begin with [Client.FinishLogin]. It is safe for concurrent use.
+// Sessions are the sessions of a client's logged-in users, in all its processes that
+// share a [Store]. Sessions start with [Client.FinishLogin]. It is safe for
+// concurrent use.
 type Sessions struct {
 	rows       *sessionRows
 	indexes    *sessionIndexes
@@ -67,26 +68,28 @@ func newSessions(config Config, identity clientIdentity, store Store, requests t
 	}
 }
 
-// Format prints what it is, for every verb. Package fmt would read what goroutines
-// are writing.
+// Format prints "sessions" for every verb. Without it, package fmt would read fields
+// that goroutines are writing.
 func (s Sessions) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "sessions") }
 
-// LogValue returns what it is.
+// LogValue returns "sessions".
 func (s Sessions) LogValue() slog.Value { return slog.StringValue("sessions") }
 
-// Store returns [Config.Store], or the client's own memory. What belongs to sessions
-// can be kept there under keys of its own, as package weblogin does: those of this
-// package start with "session-", "login-", "sid-", "sub-", "subonly-" and "outbox-".
+// Store returns [Config.Store], or the client's own memory. Other data about sessions
+// can be kept there too, as package weblogin does, under keys with another prefix:
+// this package's keys start with "session-", "login-", "sid-", "sub-", "subonly-" and
+// "outbox-".
 func (s *Sessions) Store() Store { return s.rows.store }
 
-// Get looks a session up by its ID, which is a use of it. The error wraps
-// [ErrLoginRequired] if there is none, it has been used too little or for too long, or
-// it was made with another DPoP key, and [ErrStore] if the store failed.
+// Get looks a session up by its ID, which counts as a use of it. The error wraps
+// [ErrLoginRequired] if there is no such session, if it has been unused for too long
+// or is too old, or if it was made with another DPoP key. It wraps [ErrStore] if the
+// store failed.
 //
-// If the store may have forgotten that the session has ended (StoredRow.Unconfirmed),
-// HelseID is asked with a refresh, once. A session without a refresh token ends then,
-// and so does one that HelseID refuses. The error is one of the refresh, such as
-// [ErrUnavailable], if HelseID has not decided.
+// If the store may have lost the record that the session has ended
+// ([StoredRow.Unconfirmed]), HelseID is asked once, with a refresh. If HelseID
+// refuses it, or the session has no refresh token, the session ends. If HelseID gives
+// no decision, the error is that of the refresh, such as [ErrUnavailable].
 func (s *Sessions) Get(ctx context.Context, id string) (*Session, error) {
 	if id == "" {
 		return nil, errSessionEnded
@@ -125,18 +128,18 @@ func (s *Sessions) Get(ctx context.Context, id string) (*Session, error) {
 	return session, nil
 }
 
-// sessionOf is the session of a record.
+// sessionOf returns the session of a record.
 func (s *Sessions) sessionOf(id, key string, record sessionRecord, claims *identity.IDToken) *Session {
 	place := s.rows.places.place(key, record.keptUntil())
 	return &Session{sessions: s, id: identity.NewSecret(id), hidden: redact.Hide(&heldSession{place, *claims, record})}
 }
 
-// End ends the session with this id, for an application that has the id and cannot
-// look the session up, or need not wait for HelseID: the refresh token is revoked in
-// the background. An id that leads to no session has ended.
+// End ends the session with this ID. It is for an application that has the ID but
+// cannot look the session up, or need not wait for HelseID: the refresh token is
+// revoked in the background. An ID without a session is no error.
 //
-// The error wraps [ErrStore] if the store does not answer. This process goes on trying
-// for a day then.
+// The error wraps [ErrStore] if the store does not answer. This process then keeps
+// trying for a day.
 func (s *Sessions) End(ctx context.Context, id string) error {
 	if id == "" {
 		return nil
@@ -144,21 +147,22 @@ func (s *Sessions) End(ctx context.Context, id string) error {
 	return s.ender.endByKey(ctx, s.rows.storeKey("session", id))
 }
 
-// OnEnd has a function told of each session of this application
-// (LoginRequest.Application) that this process ends, for whatever cause, once it has
-// ended in the store. Of several processes the one that ends a session tells. Sessions
-// of an application that no function is there for, in this process, are told to all. A
-// function that was set for the same application earlier is replaced.
+// OnEnd sets the function that is called for each session of this application
+// ([LoginRequest.Application]) that this process ends, for any cause, after it has
+// ended in the store. If there are several processes, the one that ends the session
+// calls its function. If this process has no function for a session's application, it
+// calls all functions. A later call for the same application replaces the function.
 //
-// The context is that of the call that ends the session, or another if that has met an
-// outage. The function must not block, and may be called from several goroutines.
-// Sessions that nobody looks up any more, or that end with their refresh token, are
-// not told of. weblogin's Config.OnEvent tells of these ends too.
+// The context is that of the call that ends the session, or another one if the end
+// had to be retried. The function must not block, and may be called from several
+// goroutines. It is not called for sessions that nobody looks up any more or that
+// expire with their refresh token. Config.OnEvent of package weblogin reports these
+// ends too.
 func (s *Sessions) OnEnd(application string, tell func(ctx context.Context, end SessionEnd)) {
 	s.ender.observers.set(application, tell)
 }
 
-// start stores a session and puts its first token in memory.
+// start stores a session and puts its first token into memory.
 func (s *Sessions) start(ctx context.Context, state *LoginState, tokens *userTokens, identity *identity.IDToken) (*Session, error) {
 	s.outbox.look()
 	id := jose.NewID()
@@ -178,7 +182,7 @@ func (s *Sessions) start(ctx context.Context, state *LoginState, tokens *userTok
 	session.place().know(sessionRow{version: 1, record: record})
 	session.keepFirst(ctx, tokens.token, state)
 	if session.place().ended.Load() {
-		return nil, errSessionEnded // HelseID has said so meanwhile
+		return nil, errSessionEnded // HelseID has reported a logout meanwhile
 	}
 	return session, nil
 }

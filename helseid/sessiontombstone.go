@@ -28,15 +28,15 @@ type sessionEnder struct {
 	observers    endObservers
 }
 
-// end ends a session in all processes. It returns the refresh token that is to be
-// revoked, or "", also with an error. A session that is not in the store has ended. If
-// the store fails, this process goes on trying.
+// end ends a session in all processes. It returns the refresh token that must be
+// revoked, or "", also with an error. A session that is not in the store has already
+// ended. If the store fails, this process keeps trying in the background.
 func (e *sessionEnder) end(ctx context.Context, key string) (refreshToken string, err error) {
 	if e.work.Begin() != nil {
 		return e.tryEnd(ctx, key)
 	}
 	handedOver := false
-	defer func() { // a Close that comes now waits
+	defer func() { // in the background; Close waits for it
 		if !handedOver {
 			e.work.Done()
 		}
@@ -61,7 +61,7 @@ func (e *sessionEnder) tryEnd(ctx context.Context, key string) (refreshToken str
 	}
 	e.forgetTokens(ctx, key)
 	refreshToken, settled, err := e.entomb(ctx, key, unsettled)
-	if err == nil && place != nil { // nobody finds the session any more
+	if err == nil && place != nil { // the session cannot be found any more
 		place.expiry.Store(time.Now().Add(placeMargin).Unix())
 	}
 	if err == nil && settled {
@@ -84,22 +84,23 @@ func (e *sessionEnder) endByKey(ctx context.Context, key string) error {
 	return err
 }
 
-// endExpired ends a session whose time is over. It goes on trying if the store does not
-// answer.
+// endExpired ends a session that has expired. If the store fails, this process keeps
+// trying in the background.
 func (e *sessionEnder) endExpired(ctx context.Context, key string) {
 	_ = e.endByKey(because(ctx, endedByTime), key)
 }
 
-// index makes a session be found until a time, in Unix seconds, and ends those that are
-// too many. The error wraps ErrLoginRequired if the user has logged out since the login.
+// index makes a session findable until a time, in Unix seconds, and ends the user's
+// oldest sessions if there are too many. The error wraps [ErrLoginRequired] if the
+// user has logged out since the login.
 func (e *sessionEnder) index(ctx context.Context, key string, identity *identity.IDToken, until int64) error {
 	for _, indexKey := range e.indexes.keysOf(identity) {
 		loggedOut, tooMany, err := e.indexes.add(ctx, indexKey, key, until)
 		if err != nil {
 			return err
 		}
-		for _, oldest := range tooMany { // nobody would find it to end it
-			refreshToken, _ := e.end(because(ctx, EndedByNumber), oldest) // goes on trying
+		for _, oldest := range tooMany { // without an index entry, no logout would find it
+			refreshToken, _ := e.end(because(ctx, EndedByNumber), oldest) // retried in the background if it fails
 			e.revoker.revokeEndedQuietly(ctx, refreshToken)
 		}
 		if loggedOut >= identity.IssuedAt.Unix() {
@@ -109,11 +110,12 @@ func (e *sessionEnder) index(ctx context.Context, key string, identity *identity
 	return nil
 }
 
-// entomb writes a tombstone over a session, which a refresh that is under way must
-// find, and then deletes it. It returns the refresh token that is to be revoked now, or
-// "", also with an error, and puts it into the outbox first. The outcome of a refresh
-// that this process could not store (unsettled) holds that token if nothing newer is in
-// the store. Then it is settled, too.
+// entomb replaces a session by a tombstone, which a concurrent refresh must find, and
+// then deletes it. Before that it puts the refresh token into the outbox. It returns
+// the refresh token that must be revoked now, or "", also with an error. unsettled is
+// the outcome of a refresh that this process could not store: if the store has
+// nothing newer, that outcome holds the current refresh token, and entomb reports it
+// as settled.
 func (e *sessionEnder) entomb(ctx context.Context, key string, unsettled *refreshOutcome) (refreshToken string, settled bool, err error) {
 	posted := ""
 	for {
@@ -122,8 +124,8 @@ func (e *sessionEnder) entomb(ctx context.Context, key string, unsettled *refres
 		if err != nil && !unreadable {
 			return refreshToken, settled, storeError(err)
 		}
-		// What this process cannot understand, such as a record of another version of
-		// this library's, may be a session elsewhere: the key is this client's.
+		// A record that this process cannot read, such as one of another version of this
+		// library, may be a session for other processes: the key belongs to this client.
 		record, _ := e.rows.decodeAnyKey(row.Data)
 		settled = unsettled != nil && (row.Version == 0 || unsettled.isOver(row.Version, &record))
 		used := record.RefreshToken != "" && record.unused(time.Now()) == ""
@@ -148,7 +150,7 @@ func (e *sessionEnder) entomb(ctx context.Context, key string, unsettled *refres
 		saved, err := e.rows.store.Save(ctx, key, StoredRow{Version: row.Version, Data: data, Expiry: time.Now().Add(2 * refreshTimeout)})
 		if saved && err == nil {
 			e.tell(ctx, &record)
-			_ = e.rows.store.Delete(ctx, key) // or it expires
+			_ = e.rows.store.Delete(ctx, key) // if this fails, the tombstone expires
 		}
 		if (saved || err != nil) && used {
 			if posted == "" {
@@ -169,8 +171,8 @@ func (e *sessionEnder) entomb(ctx context.Context, key string, unsettled *refres
 }
 
 // postToken puts the refresh token of a session that is about to end into the outbox,
-// and returns it if the store has taken it. This process revokes it itself, at once, or
-// when whoever uses it must have done so.
+// and returns the token if the store has accepted it. This process revokes the token
+// itself: at once, or, if a refresh is using it, when that must be over.
 func (e *sessionEnder) postToken(ctx context.Context, record *sessionRecord, used bool) string {
 	next := time.Now().Add(outboxLease)
 	if used {
@@ -182,8 +184,8 @@ func (e *sessionEnder) postToken(ctx context.Context, record *sessionRecord, use
 	return record.RefreshToken
 }
 
-// entombLater ends a session that the store has not let end, and revokes its
-// refresh token unless that has been done.
+// entombLater keeps trying to end a session after the store has failed, and revokes
+// its refresh token unless that has been done.
 func (e *sessionEnder) entombLater(key, revoked, cause string, stranger bool) {
 	defer e.work.Done()
 	defer e.pending.done(key, stranger)
@@ -201,7 +203,7 @@ func (e *sessionEnder) entombLater(key, revoked, cause string, stranger bool) {
 	})
 }
 
-// tell tells that a session has ended.
+// tell reports that a session has ended.
 func (e *sessionEnder) tell(ctx context.Context, record *sessionRecord) {
 	tells := e.observers.concerned(record.Application)
 	if len(tells) == 0 {

@@ -9,18 +9,18 @@ import (
 	"github.com/helseid-go/sdk/internal/clock"
 )
 
-// A session can be bounded in age and in the time that it goes unused. Each use is
-// noted in memory, and in the store by whoever comes first after a tenth of the idle
-// timeout: in the background, so that no call waits for it.
+// A session can have a maximum age and an idle timeout. Each use is recorded in memory.
+// The first use after a tenth of the idle timeout is also written to the store, in the
+// background, so that no call waits for it.
 
-// sessionUses sees to it that sessions end that go unused.
+// sessionUses ends sessions that are unused for too long.
 type sessionUses struct {
 	rows  *sessionRows
 	ender *sessionEnder
 	work  *lifecycle.Lifecycle
 }
 
-// use says that the session is being used, if it may be.
+// use records a use of the session, or returns why it cannot be used.
 func (u *sessionUses) use(ctx context.Context, s *heldSession, now time.Time) error {
 	if s.place.ended.Load() {
 		return errSessionEnded
@@ -36,7 +36,7 @@ func (u *sessionUses) use(ctx context.Context, s *heldSession, now time.Time) er
 	idle := time.Duration(record.IdleTimeout) * time.Second
 	last := max(record.LastUsed, s.place.used.Load())
 	if now.Sub(time.UnixMilli(last)) >= idle || isFuture(last/1000, now, maxClockStep) {
-		// Another process may know better.
+		// Another process may have recorded a later use.
 		row, err := u.rows.load(ctx, s.place.key)
 		if err != nil {
 			if errors.Is(err, ErrSessionExpired) {
@@ -51,7 +51,7 @@ func (u *sessionUses) use(ctx context.Context, s *heldSession, now time.Time) er
 	return nil
 }
 
-// touch notes a use in memory.
+// touch records a use in memory.
 func (p *sessionPlace) touch(now time.Time) {
 	for at := now.UnixMilli(); ; {
 		last := p.used.Load()
@@ -61,8 +61,8 @@ func (p *sessionPlace) touch(now time.Time) {
 	}
 }
 
-// note sees to it that the last use is written down when a while has passed since
-// the one that is.
+// note makes sure that the last use is stored when the interval has passed since the
+// last stored one.
 func (u *sessionUses) note(place *sessionPlace, noted int64, now time.Time, interval time.Duration) {
 	if place.noting.Load() || !place.noting.CompareAndSwap(false, true) {
 		return
@@ -73,8 +73,8 @@ func (u *sessionUses) note(place *sessionPlace, noted int64, now time.Time, inte
 	}
 	go func() {
 		defer u.work.Done()
-		if wait := min(time.UnixMilli(noted).Add(interval).Sub(now), interval); wait > 0 { // it may claim to be of the future
-			clock.Sleep(u.work.Context(), wait) // or the client is being closed: then at once
+		if wait := min(time.UnixMilli(noted).Add(interval).Sub(now), interval); wait > 0 { // noted may be in the future if a clock was wrong
+			clock.Sleep(u.work.Context(), wait) // or until the client is closed
 		}
 		place.noting.Store(false)
 		ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
@@ -83,12 +83,13 @@ func (u *sessionUses) note(place *sessionPlace, noted int64, now time.Time, inte
 	}()
 }
 
-// write writes the last use down, unless others have, or a refresh is under way,
-// which does it. If the store does not take it a later use is written.
+// write stores the last use, unless another process has stored a later one, or a
+// refresh is under way, which stores it itself. If the store fails, a later use is
+// written.
 func (u *sessionUses) write(ctx context.Context, place *sessionPlace) {
 	for {
 		row, err := u.rows.load(ctx, place.key)
-		place.noted.Store(time.Now().UnixMilli()) // also if it fails: a store that is down is asked no more often
+		place.noted.Store(time.Now().UnixMilli()) // also if it fails, so that a store that is down is not asked more often
 		if err != nil || row.record.Refreshing != 0 || row.noted == row.record.LastUsed {
 			return
 		}

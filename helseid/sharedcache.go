@@ -10,17 +10,17 @@ import (
 	"github.com/helseid-go/sdk/internal/clock"
 )
 
-// TokenCache shares tokens between processes, beside the memory of each. Implement
-// it on whatever they have in common. The values hold tokens, and tokens hold
-// national identity numbers: encrypt them.
+// TokenCache shares tokens between processes, in addition to the memory of each.
+// Implement it on a cache that all of them can reach. The values contain tokens, and
+// tokens contain national identity numbers: encrypt them.
 //
 // A cache that fails or is slow costs a token request and nothing else.
 type TokenCache interface {
 	// Load returns the value under a key, or nil if there is none or it has expired.
 	Load(ctx context.Context, key string) ([]byte, error)
 
-	// Save stores a value under a key, in place of an earlier one. From its expiry on
-	// it can be removed.
+	// Save stores a value under a key and replaces an earlier one. It can be removed
+	// from its expiry on.
 	Save(ctx context.Context, key string, value []byte, expiry time.Time) error
 
 	// Delete removes the value under a key, if there is one.
@@ -30,9 +30,9 @@ type TokenCache interface {
 // sharedCacheTimeout bounds each use of a TokenCache.
 const sharedCacheTimeout = 500 * time.Millisecond
 
-// storedToken is a token as it is written to a TokenCache. The form is private:
-// processes of different versions of this library may not understand each other,
-// and then fetch tokens of their own.
+// storedToken is a token as it is written to a TokenCache. Processes with different
+// versions of this library may not understand each other's format; they then fetch
+// their own tokens.
 type storedToken struct {
 	Version  int      `json:"version"`
 	Access   string   `json:"access"`
@@ -51,7 +51,7 @@ type sharedCache struct {
 	report *reporter
 }
 
-// get looks for a fresh token of this kind in the shared cache.
+// get looks for a fresh token for the request in the shared cache.
 func (c *sharedCache) get(ctx context.Context, request *preparedRequest) *Token {
 	if c.cache == nil {
 		return nil
@@ -70,7 +70,7 @@ func (c *sharedCache) get(ctx context.Context, request *preparedRequest) *Token 
 	}
 	now, fetched := time.Now(), time.Unix(stored.Fetched, 0)
 	if fetched.After(now) {
-		return nil // a clock has been wrong, and the token may be older than it seems
+		return nil // a clock is or was wrong, and the token may be older than it seems
 	}
 	token := &Token{Access: identity.NewSecret(stored.Access), Type: stored.Type, Scopes: stored.Scopes, RejectedScopes: stored.Rejected}
 	token.setLifetime(clock.Stored(fetched, now).Own, time.Duration(min(stored.Lifetime, int64(maxTokenLifetime/time.Second)))*time.Second)
@@ -118,5 +118,5 @@ func (c *sharedCache) remove(ctx context.Context, key cacheKey) {
 	}
 }
 
-// String is the key in hexadecimal.
+// String returns the key in hexadecimal.
 func (k cacheKey) String() string { return hex.EncodeToString(k[:]) }

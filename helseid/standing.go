@@ -8,8 +8,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/holdoff"
 )
 
-// isRefusal reports that a request made again will fail again; whole tells that
-// this goes for every request of the client, not just for the same one.
+// isRefusal reports that the same request would fail again. whole says that this
+// applies to every request of the client.
 func isRefusal(err error) (refusal, whole bool) {
 	var answer *TokenError
 	if !errors.As(err, &answer) || exchange.TemporaryStatus(answer.StatusCode) || answer.Code == "use_dpop_nonce" {
@@ -18,19 +18,19 @@ func isRefusal(err error) (refusal, whole bool) {
 	return true, answer.Code == "invalid_client" || answer.Code == "unauthorized_client"
 }
 
-// isInvalidClient reports that HelseID does not know the client, whatever it
-// asks for; unauthorized_client may go for one grant type only.
+// isInvalidClient reports that HelseID does not know the client, whatever it asks
+// for. unauthorized_client, in contrast, may apply to one grant type only.
 func isInvalidClient(err error) bool {
 	var answer *TokenError
 	return errors.As(err, &answer) && answer.Code == "invalid_client" && !exchange.TemporaryStatus(answer.StatusCode)
 }
 
-// standing is how HelseID regards the client as a whole.
+// standing holds back the client's requests when HelseID refuses the client as a
+// whole.
 type standing struct{ holdoff.HoldOff }
 
-// refusal is the refusal that stands against the client as a whole. That it may
-// not use a grant type goes for the systems that were told so, and not for logins
-// and sessions.
+// refusal returns the refusal of the client as a whole that is in force, or nil. A
+// refused grant type only concerns requests of systems, and not logins and sessions.
 func (s *standing) refusal(now time.Time, system bool) error {
 	err := s.Check(now)
 	if !system && !isInvalidClient(err) {
@@ -39,8 +39,8 @@ func (s *standing) refusal(now time.Time, system bool) error {
 	return err
 }
 
-// accepted notes that HelseID has served the client. That a login or a session was
-// served, which anybody may cause, takes back nothing that was said to systems.
+// accepted records that HelseID has served the client. An accepted login or session,
+// which anyone may cause, does not end a refusal of requests of systems.
 func (s *standing) accepted(started, now time.Time, system bool) {
 	if system || isInvalidClient(s.Last()) {
 		s.Observe(started, now, nil)

@@ -17,34 +17,35 @@ import (
 
 // Login is a login that has been started.
 type Login struct {
-	// URL is where to send the user's browser. It holds the client id and a
-	// reference to the request, nothing else.
+	// URL is where to send the user's browser. It contains only the client id and a
+	// reference to the request.
 	URL string
 
-	// State must be kept for FinishLogin.
+	// State must be kept for [Client.FinishLogin].
 	State *LoginState
 }
 
 // maxRequestURI bounds the reference to a pushed request, in bytes.
 const maxRequestURI = 2048
 
-// StartLogin pushes a login request to HelseID (RFC 9126) with PKCE, a state and
-// a nonce of its own, and tells where to send the browser. HelseID sends it back
-// to the redirect URI: see FinishLogin.
+// StartLogin pushes a login request to HelseID (RFC 9126) with its own PKCE verifier,
+// state and nonce, and returns where to send the browser. HelseID sends the browser
+// back to the redirect URI: see [Client.FinishLogin].
 //
-// Anybody can open a login page, so login starts have a budget of their own, and
-// what HelseID makes of them does not touch sessions and systems: 16 are on their
-// way at once and 64 wait, each for five seconds at most to be let through and as
-// long for a slot. What comes beyond that fails at once (ErrBusy).
+// Anyone can open a login page, so login starts have a budget of their own and cannot
+// slow down sessions and systems: 16 are under way at once and 64 more wait, each up
+// to five seconds for its turn and as long again for a slot. Further logins fail at
+// once ([ErrBusy]).
 //
-// The error is a *TokenError if HelseID refuses, and wraps ErrConfig,
-// ErrUnavailable, ErrKey, ErrInvalidResponse, ErrIssuerMismatch or ErrClosed otherwise.
+// The error is a [*TokenError] if HelseID refuses. Otherwise it wraps [ErrConfig],
+// [ErrUnavailable], [ErrKey], [ErrInvalidResponse], [ErrIssuerMismatch] or
+// [ErrClosed].
 func (c *Client) StartLogin(ctx context.Context, request LoginRequest) (*Login, error) {
 	return c.logins.start(ctx, request)
 }
 
-// ValidateLogin reports the mistakes in a login request, without a network call,
-// and returns the redirect URI that it ends at. The error wraps ErrConfig.
+// ValidateLogin reports the mistakes in a login request without a network call, and
+// returns the redirect URI that it uses. The error wraps [ErrConfig].
 func (c *Client) ValidateLogin(request LoginRequest) (redirectURI string, err error) {
 	prepared, err := c.logins.rules.prepare(request)
 	if err != nil {
@@ -86,15 +87,15 @@ func (l *logins) start(ctx context.Context, request LoginRequest) (*Login, error
 	return &Login{URL: target.String(), State: state}, nil
 }
 
-// pushedRequests are the authorization requests that are pushed to HelseID.
+// pushedRequests pushes authorization requests to HelseID.
 type pushedRequests struct {
 	requests *exchange.Exchange
 	standing *standing
 }
 
-// push sends a request that anybody who opens a login page can cause: in turn, and
-// not at all while HelseID says that it does not know the client. It returns where
-// the browser goes, too.
+// push sends a request that anyone who opens a login page can cause. It waits for its
+// turn, and sends nothing while HelseID refuses the client. It also returns the
+// authorization endpoint.
 func (p *pushedRequests) push(ctx context.Context, request exchange.Request) (authorize *url.URL, result exchange.Answer, err error) {
 	start := time.Now()
 	if err := p.standing.refusal(start, false); err != nil {

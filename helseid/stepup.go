@@ -10,30 +10,31 @@ import (
 	"github.com/helseid-go/sdk/internal/wwwauth"
 )
 
-// StepUp is the login that an API wants of a user before it lets the call in.
+// StepUp is the login that an API demands before it accepts the call.
 type StepUp struct {
-	// SecurityLevel is the level that it wants at least, or zero.
+	// SecurityLevel is the lowest level that the API accepts, or zero.
 	SecurityLevel identity.SecurityLevel
 
-	// AssuranceLevel is AssuranceHigh if that is wanted (acr_values High, which is also
-	// what middleware.AssuranceLevel asks for), or zero.
+	// AssuranceLevel is [identity.AssuranceHigh] if the API demands it (acr_values
+	// High, which middleware.AssuranceLevel also uses), or zero.
 	AssuranceLevel identity.AssuranceLevel
 
-	// MaxAge is how long ago the user may have authenticated, or zero if the API
-	// does not say. An API that wants a login at once (max_age=0) has a second.
+	// MaxAge is how long ago the user may have authenticated, or zero if the API does
+	// not say. If the API demands a login right now (max_age=0), it is one second.
 	MaxAge time.Duration
 }
 
-// maxStepUpAge bounds what an API can say, so that it fits a Duration.
+// maxStepUpAge limits the age that an API can state, so that it fits a
+// [time.Duration].
 const maxStepUpAge = 10 * 365 * 24 * time.Hour
 
-// StepUpOf reads from an API's answer what login it wants: that of a challenge
-// with the error insufficient_user_authentication (RFC 9470 section 3). ok is
-// false for every other answer.
+// StepUpOf reads from an API's answer which login it demands, in a challenge with the
+// error insufficient_user_authentication (RFC 9470 section 3). ok is false for every
+// other answer.
 //
-// A login at that level helps only if the session's user has a lower one.
-// Otherwise the API does not see the level in its tokens, and asks for it
-// however often the user logs in. weblogin's Web.StepUp looks at that.
+// A login at that level helps only if the session's user has a lower one. Otherwise
+// the API does not see the level in its tokens, and demands it again however often
+// the user logs in. Web.StepUp of package weblogin checks that.
 func StepUpOf(response *http.Response) (wanted StepUp, ok bool) {
 	if response.StatusCode != http.StatusUnauthorized {
 		return StepUp{}, false
@@ -43,7 +44,7 @@ func StepUpOf(response *http.Response) (wanted StepUp, ok bool) {
 			continue
 		}
 		for _, value := range strings.Fields(challenge.Parameters["acr_values"]) {
-			// The first is the one that the API likes best.
+			// The first is the one that the API prefers.
 			if wanted.SecurityLevel, wanted.AssuranceLevel = levelsOf(value); wanted != (StepUp{}) {
 				break
 			}

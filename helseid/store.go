@@ -12,80 +12,80 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// Store is what the processes of a client share of its logged-in users: their
-// sessions, logins under way, the index by which a logout at HelseID finds them, and
-// what package weblogin keeps. Config.Store puts it where several processes, or one
-// after a restart, find it. It is a table with one atomic operation: a row has a
-// version, and Save writes it only if nobody else has in between.
+// Store keeps what the processes of a client share about logged-in users: sessions,
+// logins under way, the index by which a logout at HelseID finds sessions, and the
+// data of package weblogin. [Config.Store] shares it between processes and keeps it
+// over a restart. It is a table with one atomic operation, a compare-and-swap: a row
+// has a version, and Save writes a row only if its version has not changed.
 //
 //	UPDATE rows SET data = $1, version = version + 1, expiry = $2
 //	WHERE key = $3 AND version = $4
 //
-// The data is a JSON object of this library's with a version of its own, which
-// later versions of the library can read. It holds the refresh token and the ID
-// token, and with it a national identity number: encrypt it. Keys are hashes,
-// from which no session's id can be told.
+// The data is a JSON object of this library with a version of its own; later versions
+// of the library can read it. It contains the refresh token and the ID token, and so
+// a national identity number: encrypt it. Keys are hashes that do not reveal session
+// IDs.
 //
-// The mark that a refresh is under way is part of the data. So the store is the
-// lock, too, that keeps two processes from using one refresh token. The clocks of
-// the processes must agree within half a minute.
+// The mark that a refresh is under way is part of the data. So the store also serves
+// as the lock that keeps two processes from using the same refresh token. The clocks
+// of the processes must agree within half a minute.
 type Store interface {
-	// Load returns the row under a key, or the zero StoredRow if there is none or
-	// it has expired. It must see what was last saved, by
-	// whichever process: a replica that lags behind will not do. For a row that
-	// is there and cannot be read, such as one encrypted with a key that has been
-	// dropped, it returns the row's version and an error that wraps
-	// ErrUnreadableRow: a session has ended then.
+	// Load returns the row under a key, or the zero StoredRow if there is none or it
+	// has expired. It must return what any process has last saved: a replica that
+	// lags behind will not do. For a row that exists but cannot be read, such as one
+	// encrypted with a key that has been removed, it returns the row's version and an
+	// error that wraps [ErrUnreadableRow]: such a session counts as ended.
 	Load(ctx context.Context, key string) (StoredRow, error)
 
 	// Save stores the row under a key with the version after row.Version, provided
-	// that the stored version is row.Version: zero for a key under which nothing may
-	// be stored. It reports whether it did. The check and the writing are one step.
+	// that the stored version is row.Version. Zero means that nothing may be stored
+	// under the key. It reports whether it has stored the row. The check and the
+	// write are one atomic step.
 	Save(ctx context.Context, key string, row StoredRow) (saved bool, err error)
 
 	// Delete removes the row under a key, if there is one.
 	Delete(ctx context.Context, key string) error
 }
 
-// StoredRow is one row of a Store. It is printed without its data, and does not
-// marshal itself, so that nobody stores it unencrypted by mistake: a store takes its
-// fields.
+// StoredRow is one row of a [Store]. It prints without its data and does not marshal
+// itself, so that nobody stores it unencrypted by mistake: a store saves its fields.
 type StoredRow struct {
 	unprintable
 
-	// Version counts how often the row has been written. Zero means that there
-	// is none.
+	// Version counts how often the row has been written. Zero means that there is no
+	// row.
 	Version uint64
 
-	// Data is for this library alone.
+	// Data is only for this library.
 	Data []byte
 
 	// Expiry is when the row can be removed.
 	Expiry time.Time
 
-	// Unconfirmed is for Load to say that the store may have gone back to an earlier
-	// state since the row was written, as one that is restored from a snapshot or
-	// taken over by a replica that lagged behind: what was written after the row, such
-	// as the end of the session, may be lost. Such a session is believed only after a
-	// refresh that HelseID accepts. A store that never forgets what it has confirmed
-	// leaves it false. Save does not look at it.
+	// Unconfirmed is set by Load if the store may have gone back to an earlier state
+	// since the row was written, for instance because it was restored from a
+	// snapshot, or replaced by a replica that lagged behind. What was written after
+	// the row, such as the end of the session, may then be lost. Such a session is
+	// only used after a refresh that HelseID accepts. A store that never loses what
+	// it has confirmed always leaves it false. Save ignores it.
 	Unconfirmed bool
 
-	// Confirmed is for Save to know that HelseID has accepted the session since the
-	// doubt arose: the row is not unconfirmed any more. Any other Save over a row leaves
-	// it as it was, and a row under a new key is not unconfirmed. Load does not set it.
+	// Confirmed tells Save that HelseID has accepted the session in the meantime: the
+	// row is no longer unconfirmed. Any other Save of an existing row leaves that
+	// state as it was, and a row under a new key is not unconfirmed. Load does not
+	// set it.
 	Confirmed bool
 }
 
-// Format prints the version alone, for every verb.
+// Format prints only the version, for every verb.
 func (s StoredRow) Format(state fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(state, "stored row, version %d", s.Version)
 }
 
-// LogValue prints the version alone.
+// LogValue returns only the version.
 func (s StoredRow) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 
-// MarshalText fails: a store takes the fields.
+// MarshalText fails: a store saves the fields.
 func (s StoredRow) MarshalText() ([]byte, error) {
 	return nil, errors.New("helseid: a StoredRow is stored by its fields, with Data encrypted")
 }
@@ -98,8 +98,8 @@ var ErrStore = words("the store failed")
 // later: see Store.Load.
 var ErrUnreadableRow = words("the stored row cannot be read")
 
-// MemoryStore is a Store in this process's memory, which ends with the process. A
-// client without Config.Store has one of its own. The zero value is ready to use,
+// MemoryStore is a [Store] in this process's memory, which ends with the process. A
+// client without [Config.Store] has one of its own. The zero value is ready to use,
 // and it is safe for concurrent use.
 type MemoryStore struct {
 	mu    sync.Mutex
@@ -107,8 +107,8 @@ type MemoryStore struct {
 	sweep sweeper
 }
 
-// memoryRow is a row that ends with its Expiry by the wall clock, or as much time
-// later as it was to live by the process's own, in case the wall clock is set back.
+// memoryRow is a row. It ends at its Expiry by the wall clock, or after the same
+// lifetime by the monotonic clock, in case the wall clock is set back.
 type memoryRow struct {
 	StoredRow
 	end time.Time // has a monotonic reading
@@ -118,12 +118,12 @@ func (r memoryRow) isLive(now time.Time) bool {
 	return now.Before(r.end) && now.Round(0).Before(r.Expiry.Round(0))
 }
 
-// Format prints what it is, for every verb.
+// Format prints "store in memory" for every verb.
 func (m *MemoryStore) Format(state fmt.State, _ rune) {
 	_, _ = io.WriteString(state, "store in memory")
 }
 
-// Load implements Store.
+// Load implements [Store].
 func (m *MemoryStore) Load(_ context.Context, key string) (StoredRow, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -138,7 +138,7 @@ func (m *MemoryStore) live(key string, now time.Time) StoredRow {
 	return row.StoredRow
 }
 
-// Save implements Store.
+// Save implements [Store].
 func (m *MemoryStore) Save(_ context.Context, key string, row StoredRow) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -163,7 +163,7 @@ func (m *MemoryStore) Save(_ context.Context, key string, row StoredRow) (bool, 
 	return true, nil
 }
 
-// Delete implements Store.
+// Delete implements [Store].
 func (m *MemoryStore) Delete(_ context.Context, key string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -2,15 +2,15 @@ package helseid
 
 import "time"
 
-// sweeper says when it is time to look for what has expired: when there is twice
-// as much as after the last time, or when that was a while ago.
+// sweeper says when to look for expired entries: when there are twice as many as
+// after the last sweep, or when that was a while ago.
 type sweeper struct {
 	size int
 	at   time.Time
 }
 
 const (
-	minSweep      = 1024 // the fewest for which it is worth it
+	minSweep      = 1024 // fewer entries are not worth a sweep
 	sweepInterval = 10 * time.Minute
 )
 

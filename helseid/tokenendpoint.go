@@ -17,7 +17,7 @@ const (
 	grantCode              = "authorization_code"
 	grantRefreshToken      = "refresh_token"
 
-	// tokenRequestTimeout bounds one token request with all its attempts.
+	// tokenRequestTimeout limits one token request with all its attempts.
 	tokenRequestTimeout = exchange.Timeout
 )
 
@@ -33,7 +33,7 @@ type tokenGrant struct {
 	once       bool // the grant carries a code or a refresh token
 }
 
-// fetchToken fetches a token when it is its turn.
+// fetchToken waits for its turn and fetches a token.
 func (e tokenRequester) fetchToken(ctx context.Context, grant tokenGrant) (token *Token, err error) {
 	err = e.InTurn(ctx, e.Budgets.Tokens, func(turn *bulkhead.Turn) error {
 		token, err = e.requestToken(ctx, turn, grant)
@@ -51,9 +51,9 @@ func (e tokenRequester) requestToken(ctx context.Context, turn *bulkhead.Turn, g
 	return readToken(result, object, grant, e.Prover.Thumbprint())
 }
 
-// askToken sends a request to the token endpoint and reads its answer as far as
-// all grants have it in common. An answer comes back with the error if there was
-// one that says yes, but not in a way that can be understood.
+// askToken sends a request to the token endpoint and reads the part of the answer
+// that all grants have in common. If there was a successful answer that cannot be
+// understood, it returns that answer together with the error.
 func (e tokenRequester) askToken(ctx context.Context, turn *bulkhead.Turn, grant tokenGrant) (exchange.Answer, jose.Object, error) {
 	result, err := e.Do(ctx, turn, exchange.Request{
 		Endpoint:   exchange.TokenEndpoint,

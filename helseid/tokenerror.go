@@ -10,17 +10,17 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
 )
 
-// TokenError is HelseID's refusal of a request to its token endpoint, or to
-// another that a client authenticates at (RFC 6749 section 5.2). Find it with
-// errors.As.
+// TokenError is HelseID's refusal of a request to its token endpoint, or to another
+// endpoint at which a client authenticates (RFC 6749 section 5.2). Find it with
+// [errors.As].
 type TokenError struct {
 	// Code is the OAuth error code, for instance "invalid_client". It is empty if an
-	// answer of 429 asks for a pause (RetryAfter) and gives none.
+	// answer of 429 asks for a pause (RetryAfter) without a code.
 	Code string
 
-	// Description is HelseID's explanation, cut to 300 characters, with anything
-	// that looks like a token or a national identity number taken out. It may be
-	// empty.
+	// Description is HelseID's explanation, shortened to 300 characters. Anything
+	// that looks like a token or a national identity number has been removed. It may
+	// be empty.
 	Description string
 
 	// HID is HelseID's own number for the error, such as "HID-1001", or "".
@@ -32,21 +32,21 @@ type TokenError struct {
 	// Temporary reports that a later attempt may succeed without any change.
 	Temporary bool
 
-	// RetryAfter is how long HelseID asks to be left alone, or zero. After an answer
-	// of 429 (up to five minutes) requests of the same kind fail with this error until
-	// then without being sent, those excepted that need not wait for longer than four
-	// seconds.
+	// RetryAfter is the pause that HelseID asks for, or zero. After an answer of 429
+	// (up to five minutes), requests of the same kind fail with this error until the
+	// pause is over, without being sent. Requests that would wait for four seconds at
+	// most wait instead.
 	RetryAfter time.Duration
 
 	// ClockDifference is how far this machine's clock is ahead of HelseID's, or
-	// behind if it is negative. It is set when it is more than five seconds and
-	// the error is one that a wrong clock causes.
+	// behind if it is negative. It is set when it is more than five seconds and the
+	// error is one that a wrong clock can cause.
 	ClockDifference time.Duration
 
 	exchange bool // of a token exchange
 }
 
-// newTokenError makes the error of a refusal.
+// newTokenError returns the error for a refusal.
 func newTokenError(refusal exchange.Refusal) error {
 	return &TokenError{
 		Code:            refusal.Code,
@@ -59,7 +59,7 @@ func newTokenError(refusal exchange.Refusal) error {
 	}
 }
 
-// Error tells what HelseID answered and what to do about it.
+// Error returns what HelseID answered and what to do about it.
 func (e *TokenError) Error() string {
 	var text strings.Builder
 	if e.Code == "" {
@@ -79,9 +79,9 @@ func (e *TokenError) Error() string {
 	return text.String()
 }
 
-// LogValue is the error for a log line: the codes and the advice, without what
-// HelseID said in words, which may name people and organisations. A log line of an
-// error that wraps it has to leave them out itself.
+// LogValue returns the error for a log line: the codes and the advice, without
+// HelseID's explanation, which may name people and organisations. Code that logs an
+// error wrapping this one must leave the explanation out itself.
 func (e *TokenError) LogValue() slog.Value {
 	text := fmt.Sprintf("HelseID refused the request: %s (status %d)", refusalCodes(e.Code, e.HID), e.StatusCode)
 	if advice := e.Advice(); advice != "" {
@@ -90,10 +90,10 @@ func (e *TokenError) LogValue() slog.Value {
 	return slog.StringValue(text)
 }
 
-// codeForm is that of the error codes that there are.
+// codeForm is the form of all known error codes.
 var codeForm = regexp.MustCompile(`^[a-z][a-z_0-9]{0,40}$`)
 
-// refusalCodes are the codes of a refusal as far as they are codes.
+// refusalCodes returns the codes of a refusal, as far as they have that form.
 func refusalCodes(code, hid string) string {
 	if !codeForm.MatchString(code) {
 		code = "another code"
@@ -101,10 +101,10 @@ func refusalCodes(code, hid string) string {
 	return strings.TrimSuffix(code+" "+hid, " ")
 }
 
-// Is makes a temporary TokenError an ErrUnavailable.
+// Is reports that a temporary TokenError is an [ErrUnavailable].
 func (e *TokenError) Is(target error) bool { return target == ErrUnavailable && e.Temporary }
 
-// Advice says what to do about the error, or "" if that is not known.
+// Advice returns what to do about the error, or "" if that is not known.
 func (e *TokenError) Advice() string {
 	if e.ClockDifference != 0 {
 		side := "ahead of"
@@ -156,10 +156,10 @@ var hidAdvice = map[string]string{
 	"HID-1010": "the client's registration contradicts itself: static claims and an enterprise certificate",
 }
 
-// leavesRefreshToken are the error numbers that are about the organisation, the
-// details or the client's registration, and not about the refresh token that came with
-// them: it is as good as before. HelseID answers invalid_grant in both cases. A number
-// that is not among them, such as one that is new, means that the token is spent.
+// leavesRefreshToken are the error numbers that concern the organisation, the details
+// or the client's registration, and not the refresh token that was sent with them: it
+// can still be used. HelseID answers invalid_grant in both cases. Any other number,
+// including new ones, means that the token can no longer be used.
 var leavesRefreshToken = map[string]bool{
 	"HID-1001": true, // the parent has not delegated
 	"HID-1002": true, // the child is not on the whitelist

@@ -12,8 +12,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 )
 
-// tokenSupply is where the token sources of a client get their tokens from: from memory,
-// from the shared cache or from HelseID.
+// tokenSupply provides the tokens for a client's token sources: from memory, from the
+// shared cache or from HelseID.
 type tokenSupply struct {
 	rules    requestRules
 	memory   memoryCache
@@ -24,13 +24,13 @@ type tokenSupply struct {
 	report   *reporter
 }
 
-// forget empties the place of a token.
+// forget removes a token from memory and from the shared cache.
 func (t *tokenSupply) forget(ctx context.Context, key cacheKey) {
 	t.memory.forget(key)
 	t.shared.remove(ctx, key)
 }
 
-// forgetOwner empties the places of the tokens of a session.
+// forgetOwner does the same for the tokens of a session.
 func (t *tokenSupply) forgetOwner(ctx context.Context, owner string) {
 	for _, key := range t.memory.forgetOwner(owner) {
 		t.shared.remove(ctx, key)
@@ -53,9 +53,9 @@ func (s *TokenSource) wait(ctx context.Context) (*Token, error) {
 	}
 }
 
-// gaveUp is the error of a caller who does not wait for a token any longer. If it is for
-// the caller's deadline, HelseID has not answered in time, or the client's key has not
-// signed.
+// gaveUp returns the error for a caller that stops waiting for a token. If the
+// caller's deadline has passed, either HelseID has not answered in time, or a key has
+// not signed.
 func (s *TokenSource) gaveUp(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		if s.entry().flight.Load().IsSigning() {
@@ -66,14 +66,14 @@ func (s *TokenSource) gaveUp(ctx context.Context) error {
 	return fmt.Errorf("wait for a token: %w", ctx.Err())
 }
 
-// fly fetches the token on behalf of everybody who waits. It runs on the
-// client's lifetime: no caller's context ends it or lends it values.
+// fly fetches the token for all callers that wait. It runs in the client's lifetime:
+// no caller's context cancels it or passes values to it.
 func (s *TokenSource) fly() (any, error) {
 	if err := s.tokens.work.Begin(); err != nil {
 		return nil, err
 	}
 	defer s.tokens.work.Done()
-	// A caller who found no token just before the last flight ended finds it here.
+	// The last flight may have ended between the caller's look and this one.
 	entry := s.entry()
 	forgets := entry.forgets()
 	old := entry.token.Load()
@@ -91,14 +91,14 @@ func (s *TokenSource) fly() (any, error) {
 		return token, nil
 	case s.tokens.work.Closed():
 		return nil, ErrClosed
-	case state == tokenStale: // nobody may be waiting who would see the error
+	case state == tokenStale: // there may be no caller to return the error to
 		s.tokens.report.logRenewal(ctx, err)
 	}
 	return nil, err
 }
 
-// obtain gets a token from the shared cache or from HelseID, unless that has
-// refused it just now, and keeps it.
+// obtain gets a token from the shared cache or from HelseID and caches it, unless a
+// refusal is in force.
 func (s *TokenSource) obtain(ctx context.Context, entry *cacheEntry, forgets uint64) (*Token, error) {
 	if err := errors.Join(s.tokens.standing.refusal(time.Now(), s.isSystem()), entry.refused.Check(time.Now())); err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (s *TokenSource) obtain(ctx context.Context, entry *cacheEntry, forgets uin
 	return token, nil
 }
 
-// fetch gets a token from where the source's tokens come from.
+// fetch gets a token from the source's origin.
 func (s *TokenSource) fetch(ctx context.Context) (*Token, error) {
 	if s.session != nil {
 		return s.session.refresh(ctx, s.request)
@@ -132,7 +132,7 @@ func (s *TokenSource) fetch(ctx context.Context) (*Token, error) {
 	return token, err
 }
 
-// keep puts a token in memory and in the shared cache.
+// keep puts a token into memory and into the shared cache.
 func (s *TokenSource) keep(ctx context.Context, entry *cacheEntry, token *Token, forgets uint64) {
 	if s.request.attested {
 		token.limit(clientassertion.AttestLifetime)
@@ -141,7 +141,7 @@ func (s *TokenSource) keep(ctx context.Context, entry *cacheEntry, token *Token,
 	if !token.Expiry.IsZero() && entry.keep(token, forgets) {
 		s.tokens.shared.put(ctx, s.request.key, token)
 		if entry.forgets() != forgets {
-			s.tokens.shared.remove(ctx, s.request.key) // Forget came in between
+			s.tokens.shared.remove(ctx, s.request.key) // Forget was called meanwhile
 		}
 	}
 }
@@ -149,8 +149,8 @@ func (s *TokenSource) keep(ctx context.Context, entry *cacheEntry, token *Token,
 // isSystem reports that the source's tokens are the client's own.
 func (s *TokenSource) isSystem() bool { return s.session == nil && s.subject == nil }
 
-// observe notes the outcome of a request: after refusals of this token, or of the client
-// as a whole, further requests are held off.
+// observe records the outcome of a request: after refusals of this token, or of the
+// client as a whole, further requests are held back.
 func (s *TokenSource) observe(entry *cacheEntry, started time.Time, err error) {
 	now := time.Now()
 	refusal, whole := isRefusal(err)
@@ -165,7 +165,7 @@ func (s *TokenSource) observe(entry *cacheEntry, started time.Time, err error) {
 	}
 }
 
-// grant is the request as the token endpoint wants it.
+// grant returns the request in the form of the token endpoint.
 func (s *TokenSource) grant() tokenGrant {
 	grant := s.request.tokenGrant()
 	if s.subject != nil {
@@ -175,7 +175,7 @@ func (s *TokenSource) grant() tokenGrant {
 	return grant
 }
 
-// tokenGrant is the part that all grants have.
+// tokenGrant returns the part that all grants have in common.
 func (r *preparedRequest) tokenGrant() tokenGrant {
 	parameters := url.Values{"grant_type": {r.grant}}
 	if len(r.scopes) > 0 {

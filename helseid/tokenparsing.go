@@ -11,16 +11,16 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// maxToken bounds an access token, in bytes. With the trust-framework attest
-// HelseID's grow to some 4 KiB.
+// maxToken limits an access token, in bytes. With the trust framework's attest
+// HelseID's tokens grow to about 4 KiB.
 const maxToken = 64 << 10
 
 var tokenMembers = []string{
 	"access_token", "token_type", "expires_in", "scope", "rejected_scope", "issued_token_type", "id_token", "refresh_token", "rt_expires_in",
 }
 
-// readToken reads the answer of the token endpoint, as an object, as a token that was
-// asked for with a grant and a key of the given thumbprint.
+// readToken reads the token endpoint's answer to a grant. The token must be bound to
+// the key with the given thumbprint.
 func readToken(a exchange.Answer, object jose.Object, grant tokenGrant, thumbprint string) (*Token, error) {
 	token, err := parseToken(object, a.Sent, grant.tokenType, grant.scopes, thumbprint)
 	if err == nil {
@@ -32,9 +32,9 @@ func readToken(a exchange.Answer, object jose.Object, grant tokenGrant, thumbpri
 	return token, nil
 }
 
-// parseToken reads an access token out of the answer of a token endpoint to a request
-// that was started at the given time. It must be of the type that was asked for, and
-// bound to the key of the given thumbprint unless it is a bearer token.
+// parseToken reads an access token from the answer of a token endpoint to a request
+// that was started at the given time. The token must have the type that was asked
+// for, and be bound to the key with the given thumbprint unless it is a bearer token.
 func parseToken(object jose.Object, start time.Time, wanted string, asked []string, thumbprint string) (*Token, error) {
 	access, ok := object.Get("access_token").Text()
 	if !ok || !validToken68(access) {
@@ -103,15 +103,15 @@ func validToken68(token string) bool {
 	return true
 }
 
-// unverifiedClaims looks into a token that is a JWT. The client need not
-// understand its tokens: one that is not a JWT is fine, and nothing is decided
-// by the claims but whether the token is usable with the client's own key. What
-// starts like a JWT must be one, or its binding could not be seen.
+// unverifiedClaims reads the claims of a token that is a JWT. A client need not
+// understand its tokens: a token that is not a JWT is accepted, and the claims only
+// decide whether the token can be used with the client's key. But a token that starts
+// like a JWT must be a JWT, because otherwise its binding could not be checked.
 func unverifiedClaims(token string) (claims jose.Object, isJWT bool, err error) {
 	if !strings.HasPrefix(token, "eyJ") || strings.Count(token, ".") != 2 { // {"
 		return jose.Object{}, false, nil
 	}
-	errJWT := errors.New("the access token looks like a JWT and is none")
+	errJWT := errors.New("the access token looks like a JWT but is not one")
 	compact, err := jose.ParseCompact(token, maxToken)
 	if err != nil {
 		return jose.Object{}, false, errJWT
@@ -147,11 +147,11 @@ func grantedScopes(object, claims jose.Object, asked []string) ([]string, error)
 	if scopes, ok := scopeList(claims.Get("scope")); ok {
 		return scopes, nil
 	}
-	return asked, nil // RFC 6749 section 5.1: left out if nothing was cut
+	return asked, nil // RFC 6749 section 5.1: omitted if all that was asked for was granted
 }
 
-// scopeList reads scopes in both forms that occur: separated by spaces, and as
-// an array, which HelseID's tokens have.
+// scopeList reads scopes in both existing forms: separated by spaces, and as an
+// array, which HelseID's tokens use.
 func scopeList(value jose.Value) ([]string, bool) {
 	if text, ok := value.Text(); ok {
 		return strings.FieldsFunc(text, func(r rune) bool { return r == ' ' }), true
@@ -166,8 +166,8 @@ func scopeList(value jose.Value) ([]string, bool) {
 	return scopes, ok
 }
 
-// checkIssuedType refuses the answer to a token exchange that gives something
-// else than an access token. A server that does not say is believed.
+// checkIssuedType refuses an answer to a token exchange that states another type than
+// an access token. A missing type is accepted.
 func checkIssuedType(object jose.Object) error {
 	value := object.Get("issued_token_type")
 	if text, ok := value.Text(); !value.Absent() && (!ok || text != accessTokenType) {

@@ -9,30 +9,31 @@ import (
 	"github.com/helseid-go/sdk/internal/clock"
 )
 
-// tokenState is where a token is in its life.
+// tokenState is a phase in the life of a token.
 type tokenState int
 
 const (
-	tokenDead  tokenState = iota // it is not handed out
-	tokenStale                   // it is handed out, and renewed in the background
+	tokenDead  tokenState = iota // not used any more
+	tokenStale                   // used, and renewed in the background
 	tokenFresh
 )
 
 const (
-	// A token is stale in the last tenth of its life, but not before its last 30
+	// A token is stale in the last tenth of its life, but at most in its last 30
 	// seconds.
 	staleShare, maxStaleMargin = 10, 30 * time.Second
 
-	// It is dead in the last twentieth, but not before its last 5 seconds: it must
-	// still be good when it arrives at the API.
+	// It is dead in the last twentieth of its life, but at most in its last 5
+	// seconds: it must still be valid when it arrives at the API.
 	deadShare, maxDeadMargin = 20, 5 * time.Second
 )
 
-// maxTokenLifetime bounds what an answer may claim. HelseID's tokens live an
-// hour at most.
+// maxTokenLifetime limits the lifetime that an answer may state. HelseID's tokens
+// live for an hour at most.
 const maxTokenLifetime = 24 * time.Hour
 
-// setLifetime computes the three states from the start of the request.
+// setLifetime sets the times that decide the token's state, counted from the start of
+// the request.
 func (t *Token) setLifetime(start time.Time, lifetime time.Duration) {
 	lifetime = min(lifetime, maxTokenLifetime)
 	// HelseID writes exp in whole seconds: a token may end almost a second
@@ -51,9 +52,9 @@ func (t *Token) limit(lifetime time.Duration) {
 	}
 }
 
-// age is how long ago the token was fetched, by whichever clock says more: a
-// machine that slept must not take its token for good, nor one whose clock has been set
-// back.
+// age returns how long ago the token was fetched, by the wall clock or the monotonic
+// clock, whichever says more: the machine may have slept, or its wall clock may have
+// been set back.
 func (t *Token) age(now time.Time) time.Duration {
 	return clock.Moment{Wall: t.fetched, Own: t.started}.Age(now)
 }
@@ -71,13 +72,13 @@ func (t *Token) state(now time.Time) tokenState {
 	return tokenFresh
 }
 
-// renewalRetry is how long to wait after a failed renewal of a stale token.
+// renewalRetry returns how long to wait after a failed renewal of a stale token.
 func (t *Token) renewalRetry() time.Duration {
 	return min(30*time.Second, (t.Expiry.Sub(t.fetched)-t.staleAge)/3)
 }
 
-// renew starts a flight without waiting for it, and returns it. A failure leaves
-// the old token in place and the next attempt for later.
+// renew starts a flight without waiting for it, and returns it. If it fails, the old
+// token stays and the next attempt is made later.
 func (s *TokenSource) renew() <-chan singleflight.Result {
 	entry := s.entry()
 	entry.mu.Lock()
@@ -92,11 +93,11 @@ func (s *TokenSource) renew() <-chan singleflight.Result {
 }
 
 // maxFreshWait is how long a request that cannot be sent twice waits for a newer
-// token when it has one that is still good.
+// token if it has one that is still valid.
 const maxFreshWait = 2 * time.Second
 
-// freshToken returns a token that is not near its end, for a request that
-// cannot be sent twice. A stale one is better than none, and HelseID is asked no
+// freshToken returns a token that does not expire soon, for a request that cannot be
+// sent twice. If none comes in time it returns the stale one. HelseID is asked no
 // more often than for other requests.
 func (s *TokenSource) freshToken(ctx context.Context) (*Token, error) {
 	if s.err != nil {

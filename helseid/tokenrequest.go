@@ -6,10 +6,9 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 )
 
-// TokenRequest says which token is wanted, and where it may be sent. The zero
-// value asks for a token with every API scope that the client has been granted.
-// Printed, logged or marshalled it reads "[redacted]": its details may tell of a
-// patient.
+// TokenRequest says which token is wanted, and where it may be sent. The zero value
+// asks for a token with every API scope that the client has been granted. Printed,
+// logged or marshalled it reads "[redacted]": its details may concern a patient.
 type TokenRequest struct {
 	unprintable
 
@@ -22,35 +21,35 @@ type TokenRequest struct {
 	Resource string
 
 	// Organization is the organisation that the token is for. [ForOrganization] sets
-	// it for a single call, and wins.
+	// it for a single call, and takes precedence.
 	Organization clientassertion.Organization
 
 	// JournalID is the SFM journal, a UUID, that a multi-tenant client asks for.
 	JournalID string
 
-	// Attest is the trust framework's attest. No token with it is used for
-	// longer than [clientassertion.AttestLifetime]; call [TokenSource.Forget] when
-	// the user changes to another patient.
+	// Attest is the trust framework's attest. A token with it is used for
+	// [clientassertion.AttestLifetime] at most; call [TokenSource.Forget] when the
+	// user changes to another patient.
 	Attest *clientassertion.Attest
 
 	// Details are further structured details for the client assertion, as JSON
 	// ([clientassertion.ParseDetail]).
 	Details []clientassertion.Detail
 
-	// UnboundBearerToken asks for a bearer token in place of one that is bound to
-	// the client's key, for an API that has not moved to DPoP. Whoever steals
-	// such a token can use it. It is never a fallback: without it, a bearer token
+	// UnboundBearerToken asks for a bearer token instead of one that is bound to the
+	// client's key, for an API that has not moved to DPoP. Whoever steals such a
+	// token can use it. It is never a fallback: without this option, a bearer token
 	// is refused.
 	//
-	// For a session's call the refresh token is then sent without a proof. What
-	// HelseID makes of that is not documented: it may refuse the token, and with
-	// that end the session ([ErrLoginRequired]). Try it in the test environment
+	// For a session's call the refresh token is then sent without a proof. How
+	// HelseID reacts to that is not documented: it may refuse the refresh token,
+	// which ends the session ([ErrLoginRequired]). Try it in the test environment
 	// first, with the client's own registration.
 	UnboundBearerToken bool
 
-	// AcceptMissingScopes accepts a token that was granted without some of
-	// Scopes. By default that is an error ([ErrScopeNotGranted]), since the API
-	// would refuse the call later and with less to go by.
+	// AcceptMissingScopes accepts a token that was granted without some of Scopes. By
+	// default that is an error ([ErrScopeNotGranted]), since the API would refuse the
+	// call later and with a less helpful error.
 	AcceptMissingScopes bool
 
 	// RequireSubjectToken makes a call whose context has no subject token
@@ -60,19 +59,19 @@ type TokenRequest struct {
 	RequireSubjectToken bool
 
 	// RequireOrganization makes a call that is for no organisation an error
-	// ([ErrConfig]), before anything is sent. Set it where every call is for one, so
-	// that one that was forgotten is noticed. A session whose login named an
-	// organisation has one.
+	// ([ErrConfig]), before anything is sent. Set it where every call is for an
+	// organisation, so that a forgotten one is noticed. A session whose login named
+	// an organisation fulfils it.
 	RequireOrganization bool
 
-	// AllowedOrigins are the origins ("https://api.example.no") that requests
-	// with the token may go to, also by redirect. Nil means any https origin, and
-	// redirects within the origin that was called only; a list without an origin is
-	// an error. Config.AllowedOrigins must allow the origin, too.
+	// AllowedOrigins are the origins ("https://api.example.no") that requests with
+	// the token may be sent to, also by redirect. Nil means any https origin, and
+	// redirects only within the origin that was called; a list without an origin is
+	// an error. [Config.AllowedOrigins] must allow the origin, too.
 	AllowedOrigins []string
 }
 
-// clone copies what the caller could change later.
+// clone copies everything that the caller could change later.
 func (r TokenRequest) clone() TokenRequest {
 	r.Scopes = slices.Clone(r.Scopes)
 	r.Details = slices.Clone(r.Details)

@@ -11,9 +11,9 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/apicall"
 )
 
-// TokenSource gives tokens for one token request. It is prepared once: asking
-// it for a token that is in memory takes no lock and no allocation. It is safe
-// for concurrent use.
+// TokenSource provides tokens for one token request, which it has checked in advance.
+// Asking it for a token that is in memory takes no lock and allocates nothing. It is
+// safe for concurrent use.
 type TokenSource struct {
 	tokens   *tokenSupply
 	calls    *apiCaller
@@ -27,20 +27,21 @@ type TokenSource struct {
 
 // sessionTokens is the session that a source's tokens belong to.
 type sessionTokens interface {
-	// use says that the session is being used, if it may be.
+	// use records a use of the session, or returns why it cannot be used.
 	use(ctx context.Context, now time.Time) error
 
-	// origin says which of the session's tokens fit a request.
+	// origin returns the origin of the session's tokens for a request.
 	origin(request TokenRequest) (tokenOrigin, error)
 
-	// withResource names the login's API, if there is one alone.
+	// withResource sets the login's API if it named exactly one and the request names
+	// none.
 	withResource(request TokenRequest) TokenRequest
 
 	// refresh gets a token with the session's refresh token.
 	refresh(ctx context.Context, request *preparedRequest) (*Token, error)
 }
 
-// Format prints what it is, for every verb.
+// Format prints "token source" for every verb.
 func (s *TokenSource) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "token source") }
 
 // TokenSource prepares a token source. A mistake in the request is reported by
@@ -49,8 +50,8 @@ func (c *Client) TokenSource(request TokenRequest) *TokenSource {
 	return (&TokenSource{tokens: c.tokens, calls: c.calls}).with(request.clone())
 }
 
-// with is a source for another request, from the same origin. The caller must not change
-// the request any more.
+// with returns a source for another request, with the same origin. The caller must
+// not change the request any more.
 func (s *TokenSource) with(request TokenRequest) *TokenSource {
 	source := &TokenSource{tokens: s.tokens, calls: s.calls, subject: s.subject, session: s.session, original: request}
 	origin, err := source.origin()
@@ -63,7 +64,7 @@ func (s *TokenSource) with(request TokenRequest) *TokenSource {
 	return source
 }
 
-// origin says where the source's tokens come from.
+// origin returns where the source's tokens come from.
 func (s *TokenSource) origin() (tokenOrigin, error) {
 	switch {
 	case s.session != nil && s.subject != nil:
@@ -76,8 +77,7 @@ func (s *TokenSource) origin() (tokenOrigin, error) {
 	return systemOrigin, nil
 }
 
-// entry is the place of the source's token, which moves when the cache has
-// forgotten the old one.
+// entry returns the source's cache entry, or a new one if that has been evicted.
 func (s *TokenSource) entry() *cacheEntry {
 	entry := s.place.Load()
 	if entry.evicted.Load() {
@@ -87,33 +87,34 @@ func (s *TokenSource) entry() *cacheEntry {
 	return entry
 }
 
-// Token returns a token that is valid for some time yet.
+// Token returns a token that is still valid for some time.
 //
-// A fresh token comes from memory. One near its end (the last 10 % of its life,
-// 30 seconds at most) comes from memory too, and is renewed in the background.
-// Without one, all callers share a single request to HelseID; each waits for it
-// as long as its own context allows, and a caller who gives up does not disturb
-// the others.
+// A fresh token comes from memory. One near its end (the last 10 % of its life, 30
+// seconds at most) comes from memory too, and is renewed in the background. Without a
+// token in memory, all callers share one request to HelseID; each waits for it as
+// long as its own context allows, and a caller that gives up does not affect the
+// others.
 //
 // The organisation of [ForOrganization] and the request of [WithTokenRequest] replace
 // those of the source.
 //
-// The error is a [*TokenError] if HelseID refuses, and wraps [ErrUnavailable], [ErrKey],
-// [ErrInvalidResponse], [ErrIssuerMismatch], [ErrScopeNotGranted], [ErrClosed],
-// [ErrConfig] or the context's error otherwise. That of a session's source can also wrap
-// [ErrLoginRequired], [ErrNoRefreshToken], [ErrSeveralAudiences] and [ErrStore].
+// The error is a [*TokenError] if HelseID refuses. Otherwise it wraps
+// [ErrUnavailable], [ErrKey], [ErrInvalidResponse], [ErrIssuerMismatch],
+// [ErrScopeNotGranted], [ErrClosed], [ErrConfig] or the context's error. The error of
+// a session's source can also wrap [ErrLoginRequired], [ErrNoRefreshToken],
+// [ErrSeveralAudiences] and [ErrStore].
 func (s *TokenSource) Token(ctx context.Context) (*Token, error) {
 	return s.inContext(ctx).token(ctx)
 }
 
-// Authorize sets the headers Authorization and DPoP on a request that will be sent
-// with something else than [Client.HTTPClient]. Call it for each attempt, just before
-// sending, and hand the response to [TokenSource.ObserveResponse]. As with
-// [TokenSource.Token], the organisation and the token request of ctx count, and not those
+// Authorize sets the headers Authorization and DPoP on a request that will be sent by
+// other means than [Client.HTTPClient]. Call it for each attempt, just before
+// sending, and pass the response to [TokenSource.ObserveResponse]. As for
+// [TokenSource.Token], the organisation and the token request of ctx apply, not those
 // of the request's own context.
 //
-// The error is one of Token's, or [ErrInsecureURL] or [ErrOriginRefused] for the
-// request's URL.
+// The error is one of [TokenSource.Token], or [ErrInsecureURL] or [ErrOriginRefused]
+// for the request's URL.
 func (s *TokenSource) Authorize(ctx context.Context, request *http.Request) error {
 	held := &credentials{source: s.inContext(ctx)}
 	if err := held.Obtain(ctx, request, true); err != nil {
@@ -123,9 +124,10 @@ func (s *TokenSource) Authorize(ctx context.Context, request *http.Request) erro
 }
 
 // ObserveResponse keeps the DPoP nonce of an API's response for the next
-// [TokenSource.Authorize]. It reports whether the response is a demand for that nonce, so that the request should be
-// authorized and sent once more: status 401 or 400, with the error use_dpop_nonce in a
-// challenge or in a small JSON body. The response's body can be read as before.
+// [TokenSource.Authorize]. It reports whether the response demands that nonce, so
+// that the request should be authorized and sent once more: status 401 or 400, with
+// the error use_dpop_nonce in a challenge or in a small JSON body. The response's
+// body can still be read in full.
 func (s *TokenSource) ObserveResponse(response *http.Response) (retry bool) {
 	if response.Request == nil {
 		return false
@@ -137,11 +139,11 @@ func (s *TokenSource) ObserveResponse(response *http.Response) (retry bool) {
 	return apicall.DemandsNonce(response)
 }
 
-// Forget drops the source's token from memory and from Config.TokenCache, so that the
-// next call fetches a new one. A user who changes to another patient must not use a token
-// with the attest for the one before. The context counts as it does for
-// [TokenSource.Token]: give it the organisation that the token was fetched with
-// ([ForOrganization]).
+// Forget drops the source's token from memory and from [Config.TokenCache], so that
+// the next call fetches a new one. Call it when a user changes to another patient:
+// the token with the attest for the previous one must not be used any more. The
+// context applies as for [TokenSource.Token]: give it the organisation that the token
+// was fetched with ([ForOrganization]).
 func (s *TokenSource) Forget(ctx context.Context) {
 	if source := s.inContext(ctx); source.err == nil {
 		s.tokens.forget(ctx, source.request.key)
@@ -179,9 +181,9 @@ func (s *TokenSource) token(ctx context.Context) (*Token, error) {
 	return token, nil
 }
 
-// drop forgets a token that an API refused, and reports whether it did: only
-// the token that was sent, only if it is not brand new, and only so often. An
-// API that refuses everything must not turn into a load on HelseID.
+// drop forgets a token that an API refused, and reports whether it did. It only drops
+// the token that was sent, and only if that is not new, and not too often: an API
+// that refuses everything must not cause load on HelseID.
 func (s *TokenSource) drop(ctx context.Context, host string, sent *Token) bool {
 	if !s.entry().drop(sent, time.Now()) {
 		return false

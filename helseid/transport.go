@@ -18,38 +18,39 @@ import (
 // defaultAPIHeaderTimeout is Config.APIHeaderTimeout's default.
 const defaultAPIHeaderTimeout = 60 * time.Second
 
-// HTTPClient returns a client whose requests carry a token for the request and
-// a fresh proof each. Use it like any other; it needs no Close of its own.
+// HTTPClient returns a client whose requests carry a token for the request and a new
+// proof each. Use it like any other; it need not be closed.
 //
 // A request's context may choose the organisation ([ForOrganization]) or replace the
-// whole token request ([WithTokenRequest]). Only https is spoken, except to loopback
-// hosts ([ErrInsecureURL]). A redirect within the origin is followed with a new proof,
-// one to another origin is an error ([ErrOriginRefused]) unless
-// TokenRequest.AllowedOrigins names both.
+// whole token request ([WithTokenRequest]). Only https is used, except to loopback
+// hosts ([ErrInsecureURL]). A redirect within the origin is followed with a new
+// proof. A redirect to another origin is an error ([ErrOriginRefused]) unless
+// [TokenRequest.AllowedOrigins] names both.
 //
-// A demand for a DPoP nonce (401 or 400 with use_dpop_nonce) is answered once, provided
-// that the body can be sent again (http.Request.GetBody). So is a 401 with invalid_token
-// under any scheme, with a new token, if the old one has been in use for 30 seconds; a
-// younger one is not replaced, and the 401 is the answer. An API that is silent for
-// Config.APIHeaderTimeout is an error that wraps [os.ErrDeadlineExceeded]. An error that
-// wraps [ErrNoToken] means that nothing of the request has reached the API.
+// A demand for a DPoP nonce (401 or 400 with use_dpop_nonce) is answered once,
+// provided that the body can be sent again ([http.Request.GetBody]). The same applies
+// to a 401 with invalid_token under any scheme, which is answered with a new token if
+// the old one has been in use for 30 seconds; a younger token is not replaced, and
+// the caller gets the 401. If an API is silent for [Config.APIHeaderTimeout], the
+// error wraps [os.ErrDeadlineExceeded]. An error that wraps [ErrNoToken] means that
+// no part of the request has reached the API.
 func (c *Client) HTTPClient(request TokenRequest) *http.Client {
 	return c.calls.httpClient(c.Transport(request))
 }
 
-// Transport returns the http.RoundTripper in [Client.HTTPClient], for those who build
-// their own http.Client around it. Whatever retries must stand outside of it: each
-// RoundTrip makes proofs of its own.
+// Transport returns the [http.RoundTripper] of [Client.HTTPClient], for callers that
+// build their own [http.Client] around it. Put retries outside it: each RoundTrip
+// makes its own proofs.
 func (c *Client) Transport(request TokenRequest) http.RoundTripper {
 	return c.calls.transport(c.TokenSource(request))
 }
 
-// apiCaller is what the calls of APIs have in common for a client.
+// apiCaller is what all calls of APIs by a client have in common.
 type apiCaller struct {
 	apicall.Caller
 	http           *http.Client // of the configuration
 	allowedOrigins []string
-	unverified     bool // its transport takes any certificate, so loopback hosts alone are spoken to
+	unverified     bool // its transport accepts any certificate, so only loopback hosts are called
 	prover         *dpop.Prover
 	signing        *exchange.Signing
 	report         *reporter
@@ -66,11 +67,11 @@ func (c *apiCaller) transport(source *TokenSource) http.RoundTripper {
 type transport struct {
 	source *TokenSource
 	base   http.RoundTripper
-	fixed  bool // the request's context chooses nothing
+	fixed  bool // the request's context is ignored
 }
 
-// Format prints what it is, for every verb: package fmt would read what goroutines are
-// writing.
+// Format prints "HelseID transport" for every verb. Without it, package fmt would
+// read fields that goroutines are writing.
 func (t *transport) Format(state fmt.State, _ rune) {
 	_, _ = io.WriteString(state, "HelseID transport")
 }
@@ -91,14 +92,14 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// credentials are the token for one call of an API and its proofs.
+// credentials are the token and the proofs for one call of an API.
 type credentials struct {
 	source *TokenSource
 	token  *Token
 }
 
-// Obtain gets the token if it may go where the request goes: one that is not near its
-// end for a request that cannot be repeated.
+// Obtain gets the token if it may go where the request goes. For a request that
+// cannot be repeated, it prefers a token that does not expire soon.
 func (c *credentials) Obtain(ctx context.Context, request *http.Request, repeatable bool) (err error) {
 	source := c.source
 	if source.err != nil {
@@ -156,8 +157,8 @@ func (c *credentials) Authorize(ctx context.Context, request *http.Request, nonc
 	return nil
 }
 
-// Replaceable reports whether the token that an API refused should be replaced by
-// another: somebody else has done so already, or it may be dropped now.
+// Replaceable reports whether the token that an API refused should be replaced:
+// another caller has already done so, or it may be dropped now.
 func (c *credentials) Replaceable(request *http.Request) bool {
 	if current := c.source.entry().token.Load(); current != c.token && current.state(time.Now()) != tokenDead {
 		return true
@@ -165,7 +166,7 @@ func (c *credentials) Replaceable(request *http.Request) bool {
 	return c.source.drop(request.Context(), hostOf(request.URL), c.token)
 }
 
-// apiReporter tells of what happens to calls of APIs.
+// apiReporter reports what happens to calls of APIs.
 type apiReporter struct{ report *reporter }
 
 // Retry implements apicall.Reporter.
@@ -183,7 +184,7 @@ func (r apiReporter) Refusal(request *http.Request, code string) {
 	r.report.logAPIRefusal(request.Context(), hostOf(request.URL), code)
 }
 
-// hostOf is an API's host, for events and log lines.
+// hostOf returns an API's host, for events and log lines.
 func hostOf(url *url.URL) string { return strings.ToLower(url.Hostname()) }
 
 // isBearer reports whether a request carries a bearer token, which needs no nonce.

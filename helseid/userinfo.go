@@ -16,21 +16,21 @@ import (
 )
 
 // UserInfo asks HelseID's UserInfo endpoint about the user. Beyond what
-// Session.User says it has the details of the register of health personnel
-// (ScopeHPRNumber). It sends an access token that was issued with ScopeOpenID,
-// with a proof, or without one if Config.BearerUserInfo says so.
+// [Session.User] contains, it returns the details of the register of health personnel
+// ([ScopeHPRNumber]). It sends an access token that was issued with [ScopeOpenID],
+// with a proof, or without one if [Config.BearerUserInfo] is set.
 //
-// The error is of the same kinds as a token request's.
+// The error is of the same kinds as that of [TokenSource.Token].
 func (s *Session) UserInfo(ctx context.Context) (*identity.UserInfo, error) {
 	return s.sessions.userInfo.read(ctx, s.User().Subject, s.userInfoSource())
 }
 
-// userInfoSource gives tokens that were issued with ScopeOpenID.
+// userInfoSource returns a source of tokens that were issued with [ScopeOpenID].
 func (s *Session) userInfoSource() *TokenSource {
 	return (&TokenSource{tokens: s.sessions.tokens, calls: s.sessions.calls, session: issuerTokens{s}}).with(TokenRequest{Resource: s.firstResource()})
 }
 
-// issuerTokens are the tokens of a session that go to HelseID alone.
+// issuerTokens are the tokens of a session that are only sent to HelseID.
 type issuerTokens struct{ *Session }
 
 func (t issuerTokens) origin(request TokenRequest) (tokenOrigin, error) {
@@ -46,7 +46,7 @@ type userInfoReader struct {
 	bearer   bool // Config.BearerUserInfo
 }
 
-// read asks about a user, with a token of the source's.
+// read asks about a user with one of the source's tokens.
 func (u *userInfoReader) read(ctx context.Context, subject string, source *TokenSource) (*identity.UserInfo, error) {
 	endpoint, err := u.requests.Endpoint(ctx, exchange.UserInfoEndpoint)
 	if err != nil {
@@ -109,8 +109,8 @@ func (u *userInfoReader) send(ctx context.Context, request *http.Request, source
 	return response, nil
 }
 
-// challengeError reads a refusal from the challenge in the header, where it
-// stands at an endpoint that takes access tokens (RFC 6750 section 3).
+// challengeError reads a refusal from the challenge in the header, which is where an
+// endpoint that accepts access tokens puts it (RFC 6750 section 3).
 func (e tokenRequester) challengeError(a exchange.Answer) error {
 	for _, challenge := range wwwauth.Parse(a.Header.Values("WWW-Authenticate")) {
 		if code := challenge.Parameters["error"]; exchange.ValidErrorCode(code) {

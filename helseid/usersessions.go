@@ -10,20 +10,19 @@ import (
 	"time"
 )
 
-// UserSession is one of a user's sessions, of whichever application and process of
-// this client's. It tells nothing about the person, and its session cannot be used with
-// it.
+// UserSession is one of a user's sessions, in any application and process of this
+// client. It contains nothing about the person and cannot be used to act as the user.
 type UserSession struct {
 	// Created is when the user logged in, and AuthenticatedAt when the user had
-	// authenticated at HelseID. They are zero if this process cannot read the session,
-	// for want of a key.
+	// authenticated at HelseID. They are zero if this process cannot read the session
+	// because it lacks the encryption key.
 	Created, AuthenticatedAt time.Time
 
-	// LastUsed is when the session was last used as far as is written down: see
-	// LoginRequest.IdleTimeout. Zero without one.
+	// LastUsed is the last stored use of the session: see [LoginRequest.IdleTimeout].
+	// It is zero if that is not set.
 	LastUsed time.Time
 
-	// Expiry is when it ends unless it is used: see Session.Expiry.
+	// Expiry is when it ends unless it is used: see [Session.Expiry].
 	Expiry time.Time
 
 	ender *sessionEnder
@@ -32,32 +31,32 @@ type UserSession struct {
 
 var errNoSubject = fmt.Errorf("%w: the subject is empty: it is that of identity.User", ErrConfig)
 
-// Is reports whether it is this session, such as the one of the user who looks at the
-// list.
+// Is reports whether it is this session, for instance that of the user who is viewing
+// the list.
 func (u UserSession) Is(session *Session) bool { return session != nil && session.place().key == u.key }
 
-// End ends the session, and has its refresh token revoked in the background. The error
-// is that of [Sessions.End].
+// End ends the session, and revokes its refresh token in the background. The error is
+// that of [Sessions.End].
 func (u UserSession) End(ctx context.Context) error {
 	if u.ender == nil {
 		return nil
 	}
-	u.ender.rows.places.place(u.key, time.Now().Add(sessionLifetime)) // no stranger's: it goes on trying
+	u.ender.rows.places.place(u.key, time.Now().Add(sessionLifetime)) // a known session, so that a failed end is retried
 	return u.ender.endByKey(because(ctx, EndedByApplication), u.key)
 }
 
-// Format prints what it is, for every verb.
+// Format prints "a user's session" for every verb.
 func (u UserSession) Format(state fmt.State, _ rune) {
 	_, _ = io.WriteString(state, "a user's session")
 }
 
-// LogValue returns what it is.
+// LogValue returns "a user's session".
 func (u UserSession) LogValue() slog.Value { return slog.StringValue("a user's session") }
 
-// Of lists the living sessions of a user, the newest first: at most a hundred.
-// The subject is that of identity.User, which is no identity number. To list
-// sessions does not use them. The error wraps [ErrStore], and [ErrUnreadableRow] if
-// this process cannot tell which sessions there are.
+// Of returns the live sessions of a user, the newest first: at most a hundred. The
+// subject is that of [identity.User], not an identity number. Listing sessions does
+// not count as a use. The error wraps [ErrStore], and [ErrUnreadableRow] if this
+// process cannot tell which sessions there are.
 func (s *Sessions) Of(ctx context.Context, subject string) ([]UserSession, error) {
 	var sessions []UserSession
 	for _, rowKey := range indexRows(s.indexes.subKey(subject)) {
@@ -79,7 +78,7 @@ func (s *Sessions) Of(ctx context.Context, subject string) ([]UserSession, error
 	return sessions, nil
 }
 
-// userSession reports whether a session lives, and what can be told of it.
+// userSession returns what can be said about a session. ok is false if it has ended.
 func (s *Sessions) userSession(ctx context.Context, key string) (session UserSession, ok bool, err error) {
 	session = UserSession{ender: s.ender, key: key}
 	row, err := s.rows.store.Load(ctx, key)
@@ -96,7 +95,7 @@ func (s *Sessions) userSession(ctx context.Context, key string) (session UserSes
 	if record.Ended {
 		return session, false, nil
 	}
-	if err != nil { // of another version of this library's
+	if err != nil { // written by another version of this library
 		return session, true, nil //nolint:nilerr // it can be ended
 	}
 	if place := s.rows.places.find(key); place != nil {
@@ -112,12 +111,13 @@ func (s *Sessions) userSession(ctx context.Context, key string) (session UserSes
 	return session, time.Now().Before(session.Expiry), nil
 }
 
-// EndOf ends all sessions of a user, of whichever application and process of
-// this client's, and revokes their refresh tokens. A login of the user's that is under
-// way comes to nothing. It does not end the session at HelseID.
+// EndOf ends all sessions of a user, in all applications and processes of this
+// client, and revokes their refresh tokens. The user's unfinished logins fail. It
+// does not end the session at HelseID.
 //
-// The error wraps ErrStore if sessions may live on. This process goes on trying
-// for a day then. The error wraps ErrConfig if there is no subject: nothing has ended.
+// The error wraps [ErrStore] if sessions may still be usable; this process then keeps
+// trying for a day. The error wraps [ErrConfig] if the subject is empty: then nothing
+// has ended.
 func (s *Sessions) EndOf(ctx context.Context, subject string) error {
 	if subject == "" {
 		return errNoSubject

@@ -11,14 +11,14 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// userTokens is what HelseID answers to a login or a refresh.
+// userTokens are HelseID's answer to a login or a refresh.
 type userTokens struct {
-	// token is the access token, or tokenErr says why it cannot be used. The
-	// rest counts even then: the refresh token has been renewed.
+	// token is the access token, or tokenErr says why it cannot be used. The rest is
+	// valid even then: the refresh token has been replaced.
 	token    *Token
 	tokenErr error
 
-	// forIssuer says that the token goes to HelseID alone.
+	// forIssuer says that the token is only sent to HelseID.
 	forIssuer bool
 
 	idToken      string
@@ -29,11 +29,11 @@ type userTokens struct {
 // askUserTokens asks HelseID for a user's tokens, with a code or a refresh token.
 type askUserTokens func(ctx context.Context, grant tokenGrant) (*userTokens, error)
 
-// userTokensInTurn calls a function when there is room for another request with a code
-// or a refresh token, with what makes the request.
+// userTokensInTurn waits until another request with a code or a refresh token may be
+// sent, and calls a function with what sends it.
 type userTokensInTurn func(ctx context.Context, do func(askUserTokens) error) error
 
-// userTokens asks HelseID within a budget.
+// userTokens asks HelseID within the budget.
 func (e tokenRequester) userTokens(budget *bulkhead.Bulkhead) userTokensInTurn {
 	return func(ctx context.Context, do func(askUserTokens) error) error {
 		return e.InTurn(ctx, budget, func(turn *bulkhead.Turn) error {
@@ -44,17 +44,17 @@ func (e tokenRequester) userTokens(budget *bulkhead.Bulkhead) userTokensInTurn {
 	}
 }
 
-// maxRefreshLifetime bounds what rt_expires_in may claim.
+// maxRefreshLifetime limits the lifetime that rt_expires_in may state.
 const maxRefreshLifetime = 400 * 24 * time.Hour
 
 // askUserTokens sends a request with a code or a refresh token. An error that is
-// neither a refusal nor marked with exchange.ErrOutcomeUnknown means that the credential
-// is as good as before.
+// neither a refusal nor marked with [exchange.ErrOutcomeUnknown] means that the
+// credential can still be used.
 func (e tokenRequester) askUserTokens(ctx context.Context, turn *bulkhead.Turn, grant tokenGrant) (*userTokens, error) {
 	result, object, err := e.askToken(ctx, turn, grant)
 	if err != nil {
 		if result.Status != 0 {
-			// Something answered 200, and the tokens in it are lost.
+			// The answer was 200 but cannot be used, so its tokens are lost.
 			err = fmt.Errorf("%w: %w", exchange.ErrOutcomeUnknown, err)
 		}
 		return nil, err
@@ -82,8 +82,8 @@ func parseUserTokens(object jose.Object, start time.Time) (*userTokens, error) {
 		if !ok {
 			return nil, errors.New("rt_expires_in is not a number")
 		}
-		// Nobody hands out a token that has ended: zero, and less, tells nothing. A
-		// session that ended at once would send its user to log in for ever.
+		// Zero or less cannot be meant: no server issues a token that has expired. A
+		// session that ended at once would make its user log in again and again.
 		if seconds > 0 {
 			seconds = min(seconds, int64(maxRefreshLifetime/time.Second))
 			tokens.refreshUntil = start.Round(0).Truncate(time.Second).Add(time.Duration(seconds) * time.Second)

@@ -11,174 +11,176 @@ import (
 )
 
 const (
-	// maxBatch is how many uses travel together at most: so many keep Redis busy
+	// maxBatch is the largest number of uses in one request: so many keep Redis busy
 	// for a fraction of a millisecond.
 	maxBatch = 128
 
-	// maxFlights is how many requests of one batcher may be under way. The first
-	// is enough for a Redis that answers: the more it has to do, the more uses
-	// travel with the next. The others are for when it does not answer soon.
-	maxFlights = 4
+	// maxRequests is how many requests of one batcher may be under way. One is enough
+	// as long as Redis answers: the busier it is, the more uses share the next
+	// request. The others are for when an answer is slow.
+	maxRequests = 4
 
-	// patience is how long a use waits for a place before another request is sent
-	// beside those that are under way.
+	// patience is how long a use waits before another request is sent in addition to
+	// those under way.
 	patience = 10 * time.Millisecond
 )
 
-// batcher lets uses of Redis that come at the same time travel together, in one
-// request. A use that finds nothing under way is sent at once, by its caller. Those
-// that come meanwhile travel together with the next request, which a goroutine
-// sends: it ends when nobody waits any more.
+// batcher combines uses of Redis that come at the same time into one request. A use
+// that finds no request under way is sent at once, by its caller. Those that come
+// meanwhile share the next request, which a goroutine sends; the goroutine ends when
+// no use waits any more.
 type batcher[U any] struct {
-	// send asks Redis and writes each answer into the use that asked. It ends
-	// within the time limit.
+	// send asks Redis and writes each answer into its use. It ends within the time
+	// limit.
 	send    func(ctx context.Context, uses []U)
-	timeout time.Duration // of those who wait
+	timeout time.Duration // of the uses that wait
 
-	mu      sync.Mutex
-	waiting []*passenger[U]
-	flights int
-	closed  bool
-	sending sync.WaitGroup // the goroutines
+	mu       sync.Mutex
+	waiting  []*waiter[U]
+	requests int
+	closed   bool
+	sending  sync.WaitGroup // the goroutines that send
 }
 
-// passenger is a use that waits.
-type passenger[U any] struct {
-	use     U
-	arrived chan struct{}
-	err     error // why it was not sent
+// waiter is a use that waits.
+type waiter[U any] struct {
+	use      U
+	answered chan struct{}
+	err      error // why it was not sent
 }
 
-func newPassenger[U any](use U) *passenger[U] {
-	return &passenger[U]{use: use, arrived: make(chan struct{})}
+func newWaiter[U any](use U) *waiter[U] {
+	return &waiter[U]{use: use, answered: make(chan struct{})}
 }
 
-// do returns when the use has been answered. Whoever gives up before gets the
-// context's error, and must not look at the use: it may yet be sent and answered.
+// do returns when the use has been answered. If the context ends before that, it
+// returns the context's error, and the caller must not read the use: it may still be
+// sent and answered.
 func (b *batcher[U]) do(ctx context.Context, use U) error {
-	p, err := b.enter(use)
+	w, err := b.enter(use)
 	if err != nil {
 		return err
 	}
-	if p == nil {
-		runtime.Gosched() // whoever is about to come as well comes now
-		if p = b.join(use); p == nil {
+	if w == nil {
+		runtime.Gosched() // lets other goroutines add their uses first
+		if w = b.join(use); w == nil {
 			b.send(ctx, []U{use})
-			b.landed()
+			b.finish()
 			return nil
 		}
 	}
-	return b.await(ctx, p)
+	return b.await(ctx, w)
 }
 
-// enter queues a use, unless it finds nothing under way.
-func (b *batcher[U]) enter(use U) (*passenger[U], error) {
+// enter queues a use, unless no request is under way.
+func (b *batcher[U]) enter(use U) (*waiter[U], error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.closed:
 		return nil, redis.ErrClosed
-	case b.flights == 0:
-		b.flights++
+	case b.requests == 0:
+		b.requests++
 		return nil, nil
 	}
-	p := newPassenger(use)
-	b.waiting = append(b.waiting, p)
-	return p, nil
+	w := newWaiter(use)
+	b.waiting = append(b.waiting, w)
+	return w, nil
 }
 
-// join lets a use that found nothing under way travel with those that came after it.
-// If there are none, it is for its caller to send.
-func (b *batcher[U]) join(use U) *passenger[U] {
+// join queues a use that found no request under way together with those that came
+// after it. If there are none, it returns nil and the caller sends the use.
+func (b *batcher[U]) join(use U) *waiter[U] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting) == 0 {
 		return nil
 	}
-	p := newPassenger(use)
-	b.waiting = slices.Insert(b.waiting, 0, p)
-	b.flights--
-	b.takeOff()
-	return p
+	w := newWaiter(use)
+	b.waiting = slices.Insert(b.waiting, 0, w)
+	b.requests--
+	b.sendWaiting()
+	return w
 }
 
-// await returns when a use that waits has been answered, or need not be any more.
-func (b *batcher[U]) await(ctx context.Context, p *passenger[U]) error {
-	timer := time.NewTimer(patience) // and then for the rest of the time limit
+// await returns when a queued use has been answered, or is not waited for any more.
+func (b *batcher[U]) await(ctx context.Context, w *waiter[U]) error {
+	timer := time.NewTimer(patience) // later reset to the rest of the time limit
 	defer timer.Stop()
-	for hurried := false; ; hurried = true {
+	for early := false; ; early = true {
 		select {
-		case <-p.arrived:
-			return p.err
+		case <-w.answered:
+			return w.err
 		case <-ctx.Done():
-			b.leave(p)
+			b.leave(w)
 			return ctx.Err()
 		case <-timer.C:
-			if hurried {
-				b.leave(p)
+			if early {
+				b.leave(w)
 				return context.DeadlineExceeded
 			}
-			b.hurry(p)
+			b.sendEarly(w)
 			timer.Reset(b.timeout - patience)
 		}
 	}
 }
 
-// landed lets those go who wait.
-func (b *batcher[U]) landed() {
+// finish notes that a request has been answered, and sends the uses that wait.
+func (b *batcher[U]) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.flights--
-	b.takeOff()
+	b.requests--
+	b.sendWaiting()
 }
 
-// hurry lets those go who have waited long.
-func (b *batcher[U]) hurry(p *passenger[U]) {
+// sendEarly sends the uses that wait if this one has waited for long.
+func (b *batcher[U]) sendEarly(w *waiter[U]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.flights < maxFlights && slices.Contains(b.waiting, p) {
-		b.takeOff()
+	if b.requests < maxRequests && slices.Contains(b.waiting, w) {
+		b.sendWaiting()
 	}
 }
 
-// leave takes a use that nobody waits for out of the queue. One that is under way
-// is answered to nobody.
-func (b *batcher[U]) leave(p *passenger[U]) {
+// leave removes a use whose caller has given up from the queue. If it has been sent,
+// its answer is ignored.
+func (b *batcher[U]) leave(w *waiter[U]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if i := slices.Index(b.waiting, p); i >= 0 {
+	if i := slices.Index(b.waiting, w); i >= 0 {
 		b.waiting = slices.Delete(b.waiting, i, i+1)
 	}
 }
 
-// takeOff sends those who wait, and whoever waits when they have been answered.
-// The caller holds the lock.
-func (b *batcher[U]) takeOff() {
+// sendWaiting starts a goroutine that sends the uses that wait, and those that come
+// before they are answered. The caller holds the lock.
+func (b *batcher[U]) sendWaiting() {
 	if len(b.waiting) == 0 {
 		return
 	}
-	b.flights++
+	b.requests++
 	b.sending.Go(func() {
 		var uses []U
-		for batch := b.board(); len(batch) > 0; batch = b.board() {
+		for batch := b.nextBatch(); len(batch) > 0; batch = b.nextBatch() {
 			uses = uses[:0]
-			for _, p := range batch {
-				uses = append(uses, p.use)
+			for _, w := range batch {
+				uses = append(uses, w.use)
 			}
 			b.send(context.Background(), uses)
-			for _, p := range batch {
-				close(p.arrived)
+			for _, w := range batch {
+				close(w.answered)
 			}
 		}
 	})
 }
 
-// board takes those who travel together out of the queue. Without any the flight is
-// over.
+// nextBatch removes the uses for one request from the queue. If there are none, the
+// goroutine ends.
 //
-// It lets others run first: a process that has more to do than processors sends few
-// and large batches, and saves itself and Redis work. One that has not loses no time.
-func (b *batcher[U]) board() []*passenger[U] {
+// It lets other goroutines run first: a process with more work than processors then
+// sends few large batches, which saves itself and Redis work. Any other process loses
+// no time.
+func (b *batcher[U]) nextBatch() []*waiter[U] {
 	runtime.Gosched()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -186,23 +188,23 @@ func (b *batcher[U]) board() []*passenger[U] {
 	batch := slices.Clone(b.waiting[:n])
 	b.waiting = slices.Delete(b.waiting, 0, n)
 	if n == 0 {
-		b.flights--
+		b.requests--
 	}
 	return batch
 }
 
-// close lets no more in, and sends away those who wait: a goroutine that is sending
-// is the last.
+// close refuses new uses and fails those that wait, except those that a goroutine is
+// sending.
 func (b *batcher[U]) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	for _, p := range b.waiting {
-		p.err = redis.ErrClosed
-		close(p.arrived)
+	for _, w := range b.waiting {
+		w.err = redis.ErrClosed
+		close(w.answered)
 	}
 	b.waiting = nil
 }
 
-// wait returns when no goroutine is sending, after close.
+// wait returns when no goroutine is sending any more. Call it after close.
 func (b *batcher[U]) wait() { b.sending.Wait() }

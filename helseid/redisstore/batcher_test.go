@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slowRedis answers after a while, and notes what travelled together.
+// slowRedis answers after a while, and records which uses shared a request.
 type slowRedis struct {
 	takes time.Duration
 
@@ -63,7 +63,7 @@ func ask(t *testing.T, all *sync.WaitGroup, b *batcher[*question], n int) {
 	synctest.Wait()
 }
 
-// A use that finds nothing under way waits for nobody, one after the other.
+// Sequential uses that find no request under way are sent at once.
 func TestBatchOfOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -79,8 +79,7 @@ func TestBatchOfOne(t *testing.T) {
 	})
 }
 
-// Those that come while a request is under way travel together with the next, so
-// many at most.
+// Uses that come while a request is under way share the next one, up to maxBatch.
 func TestBatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -106,8 +105,8 @@ func TestBatch(t *testing.T) {
 	})
 }
 
-// A use that finds nothing under way takes along those that are about to come: a
-// process that has more to do than processors sends fewer requests.
+// A use that finds no request under way also sends the uses that are about to come: a
+// process with more work than processors sends fewer requests.
 func TestBatchOfTheFirst(t *testing.T) {
 	t.Parallel()
 	const tries = 50
@@ -126,8 +125,8 @@ func TestBatchOfTheFirst(t *testing.T) {
 	require.Greater(t, together, tries/2)
 }
 
-// A request that takes long holds nobody up for longer than patience. There are not
-// more than a few of them at once, however many wait.
+// A slow request delays other uses for no longer than patience. There are at most
+// maxRequests at once, however many uses wait.
 func TestBatchBesideASlowOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -140,16 +139,17 @@ func TestBatchBesideASlowOne(t *testing.T) {
 		require.Equal(t, []int{1, 5}, s.batches)
 		require.Equal(t, 500*time.Millisecond+patience, time.Since(start))
 
-		for range 3 * maxFlights {
+		for range 3 * maxRequests {
 			ask(t, &all, b, 2)
 			time.Sleep(2 * patience)
 		}
 		all.Wait()
-		require.Equal(t, maxFlights, s.at)
+		require.Equal(t, maxRequests, s.at)
 	})
 }
 
-// Whoever gives up does so at once, is not sent later, and disturbs nobody.
+// A caller that gives up returns at once, its use is not sent later, and the others are
+// not affected.
 func TestBatchWithoutOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -169,15 +169,14 @@ func TestBatchWithoutOne(t *testing.T) {
 	})
 }
 
-// Nobody waits for longer than the limit, also if all requests that may be under way
-// hang.
+// No use waits for longer than the limit, even if all requests hang.
 func TestBatchLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		_, b := newBatcher(time.Hour)
 		start := time.Now()
 		go func() { _ = b.do(t.Context(), &question{}) }()
-		for range maxFlights + 2 {
+		for range maxRequests + 2 {
 			synctest.Wait()
 			go func() {
 				if err := b.do(t.Context(), &question{}); err != context.DeadlineExceeded {
@@ -187,7 +186,7 @@ func TestBatchLimit(t *testing.T) {
 			time.Sleep(2 * patience)
 		}
 		require.ErrorIs(t, b.do(t.Context(), &question{}), context.DeadlineExceeded)
-		require.Equal(t, b.timeout+time.Duration(maxFlights+2)*2*patience, time.Since(start))
+		require.Equal(t, b.timeout+time.Duration(maxRequests+2)*2*patience, time.Since(start))
 		b.mu.Lock()
 		require.Empty(t, b.waiting)
 		b.mu.Unlock()
@@ -195,7 +194,7 @@ func TestBatchLimit(t *testing.T) {
 	})
 }
 
-// After close nobody waits, nobody gets in, and no goroutine is left.
+// After close no use waits, new ones are refused, and no goroutine is left.
 func TestBatcherCloses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// breakerLimit is how many uses, one after the other, may go without an answer
-	// before Redis is left alone. It must have been silent for as long as any use
-	// waits, too: until then, one that waits longer than those may still be answered.
+	// breakerLimit is how many uses in a row may go without an answer before Redis is
+	// left alone. It must also have been silent for the longest time limit of any
+	// use: until then, a use with that limit may still be answered.
 	breakerLimit = 5
 
-	// breakerPause is for how long.
+	// breakerPause is how long Redis is then left alone.
 	breakerPause = time.Second
 )
 
@@ -21,27 +21,27 @@ type outcome int
 const (
 	unknown     outcome = iota // the caller gave up
 	answered                   // Redis answered, whatever it said
-	unanswered                 // it did not, in time
-	unreachable                // nothing is there that could
+	unanswered                 // Redis did not answer in time
+	unreachable                // there was no connection
 )
 
-// breaker spares callers the wait for a Redis that is dead. The zero value is
-// closed: it lets everybody through.
+// breaker spares callers the wait for a dead Redis. The zero value is closed: it lets
+// every use through.
 type breaker struct {
-	longest  time.Duration // that any use waits
+	longest  time.Duration // the longest time limit of any use
 	onChange func(alive bool)
 
 	mu       sync.Mutex
 	open     bool
 	failures int       // in a row
-	silent   time.Time // since when: the first of them began
-	failedAt time.Time // the last of them
+	silent   time.Time // when the first of these failures began
+	failedAt time.Time // when the last of them ended
 	retryAt  time.Time
-	probing  bool // somebody is finding out whether Redis is back
+	probing  bool // a use is finding out whether Redis is back
 }
 
-// begin asks whether to use Redis. Whoever is let through must call the function
-// with the outcome.
+// begin reports whether to use Redis. If so, the caller must call the function with
+// the outcome.
 func (b *breaker) begin() (end func(outcome), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -70,7 +70,7 @@ func (b *breaker) end(result outcome, began time.Time, probe bool) {
 		b.open, b.failures = false, 0
 	case unanswered, unreachable:
 		if began.Before(b.failedAt) {
-			return // of those that waited at the same time one counts: it was one silence
+			return // failures of uses that waited at the same time count once
 		}
 		if b.failures == 0 {
 			b.silent = began

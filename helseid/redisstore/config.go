@@ -18,16 +18,15 @@ import (
 )
 
 const (
-	// DefaultKeyPrefix stands before all keys unless Config.KeyPrefix replaces
-	// it.
+	// DefaultKeyPrefix is the prefix of all keys unless [Config.KeyPrefix] is set.
 	DefaultKeyPrefix = "helseid:"
 
-	// DefaultTimeout bounds each use of Redis for a proof or a token unless
-	// Config.Timeout does.
+	// DefaultTimeout limits each use of Redis for a proof or a token unless
+	// [Config.Timeout] is set.
 	DefaultTimeout = 250 * time.Millisecond
 
-	// DefaultSessionTimeout bounds each use of Redis for a session unless
-	// Config.SessionTimeout does.
+	// DefaultSessionTimeout limits each use of Redis for a session unless
+	// [Config.SessionTimeout] is set.
 	DefaultSessionTimeout = 2 * time.Second
 
 	// EncryptionKeySize is the length of an encryption key, in bytes.
@@ -43,8 +42,8 @@ const (
 // sent when it occurs.
 var ErrConfig = words("redisstore: configuration")
 
-// Config says where Redis is and what to encrypt with. Printed, logged or
-// marshalled it reads "[redacted]".
+// Config says where Redis is and how to encrypt. Printed, logged or marshalled it
+// reads "[redacted]".
 type Config struct {
 	unprintable
 
@@ -57,68 +56,67 @@ type Config struct {
 	// Either URL or Client is required.
 	URL identity.Secret
 
-	// TLS refines the connection of a rediss URL, for a private certificate
+	// TLS configures the connection of a rediss URL, for a private certificate
 	// authority or a client certificate. Nil means the system's authorities.
 	// InsecureSkipVerify is an error, also in Client, unless Redis is on loopback or
 	// VerifyConnection or VerifyPeerCertificate is set.
 	TLS *tls.Config
 
-	// AllowPlaintext permits a redis URL to another machine. Whoever is on the
-	// way can then answer in place of Redis, read its password and let used
-	// proofs through; tokens and sessions are encrypted even so.
+	// AllowPlaintext permits a redis URL to another machine. Anyone on the network
+	// path can then answer in place of Redis, read its password and let used proofs
+	// through. Tokens and sessions are still encrypted.
 	AllowPlaintext bool
 
-	// Client is a Redis client of the caller's, for Sentinel, a cluster or
-	// credentials that change. It must have ContextTimeoutEnabled, without which
-	// it does not keep to Timeout, and cannot be a redis.Ring, which moves keys
-	// to another server when one is down and so forgets used proofs. It is not
-	// closed by Close.
+	// Client is your own Redis client, for Sentinel, a cluster or credentials that
+	// change. It must have ContextTimeoutEnabled, because otherwise it does not
+	// observe Timeout. It cannot be a [redis.Ring], which moves keys to another
+	// server when one is down and so forgets used proofs. Close does not close it.
 	Client redis.UniversalClient
 
-	// KeyPrefix stands before all keys: printable ASCII without spaces and
-	// braces, at most 64 characters. Empty means DefaultKeyPrefix.
+	// KeyPrefix is the prefix of all keys: printable ASCII without spaces and braces,
+	// at most 64 characters. Empty means [DefaultKeyPrefix].
 	KeyPrefix string
 
-	// EncryptionKeys encrypt tokens and sessions. The first encrypts, all
-	// decrypt; there may be eight. Each is 32 random bytes in Base64, as
-	// "openssl rand -base64 32" writes them, and secret: who has it and Redis has
-	// the users' tokens. Required for New, and not used by NewReplays.
+	// EncryptionKeys encrypt tokens and sessions. The first encrypts, all decrypt;
+	// there may be up to eight. Each is 32 random bytes in Base64, as printed by
+	// "openssl rand -base64 32". They are secret: whoever has one of them and access
+	// to Redis has the users' tokens. Required for [New], not used by [NewReplays].
 	EncryptionKeys []identity.Secret
 
-	// Timeout bounds each use of Redis for a proof or a token, 10 ms to 10 s. Zero
-	// means 250 ms. helseid.Client waits 500 ms at most for a token.
+	// Timeout limits each use of Redis for a proof or a token, 10 ms to 10 s. Zero
+	// means 250 ms. [helseid.Client] waits for a token for 500 ms at most.
 	Timeout time.Duration
 
-	// SessionTimeout bounds each use of Redis for a session, 10 ms to 10 s. Zero
-	// means 2 s: a proof or a token that is not to be had costs little, but a session
-	// costs the user an error page.
+	// SessionTimeout limits each use of Redis for a session, 10 ms to 10 s. Zero
+	// means 2 s: a failure for a proof or a token costs little, but for a session the
+	// user gets an error page.
 	SessionTimeout time.Duration
 
-	// TrustPersistence says that Redis remembers, over each restart and takeover,
-	// all that it has confirmed (appendonly yes, appendfsync always, and no
-	// replica that lags behind). Without it, a session of before a restart is believed
-	// only after a refresh that HelseID accepts, a proof that may have been used
-	// before a restart is refused, and so are all of them for some 18 seconds: see
-	// the package documentation. With it and without such persistence, each proof
-	// of the last seconds before a restart can be used once more.
+	// TrustPersistence says that Redis remembers everything that it has confirmed,
+	// over every restart and failover (appendonly yes, appendfsync always, and no
+	// replica that lags behind). Without it, a session from before a restart is only
+	// used after a refresh that HelseID accepts, and a proof that may have been used
+	// before a restart is refused, which means all proofs for some 18 seconds: see
+	// the package documentation. If it is set without such persistence, each proof of
+	// the last seconds before a restart can be used once more.
 	TrustPersistence bool
 
-	// TrustNoEviction says that Redis drops nothing before its time, although it does
-	// not tell its maxmemory-policy: INFO may lack it where Redis is run by others.
-	// Without it proofs are refused unless INFO names noeviction. With it and another
-	// policy, a Redis that is short of memory forgets used proofs, and each can be used
-	// once more.
+	// TrustNoEviction says that Redis does not evict keys although it does not report
+	// its maxmemory-policy: INFO may lack it at a hosting provider. Without it proofs
+	// are refused unless INFO reports noeviction. If it is set with another policy, a
+	// Redis that is short of memory forgets used proofs, and each can be used once
+	// more.
 	TrustNoEviction bool
 
-	// AcceptUncheckedProofs lets proofs through while Redis cannot be asked or
-	// cannot tell. It gives up the protection against replay for as long as an
-	// attacker keeps Redis down, slow or full, and after each restart, so that an
-	// API outlives its Redis. Replays counts these proofs in Unchecked.
+	// AcceptUncheckedProofs accepts proofs while Redis cannot be asked or cannot
+	// tell, so that an API stays available without its Redis. It gives up the
+	// protection against replay for as long as an attacker keeps Redis down, slow or
+	// full, and after each restart. [Replays.Unchecked] counts these proofs.
 	AcceptUncheckedProofs bool
 
 	// Logger, if set, gets a line when Redis stops answering or may have forgotten
-	// proofs (level Warn), and when it answers again (Info). No line holds a key or
-	// a value.
+	// proofs (level Warn), and when it answers again (Info). No line contains a key
+	// or a value.
 	Logger *slog.Logger
 }
 
@@ -244,8 +242,8 @@ func checkClient(client redis.UniversalClient) error {
 	return nil
 }
 
-// options is what the Redis client is made with. Errors do not quote the URL,
-// which holds the password.
+// options returns the options of the Redis client. Errors do not quote the URL, which
+// contains the password.
 func (c Config) options() (*redis.Options, error) {
 	options, err := redis.ParseURL(c.URL.Reveal())
 	if err != nil {
@@ -258,7 +256,7 @@ func (c Config) options() (*redis.Options, error) {
 			options.TLSConfig.ServerName = name
 		}
 	}
-	timeout := max(c.Timeout, c.SessionTimeout) // each use has its own, which is shorter
+	timeout := max(c.Timeout, c.SessionTimeout) // each use has its own limit, which is not longer
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout, options.PoolTimeout = timeout, timeout, timeout, timeout
 	options.ContextTimeoutEnabled = true
 	options.DialerRetries = 1

@@ -12,7 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// connection is Redis, as far as it answers.
+// connection is the connection to Redis, with the breaker for when it does not
+// answer.
 type connection struct {
 	config  Config
 	client  redis.UniversalClient
@@ -23,7 +24,7 @@ type connection struct {
 	closed  *atomic.Bool
 }
 
-// newConnection takes a configuration that has been checked.
+// newConnection requires a configuration that has been checked.
 func newConnection(config Config) (*connection, error) {
 	c := &connection{
 		config: config, client: config.Client, now: time.Now, timeout: config.Timeout, closed: &atomic.Bool{},
@@ -46,20 +47,20 @@ func newConnection(config Config) (*connection, error) {
 	return c, nil
 }
 
-// within is the same connection, with another time limit.
+// within returns the same connection with another time limit.
 func (c *connection) within(timeout time.Duration) *connection {
 	limited := *c
 	limited.timeout = timeout
 	return &limited
 }
 
-// maxLag is how late a use notices that its time is up, at most. A process that
-// notices later gets too little time of the processor: an answer may have been there
-// and not been looked at.
+// maxLag is how late a use may notice that its time limit has passed. A process that
+// notices later has too little processor time: there may have been an answer that it
+// has not read.
 const maxLag = 10 * time.Millisecond
 
-// use asks Redis once, within the time limit, unless it is known to be dead.
-// The error is redis.Nil or wraps ErrUnavailable.
+// use asks Redis once, within the time limit, unless the breaker is open. The error
+// is [redis.Nil] or wraps [ErrUnavailable].
 func (c *connection) use(ctx context.Context, ask func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -85,8 +86,8 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 		end(answered)
 		return unavailable(err)
 	case errors.Is(err, redis.ErrClosed), impatient, errors.Is(ctx.Err(), context.Canceled):
-		// Callers who go away, or have no time, must not be able to close the way
-		// for others.
+		// Callers that give up or have no time must not be able to open the breaker for
+		// others.
 		end(unknown)
 	case time.Since(limit) > maxLag:
 		end(unknown)
@@ -96,15 +97,15 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 		end(unreachable)
 	}
 	if cluster, ok := c.client.(*redis.ClusterClient); ok {
-		// Its node may be dead and replaced. By itself the client looks once in a
-		// minute, unless another node tells it.
+		// The node may be dead and have been replaced. The client itself checks once a
+		// minute, unless another node informs it.
 		cluster.ReloadState(ctx)
 	}
 	return unavailable(err)
 }
 
-// checkEviction finds out whether Redis may drop what is stored: each of the nodes
-// that proofs are recorded at, if there are several.
+// checkEviction checks whether Redis may evict what is stored. In a cluster it checks
+// each node on which proofs are recorded.
 func (c *connection) checkEviction(ctx context.Context) error {
 	var evicts, silent atomic.Bool
 	check := func(ctx context.Context, client redis.Cmdable) error {

@@ -9,14 +9,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// go-redis writes each failed dial to standard error, by a logger that the whole
-// process shares and that is not this package's to change. So a dial that fails is
-// not told to it as one: it gets a connection that is broken, and finds that out by
-// itself.
+// go-redis writes each failed dial to standard error, with a logger that the whole
+// process shares and that this package must not change. So a failed dial is hidden from
+// go-redis: it gets a broken connection instead, whose first use fails.
 
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// quiet is the dialer that go-redis would use.
+// quiet returns the dialer that go-redis would use, with failed dials hidden.
 func quiet(options *redis.Options) dialer {
 	dial := redis.NewDialer(options)
 	return func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Errors, to be tested for with errors.Is.
+// Errors. Test for them with [errors.Is].
 var (
 	// ErrUnavailable means that Redis could not be asked, did not answer in
 	// time, or refused.
@@ -26,11 +26,11 @@ var (
 	ErrEviction = words("redisstore: set maxmemory-policy to noeviction: otherwise used proofs are forgotten early, and can be used again")
 )
 
-// codeOutOfMemory is what Redis answers when maxmemory is reached and nothing
-// may be evicted.
+// codeOutOfMemory is Redis's answer when maxmemory is reached and nothing may be
+// evicted.
 const codeOutOfMemory = "OOM"
 
-// hints say what to do about the errors that a wrong set-up brings.
+// hints say what to do about errors that a wrong setup causes.
 var hints = map[string]string{
 	codeOutOfMemory: "it has reached maxmemory",
 	"NOAUTH":        "it wants a user and a password",
@@ -42,9 +42,9 @@ var hints = map[string]string{
 	"LOADING":       "it has just started",
 }
 
-// unavailable makes an error of what the Redis client says. Its texts are not
-// passed on: those of Redis quote arguments, and those of the client addresses
-// with passwords.
+// unavailable makes an error of what the Redis client returns. It does not include
+// those texts: Redis quotes arguments, and the client quotes addresses with
+// passwords.
 func unavailable(err error) error {
 	if code := replyCode(err); code != "" {
 		if hint := hints[code]; hint != "" {
@@ -72,7 +72,7 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: the connection broke", ErrUnavailable)
 }
 
-// replyCode is the first word of an error that Redis itself answered, or "".
+// replyCode returns the first word of an error that Redis itself answered, or "".
 func replyCode(err error) string {
 	var reply redis.Error
 	if errors.Is(err, redis.Nil) || !errors.As(err, &reply) {

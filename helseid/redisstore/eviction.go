@@ -8,20 +8,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Redis that may evict drops used proofs before their time when it is short of
-// memory, and each can then be used once more. So each process asks for the policy
-// with its first proof, and again from time to time, in the command that records the
-// proof: no request waits for it, and none is let in before it is known.
+// A Redis with an eviction policy drops used proofs early when it is short of memory,
+// and each can then be used once more. So each process reads the policy with its first
+// proof, and again from time to time, in the command that records the proof: no request
+// waits for an extra round trip, and none is accepted before the policy is known.
 
 const (
-	// policyInterval is how often the policy is asked for, of each group of proofs.
+	// policyInterval is how often the policy is read, for each group of proofs.
 	policyInterval = 10 * time.Second
 
 	// badPolicyInterval is the same while proofs are refused because of it.
 	badPolicyInterval = time.Second
 )
 
-// policyLua defines a function that tells the eviction policy, or ”.
+// policyLua defines a function that returns the eviction policy, or an empty string.
 const policyLua = `
 local function policy()
 	local memory = redis.pcall('INFO', 'memory')
@@ -31,7 +31,7 @@ end
 
 var policyScript = redis.NewScript(policyLua + `return policy()`)
 
-// noEviction is the one policy that keeps what is stored.
+// noEviction is the only policy that keeps what is stored.
 const noEviction = "noeviction"
 
 var (
@@ -40,19 +40,19 @@ var (
 	errPolicyNow = fmt.Errorf("%w: its maxmemory_policy is not known yet", ErrUnavailable)
 )
 
-// evictions is what this process knows of the policy, by group of proofs: in a cluster
-// each may lie on a node of its own.
+// evictions is what this process knows about the policy, by group of proofs: in a
+// cluster each group may be on a different node.
 type evictions struct {
 	mu     sync.Mutex
 	groups [proofGroups]knownPolicy
 }
 
 type knownPolicy struct {
-	asked   time.Time // when the answer came; zero: never
+	asked   time.Time // when the last answer came, or zero
 	problem error
 }
 
-// due reports that the policy is to be asked for with the next command.
+// due reports that the next command should read the policy.
 func (e *evictions) due(group int, now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -64,8 +64,8 @@ func (e *evictions) due(group int, now time.Time) bool {
 	return known.asked.IsZero() || now.Sub(known.asked) >= interval
 }
 
-// learn takes note of an answer, and reports that proofs are refused from now on which
-// were not before.
+// learn records an answer, and reports that proofs are refused from now on that were
+// accepted before.
 func (e *evictions) learn(group int, policy string, now time.Time) (worse bool) {
 	var problem error
 	switch policy {
@@ -82,7 +82,7 @@ func (e *evictions) learn(group int, policy string, now time.Time) (worse bool) 
 	return worse
 }
 
-// problem is why no proof is to be let in, or nil.
+// problem returns why no proof may be accepted, or nil.
 func (e *evictions) problem(group int) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

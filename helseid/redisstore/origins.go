@@ -11,30 +11,30 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Redis that restarts, or that another takes over from, may have forgotten used
-// proofs. So it has a key, the origin, that says since when it remembers them all:
-// the replication id under which that began, which is new after each restart and
-// each takeover, a stamp, and a time, which is zero for "from the first". Whoever
-// finds an origin that is missing or has another replication id starts anew from
-// then on, for all processes.
+// A Redis that has restarted, or has taken over from another, may have forgotten used
+// proofs. So it has a key, the origin, that says since when it remembers all of them. It
+// contains the replication id at that time, which changes with each restart and each
+// failover, a stamp, and a time, which is zero for "always". A process that finds the
+// origin missing or with another replication id writes a new one that starts now, for all
+// processes.
 //
-// An origin that is missing because there never was one cannot be told from one
-// that has been forgotten with the rest. So "from the first" is only for a process
-// that has not asked before; one that has knows the stamp that was there.
+// An origin that has never existed cannot be distinguished from one that Redis has
+// forgotten with the rest. So only a process that has not asked before accepts "always";
+// any other process knows the earlier stamp.
 
-// replicationLua defines a function that tells the replication id, or ”.
+// replicationLua defines a function that returns the replication id, or an empty string.
 const replicationLua = `
 local function replication()
 	return string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or ''
 end
 `
 
-// errNoReplication means that a restart would not be noticed.
+// errNoReplication means that a restart could not be noticed.
 var errNoReplication = fmt.Errorf("%w: INFO does not tell its master_replid, by which a restart is noticed: see Config.TrustPersistence", ErrUnavailable)
 
-// originLua finds or makes the origin. It leaves the stamp, and for how many
-// milliseconds all has been remembered, which is -1 for "from the first". Without
-// a replication id the stamp is empty.
+// originLua finds or makes the origin. It sets the stamp, and for how many
+// milliseconds all proofs have been remembered, or -1 for "always". Without a
+// replication id the stamp is empty.
 const originLua = `
 local replication = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 local stamp, age = '', -1
@@ -62,11 +62,11 @@ end
 
 var originScript = redis.NewScript(originLua + `return {stamp, age}`)
 
-// proofGroups is how many origins there are in a cluster, where keys lie on several
-// servers. A group of proofs lies on one, with its origin.
+// proofGroups is how many origins there are in a cluster, where keys are spread over
+// several servers. All proofs of a group are on the same server as its origin.
 const proofGroups = 64
 
-// groupTags keep the groups together. They are spread over the slots by chance, so
+// groupTags keep the groups together. They are spread over the slots at random, so
 // that no node gets many more than another.
 var groupTags = func() (tags [proofGroups]string) {
 	for i := range tags {
@@ -79,7 +79,7 @@ var groupTags = func() (tags [proofGroups]string) {
 // lossMemory is how long a process remembers that it noticed a loss.
 const lossMemory = time.Hour
 
-// origins is what this process knows of them.
+// origins is what this process knows about them.
 type origins struct {
 	clustered bool
 
@@ -90,13 +90,13 @@ type origins struct {
 
 type knownOrigin struct {
 	stamp string
-	lost  time.Time // when a loss was noticed that the origin does not tell of
+	lost  time.Time // when a loss was noticed that the origin does not show
 }
 
 // origin is the answer of originLua.
 type origin struct {
 	stamp string
-	age   time.Duration // negative: from the first
+	age   time.Duration // negative: always
 }
 
 func parseOrigin(reply []any) (found origin) {
@@ -111,7 +111,7 @@ func parseOrigin(reply []any) (found origin) {
 	return found
 }
 
-// count is how many groups there are.
+// count returns how many groups there are.
 func (o *origins) count() int {
 	if !o.clustered {
 		return 1
@@ -119,7 +119,7 @@ func (o *origins) count() int {
 	return proofGroups
 }
 
-// group is that of a hash.
+// group returns the group of a hash.
 func (o *origins) group(hash [sha256.Size]byte) int {
 	if !o.clustered {
 		return 0
@@ -127,7 +127,7 @@ func (o *origins) group(hash [sha256.Size]byte) int {
 	return int(hash[0]) % proofGroups
 }
 
-// tag is what a group's keys have in common.
+// tag returns the common part of a group's keys.
 func (o *origins) tag(group int) string {
 	if !o.clustered {
 		return ""
@@ -135,16 +135,16 @@ func (o *origins) tag(group int) string {
 	return groupTags[group]
 }
 
-// isFirst reports that nothing has been learnt yet.
+// isFirst reports that no origin is known yet.
 func (o *origins) isFirst() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return !o.asked
 }
 
-// observe takes note of a group's origin. It returns since when all is remembered,
-// or zero if there is no doubt, and whether the other groups should be asked: since
-// this is the first answer, or the origin is another one than before.
+// observe records a group's origin. It returns since when all proofs are remembered,
+// or zero if there is no doubt, and whether the other groups should be asked: because
+// this is the first answer, or because the origin has changed.
 func (o *origins) observe(group int, found origin, now time.Time) (since time.Time, changed, first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -153,7 +153,7 @@ func (o *origins) observe(group int, found origin, now time.Time) (since time.Ti
 	changed = known.stamp != "" && known.stamp != found.stamp
 	known.stamp = found.stamp
 	if changed && found.age < 0 {
-		known.lost = now // a process that did not know better has begun it
+		known.lost = now // written by a process that did not know the earlier stamp
 	}
 	if now.Sub(known.lost) > lossMemory {
 		known.lost = time.Time{}

@@ -15,15 +15,15 @@ import (
 )
 
 // replicaSkew is how far the clocks of an API's processes may differ without
-// VerifierConfig.ReplicaSkew. The one that records a proof says how long it is
-// kept, and another one, whose clock is behind, may accept it for longer.
+// VerifierConfig.ReplicaSkew. The process that records a proof decides how long it is
+// kept; another process, whose clock is behind, may accept the proof for longer.
 const replicaSkew = 10 * time.Second
 
-// recordScript records each proof that is not there, and returns the group's origin
-// and what was there. What one of them fails with stands in its place, and stops
-// none of the others. All of it is one step for Redis, so that no proof is recorded
-// after another origin than the one that is returned. The eviction policy comes with it
-// if it is asked for.
+// recordScript records each proof that is not stored yet, and returns the group's
+// origin and what was stored. If one of them fails, its error takes the place of its
+// answer, and the others are still recorded. For Redis all of this is one atomic
+// step, so no proof is recorded under another origin than the one returned. It also
+// returns the eviction policy if asked to.
 var recordScript = redis.NewScript(policyLua + originLua + `
 local held = {}
 for i = 2, #KEYS do
@@ -31,7 +31,7 @@ for i = 2, #KEYS do
 end
 return {stamp, age, held, ARGV[2 * #KEYS + 1] == '1' and policy() or ''}`)
 
-// Replays is a dpop.ReplayStore. It is safe for concurrent use.
+// Replays is a [dpop.ReplayStore]. It is safe for concurrent use.
 type Replays struct {
 	connection *connection
 	origins    origins
@@ -40,8 +40,8 @@ type Replays struct {
 	unchecked  atomic.Uint64
 }
 
-// NewReplays makes a store for used proofs alone, which needs no encryption
-// keys: an API should not have those of its clients. Otherwise it is as New.
+// NewReplays makes a store for used proofs only. It needs no encryption keys: an API
+// should not have those of its clients. Otherwise it works like [New].
 func NewReplays(config Config) (*Replays, error) {
 	config, err := config.checked(false)
 	if err != nil {
@@ -64,11 +64,11 @@ func newReplays(connection *connection) *Replays {
 	return r
 }
 
-// Record implements dpop.ReplayStore, with one atomic command. Records that are
-// asked for at the same time share it.
+// Record implements [dpop.ReplayStore] with one atomic command. Concurrent records
+// share it.
 //
-// The error wraps ErrUnavailable, and dpop.ErrReplayFull if Redis is out of
-// memory. With Config.AcceptUncheckedProofs there is one only if the caller's
+// The error wraps [ErrUnavailable], and [dpop.ErrReplayFull] if Redis is out of
+// memory. With [Config.AcceptUncheckedProofs] there is an error only if the caller's
 // own context has ended.
 func (r *Replays) Record(ctx context.Context, use dpop.Use) (first bool, err error) {
 	lifetime := max(use.Expiry.Sub(r.connection.now()), 0) + replicaSkew
@@ -95,14 +95,14 @@ func (r *Replays) Record(ctx context.Context, use dpop.Use) (first bool, err err
 	return false, err
 }
 
-// recording is the record of one proof, and what Redis says to it.
+// recording is the record of one proof, and Redis's answer to it.
 type recording struct {
 	name     string
-	id       string // tells it from another's: it may be sent twice if an answer gets lost
+	id       string // identifies this recording, which may be sent twice if an answer is lost
 	lifetime time.Duration
 
 	answered bool
-	held     string // the id that was there, or ""
+	held     string // the id that was stored before, or ""
 	found    origin // if it matters
 	reply    string // the code of Redis's error
 	err      error
@@ -112,8 +112,8 @@ func (r *recording) fail(cause, err error) {
 	r.answered, r.reply, r.err = true, replyCode(cause), err
 }
 
-// record writes an id to a place where there is none, and returns the one that is
-// there, or "", and the group's origin, if it matters.
+// record stores an id unless there is one, and returns the id that was there, or "",
+// and the group's origin, if it matters.
 func (r *Replays) record(ctx context.Context, group int, made *recording) (held string, found origin, reply string, err error) {
 	if err := r.batchers[group].do(ctx, made); err != nil {
 		return "", origin{}, "", unavailable(err)
@@ -121,7 +121,7 @@ func (r *Replays) record(ctx context.Context, group int, made *recording) (held 
 	return made.held, made.found, made.reply, made.err
 }
 
-// send asks Redis for the records of one group, and writes its answers into them.
+// send asks Redis for the records of one group, and writes the answers into them.
 func (r *Replays) send(ctx context.Context, group int, batch []*recording) {
 	ask := r.run
 	if r.connection.config.TrustPersistence {
@@ -133,7 +133,7 @@ func (r *Replays) send(ctx context.Context, group int, batch []*recording) {
 		return cause
 	})
 	if err == nil {
-		err = fmt.Errorf("%w: its answer is none", ErrUnavailable)
+		err = fmt.Errorf("%w: its answer cannot be read", ErrUnavailable)
 	}
 	for _, made := range batch {
 		if !made.answered {
@@ -157,7 +157,7 @@ func (r *Replays) run(ctx context.Context, group int, batch []*recording) error 
 		return err
 	}
 	if len(answer) != 4 {
-		return nil // what is not answered is an error
+		return nil // a missing answer counts as an error
 	}
 	if due {
 		r.learnPolicy(ctx, group, answer[3])
@@ -170,7 +170,7 @@ func (r *Replays) isPolicyDue(group int) bool {
 	return !r.connection.config.TrustNoEviction && r.evictions.due(group, r.connection.now())
 }
 
-// learnPolicy takes note of the answer of policyLua.
+// learnPolicy records the answer of policyLua.
 func (r *Replays) learnPolicy(ctx context.Context, group int, answer any) {
 	policy, _ := answer.(string)
 	if r.evictions.learn(group, policy, r.connection.now()) {
@@ -178,7 +178,7 @@ func (r *Replays) learnPolicy(ctx context.Context, group int, answer any) {
 	}
 }
 
-// readRecords understands the answer of recordScript. What it does not tell stays
+// readRecords reads the answer of recordScript. Records without an answer stay
 // unanswered.
 func readRecords(answer []any, batch []*recording) {
 	if len(answer) != 3 {
@@ -202,7 +202,7 @@ func readRecords(answer []any, batch []*recording) {
 	}
 }
 
-// set records proofs where nothing is ever forgotten.
+// set records proofs in a Redis that never forgets anything.
 func (r *Replays) set(ctx context.Context, group int, batch []*recording) (broken error) {
 	answers := make([]*redis.StatusCmd, len(batch))
 	var policy *redis.Cmd
@@ -214,7 +214,7 @@ func (r *Replays) set(ctx context.Context, group int, batch []*recording) (broke
 			policy = policyScript.Eval(ctx, pipeline, []string{r.originPlace(group)})
 		}
 		return nil
-	}) // its error is the first of theirs
+	}) // its error is that of the first failed command
 	if policy != nil && (policy.Err() == nil || replyCode(policy.Err()) != "") {
 		r.learnPolicy(ctx, group, policy.Val())
 	}
@@ -249,8 +249,8 @@ func flag(set bool) string {
 	return "0"
 }
 
-// checkMemory refuses a proof that may have been used before Redis began to
-// remember.
+// checkMemory refuses a proof that may have been used before the time since when
+// Redis remembers all.
 func (r *Replays) checkMemory(ctx context.Context, group int, use dpop.Use, found origin) error {
 	if r.connection.config.TrustPersistence {
 		return nil
@@ -262,8 +262,8 @@ func (r *Replays) checkMemory(ctx context.Context, group int, use dpop.Use, foun
 	return err
 }
 
-// learn takes note of a group's origin and returns since when all is remembered,
-// or zero.
+// learn records a group's origin and returns since when all proofs are remembered, or
+// zero.
 func (r *Replays) learn(ctx context.Context, group int, found origin) (since time.Time, err error) {
 	if found.stamp == "" {
 		return time.Time{}, errNoReplication
@@ -278,9 +278,9 @@ func (r *Replays) learn(ctx context.Context, group int, found origin) (since tim
 	return since, nil
 }
 
-// learnAll asks for the origins of all groups, so that those that must start anew
-// all do so now, and not each with the first proof in it. What fails is left to
-// those proofs.
+// learnAll asks for the origins of all groups, so that all those that must start
+// again do so now, and not each with its next proof. Errors are ignored: the next
+// proof asks again.
 func (r *Replays) learnAll(ctx context.Context, first bool) {
 	var answers [proofGroups]*redis.Cmd
 	_ = r.connection.use(ctx, func(ctx context.Context) error {
@@ -304,16 +304,16 @@ func (r *Replays) learnAll(ctx context.Context, first bool) {
 	}
 }
 
-// recordArgs make SET write nothing over what is there, and return it.
+// recordArgs make SET keep an existing value and return it.
 func recordArgs(lifetime time.Duration) redis.SetArgs {
 	return redis.SetArgs{Mode: "NX", Get: true, TTL: lifetime}
 }
 
-// Unchecked is how many proofs have been accepted unchecked so far, because of
-// Config.AcceptUncheckedProofs: a metric to raise an alarm on.
+// Unchecked returns how many proofs have been accepted unchecked so far because of
+// [Config.AcceptUncheckedProofs]. Use it as a metric with an alarm.
 func (r *Replays) Unchecked() uint64 { return r.unchecked.Load() }
 
-// Check is as Store.Check.
+// Check works like [Store.Check].
 func (r *Replays) Check(ctx context.Context) error {
 	_, found, _, err := r.record(ctx, 0, &recording{name: "check", id: "check", lifetime: replicaSkew})
 	if err == nil && !r.connection.config.TrustPersistence {
@@ -328,8 +328,8 @@ func (r *Replays) Check(ctx context.Context) error {
 	return r.connection.checkEviction(ctx)
 }
 
-// Close is as Store.Close. One that comes from Store.Replays ends with its
-// store, and Close does the same.
+// Close works like [Store.Close]. A Replays from [Store.Replays] ends with its store;
+// its Close closes the store.
 func (r *Replays) Close() error {
 	for _, batcher := range r.batchers {
 		batcher.close()

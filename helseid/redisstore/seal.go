@@ -11,8 +11,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/identity"
 )
 
-// sealedForm is the first byte of a sealed value: AES-256-GCM with the nonce in
-// front, under a key derived for the value's place.
+// sealedForm is the first byte of a sealed value: AES-256-GCM with the nonce first,
+// under a key derived for the value's place.
 const sealedForm = 1
 
 // sealer encrypts values for the place where they are stored.
@@ -20,7 +20,7 @@ type sealer struct {
 	keys []identity.Secret // decoded; the first encrypts, all decrypt
 }
 
-// newSealer takes keys that have been checked.
+// newSealer requires keys that have been checked.
 func newSealer(keys []identity.Secret) (sealer, error) {
 	decoded := make([]identity.Secret, len(keys))
 	for i, text := range keys {
@@ -43,7 +43,7 @@ func (s sealer) seal(place string, version uint64, value []byte) ([]byte, error)
 }
 
 // open decrypts what seal made for the same place and version. The error is
-// ErrDecrypt.
+// [ErrDecrypt].
 func (s sealer) open(place string, version uint64, sealed []byte) ([]byte, error) {
 	if len(sealed) == 0 || sealed[0] != sealedForm {
 		return nil, ErrDecrypt

@@ -12,13 +12,12 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// A session is a hash with a version, its sealed data and an origin: the replication
-// id under which it was believed, which is new after each restart and each takeover.
-// A row of another origin than the present may be one of a snapshot, and what was
-// written after it lost.
+// A session is a Redis hash with a version, its sealed data and an origin: the
+// replication id when it was last confirmed, which changes with each restart and each
+// failover. A row with another origin than the present one may come from a snapshot, and
+// what was written after it may be lost.
 var (
-	// loadScript takes whether origins matter. Nobody need look at them if there is no
-	// row.
+	// loadScript takes whether origins matter. Without a row the origin is not read.
 	loadScript = redis.NewScript(replicationLua + `
 local row = redis.call('HMGET', KEYS[1], 'version', 'data', 'origin')
 local present = ''
@@ -27,11 +26,11 @@ if row[1] and ARGV[1] == '1' then
 end
 return {row[1], row[2], redis.call('PTTL', KEYS[1]), row[3] or '', present}`)
 
-	// saveScript takes the version that must be there, the one to write, the
-	// data, the milliseconds to keep it, of which none or fewer remove it, whether
-	// origins matter, and whether a row that is there is believed from now on.
-	// Sealed data never comes twice, so a row that has it already was written by
-	// this very call, whose answer got lost on the way.
+	// saveScript takes the version that must be stored, the version to write, the
+	// data, the milliseconds to keep it (zero or less removes it), whether origins
+	// matter, and whether an existing row becomes confirmed. Sealed data never occurs
+	// twice, so a row that already has it was written by this very call, whose answer
+	// was lost.
 	saveScript = redis.NewScript(replicationLua + `
 local row = redis.call('HMGET', KEYS[1], 'version', 'data', 'origin')
 if row[1] == ARGV[2] and row[2] == ARGV[3] then
@@ -49,14 +48,14 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1`)
 )
 
-// rows is a helseid.Store.
+// rows is a [helseid.Store].
 type rows struct {
 	connection *connection
 	sealer     sealer
 }
 
-// Load implements helseid.Store. The expiry is that of Redis, by this
-// process's clock. A session of before the last restart or takeover is unconfirmed.
+// Load implements [helseid.Store]. The expiry is that of Redis, converted to this
+// process's clock. A session from before the last restart or failover is unconfirmed.
 func (r rows) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	place := r.place(key)
 	var row []any
@@ -77,8 +76,8 @@ func (r rows) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	return session, nil
 }
 
-// read understands the answer of loadScript. Of a row whose data cannot be read it
-// returns the version.
+// read reads the answer of loadScript. If the data cannot be read it still returns
+// the version.
 func (r rows) read(place string, row []any) (helseid.StoredRow, error) {
 	if len(row) != 5 {
 		return helseid.StoredRow{}, ErrDecrypt
@@ -110,7 +109,7 @@ func (r rows) read(place string, row []any) (helseid.StoredRow, error) {
 // doubts reports whether Redis may forget what it has confirmed.
 func (r rows) doubts() bool { return !r.connection.config.TrustPersistence }
 
-// Save implements helseid.Store.
+// Save implements [helseid.Store].
 func (r rows) Save(ctx context.Context, key string, session helseid.StoredRow) (bool, error) {
 	place, next := r.place(key), session.Version+1
 	sealed, err := r.sealer.seal(place, next, session.Data)
@@ -130,7 +129,7 @@ func (r rows) Save(ctx context.Context, key string, session helseid.StoredRow) (
 	return saved, nil
 }
 
-// Delete implements helseid.Store.
+// Delete implements [helseid.Store].
 func (r rows) Delete(ctx context.Context, key string) error {
 	err := r.connection.use(ctx, func(ctx context.Context) error {
 		return r.connection.client.Del(ctx, r.place(key)).Err()

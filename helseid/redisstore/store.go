@@ -13,9 +13,9 @@ type Store struct {
 	replays    *Replays
 }
 
-// New checks the configuration and reports all its mistakes at once; the error
-// wraps ErrConfig. It makes no network call, so a process starts while Redis is
-// down. Close the store.
+// New checks the configuration and reports all its mistakes at once; the error wraps
+// [ErrConfig]. It makes no network call, so a process can start while Redis is down.
+// Close the store.
 func New(config Config) (*Store, error) {
 	config, err := config.checked(true)
 	if err != nil {
@@ -32,29 +32,29 @@ func New(config Config) (*Store, error) {
 	return &Store{connection, sealer, newReplays(connection)}, nil
 }
 
-// TokenCache shares tokens between processes: set helseid.Config.TokenCache to
-// it. Its errors wrap ErrUnavailable or ErrDecrypt, and cost the client a token
-// request each.
+// TokenCache returns a cache that shares tokens between processes, for
+// [helseid.Config.TokenCache]. Its errors wrap [ErrUnavailable] or [ErrDecrypt], and
+// cost the client a token request each.
 func (s *Store) TokenCache() helseid.TokenCache { return tokenCache{s.connection, s.sealer} }
 
-// Rows keeps the sessions of logged-in users, and what else a client shares: set
-// helseid.Config.Store to it. Its errors wrap
-// helseid.ErrStore, and ErrUnavailable or ErrDecrypt; what cannot be decrypted
-// is a helseid.ErrUnreadableRow too.
+// Rows returns a store for the sessions of logged-in users and everything else that a
+// client shares, for [helseid.Config.Store]. Its errors wrap [helseid.ErrStore], and
+// [ErrUnavailable] or [ErrDecrypt]; a row that cannot be decrypted is also a
+// [helseid.ErrUnreadableRow].
 func (s *Store) Rows() helseid.Store {
 	return rows{s.connection.within(s.connection.config.SessionTimeout), s.sealer}
 }
 
-// Replays remembers used proofs, for an API that shares more than those. It ends
-// with the store.
+// Replays returns a store for used proofs, for an API that shares more than those. It
+// ends with the store.
 func (s *Store) Replays() *Replays { return s.replays }
 
-// Check finds out at start-up what would go wrong later: Redis cannot be
-// reached, refuses the user or is too old (ErrUnavailable), or is set up to
-// forget what it should keep (ErrEviction). It writes a key, which expires in
-// seconds, and the one that says since when used proofs are remembered.
+// Check finds out at start-up what would go wrong later: Redis cannot be reached,
+// refuses the user or is too old ([ErrUnavailable]), or is configured to evict what
+// it should keep ([ErrEviction]). It writes a key that expires within seconds, and
+// the key that says since when used proofs are remembered.
 func (s *Store) Check(ctx context.Context) error { return s.replays.Check(ctx) }
 
-// Close ends the connections to Redis. Whatever is asked later fails. A
-// Config.Client stays open.
+// Close closes the connections to Redis. Later uses fail. A [Config.Client] stays
+// open.
 func (s *Store) Close() error { return s.replays.Close() }

@@ -8,13 +8,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// tokenCache is a helseid.TokenCache.
+// tokenCache is a [helseid.TokenCache].
 type tokenCache struct {
 	connection *connection
 	sealer     sealer
 }
 
-// Load implements helseid.TokenCache.
+// Load implements [helseid.TokenCache].
 func (c tokenCache) Load(ctx context.Context, key string) ([]byte, error) {
 	place := c.place(key)
 	var sealed []byte
@@ -31,7 +31,8 @@ func (c tokenCache) Load(ctx context.Context, key string) ([]byte, error) {
 	return c.sealer.open(place, 0, sealed)
 }
 
-// Save implements helseid.TokenCache. A value that has expired removes the earlier one.
+// Save implements [helseid.TokenCache]. A value that has already expired removes the
+// earlier one.
 func (c tokenCache) Save(ctx context.Context, key string, value []byte, expiry time.Time) error {
 	lifetime := expiry.Sub(c.connection.now())
 	if lifetime < time.Millisecond {
@@ -47,7 +48,7 @@ func (c tokenCache) Save(ctx context.Context, key string, value []byte, expiry t
 	})
 }
 
-// Delete implements helseid.TokenCache.
+// Delete implements [helseid.TokenCache].
 func (c tokenCache) Delete(ctx context.Context, key string) error {
 	return c.connection.use(ctx, func(ctx context.Context) error {
 		return c.connection.client.Del(ctx, c.place(key)).Err()

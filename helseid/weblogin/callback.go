@@ -15,14 +15,14 @@ import (
 
 // callback is HelseID's answer to a login that this browser has under way.
 type callback struct {
-	cookie  string // name of the login's
+	cookie  string // name of the login's cookie
 	pending *pendingLogin
 	state   *helseid.LoginState
 	answer  url.Values
-	before  string // id of the session that the browser comes with, or ""
+	before  string // id of the session that the browser has now, or ""
 }
 
-// serveCallback ends a login: HelseID has sent the browser back.
+// serveCallback finishes a login: HelseID has sent the browser back.
 func (w *Web) serveCallback(rw http.ResponseWriter, r *http.Request) {
 	private(rw)
 	unframed(rw)
@@ -66,7 +66,7 @@ func (w *Web) serveCallback(rw http.ResponseWriter, r *http.Request) {
 	if only != session {
 		w.end(r.Context(), session.ID().Reveal(), helseid.EndedByRenewal)
 	}
-	// Whatever session the browser came with, or was made to come with, ends here.
+	// The browser's earlier session ends here, even if somebody else planted its cookie.
 	if login.before != "" {
 		w.end(r.Context(), login.before, cause)
 	}
@@ -76,7 +76,8 @@ func (w *Web) serveCallback(rw http.ResponseWriter, r *http.Request) {
 	redirect(rw, w.outside(w.returnTo(login.pending.ReturnTo)))
 }
 
-// tellLogin tells the application who has logged in, and in whose place.
+// tellLogin reports to the application who has logged in, and whose session this
+// replaces.
 func (w *Web) tellLogin(ctx context.Context, pending *pendingLogin, previous string, session *helseid.Session) {
 	if previous != "" && previous != session.User().Subject {
 		event := about(EventUserChanged, session)
@@ -90,9 +91,10 @@ func (w *Web) tellLogin(ctx context.Context, pending *pendingLogin, previous str
 	w.emit(ctx, about(kind, session))
 }
 
-// readCallback finds the login that the answer is to, by its state and the cookie
-// of the browser that started it. It takes back a cookie that leads to none. One that
-// cannot be opened for want of the store stays for a while, to be tried again.
+// readCallback finds the login that the answer belongs to, by its state and the
+// cookie of the browser that started it. It clears a cookie that contains no such
+// login. A cookie that cannot be opened because the store fails is kept for a while,
+// so that the user can try again.
 func (w *Web) readCallback(rw http.ResponseWriter, r *http.Request) (*callback, error) {
 	answer, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(answer["state"]) != 1 {
@@ -119,7 +121,7 @@ func (w *Web) readCallback(rw http.ResponseWriter, r *http.Request) (*callback, 
 	return &callback{name, pending, state, answer, before}, nil
 }
 
-// keepOrClear takes the login's cookie back, unless the login can be tried again.
+// keepOrClear clears the login's cookie, unless the login can be tried again.
 func (w *Web) keepOrClear(rw http.ResponseWriter, r *http.Request, login *callback, err error) {
 	if kind, _, _ := classify(err); kind == KindUnavailable && !errors.Is(err, errCheckPending) {
 		now := time.Now()
@@ -133,8 +135,9 @@ func (w *Web) keepOrClear(rw http.ResponseWriter, r *http.Request, login *callba
 	w.cookies.clear(rw, login.cookie)
 }
 
-// callbackFailed says why there is no session. Whoever has one, and has only loaded
-// the page once more or gone back to it, is led to where they wanted to go.
+// callbackFailed answers when there is no new session. A user who has a session, and
+// has only reloaded the page or gone back to it, is sent to the page that they
+// wanted.
 func (w *Web) callbackFailed(rw http.ResponseWriter, r *http.Request, pending *pendingLogin, err error) {
 	if errors.Is(err, errNoPending) && !errors.Is(err, errNoAnswer) || errors.Is(err, helseid.ErrLoginFinished) {
 		session, _, errStore := w.lookUp(rw, r)
@@ -158,7 +161,7 @@ var (
 	errCheckPending = redact.Words("who the user is could not be found out")
 )
 
-// finish redeems the code and makes a session, if the person is the right one.
+// finish exchanges the code and makes a session, if the person is the right one.
 func (w *Web) finish(r *http.Request, login *callback) (*helseid.Session, error) {
 	return w.config.Client.FinishLogin(r.Context(), login.state, login.answer, func(ctx context.Context, user identity.User) error {
 		switch {
@@ -167,7 +170,7 @@ func (w *Web) finish(r *http.Request, login *callback) (*helseid.Session, error)
 		case w.config.SamePerson == nil:
 			return nil
 		}
-		// What the application says may name people: it is not passed on.
+		// The application's error may name people, so it is not passed on.
 		switch err := w.config.SamePerson(ctx, r, user); {
 		case err == nil:
 			return nil

@@ -18,123 +18,123 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// DefaultMaxSessionAge is how long after the user has authenticated a session
-// ends unless Config.MaxSessionAge says otherwise: a working day.
+// DefaultMaxSessionAge is how long after the user's authentication a session ends
+// unless [Config.MaxSessionAge] is set: a working day.
 const DefaultMaxSessionAge = 8 * time.Hour
 
 const minSessionAge = time.Minute
 
 const defaultCookieName = "helseid-session"
 
-// Config says how an application's users log in. Client is enough to start with,
-// if its configuration names one redirect URI.
+// Config says how an application's users log in. Client alone is enough if its
+// configuration names one redirect URI.
 type Config struct {
-	// Client logs the users in. Its Store keeps the sessions, and the keys
-	// that logins under way are sealed with: with one that several processes share,
-	// a login may start at one of them and end at another. Required.
+	// Client logs the users in. Its Store keeps the sessions, and the keys that seal
+	// logins under way: if several processes share the Store, a login may start at
+	// one of them and finish at another. Required.
 	Client *helseid.Client
 
-	// Login is what each login asks for. The path of its RedirectURI is the one
-	// that the callback is mounted at, and its scheme decides about the cookies:
-	// on plain http, which is for loopback only, they are neither Secure nor
-	// named with the prefix __Host-.
+	// Login is what each login asks for. The callback is mounted at the path of its
+	// RedirectURI, whose scheme also decides about the cookies: with plain http,
+	// which is only for loopback, they are neither Secure nor named with the prefix
+	// __Host-.
 	Login helseid.LoginRequest
 
-	// Application tells this application's sessions and logins from those of others
-	// that share the client: one that was made for another is not accepted, and ends
-	// no login here. It must be the same in all processes and stay the same, or all
-	// users log in anew. Empty means Login.Application, or else the redirect URI and
-	// CookieName.
+	// Application distinguishes this application's sessions and logins from those of
+	// others that share the client: one that was made for another application is not
+	// accepted, and finishes no login here. It must be the same in all processes and
+	// never change, or all users must log in again. Empty means Login.Application, or
+	// else the redirect URI and CookieName.
 	Application string
 
 	// PublicURL is the application's address as browsers see it, such as
-	// "https://host.example.no/app", if a proxy takes a path prefix off. Its prefix
-	// stands before each path that a browser is sent to: the paths here and in LoginURL
-	// are those that the application sees, without it. The redirect URI, which must be
-	// below it, is mounted at what is behind the prefix. Name it only if the proxy takes
-	// the prefix off: within http.StripPrefix requests keep theirs. Empty means that
-	// browsers see the same paths.
+	// "https://host.example.no/app", if a proxy removes a path prefix. All paths that
+	// a browser is sent to get that prefix; the paths here and in [Web.LoginURL] are
+	// those that the application sees, without it. The redirect URI must be below
+	// this address, and is mounted at its path without the prefix. Set it only if the
+	// proxy removes the prefix: within [http.StripPrefix] requests keep theirs. Empty
+	// means that browsers see the same paths.
 	PublicURL string
 
 	// LoginPath and LogoutPath are the paths that start a login and end a session.
 	// Empty means "/login" and "/logout".
 	LoginPath, LogoutPath string
 
-	// HomePath is where users go if there is nowhere to go back to. Empty means
-	// "/".
+	// HomePath is where users go if there is no page to go back to. Empty means "/".
 	HomePath string
 
-	// MaxSessionAge is how long after the user has authenticated (auth_time) a
-	// session ends, however much it is used, in whole seconds and a minute at
-	// least. Of HelseID's own session no use is made when nine tenths of that time
-	// have passed: the user must authenticate anew (max_age). Zero means
-	// Login.MaxSessionAge, or else DefaultMaxSessionAge.
+	// MaxSessionAge is how long after the user's authentication (auth_time) a session
+	// ends, no matter how much it is used, in whole seconds and at least a minute.
+	// When nine tenths of that time have passed, HelseID's own session is not used
+	// for a login any more: the user must authenticate again (max_age). Zero means
+	// Login.MaxSessionAge, or else [DefaultMaxSessionAge].
 	MaxSessionAge time.Duration
 
-	// IdleTimeout is how long a session may go unused before it ends, in whole seconds:
-	// each request with its cookie is a use. Zero means Login.IdleTimeout, or else any
-	// time.
+	// IdleTimeout is how long a session may be unused before it ends, in whole
+	// seconds: each request with its cookie is a use. Zero means Login.IdleTimeout,
+	// or else no limit.
 	IdleTimeout time.Duration
 
-	// SamePerson looks at the person who has logged in before there is a session,
-	// with the request of the callback. An application with users of its own must
-	// make sure that both are the same person, as HelseID's security profile
-	// demands: return an error if they are not. One that wraps
-	// helseid.ErrUnavailable means that it could not be found out.
+	// SamePerson checks the person who has logged in before a session is made, with
+	// the request of the callback. An application with users of its own must make
+	// sure that both are the same person, as HelseID's security profile demands:
+	// return an error if they are not. An error that wraps [helseid.ErrUnavailable]
+	// means that this could not be found out.
 	SamePerson func(ctx context.Context, r *http.Request, user identity.User) error
 
 	// PostLogoutRedirectURI is where HelseID sends the browser after a logout,
-	// exactly as registered. Empty means the only registered one, if there is
-	// just one.
+	// exactly as registered. Empty means the registered one, if there is exactly one.
 	PostLogoutRedirectURI string
 
-	// BackChannelLogoutPath and FrontChannelLogoutPath are where HelseID tells
-	// that a user has logged out elsewhere, if they are registered for the client
-	// (Sessions.BackChannelLogout, Sessions.FrontChannelLogout). Empty means that they
-	// are not mounted.
+	// BackChannelLogoutPath and FrontChannelLogoutPath are where HelseID reports that
+	// a user has logged out elsewhere, if they are registered for the client
+	// ([helseid.Sessions.BackChannelLogout], [helseid.Sessions.FrontChannelLogout]).
+	// Empty means that they are not mounted.
 	BackChannelLogoutPath, FrontChannelLogoutPath string
 
-	// CookieName is the name of the session's cookie, before any prefix. Name it
-	// if several applications share a host. Empty means "helseid-session".
+	// CookieName is the name of the session's cookie, without any prefix. Set it if
+	// several applications share a host. Empty means "helseid-session".
 	CookieName string
 
-	// SameSiteStrict makes the session's cookie SameSite=Strict in place of Lax. A link
-	// on another site, such as in an e-mail, then leads to a page behind Require by way
-	// of the login path, and to one behind Optional as nobody. The callback, and the
-	// login path where it is come to from another site, answer with a page that goes on
-	// by itself, since browsers send no such cookie along a redirect that another site
-	// has begun.
+	// SameSiteStrict makes the session's cookie SameSite=Strict instead of Lax.
+	// Browsers then send no cookie with a link on another site, such as in an e-mail,
+	// and with the redirects that follow it. So a page behind Require sends the
+	// browser to the login path first, and a page behind Optional sees no user. The
+	// callback, and the login path when the browser comes from another site, answer
+	// with a page that continues by itself, and the browser sends its cookie from
+	// there.
 	SameSiteStrict bool
 
-	// LogoutForm sends the browser to HelseID, for the logout, with a form that posts
-	// itself in place of a redirect: the ID token, in which the user's identity number
-	// may be, is in no URL and so in no history or log on the way. OpenID Connect
-	// demands that both are taken (RP-Initiated Logout 1.0 section 2), and HelseID
-	// documents the redirect only.
+	// LogoutForm sends the browser to HelseID for the logout with a form that submits
+	// itself, instead of a redirect. So the ID token, which may contain the user's
+	// identity number, is in no URL, and in no history or log on the way. OpenID
+	// Connect requires that both are accepted (RP-Initiated Logout 1.0 section 2),
+	// but HelseID only documents the redirect.
 	LogoutForm bool
 
-	// AllowFraming lets other pages show those behind Require and Optional in a frame,
-	// as far as their handlers do. Without it they are answered with
-	// "frame-ancestors 'none'" in a Content-Security-Policy, and X-Frame-Options, which
-	// stays where a handler writes a policy of its own that says nothing about frames.
+	// AllowFraming lets other pages show those behind Require and Optional in a
+	// frame, as far as their handlers do. Without it they are answered with
+	// "frame-ancestors 'none'" in a Content-Security-Policy, and with
+	// X-Frame-Options, which remains if a handler writes its own policy that says
+	// nothing about frames.
 	AllowFraming bool
 
 	// ErrorPage answers with a page that says what went wrong. Its status is
-	// problem.Status unless it writes another one that is no success. Nil means a plain
-	// page in Norwegian.
+	// problem.Status unless it writes another one that is not a success. Nil means a
+	// simple page in Norwegian.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, problem Problem)
 
-	// OnEvent, if set, is told of logins and what becomes of sessions, for the
+	// OnEvent, if set, is called for logins and for what happens to sessions, for the
 	// application's audit log. It is called before the answer is written, in the
-	// request's context; of a session that HelseID or the application ends, in that of
-	// the call that ends it, or in another if that has met an outage. It must not
-	// block, and may be called from several goroutines.
+	// request's context. For a session that HelseID or the application ends, the
+	// context is that of the call that ends it, or another one if the end had to be
+	// retried. It must not block, and may be called from several goroutines.
 	OnEvent func(ctx context.Context, event Event)
 
 	// Logger, if set, gets a line for each login and logout that fails (a login that
-	// the user has cancelled is no warning), each page
-	// that fails because the session store does, and each request that another
-	// site's page has sent. No line holds a secret or anything about a person.
+	// the user has cancelled is not a warning), each page that fails because of the
+	// session store, and each request from a page of another site. No line contains a
+	// secret or anything about a person.
 	Logger *slog.Logger
 }
 
@@ -170,15 +170,14 @@ func (c Config) checked() (Config, place, error) {
 			fail("field %s is %v, and that of field Login %v: set one of them", field.name, *field.value, *field.login)
 		}
 		*field.value = cmp.Or(*field.value, *field.login, field.fallback)
-		*field.login = *field.value // a session that is held ends too
+		*field.login = *field.value // so that a Session that a handler keeps ends, too
 	}
 	if c.IdleTimeout < 0 || c.IdleTimeout%time.Second != 0 {
 		fail("field IdleTimeout is %v: it must be whole seconds", c.IdleTimeout)
 		c.Login.IdleTimeout = 0
 	}
-	// A session shall last for a while when it is new. A tenth is also more than
-	// the leeway with which the ID token's auth_time is checked, so that no browser
-	// is sent round in circles.
+	// A new session must last for a while. A tenth is also more than the tolerance with
+	// which the ID token's auth_time is checked, so that no browser is redirected for ever.
 	useful := (c.MaxSessionAge - c.MaxSessionAge/10).Truncate(time.Second)
 	if c.MaxSessionAge < minSessionAge || c.MaxSessionAge%time.Second != 0 {
 		fail("field MaxSessionAge is %v: it must be whole seconds, and %v at least", c.MaxSessionAge, minSessionAge)
@@ -227,8 +226,8 @@ func (c Config) checked() (Config, place, error) {
 	return c, at, nil
 }
 
-// nameApplication fills Application in. The redirect URI is the same wherever the
-// application runs, and each has its own.
+// nameApplication sets Application if it is empty. Each application has its own
+// redirect URI, which is the same in all its processes.
 func (c *Config) nameApplication(redirectURI string, fail func(string, ...any)) {
 	if c.Application != "" && c.Login.Application != "" && c.Application != c.Login.Application {
 		fail("field Application is %q, and field Login: field Application %q: set one of them", c.Application, c.Login.Application)
@@ -240,7 +239,7 @@ func (c *Config) nameApplication(redirectURI string, fail func(string, ...any)) 
 	}
 }
 
-// checkPaths wants paths that are well-formed and different.
+// checkPaths requires well-formed and different paths.
 func (c Config) checkPaths(callbackPath string, fail func(string, ...any)) {
 	taken := make(map[string]string)
 	if callbackPath != "" {
@@ -268,7 +267,7 @@ func (c Config) checkPaths(callbackPath string, fail func(string, ...any)) {
 	}
 }
 
-// isMountable accepts paths that mean the same to every router.
+// isMountable accepts paths that every router understands in the same way.
 func isMountable(text string) bool {
 	return len(text) > 1 && text[0] == '/' && path.Clean(text) == text && !strings.ContainsFunc(text, func(r rune) bool {
 		return r <= ' ' || r > '~' || strings.ContainsRune(`%{}*?#:\`, r)

@@ -14,41 +14,40 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// cookies names and writes the kinds of cookies: the session's, which holds its
-// id; one for each login under way, which holds it, sealed, so that tabs do not
-// overwrite each other's; and the one of a visit.
+// cookies names and writes the cookies: that of the session, which holds its id; one
+// for each login under way, which holds the sealed login, so that tabs do not
+// overwrite each other's; and that of the visit.
 type cookies struct {
 	secure  bool
-	strict  bool   // the session's
-	session string // name
-	login   string // start of the names
-	visit   string // name
+	strict  bool   // the session's cookie is SameSite=Strict
+	session string // name of the session's cookie
+	login   string // prefix of the names of logins' cookies
+	visit   string // name of the visit's cookie
 }
 
 const (
 	loginCookieInfix = "-login-"
 	visitCookieEnd   = "-visit"
 
-	// maxLogins is how many logins one browser may have under way, and
-	// maxLoginBytes how many bytes their cookies may have together. Users who open
-	// many tabs, or give up often, would otherwise have more cookies than servers
-	// accept: many take 8 KiB in one header, and the application has some of its
-	// own.
+	// maxLogins is how many logins one browser may have under way, and maxLoginBytes
+	// how many bytes their cookies may have together. Otherwise users who open many
+	// tabs, or often give up, would have more cookies than servers accept: many
+	// servers accept 8 KiB in one header, and the application has cookies, too.
 	maxLogins     = 8
 	maxLoginBytes = 4 << 10
 
-	// maxSealedLogin bounds a login's cookie, in bytes: browsers take 4096 with
-	// the name and all.
+	// maxSealedLogin limits a login's cookie, in bytes: browsers accept 4096
+	// including the name and attributes.
 	maxSealedLogin = 3500
 
-	// maxCookieValue bounds what is looked at of the other cookies, in bytes.
+	// maxCookieValue limits how much is read of the other cookies, in bytes.
 	maxCookieValue = 128
 )
 
-// newCookies names cookies by the scheme of the redirect URI. The prefix __Host-
-// makes browsers keep them from other hosts of the same domain, and take none
-// from them. Over plain http that is not to be had, and cookies do not heed
-// ports: the port in the name keeps apart what runs on one machine.
+// newCookies names the cookies by the scheme of the redirect URI. With the prefix
+// __Host- browsers do not share them with other hosts of the same domain. Over plain
+// http that prefix is not possible, and cookies ignore ports: the port in the name
+// separates applications on one machine.
 func newCookies(redirect *url.URL, name string, strict bool) cookies {
 	secure := strings.EqualFold(redirect.Scheme, "https")
 	if secure {
@@ -60,7 +59,7 @@ func newCookies(redirect *url.URL, name string, strict bool) cookies {
 }
 
 func (c cookies) set(rw http.ResponseWriter, name, value string, maxAge time.Duration) {
-	sameSite := http.SameSiteLaxMode // HelseID sends the browser back
+	sameSite := http.SameSiteLaxMode // Strict would be missing when HelseID sends the browser back
 	if c.strict && name == c.session {
 		sameSite = http.SameSiteStrictMode
 	}
@@ -72,8 +71,8 @@ func (c cookies) set(rw http.ResponseWriter, name, value string, maxAge time.Dur
 
 func (c cookies) clear(rw http.ResponseWriter, name string) { c.set(rw, name, "", -time.Second) }
 
-// value returns a cookie's value. One that comes twice was not set by this
-// application alone, and is worth nothing.
+// value returns a cookie's value. A cookie that occurs twice was not only set by this
+// application, and is ignored.
 func (c cookies) value(r *http.Request, name string) (value string, present bool) {
 	limit := maxCookieValue
 	if strings.HasPrefix(name, c.login) {
@@ -89,14 +88,13 @@ func (c cookies) value(r *http.Request, name string) (value string, present bool
 	return found[0].Value, true
 }
 
-// loginName is the name of the cookie of the login with this state.
+// loginName returns the name of the cookie of the login with this state.
 func (c cookies) loginName(state string) string {
 	sum := sha256.Sum256([]byte("cookie " + state))
 	return c.login + hex.EncodeToString(sum[:8])
 }
 
-// logins are the cookies of the logins that a browser has under way, the oldest
-// first.
+// logins returns the cookies of the browser's logins under way, the oldest first.
 func (c cookies) logins(r *http.Request) (found []*http.Cookie) {
 	for _, cookie := range r.Cookies() {
 		if strings.HasPrefix(cookie.Name, c.login) {
@@ -112,23 +110,24 @@ func (c cookies) logins(r *http.Request) (found []*http.Cookie) {
 	return found
 }
 
-// setLogin gives the browser the cookie of a login.
+// setLogin sets the cookie of a login.
 func (c cookies) setLogin(rw http.ResponseWriter, name, sealed string, maxAge time.Duration) {
 	c.set(rw, name, loginValue(sealed), maxAge)
 }
 
 func loginValue(sealed string) string { return strconv.FormatInt(time.Now().Unix(), 10) + "." + sealed }
 
-// sealedLogin is what is sealed in such a cookie. When the login was started is
-// beside it, to tell which gives way; nothing else hangs on that.
+// sealedLogin returns the sealed login in such a cookie. The cookie also holds the
+// time when the login was started, which is not sealed and only decides which cookie
+// is removed first.
 func (c cookies) sealedLogin(r *http.Request, name string) string {
 	value, _ := c.value(r, name)
 	_, sealed, _ := strings.Cut(value, ".")
 	return sealed
 }
 
-// startLogin gives the browser a cookie for a login, and takes back the oldest if
-// it has too many.
+// startLogin sets a cookie for a login, and clears the oldest ones if there are too
+// many.
 func (c cookies) startLogin(rw http.ResponseWriter, r *http.Request, name, sealed string) {
 	size := len(name) + len(loginValue(sealed))
 	others := c.logins(r)
@@ -141,7 +140,7 @@ func (c cookies) startLogin(rw http.ResponseWriter, r *http.Request, name, seale
 	}
 }
 
-// clearLogins takes the cookies of all logins back.
+// clearLogins clears the cookies of all logins.
 func (c cookies) clearLogins(rw http.ResponseWriter, r *http.Request) {
 	for _, cookie := range c.logins(r) {
 		c.clear(rw, cookie.Name)

@@ -43,43 +43,40 @@
 //
 // # What it does for you
 //
-// The cookie holds the session's id and nothing else; tokens stay on the server.
-// It is HttpOnly, SameSite=Lax and, with an https redirect URI, Secure and named
-// with the prefix __Host-. A login belongs to the browser that started it and can
-// be ended once; several may be under way in as many tabs. It lies in a cookie of
-// its own, sealed, so that logins that nobody ends take up no room. Each login makes
-// a new session and ends the one that the browser came with; if several end at once,
-// one session is left. A session ends at the latest Config.MaxSessionAge after the
-// user has authenticated, and when it has gone unused for Config.IdleTimeout, also for
-// a handler that holds it.
+// The cookie holds only the session's id; tokens stay on the server. It is HttpOnly,
+// SameSite=Lax and, with an https redirect URI, Secure and named with the prefix __Host-.
+// A login belongs to the browser that started it and can be finished once; several may be
+// under way in several tabs. It is kept in a sealed cookie of its own, so that logins that
+// are never finished take no memory on the server. Each login makes a new session and ends
+// the browser's earlier one; if several finish at once, one session remains. A session ends
+// at the latest [Config.MaxSessionAge] after the user has authenticated, and when it has
+// been unused for [Config.IdleTimeout], even if a handler has kept it.
 //
-// Users come back to the page that they wanted to go to, which is a path on this
-// host whatever a link says. RequireLevel sends those at a lower security level
-// to a new login, and refuses anybody else than the one who was there before.
-// StepUp does so when an API that a page calls wants more. If several logins in a row
-// lead to no page, because the browser keeps no cookie for instance, it is told what
-// is wrong (KindLoop).
+// After the login users return to the page that they asked for, which is always a path on
+// this host. [Web.RequireLevel] sends users with a lower security level to a new login, and
+// accepts only the same person there. [Web.StepUp] does so when an API that a page calls
+// demands more. If several logins in a row lead to no page, for instance because the
+// browser keeps no cookies, an error page says what is wrong ([KindLoop]).
 //
-// Behind a proxy that takes a path prefix off, name the address that browsers see in
-// Config.PublicURL: all links and redirects then have the prefix.
+// Behind a proxy that removes a path prefix, set [Config.PublicURL] to the address that
+// browsers see: all links and redirects then have the prefix.
 //
 // # Who is logged in
 //
 // A session and a login under way belong to the application that they were made in
-// (Config.Application), also where several share a client. Who is logged in does not
-// change behind the user's back: a login that demands more is the same person's, and
-// a link on another site to the login path goes on with the session there is. To let
-// another user in, log out first, or link to LoginURL without a level from a page of
-// the application's own: whoever logs in there ends the session before
-// (EventUserChanged). HelseID may know the one before yet: with helseid.PromptLogin in
-// Config.Login it asks each time. Config.OnEvent tells of all this, and of the end of
-// each session: whether the user, HelseID, the application or the time has ended it
-// (Event.Cause).
+// ([Config.Application]), even if several share a client. Who is logged in does not change
+// unnoticed: a step-up login must be by the same person, and a link on another site to the
+// login path continues with the existing session. To let another user log in, log out
+// first, or link to [Web.LoginURL] without a level from one of the application's own pages:
+// a login there ends the earlier session ([EventUserChanged]). The earlier user may still be
+// logged in at HelseID: with [helseid.PromptLogin] in [Config.Login] HelseID asks each time.
+// [Config.OnEvent] reports all this, and the end of each session with its cause: the user,
+// HelseID, the application or its age ([Event.Cause]).
 //
-// All pages behind Require and Optional are kept out of caches (no-store), and out of
-// other pages' frames (Config.AllowFraming). These headers are set before the handler
-// is called, which can replace them: a Content-Security-Policy of its own should name
-// frame-ancestors.
+// All pages behind [Web.Require] and [Web.Optional] are kept out of caches (no-store), and
+// out of other pages' frames ([Config.AllowFraming]). These headers are set before the
+// handler is called, and the handler can replace them: its own Content-Security-Policy
+// should contain frame-ancestors.
 //
 // # Logging out
 //
@@ -87,27 +84,25 @@
 //
 //	<form method="post" action="/logout"><button>Log out</button></form>
 //
-// It, and each request behind Require and Optional that changes something, must
-// come from the application's own pages. That is seen by the headers
-// Sec-Fetch-Site and Origin (http.CrossOriginProtection), which a page cannot
-// forge, so no form needs a token. The answer clears the application's cookies, and
-// with Clear-Site-Data what the browser has cached and scripts have stored of this
-// origin. It redirects the browser to HelseID,
-// and Chromium holds redirects of a form against the policy of the page: name
-// HelseID's origin in form-action of your Content-Security-Policy. With
-// Config.LogoutForm a page of its own posts the ID token to HelseID, and none stands in
-// a URL.
+// It, and each request behind [Web.Require] and [Web.Optional] that changes something, must
+// come from the application's own pages. The headers Sec-Fetch-Site and Origin, which a
+// page cannot forge, show that ([http.CrossOriginProtection]), so no form needs a token. The
+// answer clears the application's cookies and, with Clear-Site-Data, what the browser has
+// cached and scripts have stored for this origin. It redirects the browser to HelseID.
+// Chromium applies the page's form-action to the redirects of a form, so name HelseID's
+// origin in form-action of your Content-Security-Policy. With [Config.LogoutForm] a separate
+// page posts the ID token to HelseID, so that it is in no URL.
 //
 // # Several processes
 //
-// Sessions, and the keys that seal logins under way, lie in the client's session
-// store. With one that is shared (helseid.Config.Store, and the same DPoPKey
-// everywhere) it does not matter which process a request reaches, or that one of them
-// ends: a login that was under way may have to be started again, and that is all.
+// Sessions, and the keys that seal logins under way, are kept in the client's session
+// store. If it is shared ([helseid.Config.Store], with the same DPoPKey everywhere), it does
+// not matter which process a request reaches. If a process ends, a login under way may have
+// to be started again, and nothing else is lost.
 //
-// # What is yours
+// # What you must do
 //
 // Put a limit on how often one address can start logins, as on anything that
-// costs a request to another server. Set Config.SamePerson if your application
+// costs a request to another server. Set [Config.SamePerson] if your application
 // has users of its own. Serve the pages over https, with HSTS.
 package weblogin

@@ -17,28 +17,28 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// keyring has the keys that seal what browsers keep for this application. All its
-// processes share them: they lie in the client's session store, in one row, and
-// whoever finds none that is young writes a new one. A store that loses them loses
-// logins that are under way, and no more.
+// keyring holds the keys that seal what browsers keep for this application. All its
+// processes share them, in one row of the client's session store; a process that
+// finds no young key writes a new one. If the store loses them, only logins under way
+// are lost.
 //
-// The keys stay in memory, so that neither a flood of logins nor a store that is
-// down is felt.
+// The keys stay in memory, so that neither a flood of logins nor a store that is down
+// has an effect.
 type keyring struct {
 	store helseid.Store
 	row   string        // key in the store
-	turn  chan struct{} // holds one token: whoever has it may use the store
+	turn  chan struct{} // a lock: its holder may use the store
 
 	mu     sync.Mutex
-	keys   []sealingKey // the one to seal with first
+	keys   []sealingKey // the first one seals
 	readAt time.Time    // when they were last read
 	tried  time.Time    // when that was last tried
-	err    error        // what came of it
+	err    error        // the result of that
 }
 
-// sealingKey is one of them.
+// sealingKey is one of the keys.
 type sealingKey struct {
-	id     string // says which, beside what it has sealed
+	id     string // identifies the key in what it has sealed
 	made   time.Time
 	secret redact.Hidden[string]
 }
@@ -48,31 +48,31 @@ const (
 	keySize        = 32
 	maxKeys        = 4
 
-	// keyRotation is how long a key seals. It opens for as long again.
+	// keyRotation is how long a key seals. After that it opens for as long again.
 	keyRotation = 24 * time.Hour
 	keyLife     = 2 * keyRotation
 
-	// keyReread is how often a process looks for what others have written.
+	// keyReread is how often a process looks for keys of other processes.
 	keyReread = 5 * time.Minute
 
-	// minReread is how often at most it looks because of a key that it does not
-	// know: anybody can make one up.
+	// minReread is the shortest time between two looks because of an unknown key,
+	// whose id anyone can invent.
 	minReread = time.Second
 
-	// rereadTimeout bounds a look for which nobody needs to wait, and lookTimeout one
-	// for which all wait who have no keys yet: whoever makes it may be a stranger, who
-	// leaves or whose connection to the store hangs.
+	// rereadTimeout limits a look that nobody needs to wait for. lookTimeout limits
+	// one that all callers without keys wait for; the caller that makes it may be a
+	// stranger who leaves, or whose connection to the store hangs.
 	rereadTimeout = time.Second
 	lookTimeout   = 2 * time.Second
 
 	keyringTries = 10
 
-	// maxClockGap is how far the clocks of processes may be apart. What was made
-	// later than that from now counts as old.
+	// maxClockGap is how far the clocks of processes may differ. A key from further
+	// in the future counts as old.
 	maxClockGap = time.Minute
 )
 
-// newKeyring makes no use of the store.
+// newKeyring does not use the store.
 func newKeyring(client *helseid.Client) *keyring {
 	sum := sha256.Sum256(join(client.Issuer(), client.ID()))
 	return &keyring{store: client.Sessions().Store(), row: "weblogin-keys-" + hex.EncodeToString(sum[:]), turn: make(chan struct{}, 1)}
@@ -84,8 +84,8 @@ func younger(at, now time.Time, age time.Duration) bool {
 	return passed < age && passed > -maxClockGap
 }
 
-// current is the key to seal with. Any that is known will do while the store does
-// not answer.
+// current returns the key to seal with. While the store does not answer, any known
+// key is used.
 func (k *keyring) current(ctx context.Context) (sealingKey, error) {
 	key, known, due := k.newest(time.Now())
 	switch {
@@ -95,7 +95,7 @@ func (k *keyring) current(ctx context.Context) (sealingKey, error) {
 		select {
 		case k.turn <- struct{}{}:
 		default:
-			return key, nil // somebody is looking
+			return key, nil // another goroutine is already looking
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rereadTimeout)
 		defer cancel()
@@ -138,7 +138,7 @@ func (k *keyring) find(ctx context.Context, id string) (key sealingKey, found bo
 	recent, err := younger(k.tried, time.Now(), minReread), k.err
 	k.mu.Unlock()
 	if recent {
-		return sealingKey{}, false, err // of a moment ago
+		return sealingKey{}, false, err // the error of a moment ago
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 	defer cancel()
@@ -162,8 +162,8 @@ func (k *keyring) lock(ctx context.Context) error {
 	}
 }
 
-// newest is the key to seal with, if one is known. It is due to look into the
-// store if that was long ago, or the key is no longer young.
+// newest returns the key to seal with, if one is known. due says that the store
+// should be read, because the last time was long ago or the key is no longer young.
 func (k *keyring) newest(now time.Time) (key sealingKey, known, due bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -186,7 +186,8 @@ func (k *keyring) known(id string) (sealingKey, bool) {
 	return k.keys[at], true
 }
 
-// adopt takes over what the store has. What only this process knows still opens.
+// adopt takes over the keys in the store. Keys that only this process knows are still
+// used to open.
 func (k *keyring) adopt(keys []sealingKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -202,7 +203,7 @@ func (k *keyring) adopt(keys []sealingKey) {
 func (k *keyring) load(ctx context.Context) (helseid.StoredRow, error) {
 	row, err := k.store.Load(ctx, k.row)
 	if errors.Is(err, helseid.ErrUnreadableRow) {
-		row.Data, err = nil, nil // it is written anew
+		row.Data, err = nil, nil // the row is replaced
 	}
 	if err != nil {
 		err = &storeError{redact.Hide(err)}
@@ -213,8 +214,8 @@ func (k *keyring) load(ctx context.Context) (helseid.StoredRow, error) {
 	return row, err
 }
 
-// renew reads the keys, and writes a new one if none is young. A store that has
-// lost them gets those that are known here.
+// renew reads the keys, and writes a new one if none is young. If the store has lost
+// the keys, it writes back those that are known here.
 func (k *keyring) renew(ctx context.Context) error {
 	for range keyringTries {
 		row, err := k.load(ctx)
@@ -245,7 +246,7 @@ func (k *keyring) renew(ctx context.Context) error {
 		case saved:
 			k.adopt(keys)
 			return nil
-		} // else another process was faster
+		} // otherwise another process was faster
 	}
 	return &storeError{redact.Hide(errors.New("the keys of logins change all the time"))}
 }
@@ -256,13 +257,13 @@ func newSealingKey(now time.Time) sealingKey {
 	return sealingKey{id: keyID(secret), made: now, secret: redact.Hide(string(secret))}
 }
 
-// keyID names a key without telling anything of it.
+// keyID names a key without revealing anything about it.
 func keyID(secret []byte) string {
 	sum := sha256.Sum256(append([]byte("weblogin sealing key "), secret...))
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
-// storedKeys is the row.
+// storedKeys is the stored row.
 type storedKeys struct {
 	Version int         `json:"version"`
 	Keys    []storedKey `json:"keys"`
@@ -285,7 +286,7 @@ func encodeKeys(keys []sealingKey) []byte {
 	return data
 }
 
-// decodeKeys returns none if the row cannot be read.
+// decodeKeys returns no keys if the row cannot be read.
 func decodeKeys(data []byte) (keys []sealingKey) {
 	var row storedKeys
 	if json.Unmarshal(data, &row) != nil || row.Version != keyringVersion {

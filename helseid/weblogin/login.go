@@ -19,18 +19,18 @@ const (
 	assuranceHigh      = "high"
 )
 
-// demands are what a login must be, beside what Config.Login says. Zero values are
-// none.
+// demands are what a login must fulfil beyond Config.Login. Zero values demand
+// nothing.
 type demands struct {
 	level     identity.SecurityLevel
 	assurance identity.AssuranceLevel
 	prompt    helseid.Prompt
 }
 
-// LoginURL returns the path, with its query, that starts a login for a link or
-// button, as browsers see it: at this security level (0 for any) or the one in Config.Login, whichever
-// is higher, and back to returnTo, a local path. What is no such path leads to
-// Config.HomePath.
+// LoginURL returns the path, with its query, that starts a login, for a link or
+// button, as browsers see it. The login is at this security level (0 for any) or the
+// one in [Config.Login], whichever is higher, and leads back to returnTo, a local
+// path. Anything else in returnTo leads to [Config.HomePath].
 func (w *Web) LoginURL(returnTo string, level identity.SecurityLevel) string {
 	return w.loginURL(w.returnTo(returnTo), demands{level: level})
 }
@@ -49,8 +49,8 @@ func (w *Web) loginURL(returnTo string, wanted demands) string {
 	return w.outside(w.config.LoginPath) + "?" + query.Encode()
 }
 
-// serveLogin starts a login. A query can raise the level and demand a new login,
-// never less than the configuration does.
+// serveLogin starts a login. The query can raise the level and demand a new login,
+// but never lower what the configuration demands.
 func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 	private(rw)
 	unframed(rw)
@@ -70,7 +70,7 @@ func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 	}
 	pending := pendingLogin{ReturnTo: returnTo, Level: int(request.SecurityLevel), Assurance: int(request.AssuranceLevel)}
 	if !isNavigation(r) {
-		// An image or script of another site would start logins by the thousand.
+		// Otherwise an image or script of another site could start thousands of logins.
 		w.fail(rw, r, Problem{Kind: KindFailed, Status: http.StatusBadRequest, LoginURL: w.loginURL(returnTo, demands{})}, nil)
 		return
 	}
@@ -96,8 +96,8 @@ func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 		enough := user.SecurityLevel >= request.SecurityLevel && user.AssuranceLevel >= request.AssuranceLevel && !anew
 		switch elsewhere := r.Header.Get("Sec-Fetch-Site") != "same-origin" || query.Has(parameterAgain); {
 		case elsewhere && enough && !visit.stayed:
-			// Another site does not change who is logged in. If that page demands a
-			// login all the same, it is the same user's.
+			// Another site must not change who is logged in. If the page still demands a
+			// login, it must be the same user's.
 			visit.stayed = true
 			w.setVisit(rw, visit)
 			redirect(rw, w.outside(returnTo))

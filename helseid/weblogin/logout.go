@@ -12,14 +12,14 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// siteData is what browsers forget of this origin at a logout: what they have kept of
-// its pages, also for the back button, and what its scripts have stored. Not "cookies":
-// those are cleared by their names, and that would also clear those of the domain's
-// other hosts, which are other applications'.
+// siteData is what browsers delete for this origin at a logout: cached pages, also
+// for the back button, and what scripts have stored. It does not include "cookies",
+// which are cleared by name: that would also clear those of the domain's other hosts,
+// which belong to other applications.
 const siteData = `"cache", "storage"`
 
-// serveLogout ends the session here and sends the browser to HelseID, to end the
-// one there. Only a form of this application's own may do so.
+// serveLogout ends the session here and sends the browser to HelseID to end the
+// session there. Only a form of this application may do so.
 func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 	private(rw)
 	unframed(rw)
@@ -33,12 +33,12 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Clear-Site-Data", siteData)
 	id, present := w.cookies.value(r, w.cookies.session)
 	w.cookies.clear(rw, w.cookies.session)
-	w.cookies.clearLogins(rw, r) // nobody else ends them
+	w.cookies.clearLogins(rw, r) // nobody else may finish them
 	session, err := w.config.Client.Sessions().Get(r.Context(), id)
 	switch {
 	case errors.Is(err, helseid.ErrLoginRequired) && present:
-		// The session has ended here, or is one that this process cannot use (made
-		// with a DPoP key of before or after), and that of HelseID may live.
+		// The session has ended here, or this process cannot use it (it was made with an
+		// older or newer DPoP key), but the session at HelseID may be alive.
 		w.end(r.Context(), id, helseid.EndedByUser)
 		w.endElsewhere(rw, r)
 		return
@@ -46,11 +46,11 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 		redirect(rw, w.outside(w.config.HomePath))
 		return
 	case err != nil:
-		w.end(r.Context(), id, helseid.EndedByUser) // goes on trying
+		w.end(r.Context(), id, helseid.EndedByUser) // retried in the background if it fails
 		w.logoutIncomplete(rw, r, err)
 		return
 	case session.Application() != w.config.Application:
-		w.endElsewhere(rw, r) // it is not ours to end, and HelseID ends them all
+		w.endElsewhere(rw, r) // another application's session is not ended here; HelseID ends them all
 		return
 	}
 	target, err := session.Logout(r.Context(), helseid.LogoutRequest{PostLogoutRedirectURI: w.config.PostLogoutRedirectURI})
@@ -68,10 +68,11 @@ func (w *Web) serveLogout(rw http.ResponseWriter, r *http.Request) {
 	redirect(rw, target)
 }
 
-// wayOutTimeout bounds how long an error page waits for HelseID's address.
+// wayOutTimeout limits how long an error page waits for HelseID's address.
 const wayOutTimeout = 3 * time.Second
 
-// logoutIncomplete says so, and how to end the session at HelseID, if it answers.
+// logoutIncomplete says that the logout was incomplete, and how to end the session at
+// HelseID, if its address is known.
 func (w *Web) logoutIncomplete(rw http.ResponseWriter, r *http.Request, cause error) {
 	problem := Problem{Kind: KindLogoutIncomplete, Status: http.StatusServiceUnavailable}
 	ctx, cancel := context.WithTimeout(r.Context(), wayOutTimeout)
@@ -82,7 +83,7 @@ func (w *Web) logoutIncomplete(rw http.ResponseWriter, r *http.Request, cause er
 	w.fail(rw, r, problem, cause)
 }
 
-// endElsewhere sends the browser to HelseID, which asks whether to log out.
+// endElsewhere sends the browser to HelseID, which asks the user whether to log out.
 func (w *Web) endElsewhere(rw http.ResponseWriter, r *http.Request) {
 	target, err := w.config.Client.LogoutURL(r.Context())
 	if err != nil {
@@ -92,7 +93,7 @@ func (w *Web) endElsewhere(rw http.ResponseWriter, r *http.Request) {
 	redirect(rw, target)
 }
 
-// end ends a session, as well as it can.
+// end ends a session and logs any error.
 func (w *Web) end(ctx context.Context, id string, cause helseid.EndCause) {
 	ctx = endcause.With(ctx, string(cause))
 	if err := w.config.Client.Sessions().End(ctx, id); err != nil {

@@ -10,9 +10,8 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// browserSession is the row that says which session a browser has got last. It is
-// written by logins that have ended well, and lasts as long as others can be under
-// way.
+// browserSession is the row that says which session a browser was last given. A
+// successful login writes it, and it lives as long as other logins can be under way.
 type browserSession struct {
 	Version int    `json:"version"`
 	Session string `json:"session"` // its id, sealed
@@ -25,11 +24,11 @@ const (
 
 var errManyLogins = redact.Words("the browser's session changes all the time")
 
-// onlySession ends all but one of the sessions that a browser gets from several
-// logins at once, and returns that one: whichever answer the browser reads last,
-// its cookie is the one that lives. before is the id of the session that it came
-// with, or "". The first session stays if both are the same person's; the id of one
-// person's is never given to another.
+// onlySession is for several logins of one browser that finish at once: it ends all
+// but one of their sessions, and returns the remaining one. So whichever answer the
+// browser reads last, its cookie leads to a live session. before is the id of the
+// browser's earlier session, or "". The first session remains if both belong to the
+// same person; a session's id is never given to another person.
 func (w *Web) onlySession(ctx context.Context, browser, before string, session *helseid.Session) (*helseid.Session, error) {
 	if browser == "" {
 		return session, nil
@@ -69,8 +68,8 @@ func (w *Web) onlySession(ctx context.Context, browser, before string, session *
 	return nil, &storeError{redact.Hide(errManyLogins)}
 }
 
-// otherSession is the session of the row, if it lives and is not the one that the
-// browser came with.
+// otherSession returns the session of the row, if it is alive and not the browser's
+// earlier one.
 func (w *Web) otherSession(ctx context.Context, key string, data []byte, before string) (*helseid.Session, error) {
 	var row browserSession
 	if json.Unmarshal(data, &row) != nil || row.Version != browserVersion {

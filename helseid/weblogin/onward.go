@@ -16,14 +16,13 @@ var onwardSource string
 
 var onward = template.Must(template.New("onward").Parse(onwardSource))
 
-// postScript sends the form of a page that goes on by itself. Where no script runs
-// there is its button.
+// postScript submits the form of a page that continues by itself. Without scripts the
+// user presses its button.
 const postScript = `document.forms[0].submit()`
 
-// onwardPolicy lets the page's own style and script in. It says nothing of
-// form-action: Chromium would hold it against the redirects that follow, and where
-// HelseID sends the browser on to is not known here. Nothing of the page is anybody
-// else's.
+// onwardPolicy permits the page's own style and script. It does not set form-action:
+// Chromium would apply it to the redirects that follow, and it is not known where
+// HelseID redirects to. The page contains nothing from anyone else.
 var onwardPolicy = func() string {
 	script := sha256.Sum256([]byte(postScript))
 	style := sha256.Sum256([]byte(pageStyle))
@@ -32,24 +31,24 @@ var onwardPolicy = func() string {
 		"'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 }()
 
-// parameterAgain says that the browser comes from a page of this application's that
-// another site has led to. Its value is known to the browser's cookie of the visit, so
-// that no link of another site can leave that page out, and the session with it.
+// parameterAgain says that the browser comes from such a page of this application.
+// Its value must match the browser's cookie of the visit, so that a link on another
+// site cannot skip that page, and with it the session.
 const parameterAgain = "again"
 
 func againOf(v visit) string { return hash("again " + v.id) }
 
-// isSecondTime reports that the browser comes from such a page. One that keeps no
-// cookies has no session, and is not sent round for ever.
+// isSecondTime reports that the browser comes from such a page. A browser that keeps
+// no cookies has no session, and must not be redirected for ever.
 func (w *Web) isSecondTime(r *http.Request) bool {
 	again, visit := r.URL.Query().Get(parameterAgain), w.visitOf(r)
 	return again != "" && (visit.id == "" || again == againOf(visit))
 }
 
-// comeAgain answers with a page that leads to the same place again, if the browser may
-// have a session and not have sent its cookie: one that is SameSite=Strict does not come
-// along when another site leads here, as HelseID does. From that page on the browser is
-// on this site.
+// comeAgain answers with a page that leads to the same place again, if the browser
+// may have a session but may not have sent its cookie: a SameSite=Strict cookie is
+// not sent when another site leads here, as HelseID does. From that page on the
+// browser is on this site.
 func (w *Web) comeAgain(rw http.ResponseWriter, r *http.Request) bool {
 	if !w.config.SameSiteStrict || w.isSecondTime(r) || !isNavigation(r) {
 		return false
@@ -68,7 +67,7 @@ func (w *Web) comeAgain(rw http.ResponseWriter, r *http.Request) bool {
 	}
 	query := r.URL.Query()
 	query.Set(parameterAgain, againOf(visit))
-	rw.Header().Set("Referrer-Policy", "no-referrer") // the URL of a callback holds a code
+	rw.Header().Set("Referrer-Policy", "no-referrer") // the URL of a callback contains a code
 	writeOnward(rw, w.outside(r.URL.Path)+"?"+query.Encode(), nil)
 	return true
 }
@@ -85,8 +84,8 @@ func (w *Web) postOn(rw http.ResponseWriter, target string) {
 	writeOnward(rw, u.String(), fields)
 }
 
-// writeOnward shows a page that goes on by itself: with fields by a form that posts
-// itself, else without any script.
+// writeOnward shows a page that continues by itself: with a form that submits itself
+// if there are fields, otherwise without a script.
 func writeOnward(rw http.ResponseWriter, target string, fields url.Values) {
 	rw.Header().Set("X-Content-Type-Options", "nosniff")
 	rw.Header().Set("Content-Type", "text/html; charset=UTF-8")

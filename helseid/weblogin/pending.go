@@ -15,9 +15,8 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// pendingLogin is a login under way. It lies in a cookie of the browser that
-// started it, sealed, and nowhere else: who starts logins by the thousand takes up
-// no room on the server.
+// pendingLogin is a login under way. It is only kept in a sealed cookie of the
+// browser that started it, so that thousands of logins take no memory on the server.
 type pendingLogin struct {
 	Version   int             `json:"version"`
 	State     json.RawMessage `json:"state"`               // helseid.LoginState
@@ -27,7 +26,7 @@ type pendingLogin struct {
 	Subject   string          `json:"subject,omitempty"`   // whose session is to be stepped up
 	Previous  string          `json:"previous,omitempty"`  // whose session there was
 
-	// After an answer of 503 the login can be tried again: see again.
+	// After an answer of 503 the login can be tried again: see the method again.
 	Tries   int    `json:"tries,omitempty"`
 	Until   int64  `json:"until,omitempty"`   // Unix seconds
 	Session string `json:"session,omitempty"` // hash of the session's cookie
@@ -36,15 +35,15 @@ type pendingLogin struct {
 const (
 	pendingVersion = 1
 
-	// maxTries is how often a callback may be answered 503 and the login go on.
+	// maxTries is how often a callback may be answered 503 and tried again.
 	maxTries = 3
 
-	// triesLifetime is how long it may, from the first time.
+	// triesLifetime is how long it may be tried again, from the first time.
 	triesLifetime = time.Minute
 )
 
-// errNoPending means that the answer is to no login that this browser has under
-// way: it is too old, has been used, or was started in another browser.
+// errNoPending means that the answer belongs to no login of this browser: the login
+// is too old, has been used, or was started in another browser.
 var errNoPending = redact.Words("no such login is under way in this browser")
 
 func hash(text string) string {
@@ -52,7 +51,7 @@ func hash(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// sealLogin returns a value for the cookie with this name.
+// sealLogin returns the value of the cookie with this name.
 func (w *Web) sealLogin(ctx context.Context, cookie string, pending pendingLogin) (string, error) {
 	pending.Version = pendingVersion
 	data, err := json.Marshal(pending)
@@ -66,11 +65,11 @@ func (w *Web) sealLogin(ctx context.Context, cookie string, pending pendingLogin
 	return text, err
 }
 
-// loginRoom is for what a login has beside what the configuration names, in bytes:
-// the page to go back to is the most of it.
+// loginRoom is the room for the part of a login that does not come from the
+// configuration, in bytes: mostly the page to go back to.
 const loginRoom = maxReturnTo + 512
 
-// fitsCookie reports that there is room in a cookie for any login.
+// fitsCookie reports that any login fits into a cookie.
 func (w *Web) fitsCookie(redirectURI string) bool {
 	names := append([]string{redirectURI}, w.config.Login.Scopes...)
 	names = append(names, w.config.Login.Resources...)
@@ -78,7 +77,7 @@ func (w *Web) fitsCookie(redirectURI string) bool {
 	return base64.RawURLEncoding.EncodedLen(len(w.deflate([]byte(strings.Join(names, `","`))))+loginRoom) <= maxSealedLogin
 }
 
-// detailsOf are the details that a login carries to its end, as JSON.
+// detailsOf returns the details that a login carries until it is finished, as JSON.
 func detailsOf(exchange helseid.CodeExchange) []string {
 	var texts []string
 	if exchange.Attest != nil {
@@ -93,7 +92,7 @@ func detailsOf(exchange helseid.CodeExchange) []string {
 }
 
 // openLogin returns the login that was sealed into a cookie, with its state, if it
-// can be finished yet.
+// can still be finished.
 func (w *Web) openLogin(ctx context.Context, cookie, text string) (*pendingLogin, *helseid.LoginState, error) {
 	data, err := w.open(ctx, purpose{"login", cookie}, text)
 	if err != nil {
@@ -110,10 +109,9 @@ func (w *Web) openLogin(ctx context.Context, cookie, text string) (*pendingLogin
 	return &pending, state, nil
 }
 
-// again is a login whose callback could not be answered, to be tried again: by
-// loading the page once more within a minute, a few times, and while nobody has
-// logged in or out in this browser. Whoever comes to the machine later must log in
-// themselves.
+// again returns a login whose callback could not be answered, to be tried again: by
+// reloading the page within a minute, a few times, as long as nobody has logged in or
+// out in this browser. Anyone who comes to the machine later must log in themselves.
 func (p pendingLogin) again(session string, now time.Time) (next pendingLogin, ok bool) {
 	if p.Tries == 0 {
 		p.Until, p.Session = now.Add(triesLifetime).Unix(), hash(session)
@@ -122,19 +120,19 @@ func (p pendingLogin) again(session string, now time.Time) (next pendingLogin, o
 	return p, p.Tries <= maxTries && now.Unix() < p.Until
 }
 
-// isLate reports that a login that is tried again may not be any more.
+// isLate reports that a login must not be tried again any more.
 func (p *pendingLogin) isLate(session string, now time.Time) bool {
 	return p.Tries > 0 && (!younger(time.Unix(p.Until, 0).Add(-triesLifetime), now, triesLifetime) || p.Session != hash(session))
 }
 
-// storeError is a helseid.ErrStore that does not say what the store said:
-// it may quote what was to be stored.
+// storeError is a [helseid.ErrStore] that does not print the store's text, which may
+// quote what was to be stored.
 type storeError struct{ cause redact.Hidden[error] }
 
 func (e *storeError) Error() string { return helseid.ErrStore.Error() }
 
-// LogValue gives the category.
+// LogValue returns the category.
 func (e *storeError) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
-// Unwrap gives the category and the cause.
+// Unwrap returns the category and the cause.
 func (e *storeError) Unwrap() []error { return []error{helseid.ErrStore, e.cause.Reveal()} }

@@ -8,13 +8,13 @@ import (
 
 // place is where browsers see the application.
 type place struct {
-	redirect     *url.URL // where HelseID sends them back to
+	redirect     *url.URL // where HelseID sends browsers back to
 	callbackPath string   // its path, as the application sees it
-	prefix       string   // of all paths, that a proxy takes off
+	prefix       string   // of all paths; a proxy removes it
 }
 
-// newPlace wants the callback below the application's address, at a path that it can
-// be mounted at.
+// newPlace requires that the callback is below the application's address, at a path
+// that it can be mounted at.
 func newPlace(publicURL string, redirect *url.URL) (place, error) {
 	found := place{redirect: redirect, callbackPath: redirect.EscapedPath()}
 	if publicURL != "" {
@@ -38,5 +38,5 @@ func newPlace(publicURL string, redirect *url.URL) (place, error) {
 	return found, nil
 }
 
-// outside is a path as browsers see it.
+// outside returns a path as browsers see it.
 func (p place) outside(path string) string { return p.prefix + path }

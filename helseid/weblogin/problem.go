@@ -8,8 +8,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/identity"
 )
 
-// Problem is what an error page is about. None of it tells anything about a
-// person or about what was sent.
+// Problem is what an error page is about. It contains nothing about a person or about
+// what was sent.
 type Problem struct {
 	// Kind says what went wrong.
 	Kind Kind
@@ -17,8 +17,8 @@ type Problem struct {
 	// Status is the HTTP status.
 	Status int
 
-	// LoginURL starts the login that is the way on, and leads back to where the
-	// user wanted to go. Of KindLevelTooLow it is the one that steps up. For
+	// LoginURL starts the login that solves the problem, and leads back to the page
+	// that the user asked for. For KindLevelTooLow it is the step-up login. For
 	// KindUnavailable it may be the page itself. Empty means that there is none.
 	LoginURL string
 
@@ -26,7 +26,7 @@ type Problem struct {
 	// KindLogoutIncomplete. Empty means that it is not known.
 	LogoutURL string
 
-	// HomeURL is Config.HomePath, as browsers see it.
+	// HomeURL is [Config.HomePath], as browsers see it.
 	HomeURL string
 
 	// SecurityLevel is the level that was asked for, or zero.
@@ -44,20 +44,20 @@ type Kind string
 
 // The kinds of problems.
 const (
-	// KindCancelled means that the user has cancelled the login, or that HelseID
-	// has refused it.
+	// KindCancelled means that the user has cancelled the login, or that HelseID has
+	// refused it.
 	KindCancelled Kind = "cancelled"
 
-	// KindExpired means that no such login is under way in this browser: it took
-	// too long, has been used, or was started in another browser.
+	// KindExpired means that this browser has no such login under way: it took too
+	// long, has been used, or was started in another browser.
 	KindExpired Kind = "expired"
 
-	// KindWrongPerson means that somebody else has logged in than the
-	// application's user (Config.SamePerson) or the one whose session it was.
+	// KindWrongPerson means that another person has logged in than the application's
+	// user ([Config.SamePerson]) or the user of the session.
 	KindWrongPerson Kind = "wrong_person"
 
-	// KindLevelTooLow means that the user is authenticated at a lower security
-	// level, or has an identity of a lower assurance level, than is needed.
+	// KindLevelTooLow means that the user's security level, or the assurance level of
+	// their identity, is lower than required.
 	KindLevelTooLow Kind = "level_too_low"
 
 	// KindUnavailable means that HelseID, the session store or the KMS of a key does
@@ -73,15 +73,15 @@ const (
 	KindCrossOrigin Kind = "cross_origin"
 
 	// KindLogoutIncomplete means that the user is logged out in this browser, but
-	// HelseID or the session store does not answer: the session there may live.
+	// that HelseID or the session store does not answer: the session there may be
+	// alive.
 	KindLogoutIncomplete Kind = "logout_incomplete"
 
-	// KindLoop means that several logins in a row have ended well and led to no
-	// page, and that the browser would be sent round for ever: Problem.Loop says
-	// why.
+	// KindLoop means that several logins in a row have succeeded but led to no page,
+	// and that the browser would be redirected for ever: [Problem.Loop] says why.
 	KindLoop Kind = "loop"
 
-	// KindFailed means anything else: the log tells what.
+	// KindFailed means anything else: see the log.
 	KindFailed Kind = "failed"
 )
 

@@ -18,14 +18,14 @@ var pageStyle string
 
 var page = template.Must(template.New("page").Parse(pageSource))
 
-// pagePolicy lets the page's own style in, and nothing else.
+// pagePolicy permits the page's own style and nothing else.
 var pagePolicy = func() string {
 	sum := sha256.Sum256([]byte(pageStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }()
 
-// pageText is what a page says of a kind of problem.
+// pageText is what a page says about a kind of problem.
 type pageText struct{ title, text, action string }
 
 var pageTexts = map[Kind]pageText{
@@ -41,7 +41,7 @@ var pageTexts = map[Kind]pageText{
 	KindFailed:           {"Innloggingen mislyktes", "Noe gikk galt. Prøv igjen. Kontroller også at klokken på maskinen går riktig.", "Prøv igjen"},
 }
 
-// loopTexts are what the page says of what is wrong.
+// loopTexts are what the page says about the reason of a loop.
 var loopTexts = map[Loop]string{
 	LoopNoCookie:         "Nettleseren tar ikke vare på informasjonskapselen som holder deg innlogget. Tillat informasjonskapsler for dette nettstedet, og bruk adressen som begynner med https.",
 	LoopEnded:            "Innloggingen blir avsluttet med en gang, eller tjenesten finner den ikke igjen. Gi beskjed til dem som drifter tjenesten.",
@@ -68,7 +68,7 @@ func writePage(rw http.ResponseWriter, problem Problem) {
 	}{problem, text.title, text.text, text.action, levelShown(problem), template.CSS(pageStyle)})
 }
 
-// levelShown is the level that a page names, or zero.
+// levelShown returns the level that a page names, or zero.
 func levelShown(problem Problem) identity.SecurityLevel {
 	if problem.Kind == KindLevelTooLow {
 		return problem.SecurityLevel

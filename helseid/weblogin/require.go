@@ -13,26 +13,25 @@ import (
 	"github.com/helseid-go/sdk/internal/httpx"
 )
 
-// Require guards a handler: only requests of logged-in users reach it. Browsers
-// that go to a page (by Sec-Fetch-Mode, or else an Accept header with text/html)
-// without a session are sent to log in and come back; what a script fetches, or a
-// form sends, is answered with 401. Requests that change
-// something must come from the application's own pages (the headers
-// Sec-Fetch-Site and Origin), or are answered with 403. The level of Config.Login
-// is demanded of every session.
+// Require guards a handler: only requests of logged-in users reach it. A browser that
+// navigates to a page (by Sec-Fetch-Mode, or else an Accept header with text/html)
+// without a session is sent to log in and comes back; a request of a script or a form
+// is answered with 401. Requests that change something must come from the
+// application's own pages (by the headers Sec-Fetch-Site and Origin), or are answered
+// with 403. Every session must have the level of [Config.Login].
 func (w *Web) Require(handler http.HandlerFunc) http.Handler { return w.RequireLevel(0, handler) }
 
-// RequireLevel does the same and demands a security level. Users at a lower one
-// are sent to a new login at this level and come back; meanwhile their session
-// stays, and nobody else can take it over. HelseID tells the level if it is asked
-// for: name helseid.ScopeSecurityLevel in Config.Login.Scopes, or a level there, or
-// everybody logs in a second time. It panics for a level that there is not: the
-// levels are 2, 3 and 4, and 0 is any.
+// RequireLevel works like [Web.Require] and also requires a security level. Users
+// with a lower one are sent to a new login at this level and come back; meanwhile
+// their session remains, and nobody else can take it over. HelseID states the level
+// only if it is asked for: name [helseid.ScopeSecurityLevel] in Config.Login.Scopes,
+// or a level there; otherwise every user must log in twice. It panics for a level
+// that does not exist: the levels are 2, 3 and 4, and 0 means any.
 func (w *Web) RequireLevel(level identity.SecurityLevel, handler http.HandlerFunc) http.Handler {
 	if level != 0 && (level < identity.SecurityLevel2 || level > identity.SecurityLevel4) {
 		panic(fmt.Sprintf("weblogin: RequireLevel: there is no security level %d", level))
 	}
-	level = max(level, w.config.Login.SecurityLevel) // a session may be of before that was raised
+	level = max(level, w.config.Login.SecurityLevel) // a session may be older than a raised configuration
 	wanted := Problem{SecurityLevel: level, AssuranceLevel: w.config.Login.AssuranceLevel}
 	return w.guarded(handler, func(rw http.ResponseWriter, r *http.Request, session *helseid.Session, why Loop) bool {
 		switch {
@@ -49,14 +48,14 @@ func (w *Web) RequireLevel(level identity.SecurityLevel, handler http.HandlerFun
 	})
 }
 
-// Optional puts the session into the context if there is one of the level of
-// Config.Login, and lets everybody through.
+// Optional puts the session into the context if there is one with the level of
+// [Config.Login], and accepts requests without one.
 func (w *Web) Optional(handler http.HandlerFunc) http.Handler {
 	return w.guarded(handler, func(http.ResponseWriter, *http.Request, *helseid.Session, Loop) bool { return true })
 }
 
-// guarded asks pass, which answers itself if the request is not to reach the
-// handler: because of the session, or because there is none, and why.
+// guarded calls the handler if pass returns true. Otherwise pass has answered,
+// because of the session, or because there is none (for which Loop is the reason).
 func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *http.Request, *helseid.Session, Loop) bool) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		private(rw)
@@ -85,8 +84,8 @@ func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *
 	})
 }
 
-// show calls a handler for a user, and ends the count of logins that have led to no
-// page when it shows one.
+// show calls a handler for a user. When the handler shows a page, it resets the count
+// of logins that have led to no page.
 func (w *Web) show(rw http.ResponseWriter, r *http.Request, handler http.HandlerFunc) {
 	visit := w.visitOf(r)
 	if !visit.isUnderWay() {
@@ -111,7 +110,7 @@ func (w *Web) show(rw http.ResponseWriter, r *http.Request, handler http.Handler
 }
 
 // withEffect makes a request that opens a WebSocket look like one that changes
-// something, which it can. Browsers let pages of other sites open them.
+// something, because the connection can. Browsers let pages of other sites open them.
 func withEffect(r *http.Request) *http.Request {
 	if r.Header.Get("Upgrade") == "" {
 		return r
@@ -121,8 +120,8 @@ func withEffect(r *http.Request) *http.Request {
 	return changing
 }
 
-// demand sends a browser to log in, and tells everybody else to. It remembers why
-// the session will not do, if the login before has only just ended.
+// demand sends a browser to log in, and answers other clients that a login is needed.
+// It remembers why the session was not accepted, if a login has just finished.
 func (w *Web) demand(rw http.ResponseWriter, r *http.Request, problem Problem, prompt helseid.Prompt, why Loop) {
 	problem.LoginURL = w.loginURL(w.here(r), demands{problem.SecurityLevel, problem.AssuranceLevel, prompt})
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && isNavigation(r) {
@@ -136,8 +135,8 @@ func (w *Web) demand(rw http.ResponseWriter, r *http.Request, problem Problem, p
 	w.fail(rw, r, problem, nil)
 }
 
-// lookUp finds the session by the cookie, or says why there is none. A cookie that
-// leads to none is taken back. An error means that it could not be found out.
+// lookUp finds the session by the cookie, or returns why there is none. It clears a
+// cookie without a session. An error means that this could not be found out.
 func (w *Web) lookUp(rw http.ResponseWriter, r *http.Request) (session *helseid.Session, why Loop, err error) {
 	id, present := w.cookies.value(r, w.cookies.session)
 	if !present {
@@ -162,26 +161,27 @@ func (w *Web) session(ctx context.Context, id string) (*helseid.Session, Loop, e
 	case err != nil:
 		return nil, "", err
 	case session.Application() != w.config.Application:
-		return nil, LoopOtherApplication, nil // which may use it yet
-	case !isYoung(authenticatedAt(session), time.Now(), w.config.MaxSessionAge): // the session may be of before that was lowered
+		return nil, LoopOtherApplication, nil // not ended: the other application may still use it
+	case !isYoung(authenticatedAt(session), time.Now(), w.config.MaxSessionAge): // the session may be older than a lowered configuration
 		w.end(ctx, id, helseid.EndedByAge)
 		return nil, LoopTooOld, nil
 	}
 	return session, "", nil
 }
 
-// maxClockStep is how far in the future an authentication may seem to lie: a small
+// maxClockStep is how far in the future an authentication may seem to be: a small
 // correction of a clock must not end sessions.
 const maxClockStep = 5 * time.Minute
 
-// isYoung reports that a user has authenticated less than an age ago. From a time in
-// the future nothing follows about an age.
+// isYoung reports that a user has authenticated less than an age ago. It is false for
+// a time too far in the future, which says nothing about an age.
 func isYoung(authenticated, now time.Time, age time.Duration) bool {
 	passed := now.Sub(authenticated)
 	return passed < age && passed >= -maxClockStep
 }
 
-// authenticatedAt is when the user has, as far as HelseID says so.
+// authenticatedAt returns when the user has authenticated, as far as HelseID states
+// it.
 func authenticatedAt(session *helseid.Session) time.Time {
 	if at := session.User().AuthenticatedAt; !at.IsZero() {
 		return at
@@ -189,8 +189,8 @@ func authenticatedAt(session *helseid.Session) time.Time {
 	return session.Identity().IssuedAt
 }
 
-// isNavigation tells pages that a browser goes to from what a page loads, also
-// into a frame of another site's, and from what is fetched in case it is wanted.
+// isNavigation distinguishes pages that a browser navigates to from what a page
+// loads, also into a frame of another site, and from prefetches.
 func isNavigation(r *http.Request) bool {
 	if r.Header.Get("Sec-Purpose") != "" {
 		return false

@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// maxReturnTo bounds the path to go back to, in bytes: it lies in a cookie.
+// maxReturnTo limits the path to go back to, in bytes, because it is kept in a
+// cookie.
 const maxReturnTo = 1024
 
-// localPath accepts what can lead nowhere but to a path on this host, whoever
-// reads it: an absolute path, perhaps with a query. Browsers take backslashes for
-// slashes and leave control characters out, so neither may be there, not even
-// escaped, and no two slashes in a row.
+// localPath accepts only what every reader understands as a path on this host: an
+// absolute path, perhaps with a query. Browsers treat backslashes as slashes and
+// ignore control characters, so neither is accepted, not even escaped, and no two
+// slashes in a row.
 func localPath(text string) (string, bool) {
 	if text == "" || text[0] != '/' || len(text) > maxReturnTo {
 		return "", false
@@ -34,7 +35,7 @@ func localPath(text string) (string, bool) {
 	return text, true
 }
 
-// returnTo is where to go after a login: a local path that is not one of the
+// returnTo returns where to go after a login: a local path that is not one of the
 // login itself, or else the home path.
 func (w *Web) returnTo(text string) string {
 	target, ok := localPath(text)
@@ -52,8 +53,8 @@ func (w *Web) returnTo(text string) string {
 	return target
 }
 
-// here is where a request was to, to come back to. The request line has it as the
-// browser sent it, also where the path has been cut for a handler.
+// here returns the path of a request, to come back to. It uses the request line as
+// the browser sent it, even if the path has been shortened for a handler.
 func (w *Web) here(r *http.Request) string {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return w.config.HomePath

@@ -13,22 +13,22 @@ import (
 	"strings"
 )
 
-// What is sealed is compressed, encrypted and authenticated (AES-256-GCM) with a
-// key of the keyring, together with what it is for. Each holds secrets of its own,
-// made anew, so that its length tells nothing about them.
+// Sealing compresses, encrypts and authenticates (AES-256-GCM) with a key of the
+// keyring, and binds the result to its purpose. Each sealed text contains its own new
+// random secrets, so that the compressed length reveals nothing about them.
 
 // purpose says what is sealed and for whom. What was sealed for another purpose
-// does not open.
+// cannot be opened.
 type purpose struct {
 	kind, name string // such as "login" and the cookie's name
 }
 
-// binding is what is authenticated beside a sealed text.
+// binding returns the additional data that is authenticated with a sealed text.
 func (w *Web) binding(of purpose) []byte {
 	return join("weblogin 1", of.kind, of.name, w.config.Client.Issuer(), w.config.Client.ID(), w.config.Application)
 }
 
-// join puts texts together so that no two lists give the same.
+// join concatenates texts so that no two different lists give the same result.
 func join(parts ...string) (joined []byte) {
 	for _, part := range parts {
 		joined = binary.BigEndian.AppendUint32(joined, uint32(len(part)))
@@ -47,8 +47,8 @@ func (w *Web) seal(ctx context.Context, of purpose, plain []byte) (string, error
 	return key.id + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
-// open returns what was sealed, or nil if it was not for this purpose. An error
-// means that it could not be found out.
+// open returns what was sealed, or nil if it was not sealed for this purpose. An
+// error means that this could not be found out.
 func (w *Web) open(ctx context.Context, of purpose, text string) ([]byte, error) {
 	id, encoded, _ := strings.Cut(text, ".")
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
@@ -66,7 +66,7 @@ func (w *Web) open(ctx context.Context, of purpose, text string) ([]byte, error)
 	return w.inflate(plain), nil
 }
 
-// cipher puts a random nonce before what it seals.
+// cipher puts a random nonce before the sealed text.
 func (k sealingKey) cipher() cipher.AEAD {
 	block, err := aes.NewCipher([]byte(k.secret.Reveal()))
 	if err == nil {
@@ -78,10 +78,11 @@ func (k sealingKey) cipher() cipher.AEAD {
 	panic(fmt.Sprint("weblogin: ", err)) // unreachable: the key has the right size
 }
 
-// maxPlain bounds what is decompressed, in bytes.
+// maxPlain limits the decompressed size, in bytes.
 const maxPlain = 64 << 10
 
-// dictionary has what stands in every login, so that it takes no room.
+// dictionary contains what occurs in every login, so that it compresses to almost
+// nothing.
 func (w *Web) dictionary() []byte {
 	return []byte(w.config.Client.Issuer() + w.config.Client.ID() +
 		`helseid://scopes/identity/pid helseid://scopes/identity/assurance_level helseid://scopes/identity/pid_pseudonym helseid://scopes/hpr/hpr_number` +
@@ -92,7 +93,7 @@ func (w *Web) dictionary() []byte {
 
 func (w *Web) deflate(plain []byte) []byte {
 	var buffer bytes.Buffer
-	writer, pooled := w.deflaters.Get().(*flate.Writer) // one takes up a megabyte
+	writer, pooled := w.deflaters.Get().(*flate.Writer) // each takes a megabyte
 	var err error
 	if pooled {
 		writer.Reset(&buffer)

@@ -7,20 +7,20 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// freshLogin is how young a login is if another one would not be younger in an
-// API's eyes: that API would send the user round for ever.
+// freshLogin is the age below which a login counts as new: a further one would not
+// satisfy the API either, and the user would be redirected for ever.
 const freshLogin = time.Minute
 
-// StepUp is for a handler below Require whose call to an API has been answered
-// with a demand for another login (helseid.StepUpOf): a higher security level, or
-// assurance level, or a user who has authenticated more recently. It sends the browser to that login
-// and back to the page, as RequireLevel does and with nobody else in the user's
-// place, and reports true: the handler writes nothing more.
+// StepUp is for a handler behind [Web.Require] whose call to an API was answered with
+// a demand for another login ([helseid.StepUpOf]): at a higher security level or
+// assurance level, or with a more recent authentication. It sends the browser to that
+// login and back to the page, accepts only the same user as [Web.RequireLevel] does,
+// and returns true: the handler must write nothing more.
 //
-// It reports false, and has written nothing, if the answer is another one or if
-// no login would help, because the user has that level and has just
-// authenticated. Then the API does not see the level in its tokens: its owner
-// chooses in Selvbetjening which claims they hold.
+// It returns false, and has written nothing, if the answer is no such demand or if no
+// login would help, because the user has that level and has just authenticated. In
+// that case the API does not see the level in its tokens: its owner chooses in
+// Selvbetjening which claims they contain.
 func (w *Web) StepUp(rw http.ResponseWriter, r *http.Request, response *http.Response) bool {
 	wanted, ok := helseid.StepUpOf(response)
 	session := Session(r.Context())

@@ -12,54 +12,54 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// visit is what is remembered of a browser beside its session: a name that the
-// browser has while it is open, and how many logins in a row have led to no page. It
-// lies in a cookie that ends with the browser, and is as secret as the session's.
-// Who writes one themselves harms nobody else.
+// visit is what is remembered about a browser beside its session: an id that lasts
+// until the browser is closed, and how many logins in a row have led to no page. It
+// is kept in a session cookie that is as secret as the session's id. A user who
+// forges one harms nobody else.
 type visit struct {
 	id     string
-	rounds int       // logins that have ended since a page was last shown
-	at     time.Time // of the last of them
+	rounds int       // logins that have finished since a page was last shown
+	at     time.Time // when the last of them finished
 	why    Loop      // why its session was not accepted
 	stayed bool      // a link of another site was led back to the session
 }
 
-// Loop says why the sessions of one login after the other were not accepted. The
+// Loop says why the sessions of several logins in a row were not accepted. The
 // strings are stable.
 type Loop string
 
 // The reasons.
 const (
-	// LoopNoCookie means that the browser sends no cookie of a session: it does
-	// not keep it, or a proxy takes it away. Browsers keep no Secure cookie that
-	// comes over plain http.
+	// LoopNoCookie means that the browser sends no session cookie: it does not keep
+	// it, or a proxy removes it. Browsers do not keep a Secure cookie that comes over
+	// plain http.
 	LoopNoCookie Loop = "no_cookie"
 
 	// LoopEnded means that the session has ended at once, or is not in the session
 	// store: the store loses what is written or is not shared between processes,
-	// their clocks or DPoP keys differ, or HelseID ends it.
+	// their clocks or DPoP keys differ, or HelseID ends the session.
 	LoopEnded Loop = "ended"
 
-	// LoopTooOld means that the session is older than Config.MaxSessionAge, or has gone
-	// unused for longer than Config.IdleTimeout.
+	// LoopTooOld means that the session is older than [Config.MaxSessionAge], or has
+	// been unused for longer than [Config.IdleTimeout].
 	LoopTooOld Loop = "too_old"
 
-	// LoopOtherApplication means that the cookie is of another application's
-	// session (Config.Application).
+	// LoopOtherApplication means that the cookie is that of another application's
+	// session ([Config.Application]).
 	LoopOtherApplication Loop = "other_application"
 
-	// LoopLevel means that the session has not the security level that the page
-	// demands.
+	// LoopLevel means that the session does not have the security level that the page
+	// requires.
 	LoopLevel Loop = "level"
 
-	// LoopPage means that there is a session, and that a page of the application
-	// demands a login all the same.
+	// LoopPage means that there is a session, but that a page of the application
+	// still demands a login.
 	LoopPage Loop = "page"
 )
 
 const (
-	// maxRounds is how many logins may end one after the other without a page
-	// between them, and roundTime how far apart two of them may be.
+	// maxRounds is how many logins in a row may finish without a page between them,
+	// and roundTime how far apart two of them may be.
 	maxRounds = 5
 	roundTime = 2 * time.Minute
 
@@ -97,22 +97,22 @@ func (w *Web) setVisit(rw http.ResponseWriter, v visit) {
 	w.cookies.set(rw, w.cookies.visit, fmt.Sprintf("%s.%d.%d.%s.%s", v.id, v.rounds, v.at.Unix(), v.why, stayed), 0)
 }
 
-// nextRound counts a login that has ended.
+// nextRound counts a finished login.
 func (v visit) nextRound() visit {
 	v.rounds, v.at, v.why, v.stayed = min(v.rounds+1, maxRounds), time.Now(), "", false
 	return v
 }
 
-// ended forgets what led to a page.
+// ended resets the count after a page was shown.
 func (v visit) ended() visit { return visit{id: v.id} }
 
 // isLoop reports that another login would lead to no page either.
 func (v visit) isLoop() bool { return v.rounds >= maxRounds }
 
-// isUnderWay reports that there is something to forget when a page is shown.
+// isUnderWay reports that there is something to reset when a page is shown.
 func (v visit) isUnderWay() bool { return v.rounds > 0 || v.stayed }
 
-// loopCauses are for the log.
+// loopCauses are the reasons in the log.
 var loopCauses = map[Loop]error{
 	LoopNoCookie:         redact.Words("the browser has sent no cookie of the last session: is it Secure and the page plain http, or does a proxy take it away?"),
 	LoopEnded:            redact.Words("the last session has ended at once or is not in the session store: does the store keep what is written, is it shared, and do clocks and DPoP keys agree?"),
@@ -122,7 +122,8 @@ var loopCauses = map[Loop]error{
 	LoopPage:             redact.Words("the last session was good, and a page of the application demands a login all the same"),
 }
 
-// endLoop answers a browser that is sent round in circles, and lets it start anew.
+// endLoop answers a browser that would be redirected for ever, and lets it start
+// again.
 func (w *Web) endLoop(rw http.ResponseWriter, r *http.Request, v visit, returnTo string, why Loop) {
 	if v.why != "" {
 		why = v.why

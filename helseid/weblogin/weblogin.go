@@ -12,8 +12,8 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// Web is the login of one application. It is safe for concurrent use, and what is
-// to be remembered is in the client's session store and in cookies.
+// Web is the login of one application. It is safe for concurrent use. It keeps its
+// data in the client's session store and in cookies.
 type Web struct {
 	*parts // so that no print verb reaches what Config.Login holds
 }
@@ -28,14 +28,14 @@ type parts struct {
 }
 
 // New checks the configuration and reports all its mistakes at once (they wrap
-// ErrConfig). It makes no network call.
+// [ErrConfig]). It makes no network call.
 func New(config Config) (*Web, error) {
 	config, at, err := config.checked()
 	if err != nil {
 		return nil, err
 	}
 	origins := http.NewCrossOriginProtection()
-	// Behind a proxy the Host header may be another than browsers see.
+	// Behind a proxy the Host header may differ from what browsers see.
 	if err := origins.AddTrustedOrigin(origin(at.redirect)); err != nil {
 		return nil, fmt.Errorf("%w: field Login: field RedirectURI: %w", ErrConfig, err)
 	}
@@ -55,7 +55,7 @@ func New(config Config) (*Web, error) {
 	return w, nil
 }
 
-// origin is a URL's origin as browsers write it: in lower case, without the
+// origin returns a URL's origin as browsers write it: in lower case, without the
 // default port.
 func origin(u *url.URL) string {
 	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
@@ -67,20 +67,20 @@ func origin(u *url.URL) string {
 	return scheme + "://" + host
 }
 
-// Router is what handlers can be mounted at by patterns such as "GET /login", like
-// an *http.ServeMux.
+// Router accepts handlers for patterns such as "GET /login", like an
+// [*http.ServeMux].
 type Router interface {
 	Handle(pattern string, handler http.Handler)
 }
 
-// Mount adds the handlers: Config.LoginPath, Config.LogoutPath, the path of the
-// redirect URI, and those of back-channel and front-channel logout if they are
-// set. The patterns have methods, so that one such as "GET /" for a home page does
+// Mount adds the handlers: [Config.LoginPath], [Config.LogoutPath], the path of the
+// redirect URI, and those of back-channel and front-channel logout if they are set.
+// The patterns have methods, so that a pattern such as "GET /" for a home page does
 // not conflict with them.
 func (w *Web) Mount(router Router) {
 	mount := func(path string, handler http.Handler) {
 		router.Handle(http.MethodGet+" "+path, handler)
-		router.Handle(http.MethodPost+" "+path, handler) // they refuse the method that is not theirs
+		router.Handle(http.MethodPost+" "+path, handler) // each handler refuses the wrong method
 	}
 	mount(w.config.LoginPath, http.HandlerFunc(w.serveLogin))
 	mount(w.callbackPath, http.HandlerFunc(w.serveCallback))
@@ -95,14 +95,14 @@ func (w *Web) Mount(router Router) {
 
 type contextKey struct{}
 
-// Session returns the session of the user who sent the request. It is nil where
-// there is none, and where the request has passed neither Require nor Optional.
+// Session returns the session of the user who sent the request. It is nil if there is
+// none, or if the request has passed neither [Web.Require] nor [Web.Optional].
 func Session(ctx context.Context) *helseid.Session {
 	session, _ := ctx.Value(contextKey{}).(*helseid.Session)
 	return session
 }
 
-// allow answers 405 to other methods than those that a handler takes.
+// allow answers 405 to methods that a handler does not accept.
 func allow(rw http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if slices.Contains(methods, r.Method) {
 		return true
@@ -112,15 +112,15 @@ func allow(rw http.ResponseWriter, r *http.Request, methods ...string) bool {
 	return false
 }
 
-// private keeps an answer out of caches, so that the back button shows nothing of
-// it after a logout.
+// private keeps an answer out of caches, so that the back button does not show it
+// after a logout.
 func private(rw http.ResponseWriter) {
 	rw.Header().Set("Cache-Control", "no-store")
 	rw.Header().Add("Vary", "Cookie")
 }
 
-// unframed keeps an answer out of other pages' frames. A policy of the handler's own
-// takes the place of the header that it sets, and of X-Frame-Options if it names
+// unframed keeps an answer out of other pages' frames. A handler's own policy
+// replaces the header set here, and also X-Frame-Options if it contains
 // frame-ancestors.
 func unframed(rw http.ResponseWriter) {
 	rw.Header().Add("Content-Security-Policy", "frame-ancestors 'none'")

@@ -13,9 +13,9 @@ import (
 )
 
 // attempt is one sending of a request to an API. Its context is a child of the
-// request's own and must be released: at once when there is no answer, and when
-// the body has been read or closed when there is one, since net/http breaks a
-// body off whose context ends.
+// request's own and must be released: at once if there is no answer, otherwise when
+// the body has been read or closed, because net/http aborts a body whose context
+// ends.
 type attempt struct {
 	ctx     context.Context
 	release context.CancelFunc
@@ -23,8 +23,8 @@ type attempt struct {
 	wait    *headerWait
 }
 
-// newAttempt prepares the sending of a request, whose answer's headers must come
-// within the limit. Without a limit (0) the wait is as long as the caller's.
+// newAttempt prepares to send a request. The headers of the answer must come within
+// the limit; zero means no limit but the caller's.
 func newAttempt(request *http.Request, limit time.Duration) *attempt {
 	ctx, cancel := context.WithCancel(request.Context())
 	current := &attempt{release: cancel, wait: &headerWait{limit: limit, api: request.URL, stop: cancel}}
@@ -41,13 +41,13 @@ func newAttempt(request *http.Request, limit time.Duration) *attempt {
 	return current
 }
 
-// isRepeatable reports whether the request's body, if any, can be had again.
+// isRepeatable reports whether the request has no body or one that can be read again.
 func isRepeatable(request *http.Request) bool {
 	return request.Body == nil || request.Body == http.NoBody || request.GetBody != nil
 }
 
-// roundTrip sends the request. Repeat says that nothing came back because
-// net/http would have sent the request again, with the same proof.
+// roundTrip sends the request. repeat says that there is no answer because net/http
+// would have sent the request again with the same proof.
 func (a *attempt) roundTrip(base http.RoundTripper, outgoing *http.Request) (response *http.Response, repeat bool, err error) {
 	hasBody := outgoing.Body != nil && outgoing.Body != http.NoBody
 	if hasBody {
@@ -62,7 +62,7 @@ func (a *attempt) roundTrip(base http.RoundTripper, outgoing *http.Request) (res
 		err = errNoResponse
 	}
 	if err == nil && (silent != nil || stopped) {
-		_ = response.Body.Close() // it came too late: its context has ended
+		_ = response.Body.Close() // too late: its context has ended
 	}
 	switch {
 	case stopped:
@@ -76,7 +76,7 @@ func (a *attempt) roundTrip(base http.RoundTripper, outgoing *http.Request) (res
 	return response, false, nil
 }
 
-// handOver ties the release to the end of the answer's body.
+// handOver makes the end of the answer's body release the attempt.
 func (a *attempt) handOver(response *http.Response, sent bool) {
 	switch body := response.Body.(type) {
 	case nil:
@@ -97,7 +97,7 @@ func (a *attempt) handOver(response *http.Response, sent bool) {
 type answerBody struct {
 	io.ReadCloser
 	attempt *attempt
-	sent    bool // there is no request body that may still be on its way
+	sent    bool // no part of the request body is still being sent
 }
 
 func (b *answerBody) Read(p []byte) (int, error) {
@@ -113,7 +113,7 @@ func (b *answerBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// upgradedBody is a connection that speaks another protocol now.
+// upgradedBody is a connection that has switched to another protocol.
 type upgradedBody struct {
 	io.ReadWriteCloser
 	release context.CancelFunc
@@ -124,7 +124,7 @@ func (b *upgradedBody) Close() error {
 	return b.ReadWriteCloser.Close()
 }
 
-// CloseWrite is there because net/http's body has it.
+// CloseWrite forwards to net/http's body, which has this method.
 func (b *upgradedBody) CloseWrite() error {
 	if half, ok := b.ReadWriteCloser.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -10,7 +10,7 @@ import (
 	"github.com/helseid-go/sdk/internal/httpx"
 )
 
-// maxSends bounds how often one request goes to an API: once, once more for a
+// maxSends bounds how often one request is sent to an API: once, once more for a
 // nonce, and once more for a new token or a broken connection.
 const maxSends = 3
 
@@ -22,38 +22,40 @@ type Caller struct {
 	// Nonces are the DPoP nonces of APIs.
 	Nonces *dpop.Nonces
 
-	// Report is told what happens.
+	// Report is called for what happens.
 	Report Reporter
 }
 
-// Reporter is told what happens to a request.
+// Reporter is called for what happens to a request.
 type Reporter interface {
-	// Retry tells of a request that is sent once more, since the connection was lost.
+	// Retry reports that a request is sent once more because the connection was lost.
 	Retry(request *http.Request)
 
-	// NonceChallenge tells of an API that has demanded a nonce.
+	// NonceChallenge reports that an API has demanded a nonce.
 	NonceChallenge(request *http.Request)
 
-	// Refusal tells of an API that has refused a token or a proof, with the error code.
+	// Refusal reports that an API has refused a token or a proof, with the error
+	// code.
 	Refusal(request *http.Request, code string)
 }
 
 // Credentials are the token of one request and its proofs.
 type Credentials interface {
-	// Obtain gets a token for the request, in place of the one before if there is one.
-	// It fails if the token must not go where the request goes. A request that is not
-	// repeatable cannot be sent again with another token.
+	// Obtain gets a token for the request, and replaces an earlier one. It fails if
+	// the token must not go where the request goes. A request that is not repeatable
+	// cannot be sent again with another token.
 	Obtain(ctx context.Context, request *http.Request, repeatable bool) error
 
-	// Bound reports whether the token is bound to a key, so that proofs go along.
+	// Bound reports whether the token is bound to a key, so that a proof must be sent
+	// with it.
 	Bound() bool
 
-	// Authorize puts the token on a request that is about to be sent, with a proof for
-	// this nonce if the token is bound.
+	// Authorize puts the token on a request that is about to be sent, with a proof
+	// for this nonce if the token is bound.
 	Authorize(ctx context.Context, request *http.Request, nonce string) error
 
 	// Replaceable reports whether the token, which the API has refused, should be
-	// replaced. It is forgotten then.
+	// replaced. If so, the token has been dropped.
 	Replaceable(request *http.Request) bool
 }
 
@@ -64,14 +66,14 @@ type call struct {
 	request     *http.Request
 	credentials Credentials
 	sends       int
-	begun       bool // the request's own body has been given away
+	begun       bool // the request's own body has been used
 	nonced      bool // a nonce challenge has been answered
-	refused     bool // a refusal of the token has been dealt with
+	refused     bool // a refusal of the token has been handled
 }
 
-// Do sends a request through base, as http.RoundTripper demands it. With an error it
-// reports whether something of the request may have reached an API: it has if an API has
-// redirected it.
+// Do sends a request through base, with the contract of [http.RoundTripper]. With an
+// error, it reports whether any part of the request may have reached an API: it has
+// if an API has redirected it.
 func (c *Caller) Do(base http.RoundTripper, request *http.Request, credentials Credentials) (response *http.Response, reached bool, err error) {
 	a := &call{Caller: c, base: base, request: request, credentials: credentials}
 	defer func() {
@@ -96,7 +98,7 @@ func (a *call) run() (*http.Response, error) {
 			continue
 		}
 		if repeat && a.request.Context().Err() != nil {
-			return nil, a.request.Context().Err() // who has left has not lost the connection
+			return nil, a.request.Context().Err() // the caller gave up: the connection is not to blame
 		}
 		if err != nil {
 			return nil, err
@@ -116,15 +118,15 @@ func (a *call) run() (*http.Response, error) {
 			if fresh == "" || fresh == nonce || !a.again() {
 				return resp, nil
 			}
-			// This one, and not what a late answer may have put in its place.
+			// Use this nonce, even if a late answer has stored another one meanwhile.
 			a.nonced, nonce = true, fresh
 		case code == invalidToken && !a.refused:
 			a.refused = true
 			if !a.credentials.Replaceable(a.request) || !a.again() {
-				return resp, nil // a request that cannot be repeated leaves a new token to the next one
+				return resp, nil // not repeatable: the next request gets the new token
 			}
 			if err := a.credentials.Obtain(a.request.Context(), a.request, true); err != nil || !a.again() {
-				return resp, nil // the API's refusal says more than the renewal's
+				return resp, nil // the API's refusal says more than the renewal's error
 			}
 			if fresh != "" {
 				nonce = fresh
@@ -141,8 +143,8 @@ func (a *call) again() bool {
 	return a.sends < maxSends && isRepeatable(a.request) && a.request.Context().Err() == nil
 }
 
-// send makes a proof and sends the request once. Repeat says that net/http would
-// have sent it again.
+// send makes a proof and sends the request once. repeat says that net/http would have
+// sent it again.
 func (a *call) send(nonce string) (response *http.Response, repeat bool, err error) {
 	current := newAttempt(a.request, a.HeaderTimeout)
 	defer func() {

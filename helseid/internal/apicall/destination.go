@@ -14,7 +14,7 @@ import (
 // ErrOriginRefused is helseid.ErrOriginRefused.
 var ErrOriginRefused = redact.Words("origin refused")
 
-// Destinations say where requests with a token may go. Origins are in the form of
+// Destinations are where requests with a token may go. Origins have the form of
 // httpx.Origin.
 type Destinations struct {
 	ClientOrigins  []string // Config.AllowedOrigins; empty means any
@@ -22,7 +22,7 @@ type Destinations struct {
 	LoopbackOnly   bool     // the transport takes any certificate
 }
 
-// Check refuses to let a token go where it does not belong.
+// Check returns an error if the request must not carry a token to its URL.
 func (d Destinations) Check(request *http.Request) error {
 	if request.URL == nil {
 		return errors.New("helseid: the request has no URL")

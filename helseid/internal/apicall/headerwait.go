@@ -12,11 +12,11 @@ import (
 	"github.com/helseid-go/sdk/internal/httpx"
 )
 
-// maxSwiftBody is the size of a request body up to which its sending is part of
-// the wait. The time of a larger one is not limited, as long as it gets on.
+// maxSwiftBody is the size of a request body up to which sending it counts as part of
+// the wait. The time for a larger body is not limited as long as it makes progress.
 const maxSwiftBody = 64 << 10
 
-// What an API is waited for, as the error says it.
+// What an API is waited for, in the words of the error.
 const (
 	waitsForConnection = "there was no connection to it"
 	waitsForUpload     = "it took no more of the request"
@@ -24,11 +24,12 @@ const (
 )
 
 // headerWait ends an attempt in which the API is silent for as long as the limit:
-// no connection, no more of a large body taken, no headers. Each step starts the
-// limit again, and a Read of the caller's body does not count. It works with every
-// http.RoundTripper; what one does not report (net/http/httptrace) is a step less.
+// there is no connection, the API accepts no more of a large body, or no headers
+// come. Each step restarts the limit, and the time for a Read of the caller's body
+// does not count. It works with every [http.RoundTripper]; one that does not report a
+// step (net/http/httptrace) has fewer steps.
 type headerWait struct {
-	limit time.Duration // 0: none
+	limit time.Duration // zero: none
 	api   *url.URL
 	stop  func()
 
@@ -86,7 +87,7 @@ func (w *headerWait) expire() {
 	}
 }
 
-// end ends the wait. The error tells that it had been too long already.
+// end ends the wait. It returns an error if the limit had been exceeded.
 func (w *headerWait) end() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,8 +98,8 @@ func (w *headerWait) end() error {
 	return w.err
 }
 
-// watch returns the request's body, whose reading is progress if it is more than
-// a swift matter.
+// watch returns the request's body. Reading it counts as progress if it is larger
+// than maxSwiftBody.
 func (w *headerWait) watch(request *http.Request) io.ReadCloser {
 	swift := request.GetBody != nil && request.ContentLength > 0 && request.ContentLength <= maxSwiftBody
 	if w.limit == 0 || swift {
@@ -107,14 +108,14 @@ func (w *headerWait) watch(request *http.Request) io.ReadCloser {
 	return &watchedBody{request.Body, w}
 }
 
-// watchedBody is the body of a request that may take long.
+// watchedBody is a request body that may take long to send.
 type watchedBody struct {
 	io.ReadCloser
 	wait *headerWait
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
-	b.wait.pause() // the time is the caller's
+	b.wait.pause() // the caller's reader takes this time, not the API
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
 		b.wait.restart(waitsForHeaders)
@@ -124,8 +125,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// silentError says what did not come in time. It is os.ErrDeadlineExceeded, and
-// not context.DeadlineExceeded, which is the caller's own limit.
+// silentError says what did not come in time. It is [os.ErrDeadlineExceeded], not
+// [context.DeadlineExceeded], which stands for the caller's own limit.
 type silentError struct {
 	api   string
 	what  string
@@ -136,7 +137,7 @@ func (e *silentError) Error() string {
 	return fmt.Sprintf("helseid: %s was silent for %v: %s (Config.APIHeaderTimeout)", e.api, e.limit, e.what)
 }
 
-// Timeout and Temporary make it a net.Error.
+// Timeout and Temporary make it a [net.Error].
 func (e *silentError) Timeout() bool   { return true }
 func (e *silentError) Temporary() bool { return true }
 func (e *silentError) Unwrap() error   { return os.ErrDeadlineExceeded }

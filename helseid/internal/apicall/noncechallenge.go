@@ -10,15 +10,15 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// DemandsNonce reports whether an API's answer to a request with a proof is a demand for
-// a nonce: status 401 or 400 with the error use_dpop_nonce in a challenge or in a small
-// JSON body. The body can be read as before.
+// DemandsNonce reports whether an API's answer to a request with a proof demands a
+// nonce: status 401 or 400 with the error use_dpop_nonce in a challenge or in a small
+// JSON body. The body can still be read in full.
 func DemandsNonce(response *http.Response) bool {
 	return refusalCode(response, true) == useDPoPNonce || bodyDemandsNonce(response)
 }
 
-// bodyDemandsNonce looks for a demand in the answer's body, for no longer than an
-// API may be silent.
+// bodyDemandsNonce looks for a demand in the answer's body, for no longer than the
+// limit on an API's silence.
 func (a *call) bodyDemandsNonce(response *http.Response) bool {
 	if body, ok := response.Body.(*answerBody); ok && a.HeaderTimeout > 0 {
 		defer time.AfterFunc(a.HeaderTimeout, body.attempt.release).Stop()
@@ -26,12 +26,12 @@ func (a *call) bodyDemandsNonce(response *http.Response) bool {
 	return bodyDemandsNonce(response)
 }
 
-// maxRefusalBody is the size up to which a refusal's body is read.
+// maxRefusalBody is the size up to which the body of a refusal is read.
 const maxRefusalBody = 8 << 10
 
-// bodyDemandsNonce reports whether a refusal says use_dpop_nonce in a JSON body,
-// as a token endpoint does (RFC 9449 section 8). What has been read of the body is
-// put back.
+// bodyDemandsNonce reports whether a refusal says use_dpop_nonce in a JSON body, as a
+// token endpoint does (RFC 9449 section 8). It puts back what it has read of the
+// body.
 func bodyDemandsNonce(response *http.Response) bool {
 	if response.StatusCode != http.StatusUnauthorized && response.StatusCode != http.StatusBadRequest ||
 		response.Body == nil || response.ContentLength > maxRefusalBody ||
@@ -52,13 +52,13 @@ func bodyDemandsNonce(response *http.Response) bool {
 	return code == useDPoPNonce
 }
 
-// rereadBody is a body that gives what has been read of it once more.
+// rereadBody is a body that returns once more what has been read of it.
 type rereadBody struct {
 	io.Reader
 	io.Closer
 }
 
-// failed repeats the error that ended a reading, if there was one.
+// failed returns the error that ended an earlier read, if there was one.
 type failed struct{ err error }
 
 func (f *failed) Read([]byte) (int, error) {

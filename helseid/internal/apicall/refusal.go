@@ -15,11 +15,10 @@ const (
 	useDPoPNonce     = "use_dpop_nonce"
 )
 
-// refusalCode returns the error code with which an API refuses a token or its
-// proof, or "". The scheme of the challenge does not matter: many APIs know one
-// scheme in their answers whatever they are sent. What was sent does: an error
-// about a proof says nothing of a token without one, and where the proof is wrong,
-// the token need not be.
+// refusalCode returns the error code with which an API refuses a token or its proof,
+// or "". The scheme of the challenge does not matter: many APIs always answer with
+// the same scheme, whatever was sent. But an error about a proof is ignored if the
+// request had no proof, and it does not mean that the token is wrong.
 func refusalCode(response *http.Response, bound bool) string {
 	if response.StatusCode != http.StatusUnauthorized && response.StatusCode != http.StatusBadRequest {
 		return ""

@@ -14,27 +14,27 @@ import (
 // net/http sends some requests again by itself: over HTTP/1 if a connection that
 // was kept open turns out to be closed, over HTTP/2 if the server resets the
 // stream or goes away. The proof would go out a second time, and the server may
-// have read the first one. This file keeps it from that.
+// have read the first one. This file prevents that.
 //
-// It does not foresee what net/http will do, which hangs on the method, the
-// headers and the protocol. It sees which connection the proof has been written
-// to (net/http/httptrace), and stops the attempt when net/http asks for another
-// one after that. The request is then sent again with a proof of its own: whether
-// it may be repeated stays net/http's decision.
+// It does not predict what net/http will do, which depends on the method, the headers
+// and the protocol. It observes which connection the proof has been written to
+// (net/http/httptrace), and stops the attempt when net/http asks for another connection
+// after that. The request is then sent again with a new proof: net/http still decides
+// whether it may be repeated.
 
-// repeatGuard watches over one attempt. A nil one watches over nothing.
+// repeatGuard watches one attempt. A nil guard does nothing.
 type repeatGuard struct {
 	stop func()
 
 	mu       sync.Mutex
 	proof    string // "" if there is nothing to protect
 	written  bool   // the proof has been given to a connection
-	answered bool   // the answer has begun: net/http repeats nothing any more
+	answered bool   // the answer has begun: net/http does not repeat the request any more
 	stopped  bool
 }
 
-// watch sets the hooks that the guard needs. net/http calls them from the
-// goroutines that do what they report, before it goes on.
+// watch sets the hooks that the guard needs. net/http calls each before it continues,
+// in the goroutine that does what the hook reports.
 func (g *repeatGuard) watch(trace *httptrace.ClientTrace) {
 	getConn, gotConn := trace.GetConn, trace.GotConn
 	trace.GetConn = func(address string) {
@@ -55,13 +55,13 @@ func (g *repeatGuard) watch(trace *httptrace.ClientTrace) {
 	}
 	trace.GotFirstResponseByte = func() { g.setAnswered(true) }
 	trace.Got1xxResponse = func(int, textproto.MIMEHeader) error {
-		g.setAnswered(false) // an interim response is no answer yet
+		g.setAnswered(false) // an interim response is not the answer
 		return nil
 	}
 }
 
-// refuse stops the attempt if the connection that net/http asks for, or has got,
-// is for a repetition.
+// refuse stops the attempt if the connection that net/http asks for, or has got, is
+// for a repetition.
 func (g *repeatGuard) refuse() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -79,7 +79,7 @@ func (g *repeatGuard) setAnswered(answered bool) {
 	g.answered = g.written && answered
 }
 
-// protect names the proof that must not be sent twice.
+// protect sets the proof that must not be sent twice.
 func (g *repeatGuard) protect(proof string) {
 	if g == nil {
 		return
@@ -89,7 +89,7 @@ func (g *repeatGuard) protect(proof string) {
 	g.proof = proof
 }
 
-// end ends the watch, and reports whether the attempt has been stopped.
+// end ends the watch and reports whether the attempt has been stopped.
 func (g *repeatGuard) end() (stopped bool) {
 	if g == nil {
 		return false
@@ -103,16 +103,16 @@ func (g *repeatGuard) end() (stopped bool) {
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
 
-// spoil makes a connection fail before anything is written to it. Nothing else
-// uses it: it has just been given to the one request.
+// spoil makes a connection fail before anything is written to it. Only this request
+// uses the connection, which has just been assigned to it.
 func spoil(conn net.Conn) {
 	if conn.SetWriteDeadline(longAgo) != nil {
 		_ = conn.Close()
 	}
 }
 
-// errConnectionLost ends a request that net/http would have repeated and that may
-// not be sent once more.
+// errConnectionLost ends a request that net/http would have repeated but that must
+// not be sent again.
 var errConnectionLost = redact.Words("helseid: the connection to the API was lost before an answer came")
 
 // errNoResponse is the error of an http.RoundTripper that returns nothing.

@@ -9,12 +9,13 @@ import (
 	"github.com/helseid-go/sdk/internal/metadata"
 )
 
-// ErrBusy means that there is no place in the line, or no patience left.
+// ErrBusy means that the queue is full, or that a request has waited for as long as
+// it may.
 var ErrBusy = fmt.Errorf("%w: too many requests of this kind are under way", metadata.ErrUnavailable)
 
-// Bulkhead keeps the requests of one kind to one endpoint apart from all others:
-// they have a line, slots and a pace of their own. What goes wrong with them, and
-// however many of them there are, the others do not notice.
+// Bulkhead isolates the requests of one kind to one endpoint from all others: they
+// have a queue, slots and a pace of their own. Neither their failures nor their
+// number affect other kinds.
 type Bulkhead struct {
 	name     string // in errors
 	line     int
@@ -26,21 +27,21 @@ type Bulkhead struct {
 
 // Limits bound the requests of a [Bulkhead].
 type Limits struct {
-	// Slots is how many round trips are under way at once. A request has a slot
-	// for its round trips alone, not while it waits for anything.
+	// Slots is how many round trips may be under way at once. A request holds a slot
+	// only during its round trips, not while it waits.
 	Slots int
 
-	// Line is how many requests there are at once, those that wait and those that
-	// are under way. What comes beyond it fails at once ([ErrBusy]).
+	// Line is how many requests there may be at once, waiting and under way together.
+	// Any further request fails at once ([ErrBusy]).
 	Line int
 
-	// Patience is how long a request waits to be let through, and how long for a
+	// Patience is how long a request waits for the pace, and then how long for a
 	// slot. Zero means as long as its context allows.
 	Patience time.Duration
 }
 
-// New makes a bulkhead with that name in its errors. A request outlives that many
-// failures (retries).
+// New makes a bulkhead with a name for its errors. A request may fail that many times
+// (retries) and still be tried again.
 func New(name string, limits Limits, retries int) *Bulkhead {
 	return &Bulkhead{
 		name:     name,
@@ -51,16 +52,16 @@ func New(name string, limits Limits, retries int) *Bulkhead {
 	}
 }
 
-// Turn is one request's way through a bulkhead, with all its attempts. It is not
-// safe for concurrent use.
+// Turn is one request in a bulkhead, with all its attempts. It is not safe for
+// concurrent use.
 type Turn struct {
 	bulkhead  *Bulkhead
-	failures  int       // of its own
-	probes    int       // how many had failed when it came
-	notBefore time.Time // its own next attempt
+	failures  int       // of this request
+	probes    int       // how many probes had failed when it joined
+	notBefore time.Time // earliest time of its next attempt
 }
 
-// Join takes a place in the line. Whoever gets one must leave it.
+// Join takes a place in the queue. The caller must give it up with [Turn.Leave].
 func (b *Bulkhead) Join() (*Turn, error) {
 	if b.inside.Add(1) > int64(b.line) {
 		b.inside.Add(-1)
@@ -77,7 +78,7 @@ func (t *Turn) Leave() {
 	t.bulkhead.inside.Add(-1)
 }
 
-// Await waits until the pace lets the request through.
+// Await waits until the pace allows the request.
 func (t *Turn) Await(ctx context.Context) error {
 	patience, stop := t.patience()
 	defer stop()
@@ -102,15 +103,15 @@ func (t *Turn) Await(ctx context.Context) error {
 	}
 }
 
-// Send makes a round trip when there is a slot for it. The error says that it was
-// not made.
+// Send makes a round trip as soon as there is a free slot. An error means that the
+// round trip was not made.
 func (t *Turn) Send(ctx context.Context, roundTrip func() Outcome) error {
 	if err := t.slot(ctx); err != nil {
 		return err
 	}
 	var result Outcome
 	started := time.Now()
-	defer func() { // also if it panics
+	defer func() { // deferred because roundTrip may panic
 		<-t.bulkhead.slots
 		t.bulkhead.pace.done(t, started, result)
 	}()
@@ -118,7 +119,8 @@ func (t *Turn) Send(ctx context.Context, roundTrip func() Outcome) error {
 	return nil
 }
 
-// slot takes a slot. If trouble has come meanwhile, the request waits again.
+// slot takes a slot. If trouble began while it waited for one, the request waits for
+// the pace again.
 func (t *Turn) slot(ctx context.Context) error {
 	patience, stop := t.patience()
 	defer stop()
@@ -140,7 +142,8 @@ func (t *Turn) slot(ctx context.Context) error {
 	}
 }
 
-// patience is closed when the request has waited long enough, or nil.
+// patience returns a channel that is closed when the request has waited long enough,
+// or nil if there is no limit.
 func (t *Turn) patience() (ended <-chan time.Time, stop func()) {
 	if t.bulkhead.patience == 0 {
 		return nil, func() {}
@@ -149,8 +152,8 @@ func (t *Turn) patience() (ended <-chan time.Time, stop func()) {
 	return timer.C, func() { timer.Stop() }
 }
 
-// impatient is the error of a request that has waited long enough: what has gone
-// wrong with others, or that there are too many.
+// impatient returns the error of a request that has waited long enough: the failure
+// of other requests, or that there are too many.
 func (t *Turn) impatient() error {
 	if err := t.bulkhead.pace.trouble(); err != nil {
 		return err

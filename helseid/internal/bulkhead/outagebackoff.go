@@ -11,46 +11,46 @@ import (
 const (
 	retryWait = 250 * time.Millisecond // the first wait; it doubles
 
-	// MaxWait is how long anybody waits for one attempt at most.
+	// MaxWait is the longest wait before one attempt.
 	MaxWait = 4 * time.Second
 
-	// probeGrowth is how often the wait between the probes of an outage doubles: to
-	// two seconds.
+	// probeGrowth is how often the wait between the probes of an outage doubles: up
+	// to two seconds.
 	probeGrowth = 3
 
-	// slowStart is how long the first request of all may be waited for.
+	// slowStart is how long other requests wait for the very first one.
 	slowStart = time.Second
 
-	// scoutGrace is how long a request may take from being let through alone to
-	// being sent. Then another may go in its place.
+	// scoutGrace is how long the scout may take from being let through to being sent.
+	// After that another request may take its place.
 	scoutGrace = 500 * time.Millisecond
 )
 
-// pace decides when the next request of one kind may go out.
+// pace decides when the next request of one kind may be sent.
 //
-// While nothing is known yet, one request goes first and the others wait for its
-// answer, a second at most: it learns the nonce for all, and finds out whether
-// there is trouble. After a failure for want of an answer, and after an answer
-// that says "not now", there is a pause that grows, or that HelseID has asked for;
-// then one request at a time goes out as a probe until one is answered. What a
-// probe finds counts for all who wait. So the load stays that of one request at a
-// time however many are wanted, and the first after the recovery succeeds.
+// As long as nothing is known, one request goes first (the scout) and the others wait
+// for its answer, for a second at most: it gets a nonce for all of them and finds out
+// whether there is trouble. After a missing answer, or an answer that says "not now",
+// there is a pause, which grows or has the length that HelseID asked for. After the
+// pause one request at a time is sent as a probe until one is answered. The result of
+// a probe counts for all that wait. So the load on HelseID is that of one request at
+// a time, however many are wanted, and the first request after the recovery succeeds.
 //
 // The zero value is ready to use.
 type pace struct {
-	retries int // how many failures a request outlives
+	retries int // how many failures a request is retried after
 
 	mu       sync.Mutex
 	state    paceState
-	started  time.Time // when the first request of all was let through
-	scout    *scout    // the request that goes alone, or nil
+	started  time.Time // when the very first request was let through
+	scout    *scout    // the request that the others wait for, or nil
 	failures int       // in a row
 	noted    time.Time // when the last of them was counted
-	next     time.Time // no request before, in trouble
-	demanded bool      // HelseID has set that time
+	next     time.Time // in trouble: the earliest time of a request
+	demanded bool      // HelseID has asked for that time
 	told     func(wait time.Duration) error
-	probes   int           // how many probes have failed, ever
-	over     int           // how many had when the last trouble was over
+	probes   int           // how many probes have failed in all
+	over     int           // the value of probes when the last trouble ended
 	changed  chan struct{} // closed at the next change, or nil if nobody waits
 }
 
@@ -62,22 +62,23 @@ const (
 	paceTroubled
 )
 
-// scout is a request that goes alone, while the others wait for what it finds.
+// scout is a request that is sent alone while the others wait for its result.
 type scout struct {
 	turn    *Turn
 	since   time.Time
 	sending bool
 }
 
-// Outcome is what came of one round trip.
+// Outcome is the result of one round trip.
 type Outcome struct {
 	Verdict Verdict
 
-	// Wait is the pause that HelseID has asked for, or zero. It is not bounded here.
+	// Wait is the pause that HelseID has asked for, or zero. It has no upper limit
+	// here.
 	Wait time.Duration
 
-	// Told makes the error for those who share a failure. It is given how long
-	// there will be no request.
+	// Told makes the error for the requests that share a failure. Its argument is how
+	// long no request will be sent.
 	Told func(wait time.Duration) error
 }
 
@@ -86,33 +87,33 @@ type Verdict int
 
 // The verdicts.
 const (
-	// None says nothing about HelseID: nothing was sent, or whoever sent it
-	// has not waited for the answer.
+	// None says nothing about HelseID: nothing was sent, or the caller did not wait
+	// for the answer.
 	None Verdict = iota
 
-	// Answered is any answer, also a refusal.
+	// Answered is any answer, including a refusal.
 	Answered
 
-	// Unavailable is no answer, or one of a server in trouble.
+	// Unavailable is no answer, or that of a server in trouble.
 	Unavailable
 
-	// Throttled is an answer of 429. It is no outage: the pause is HelseID's
-	// own wish, and may be a long one.
+	// Throttled is an answer of 429. It is no outage: HelseID asks for the pause,
+	// which may be long.
 	Throttled
 )
 
-// enter registers a request that comes now.
+// enter registers a new request.
 func (p *pace) enter(t *Turn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t.probes = p.probes
 	if p.scout != nil && p.scout.sending {
-		t.probes++ // it was sent before: its failure says nothing about now
+		t.probes++ // sent before this request came: its failure says nothing about the present
 	}
 }
 
-// clear lets a request through if the wait is zero and there is no error. Else it
-// may ask again when the time has passed or the channel is closed.
+// clear lets a request through if the wait is zero and there is no error. Otherwise
+// the caller asks again when the wait has passed or the channel is closed.
 func (p *pace) clear(t *Turn) (wait time.Duration, changed <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,7 +139,7 @@ func (p *pace) clear(t *Turn) (wait time.Duration, changed <-chan struct{}, err 
 	return wait, p.changed, nil
 }
 
-// behind is how long a request may have to wait for the one that goes alone.
+// behind returns how long a request may have to wait for the scout.
 func (p *pace) behind(t *Turn, now time.Time) time.Duration {
 	switch {
 	case p.state == paceSteady || p.lead(t, now):
@@ -146,12 +147,12 @@ func (p *pace) behind(t *Turn, now time.Time) time.Duration {
 	case p.state == paceUnknown:
 		return max(p.started.Add(slowStart).Sub(now), 0)
 	case p.scout.sending:
-		return time.Minute // or until it is answered
+		return time.Minute // or until the scout is answered
 	}
 	return p.scout.since.Add(scoutGrace).Sub(now)
 }
 
-// lead makes a request the one that goes alone, unless there is another.
+// lead makes a request the scout, unless there is another.
 func (p *pace) lead(t *Turn, now time.Time) bool {
 	switch {
 	case p.scout != nil && p.scout.turn == t:
@@ -166,8 +167,8 @@ func (p *pace) lead(t *Turn, now time.Time) bool {
 	return true
 }
 
-// start reports whether a request that was let through may still be sent: there
-// may be trouble since.
+// start reports whether a request that was let through may still be sent: trouble may
+// have begun since.
 func (p *pace) start(t *Turn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -181,7 +182,7 @@ func (p *pace) start(t *Turn) bool {
 	return true
 }
 
-// done takes note of a round trip that was started at the given time.
+// done records the outcome of a round trip that was started at the given time.
 func (p *pace) done(t *Turn, started time.Time, o Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -193,11 +194,11 @@ func (p *pace) done(t *Turn, started time.Time, o Outcome) {
 	switch o.Verdict {
 	case None:
 		if leads && p.state == paceTroubled {
-			p.next = later(p.next, now.Add(retryWait)) // the pace stays
+			p.next = later(p.next, now.Add(retryWait)) // the pause does not grow
 		}
 	case Answered:
-		// A pause that HelseID has asked for is not over because a request from
-		// before it was answered.
+		// An answer to a request that was sent before a pause that HelseID has asked for
+		// does not end that pause.
 		if leads || p.state != paceTroubled || !p.demanded || !now.Before(p.next) {
 			p.state, p.scout, p.failures, p.told, p.over = paceSteady, nil, 0, nil, p.probes
 		}
@@ -206,15 +207,14 @@ func (p *pace) done(t *Turn, started time.Time, o Outcome) {
 		t.notBefore = now.Add(Backoff(t.failures-1, 0))
 		if leads {
 			p.probes++
-			t.probes++ // it has counted its own already
+			t.probes++ // its own failure is counted in t.failures
 		}
 		p.fail(started, now, o)
 	}
 	p.signal()
 }
 
-// fail counts a failure. Those of requests that were under way together count as
-// one.
+// fail counts a failure. Requests that were under way at the same time count as one.
 func (p *pace) fail(started, now time.Time, o Outcome) {
 	growth := p.failures
 	if o.Verdict == Unavailable {
@@ -229,7 +229,7 @@ func (p *pace) fail(started, now time.Time, o Outcome) {
 	}
 }
 
-// leave forgets a request that will not be sent any more.
+// leave removes a request that will not be sent any more.
 func (p *pace) leave(t *Turn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -239,8 +239,8 @@ func (p *pace) leave(t *Turn) {
 	}
 }
 
-// trouble is the error for a request that waits no longer, or nil if there was no
-// trouble that kept it waiting.
+// trouble returns the error for a request that stops waiting, or nil if no trouble
+// kept it waiting.
 func (p *pace) trouble() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -271,8 +271,9 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Backoff is the wait before another try. It grows from 250 ms, is random by half, and obeys the server's wish up
-// to the same limit.
+// Backoff returns the wait before another try. It grows from 250 ms to [MaxWait],
+// half of it is random, and it is at least as long as the server has asked for, up to
+// the same limit.
 func Backoff(try int, wish time.Duration) time.Duration {
 	wait := min(retryWait<<min(try, 8), MaxWait)
 	wait = wait/2 + rand.N(wait/2)

@@ -13,10 +13,10 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// Answer is a complete HTTP answer of HelseID's.
+// Answer is a complete HTTP answer from HelseID.
 type Answer struct {
 	Sent     time.Time // when the request was started
-	At       time.Time // when the answer had come
+	At       time.Time // when the answer was complete
 	Endpoint string    // the metadata member that names it
 
 	Status int
@@ -36,16 +36,16 @@ type Refusal struct {
 	// Temporary reports that a later attempt may succeed without any change.
 	Temporary bool
 
-	// RetryAfter is how long HelseID asks to be left alone, or zero.
+	// RetryAfter is the pause that HelseID asks for, or zero.
 	RetryAfter time.Duration
 
 	// ClockDifference is how far this machine's clock is ahead of HelseID's, if that
-	// can be the reason.
+	// may be the reason.
 	ClockDifference time.Duration
 }
 
-// Failure is the error of an answer that is not a success: the refusal that it holds,
-// or that it is none of HelseID's. Nothing of a body in another form gets into it.
+// Failure returns the error for an answer that is not a success: the refusal in it,
+// or that the answer is not HelseID's. A body in another form is not quoted.
 func (e *Exchange) Failure(a Answer) error {
 	refusal, err := a.refusal()
 	if err != nil {
@@ -86,8 +86,8 @@ func (a Answer) refusal() (Refusal, error) {
 	return Refusal{}, fmt.Errorf("%w: HelseID's %s answered status %d with %d bytes of %s", category, endpointText(a.Endpoint), a.Status, len(a.Body), httpx.MediaType(a.Header))
 }
 
-// Object reads the answer as one JSON object, in which the given members have no
-// double in another spelling.
+// Object reads the answer as one JSON object. None of the given members may occur
+// twice in different spellings.
 func (a Answer) Object(members ...string) (jose.Object, error) {
 	if !httpx.IsJSON(a.Header) {
 		return jose.Object{}, fmt.Errorf("%w: the %s answered %d with %d bytes of %s in place of JSON: is the issuer right, or a proxy in the way?",
@@ -103,7 +103,8 @@ func (a Answer) Object(members ...string) (jose.Object, error) {
 	return object, nil
 }
 
-// Unusable says what is wrong with an answer that HelseID seems to have given.
+// Unusable returns the error for an answer that seems to be HelseID's but cannot be
+// used.
 func (a Answer) Unusable(err error) error {
 	return fmt.Errorf("%w: the %s's answer of %d bytes: %w", metadata.ErrInvalid, endpointText(a.Endpoint), len(a.Body), err)
 }
@@ -116,8 +117,8 @@ func endpointText(member string) string {
 	return strings.ReplaceAll(member, "_", " ")
 }
 
-// ValidErrorCode accepts the characters of RFC 6749 section 5.2, in a length
-// that is still a code.
+// ValidErrorCode accepts the characters of RFC 6749 section 5.2, up to a plausible
+// length.
 func ValidErrorCode(code string) bool {
 	if code == "" || len(code) > 64 {
 		return false
@@ -132,7 +133,7 @@ func ValidErrorCode(code string) bool {
 
 var hidNumber = regexp.MustCompile(`\bHID-[0-9]{4}\b`)
 
-// HIDNumber is HelseID's own number for an error in its description, or "".
+// HIDNumber returns HelseID's own number for an error from its description, or "".
 func HIDNumber(description string) string { return hidNumber.FindString(description) }
 
 // TemporaryStatus reports that a later attempt may succeed without any change.
@@ -140,12 +141,12 @@ func TemporaryStatus(status int) bool {
 	return status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 }
 
-// MaxClockDifference is what HelseID's time checks forgive, as far as its
-// samples tell.
+// MaxClockDifference is the tolerance of HelseID's time checks, as far as its samples
+// show.
 const MaxClockDifference = 5 * time.Second
 
-// clockDifference is how far this machine is ahead of the server that wrote the
-// header Date at about the given time, or zero if it cannot be told or is
+// clockDifference returns how far this machine's clock is ahead of that of the server
+// that wrote the Date header at about the given time. It is zero if it is unknown or
 // small.
 func clockDifference(header http.Header, at time.Time) time.Duration {
 	date, err := http.ParseTime(header.Get("Date"))

@@ -7,9 +7,9 @@ import (
 )
 
 // Budgets are the kinds of requests in which the client authenticates at HelseID,
-// each with a budget and a pace of its own. Logins and codes are what strangers
-// can cause by the thousand: they wait in short lines for a short time, and never
-// touch what a session or a system needs.
+// each with a budget and a pace of its own. Strangers can cause thousands of login
+// starts and code exchanges: these wait in short queues for a short time, and never
+// use what sessions or systems need.
 type Budgets struct {
 	Tokens      *bulkhead.Bulkhead // of systems, sessions and token exchanges
 	Codes       *bulkhead.Bulkhead // of logins that are finished
@@ -18,16 +18,16 @@ type Budgets struct {
 }
 
 const (
-	// maxTokenFlights bounds how many tokens are fetched at the same time, also
-	// when thousands of organisations become active at once.
+	// maxTokenFlights bounds how many tokens are fetched at the same time, even when
+	// thousands of organisations become active at once.
 	maxTokenFlights = 32
 
-	// maxTokenLine bounds how many wait for that. Who waits is known, and does so
-	// for Timeout at most.
+	// maxTokenLine bounds how many requests wait for that, each for Timeout at most.
+	// They come from systems and logged-in users, not from strangers.
 	maxTokenLine = 20_000
 
-	// Somebody waits at a browser, or nobody does. At 100 ms for a request, 16 at
-	// once are 160 logins in a second.
+	// A user may be waiting at a browser, or nobody at all. At 100 ms for a request,
+	// 16 at once are 160 logins a second.
 	maxLoginFlights  = 16
 	maxLoginLine     = 80
 	maxLoginPatience = 5 * time.Second
@@ -36,7 +36,7 @@ const (
 	maxRevocationLine    = 1000
 )
 
-// NewBudgets makes them, for requests that outlive that many failures.
+// NewBudgets makes the budgets, for requests that are retried that many times.
 func NewBudgets(retries int) Budgets {
 	anonymous := bulkhead.Limits{Slots: maxLoginFlights, Line: maxLoginLine, Patience: maxLoginPatience}
 	return Budgets{

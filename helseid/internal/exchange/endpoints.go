@@ -19,9 +19,9 @@ const (
 	EndSessionEndpoint = "end_session_endpoint"
 )
 
-// Endpoint looks an endpoint up in the metadata. A fetch that is needed for that
-// belongs to nobody, and is waited for as long as the context allows. All who wait
-// share it, and none of them takes a goroutine for that.
+// Endpoint finds an endpoint in the metadata. If the metadata must be fetched, all
+// callers share one fetch, which is independent of any caller's context; each waits
+// as long as its own context allows. No caller needs a goroutine of its own for that.
 func (e *Exchange) Endpoint(ctx context.Context, name string) (*url.URL, error) {
 	if document := e.Metadata.Current(); document != nil {
 		return document.Endpoint(name)
@@ -44,8 +44,8 @@ func (e *Exchange) Endpoint(ctx context.Context, name string) (*url.URL, error) 
 	}
 }
 
-// InTurn calls ask when a request of this kind may go out. The metadata is there
-// by then, so that nothing but the request itself is left to wait for.
+// InTurn calls ask when a request of this kind may be sent. The metadata has been
+// fetched by then, so that ask waits only for the request itself.
 func (e *Exchange) InTurn(ctx context.Context, kind *bulkhead.Bulkhead, ask func(turn *bulkhead.Turn) error) error {
 	turn, err := kind.Join()
 	if err != nil {

@@ -19,12 +19,11 @@ import (
 	"github.com/helseid-go/sdk/internal/metadata"
 )
 
-// Timeout bounds one request with all its attempts.
+// Timeout limits one request with all its attempts.
 const Timeout = 45 * time.Second
 
 // Exchange sends the requests to HelseID in which the client authenticates. Each
-// attempt has an assertion, a proof and a body of its own. It is safe for concurrent
-// use.
+// attempt has its own assertion, proof and body. It is safe for concurrent use.
 type Exchange struct {
 	ClientID   string
 	Assertions *clientassertion.Signer
@@ -38,51 +37,51 @@ type Exchange struct {
 	Work       *lifecycle.Lifecycle
 	Observer   Observer
 
-	// Refused makes the error that callers see of a refusal.
+	// Refused makes the error that callers see for a refusal.
 	Refused func(Refusal) error
 
 	fetches singleflight.Group // of the metadata
 }
 
-// Observer is told what happens, in the context of the request.
+// Observer is called for what happens, in the context of the request.
 type Observer interface {
-	// RoundTrip tells of an answer, or of its want (status 0).
+	// RoundTrip reports an answer, or a missing answer (status 0).
 	RoundTrip(ctx context.Context, endpoint string, status int, took time.Duration, err error)
 
-	// NonceChallenge tells that HelseID demanded a DPoP nonce.
+	// NonceChallenge reports that HelseID demanded a DPoP nonce.
 	NonceChallenge(ctx context.Context, endpoint string)
 
-	// Retry tells that a request is made again after it had to wait.
+	// Retry reports that a request is retried after a wait.
 	Retry(ctx context.Context, endpoint string, err error, wait time.Duration)
 
-	// KeyRetry tells that a signature for a request is tried again.
+	// KeyRetry reports that a signature for a request is retried.
 	KeyRetry(ctx context.Context, endpoint string)
 
-	// Failed tells of the error that a request ended with.
+	// Failed reports the error that a request ended with.
 	Failed(ctx context.Context, endpoint string, err error)
 }
 
-// Request is the part of a request to HelseID that stays the same over all its
-// attempts. Everything else is made for each.
+// Request is the part of a request to HelseID that all its attempts share. Everything
+// else is made for each attempt.
 type Request struct {
 	Endpoint   string // the metadata member that names it
 	Parameters url.Values
 	Details    []clientassertion.Detail
 
-	// Session are details that hold for a whole session: they go into a signed
+	// Session are details that apply to a whole session: they go into a signed
 	// request object.
 	Session []clientassertion.Detail
 
-	// Prove sends a DPoP proof along.
+	// Prove adds a DPoP proof.
 	Prove bool
 
-	// Once says that the request carries a code or a refresh token: it is repeated
+	// Once says that the request carries a code or a refresh token: it is retried
 	// only after failures in which HelseID cannot have processed it.
 	Once bool
 }
 
-// Do sends a request, with new attempts after failures that they can
-// cure. An answer that is not a success is an error.
+// Do sends a request, and retries it after failures that a retry can cure. An answer
+// that is not a success is an error.
 func (e *Exchange) Do(ctx context.Context, turn *bulkhead.Turn, request Request) (Answer, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -102,8 +101,8 @@ func (e *Exchange) Do(ctx context.Context, turn *bulkhead.Turn, request Request)
 	}
 }
 
-// roundTrips makes one attempt, or two if HelseID answers the first with the
-// nonce it wants to see. The first does not use up a code or a refresh token.
+// roundTrips makes one attempt, or two if HelseID answers the first with the nonce
+// that it demands. Such a first attempt does not use up a code or a refresh token.
 func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request Request) (Answer, error) {
 	endpoint, err := e.Endpoint(ctx, request.Endpoint)
 	if err != nil {
@@ -139,7 +138,7 @@ func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request 
 	}
 }
 
-// attempt makes one round trip when there is a slot for it.
+// attempt makes one round trip as soon as there is a free slot.
 func (e *Exchange) attempt(ctx context.Context, turn *bulkhead.Turn, endpoint *url.URL, nonce string, request Request) (result Answer, err error) {
 	unsent := turn.Send(ctx, func() bulkhead.Outcome {
 		result, err = e.roundTrip(ctx, endpoint, nonce, request)
@@ -151,8 +150,8 @@ func (e *Exchange) attempt(ctx context.Context, turn *bulkhead.Turn, endpoint *u
 	return result, err
 }
 
-// roundTrip builds and sends one request: new assertion, new proof, new body.
-// Nothing of it is ever sent twice.
+// roundTrip builds and sends one request with a new assertion, a new proof and a new
+// body. None of them is ever sent twice.
 func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce string, request Request) (Answer, error) {
 	var progress sendProgress
 	var httpRequest *http.Request
@@ -190,7 +189,8 @@ func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce strin
 	return result, nil
 }
 
-// httpRequest makes a request, whose context is that of the signatures in it.
+// httpRequest makes a request. Its context is the one that the signatures in it are
+// made in.
 func (e *Exchange) httpRequest(ctx context.Context, endpoint *url.URL, nonce string, request Request) (*http.Request, error) {
 	assertion, err := e.Assertions.Sign(ctx, request.Details...)
 	if err != nil {

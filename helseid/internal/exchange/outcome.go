@@ -16,22 +16,22 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// ErrOutcomeUnknown marks the failure of a request that may have used up the
-// credential in it.
+// ErrOutcomeUnknown marks the failure of a request whose credential (a code or a
+// refresh token) may have been used up.
 var ErrOutcomeUnknown = redact.Words("it is not known whether HelseID has processed the request")
 
-// attemptError says whether a new attempt can help.
+// attemptError says whether a retry can help.
 type attemptError struct {
 	err   error
 	retry bool
-	cause error // what broke, if there was no answer
+	cause error // of a missing answer
 }
 
 func (e *attemptError) Error() string { return e.err.Error() }
 func (e *attemptError) Unwrap() error { return e.err }
 
-// outcomeOf is what a round trip says about HelseID. One that its caller has not
-// waited for says nothing.
+// outcomeOf returns what a round trip says about HelseID: nothing, if its caller did
+// not wait for the answer.
 func (e *Exchange) outcomeOf(ctx context.Context, result Answer, err error) bulkhead.Outcome {
 	var failure *attemptError
 	switch {
@@ -50,17 +50,17 @@ func (e *Exchange) outcomeOf(ctx context.Context, result Answer, err error) bulk
 	return bulkhead.Outcome{Verdict: bulkhead.Unavailable, Told: func(time.Duration) error { return told }}
 }
 
-// othersError is what another request has failed with. It is not unwrapped: nobody
-// must take its timeout for their own.
+// othersError is the failure of another request. It cannot be unwrapped, so that no
+// caller takes its timeout for their own.
 type othersError struct{ cause error }
 
 func (e *othersError) Error() string { return e.cause.Error() }
 
-// LogValue gives what kind of error it is.
+// LogValue returns the kind of the error.
 func (e *othersError) LogValue() slog.Value { return slog.StringValue(redact.Kinds(e.cause)) }
 
-// shared makes the errors of those who share a refusal: each has one of its own,
-// with the time that is left.
+// shared makes the errors for requests that share a refusal: each gets its own, with
+// the remaining time.
 func (e *Exchange) shared(result Answer) func(wait time.Duration) error {
 	refusal, err := result.refusal()
 	if err != nil {
@@ -75,9 +75,9 @@ func (e *Exchange) shared(result Answer) func(wait time.Duration) error {
 	}
 }
 
-// sendProgress finds out how far a request has come that failed.
+// sendProgress records how far a failed request has got.
 type sendProgress struct {
-	traced  atomic.Bool // the transport tells
+	traced  atomic.Bool // the transport reports its progress
 	written atomic.Bool
 }
 
@@ -88,14 +88,14 @@ func (p *sendProgress) watch(ctx context.Context) context.Context {
 	})
 }
 
-// unsent reports that nothing of the request has left. Of a transport that does
-// not tell, nothing is known.
+// unsent reports that no part of the request has been sent. It is false if the
+// transport does not report its progress.
 func (p *sendProgress) unsent() bool { return p.traced.Load() && !p.written.Load() }
 
-// unprocessed reports that an answer with this status means that the credential
-// in the request has not been used up: a redirect, a refusal, or "not now" (503,
-// which a server or a proxy before it says of requests that it does not take).
-// Other failures can come after the credential was spent.
+// unprocessed reports that an answer with this status means that the credential in
+// the request has not been used up: a redirect, a refusal, or "not now" (503, with
+// which a server, or a proxy in front of it, rejects requests unprocessed). Other
+// failures can come after the credential was used.
 func unprocessed(status int) bool {
 	return status >= http.StatusMultipleChoices && status < http.StatusInternalServerError || status == http.StatusServiceUnavailable
 }

@@ -12,12 +12,12 @@ const (
 	// maxPause bounds the pause that an answer of 429 can ask for.
 	maxPause = 5 * time.Minute
 
-	// maxTroublePause is what an answer of 5xx may ask for to be taken seriously:
-	// there are servers that say a date in another century.
+	// maxTroublePause is the longest pause in an answer of 5xx that is taken
+	// seriously: some servers send a date in another century.
 	maxTroublePause = 24 * time.Hour
 )
 
-// pause is how long HelseID asks to be left alone in an answer, or zero.
+// pause returns how long HelseID asks for no requests, or zero.
 func (a Answer) pause() time.Duration {
 	switch {
 	case a.Status == http.StatusTooManyRequests:
@@ -28,7 +28,7 @@ func (a Answer) pause() time.Duration {
 	return 0
 }
 
-// retryAfter is the pause that a server in trouble asks for, up to four seconds:
+// retryAfter returns the pause that a server in trouble asks for, up to four seconds:
 // one request at a time is no burden, and finds out when the trouble is over.
 func retryAfter(header http.Header) time.Duration {
 	wish := parseRetryAfter(header, time.Now())
@@ -39,8 +39,8 @@ func retryAfter(header http.Header) time.Duration {
 }
 
 // parseRetryAfter reads the header in both its forms (RFC 9110 section 10.2.3). A
-// date is compared with that of the answer if it has one, since the clocks may
-// differ, else with ours. What is no such header is zero.
+// date is compared with the Date of the answer if it has one, since the clocks may
+// differ, otherwise with the local clock. An invalid header is zero.
 func parseRetryAfter(header http.Header, now time.Time) time.Duration {
 	const most = 10 * 365 * 24 * time.Hour
 	value := strings.TrimSpace(header.Get("Retry-After"))

@@ -11,22 +11,22 @@ import (
 	"github.com/helseid-go/sdk/internal/clock"
 )
 
-// Signing asks keys for signatures: the client's for its assertions, and the DPoP key
-// for its proofs.
+// Signing has keys make signatures: the client's key for assertions, and the DPoP key
+// for proofs.
 type Signing struct {
-	Timeout time.Duration // for all tries together
+	Timeout time.Duration // for all attempts together
 	Retries int
 	Work    *lifecycle.Lifecycle
 
-	// Failed is told of each failure. The wait until the next try is zero if there
-	// is none.
+	// Failed is called for each failure. The wait until the next attempt is zero if
+	// there is none.
 	Failed func(ctx context.Context, err error, wait time.Duration)
 }
 
-// Sign calls do, which signs, until it succeeds: a KMS may throttle. A repetition
-// costs no credential, since nothing has been sent with the signature that failed.
-// The tries end with the context, and together they take no longer than one request
-// to HelseID may. Retrying is called before each repetition.
+// Sign calls do, which signs, until it succeeds, since a KMS may throttle. A retry is
+// safe: nothing has been sent with the signature that failed. The attempts end with
+// the context, and take no longer together than Timeout. retrying is called before
+// each retry.
 func (s *Signing) Sign(ctx context.Context, retrying func(), do func(ctx context.Context) error) error {
 	defer lifecycle.FlightOf(ctx).Sign()()
 	limited, cancel := context.WithTimeout(ctx, s.Timeout)

@@ -1,4 +1,4 @@
-// Package holdoff keeps requests back that would be refused once more.
+// Package holdoff holds back requests that would be refused again.
 package holdoff
 
 import (
@@ -11,10 +11,10 @@ const (
 	maxHoldOff   = 30 * time.Second
 )
 
-// HoldOff keeps the client from asking HelseID the same thing again and again
-// when the answer is a firm no. One refusal has no effect, since it may have
-// been cured at once; from the second in a row on, the last answer stands for a
-// time that doubles from one second to thirty.
+// HoldOff keeps the client from repeating a request that HelseID has firmly refused.
+// One refusal has no effect, since its cause may have been corrected at once. From
+// the second refusal in a row on, the last one is returned without asking, for a time
+// that doubles from one second to thirty.
 type HoldOff struct {
 	mu       sync.Mutex
 	refusals int
@@ -23,7 +23,7 @@ type HoldOff struct {
 	err      error
 }
 
-// Check returns the refusal that still stands.
+// Check returns the refusal that is in force, or nil.
 func (h *HoldOff) Check(now time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -33,16 +33,16 @@ func (h *HoldOff) Check(now time.Time) error {
 	return nil
 }
 
-// Last returns the refusal that came last, whether it still stands or not, or nil
-// if there was a success since.
+// Last returns the last refusal, in force or not, or nil if there has been a success
+// since.
 func (h *HoldOff) Last() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.err
 }
 
-// Observe takes note of the outcome of a request that was started at the given
-// time. Requests that were under way together count as one.
+// Observe records the outcome of a request that was started at the given time.
+// Requests that were under way at the same time count as one.
 func (h *HoldOff) Observe(started, now time.Time, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

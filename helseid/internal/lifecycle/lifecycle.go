@@ -1,4 +1,4 @@
-// Package lifecycle knows what runs for a client.
+// Package lifecycle keeps track of a client's running work.
 package lifecycle
 
 import (
@@ -11,7 +11,8 @@ import (
 // ErrClosed means that the client has been closed.
 var ErrClosed = redact.Words("the client is closed")
 
-// Lifecycle knows what runs for a client, so that Close can end it and wait for it.
+// Lifecycle keeps track of a client's running work, so that Close can end it and wait
+// for it.
 type Lifecycle struct {
 	lifetime context.Context // ends with Close
 	end      context.CancelFunc
@@ -19,20 +20,20 @@ type Lifecycle struct {
 	closing  sync.Mutex
 }
 
-// New begins a lifetime.
+// New starts a lifetime.
 func New() *Lifecycle {
 	lifetime, end := context.WithCancel(context.Background())
 	return &Lifecycle{lifetime: lifetime, end: end}
 }
 
-// Context ends with Close, and holds no values.
+// Context returns a context that ends with Close and holds no values.
 func (l *Lifecycle) Context() context.Context { return l.lifetime }
 
 // Closed reports whether Close has been called.
 func (l *Lifecycle) Closed() bool { return l.lifetime.Err() != nil }
 
-// Go runs a function that Close waits for, in a goroutine of its own, unless Close has
-// been called.
+// Go runs a function in a new goroutine, which Close waits for. After Close it does
+// nothing.
 func (l *Lifecycle) Go(run func()) {
 	if l.Begin() != nil {
 		return
@@ -43,7 +44,7 @@ func (l *Lifecycle) Go(run func()) {
 	}()
 }
 
-// Close ends the lifetime and waits for the work that is registered.
+// Close ends the lifetime and waits for the registered work.
 func (l *Lifecycle) Close() {
 	l.closing.Lock()
 	l.end()
@@ -63,10 +64,11 @@ func (l *Lifecycle) Begin() error {
 	return nil
 }
 
-// Done ends work that Begin has registered.
+// Done ends work that [Lifecycle.Begin] has registered.
 func (l *Lifecycle) Done() { l.running.Done() }
 
-// Foreground registers a caller's own work, which Close ends and waits for.
+// Foreground registers work in a caller's own goroutine. Close cancels it and waits
+// for it.
 func (l *Lifecycle) Foreground(ctx context.Context) (working context.Context, done func(), err error) {
 	if err := l.Begin(); err != nil {
 		return nil, nil, err
