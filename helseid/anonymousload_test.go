@@ -64,7 +64,7 @@ func (f *codeFilter) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // Anybody can open login pages, and send callbacks with codes that they have made
-// up. Whatever HelseID makes of that, sessions that are under way notice nothing.
+// up. However HelseID reacts to that, it does not affect existing sessions.
 func TestAnonymousLoadAndRefreshes(t *testing.T) {
 	t.Parallel()
 	par := func(fault helseidtest.Fault) []helseidtest.Fault {
@@ -285,8 +285,8 @@ func TestRetryAfterOfTooManyRequests(t *testing.T) {
 	}
 }
 
-// The line of logins is short: whoever finds it full is told so at once, and nobody
-// waits in it for long.
+// The queue of logins is short: when it is full a login fails at once, and none waits in
+// it for long.
 func TestLineOfLogins(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -361,8 +361,8 @@ func TestBusyCallbackIsNotSpent(t *testing.T) {
 	})
 }
 
-// The same goes for one that waits for a slot in vain, and for one that HelseID does
-// not take; but not for one whose fate is not known.
+// The same applies if the login gets no slot in time, or if HelseID rejects the request
+// unprocessed, but not if the outcome is unknown.
 func TestCallbackThatWasNotTaken(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -409,7 +409,7 @@ func TestCallbackThatWasNotTaken(t *testing.T) {
 	}
 }
 
-// Who gives up has found nothing out, and takes nobody else along.
+// A caller that gives up has learnt nothing about HelseID, and does not affect others.
 func TestGivingUpIsNoEvidence(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {

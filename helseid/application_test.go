@@ -19,7 +19,7 @@ func TestApplication(t *testing.T) {
 	request.Application = "https://ehr.example.no/ journal"
 	session := w.logInWith(t, request)
 	require.Equal(t, request.Application, session.Application())
-	_, err := userToken(t, session, journalResource) // writes the record anew
+	_, err := userToken(t, session, journalResource) // writes the record again
 	require.NoError(t, err)
 	again, err := w.client.Sessions().Get(t.Context(), session.ID().Reveal())
 	require.NoError(t, err)

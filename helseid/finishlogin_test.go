@@ -385,7 +385,7 @@ func TestLoginWithoutKeys(t *testing.T) {
 	require.NotErrorIs(t, err, helseid.ErrIDToken)
 }
 
-// A login is finished by whoever has its state, and nobody else.
+// Only a holder of its state can finish a login.
 func TestLoginState(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {

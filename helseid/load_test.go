@@ -25,8 +25,8 @@ import (
 
 func b64decode(text string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(text) }
 
-// T074 T082: ten thousand goroutines that want tokens which nobody has cause one
-// request for each distinct token, and whoever gives up disturbs nobody.
+// T074 T082: ten thousand goroutines that ask for tokens that are not in memory cause one
+// request for each distinct token, and those that give up do not affect the others.
 func TestT082ColdTokensForThousands(t *testing.T) {
 	t.Parallel()
 	const callers = 10_000
@@ -207,8 +207,8 @@ func TestRefusalsBackOff(t *testing.T) {
 	}
 }
 
-// This test is not parallel: it measures the heap. The documentation of
-// Config.MaxTokens promises about 3 KiB for each token.
+// This test is not parallel: it measures the heap. The documentation of Config.MaxTokens
+// says about 2 KiB for each token; the test allows for 3 KiB.
 func TestMaxTokensBoundsTheMemory(t *testing.T) {
 	for _, test := range []struct{ maximum, entries, organizations int }{{0, 20_000, 50_000}, {1000, 1000, 5000}} {
 		t.Run(fmt.Sprintf("MaxTokens=%d", test.maximum), func(t *testing.T) {

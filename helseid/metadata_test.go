@@ -153,7 +153,7 @@ func TestT089TwoIssuersTwoDocuments(t *testing.T) {
 
 func TestMetadataCache(t *testing.T) {
 	t.Parallel()
-	// A token that is fetched anew whenever asked shows when metadata is.
+	// This token is not cached, so each call uses the metadata.
 	fetch := func(t *testing.T, w *world) error {
 		w.server.Inject(helseidtest.Fault{Body: w.tokenAnswer(t, map[string]any{"expires_in": nil})})
 		_, err := w.client.Token(t.Context(), helseid.TokenRequest{})

@@ -301,7 +301,7 @@ func TestFirstCallAfterRecovery(t *testing.T) {
 }
 
 // A refusal is final: only the demand for a nonce is answered, with one new attempt. What
-// may pass by itself is tried anew.
+// may pass by itself is retried.
 func TestRetryRule(t *testing.T) {
 	t.Parallel()
 	const retries = 2
@@ -662,8 +662,8 @@ func TestRefusalsAtTheSameMomentCountOnce(t *testing.T) {
 	})
 }
 
-// A caller whose deadline passes while HelseID is silent has found an outage; one
-// who gives up has found nothing.
+// If a caller's deadline passes while HelseID is silent, that counts as an outage; if a
+// caller gives up, it does not.
 func TestDeadlineInAnOutage(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {

@@ -110,7 +110,7 @@ func TestRevocationOutlivesTheProcess(t *testing.T) {
 		killed.Close()
 		w.server.ClearFaults()
 		before := w.revocations()
-		_, err = newClient(t, w.config).Sessions().Get(t.Context(), "any") // whoever comes next
+		_, err = newClient(t, w.config).Sessions().Get(t.Context(), "any") // the next use of a client
 		requireError(t, err, helseid.ErrLoginRequired)
 		pause(10 * time.Minute)
 		require.Empty(t, store.outbox(t))
@@ -119,7 +119,7 @@ func TestRevocationOutlivesTheProcess(t *testing.T) {
 	})
 }
 
-// So does one whose clock was ahead when it took what is to be revoked upon itself.
+// The same applies to a process whose clock was ahead when it reserved the revocation.
 func TestOutboxOfAProcessThatIsAhead(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -209,8 +209,8 @@ func TestUnreadableLogoutIsLeftToOthers(t *testing.T) {
 	})
 }
 
-// So it is in a process without a store of its own choice, and if the store does not
-// take what is to be revoked.
+// The same applies to a process without Config.Store, and to a store that fails to store
+// the revocation.
 func TestRevocationIsTriedAgainWithoutAStore(t *testing.T) {
 	t.Parallel()
 	for _, own := range []bool{true, false} {

@@ -32,8 +32,8 @@ func (s *countingStore) Delete(ctx context.Context, key string) error {
 	return s.MemoryStore.Delete(ctx, key)
 }
 
-// A refresh asks the store three times at most: with the look-up of its session, or,
-// for a session that is held, with a look of its own.
+// A refresh asks the store three times at most, including the look-up of its session, or
+// the load of the row if the caller has kept the session.
 func TestRefreshAsksTheStoreThreeTimes(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {

@@ -312,8 +312,8 @@ func TestAPIRefusesAUsersToken(t *testing.T) {
 	})
 }
 
-// A lost refresh is told as one, and its token is not sent again, whatever was
-// lost: the request, the answer or its sense.
+// A lost refresh is reported, and its token is not sent again, whatever was lost: the
+// request, the answer, or its content.
 func TestLostRefresh(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -369,7 +369,7 @@ func TestLostRefresh(t *testing.T) {
 	}
 }
 
-// The relaxation: a refresh token is sent again when its fate is not known.
+// The relaxation: a refresh token is sent again when the outcome is unknown.
 func TestResendUnansweredRefreshTokens(t *testing.T) {
 	t.Parallel()
 	for name, processed := range map[string]bool{"not processed": false, "processed": true} {
@@ -857,8 +857,8 @@ func TestT169ProcessEndsInARefresh(t *testing.T) {
 	})
 }
 
-// A store that fails costs no session: what it did not take is written down
-// later, and what it took although it said it had not is recognised.
+// A store that fails costs no session: what could not be stored is stored later, and a
+// write that succeeded despite an error is recognised.
 func TestSessionStoreFails(t *testing.T) {
 	t.Parallel()
 	failing := errors.New("out of order: refresh_token=secret")

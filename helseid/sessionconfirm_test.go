@@ -99,7 +99,7 @@ func (w *world) lookUp(t testing.TB, client *helseid.Client, session *helseid.Se
 	return err
 }
 
-// A store that is restored from a snapshot brings nobody back.
+// A store that is restored from a snapshot does not bring ended sessions back.
 func TestRestoredStoreBringsNobodyBack(t *testing.T) {
 	t.Parallel()
 	ends := map[string]func(t *testing.T, w *world, session *helseid.Session){
@@ -166,8 +166,8 @@ func TestRestoredStoreBringsNobodyBack(t *testing.T) {
 	}
 }
 
-// A session that lives is confirmed by one refresh, in whichever process it is used
-// next, and then believed by all.
+// A live session is confirmed by one refresh, in the process that uses it next, and then
+// accepted by all.
 func TestRestoredSessionIsConfirmed(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -184,10 +184,10 @@ func TestRestoredSessionIsConfirmed(t *testing.T) {
 			require.NoError(t, <-errs)
 		}
 		require.Len(t, w.refreshes(), 1)
-		tellLogout(t, newClient(t, w.config), w.logoutToken(session)) // the index has been written anew
+		tellLogout(t, newClient(t, w.config), w.logoutToken(session)) // the index has been written again
 		w.requireEnded(t, session)
 
-		// A session that is held is confirmed by its next refresh.
+		// A Session that was kept is confirmed by its next refresh.
 		session = w.logIn(t)
 		store.keep()
 		store.restore()
@@ -201,7 +201,7 @@ func TestRestoredSessionIsConfirmed(t *testing.T) {
 	})
 }
 
-// As long as HelseID has not decided the session is neither believed nor lost.
+// As long as HelseID has given no decision, the session is neither accepted nor ended.
 func TestRestoredSessionInAnOutage(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]helseidtest.Fault{

@@ -15,7 +15,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// ends are those that somebody has been told of.
+// ends are the reported ends of sessions.
 type ends struct {
 	mu   sync.Mutex
 	told []helseid.SessionEnd
@@ -35,7 +35,7 @@ func (e *ends) take() []helseid.SessionEnd {
 	return told
 }
 
-// Whoever ends a session, those whose session it is are told once, and why.
+// However a session ends, it is reported once to its application, with the cause.
 func TestOnSessionEnd(t *testing.T) {
 	t.Parallel()
 	for cause, end := range map[helseid.EndCause]func(t *testing.T, w *world, session *helseid.Session){
@@ -95,8 +95,8 @@ func TestOnSessionEnd(t *testing.T) {
 	}
 }
 
-// An end that the store does not take is told of when it has, with the same cause, and
-// that of another application's session to those who are there.
+// If the store fails, an end is reported when it has been stored, with the same cause.
+// That of another application's session is reported to all functions.
 func TestOnSessionEndLater(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {

@@ -26,8 +26,8 @@ func (w *world) revoked() (tokens []string) {
 	return tokens
 }
 
-// An outcome that was kept because the store was down, and that others have gone
-// beyond since, does not hide the newest refresh token from a logout.
+// An outcome that was kept because the store was down, and that is outdated since, does
+// not hide the newest refresh token from a logout.
 func TestLogoutRevokesTheNewest(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -47,8 +47,8 @@ func TestLogoutRevokesTheNewest(t *testing.T) {
 	})
 }
 
-// A logout that the store does not take, or says so, revokes all the same, and is
-// carried out when the store is back.
+// A logout whose write fails, or seems to fail, revokes the token, and is carried out when
+// the store is back.
 func TestLogoutWithoutAStore(t *testing.T) {
 	t.Parallel()
 	for name, arm := range map[string]func(*hookedStore){
@@ -141,8 +141,8 @@ func TestOutcomeAfterALongOutage(t *testing.T) {
 	})
 }
 
-// A process that takes another one's mark for lost, because that one was cut off
-// from the store, destroys nothing that the other can bring back.
+// If a process takes another one's mark for lost, because that process was cut off from
+// the store, the other can still store its outcome.
 func TestOutcomeAfterTheMarkWasTakenForLost(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(*world){
@@ -245,7 +245,7 @@ func (s *hangingStore) wait(ctx context.Context, key string) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(time.Hour): // whoever has no limit waits for ever
+	case <-time.After(time.Hour): // a caller without a limit would wait for ever
 		return errStoreTimeout
 	}
 }
@@ -272,7 +272,7 @@ func newHangingWorld(t testing.TB) (*world, *hangingStore) {
 	return newLoginWorld(t, worldOptions{config: func(c *helseid.Config) { c.Store = store; c.TokenRetries = -1 }}), store
 }
 
-// A session store that hangs does not hold up what needs none, nor Close.
+// A session store that hangs does not block calls that need none, nor Close.
 func TestHangingStore(t *testing.T) {
 	t.Parallel()
 	t.Run("systems", func(t *testing.T) {
@@ -321,7 +321,7 @@ func TestHangingStore(t *testing.T) {
 				require.NoError(t, err)
 				var members map[string]any
 				require.NoError(t, json.Unmarshal(row.Data, &members))
-				members["indexed_until"] = 1 // it must be indexed anew
+				members["indexed_until"] = 1 // it must be indexed again
 				row.Data, err = json.Marshal(members)
 				require.NoError(t, err)
 				_, err = store.Save(t.Context(), key, row)
@@ -352,8 +352,8 @@ func TestRefreshAtTheVeryEnd(t *testing.T) {
 	})
 }
 
-// A refresh token that is dropped, because nobody knows what became of it, is
-// revoked: it may be good.
+// A refresh token that is dropped because the outcome is unknown is revoked, since it may
+// still be valid.
 func TestDroppedRefreshTokensAreRevoked(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -389,7 +389,7 @@ func TestInvalidGrantAboutDetails(t *testing.T) {
 	_, err = userToken(t, session, journalResource)
 	require.NoError(t, err)
 
-	// A number that nobody knows may be about anything: the token is not used again.
+	// After an unknown error number the token is not used again.
 	w.server.Inject(helseidtest.Fault{
 		Status: http.StatusBadRequest, Body: `{"error":"invalid_grant","error_description":"HID-9999: the token has been used"}`,
 	})

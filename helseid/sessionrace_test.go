@@ -28,7 +28,7 @@ import (
 type hookedStore struct {
 	recordingStore
 	beforeSave, afterSave func(key string) error
-	refuse                bool // says that somebody else has written, always
+	refuse                bool // always reports that another writer was faster
 	saves                 atomic.Int64
 }
 
@@ -87,8 +87,8 @@ func (w *world) revocations() int { return len(w.server.Requests(helseidtest.End
 
 var errStoreTimeout = errors.New("timeout")
 
-// Two processes find a session idle at once: only one of them leaves its mark and
-// sends the token, the other waits for what comes of it.
+// Two processes start to refresh a session at once: only one of them sets its mark and
+// sends the token, and the other waits for the outcome.
 func TestMarkIsLeftByOne(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -113,8 +113,7 @@ func TestMarkIsLeftByOne(t *testing.T) {
 	})
 }
 
-// One process fails to leave its mark, while another leaves its own: that one is
-// not written over.
+// One process fails to set its mark while another sets its own, which is not overwritten.
 func TestFailedMarkLeavesAnother(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -193,7 +192,7 @@ func TestOutcomeIsSettledLater(t *testing.T) {
 	}
 }
 
-// A deployment logs nobody out: Close waits for what is under way.
+// A deployment does not log users out: Close waits for refreshes under way.
 func TestCloseWaitsForARefresh(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -290,7 +289,7 @@ func TestForeignRefreshTokenIsDropped(t *testing.T) {
 	})
 }
 
-// A store that always says that somebody else was faster is not asked in a hurry.
+// A store that always reports that another writer was faster is not asked too often.
 func TestStoreThatRefuses(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -444,7 +443,7 @@ func TestUserInfoIgnoresTheContext(t *testing.T) {
 	require.Empty(t, w.refreshes())
 }
 
-// The index leads to every living session, whatever else has happened.
+// The index lists every live session, whatever else has happened.
 func TestLogoutIndex(t *testing.T) {
 	t.Parallel()
 	bySubject := mint.Claim("sid", nil)
@@ -509,7 +508,8 @@ func TestLogoutIndex(t *testing.T) {
 	})
 }
 
-// Sessions end before the first revocation is waited for, and nobody waits long.
+// All sessions end before a logout waits for the first revocation, which it does not wait
+// for long.
 func TestLogoutsDoNotWait(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -622,7 +622,7 @@ func TestSessionsDoNotPrint(t *testing.T) {
 	}
 }
 
-// A subject token that is not there is never the client's own.
+// A missing subject token is never replaced by the client's own token.
 func TestNoSubjectIsNotTheSystem(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
@@ -635,7 +635,7 @@ func TestNoSubjectIsNotTheSystem(t *testing.T) {
 	require.Equal(t, 1, w.tokenRequests())
 }
 
-// Whoever sends with something else than HTTPClient gets the user's token too.
+// Authorize of a session's token source sets the user's token.
 func TestSessionAuthorize(t *testing.T) {
 	t.Parallel()
 	w := newLoginWorld(t, worldOptions{})
@@ -663,7 +663,7 @@ func TestSlowNewLogin(t *testing.T) {
 	})
 }
 
-// A mark that the store takes long after it said it had not finds the row changed.
+// If a mark arrives late, after the store reported an error, the row has changed.
 func TestMarkThatComesLate(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {

@@ -18,8 +18,8 @@ func boundedRequest(maxAge, idle time.Duration) helseid.LoginRequest {
 	return request
 }
 
-// requireOver checks that a session gives nothing any more, to whoever holds it or
-// looks it up, and that it has ended in the store and at HelseID.
+// requireOver checks that a session can no longer be used, whether it was kept or is
+// looked up, and that it has ended in the store and at HelseID.
 func (w *world) requireOver(t *testing.T, session *helseid.Session) {
 	t.Helper()
 	_, err := userToken(t, session, journalResource)

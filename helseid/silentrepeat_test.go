@@ -143,8 +143,8 @@ func newTLSAPI(t testing.TB, config *tls.Config, serve func(conn *tls.Conn, prot
 	return "https://" + listener.Addr().String()
 }
 
-// Whatever an HTTP/2 server answers that net/http takes for a reason to send the
-// request again, the proof is a new one.
+// If an HTTP/2 server's answer makes net/http send the request again, the proof is a new
+// one.
 func TestProofIsNotRepeatedOverHTTP2(t *testing.T) {
 	t.Parallel()
 	serverTLS, clientTLS := testTLS(t)

@@ -44,7 +44,7 @@ type hop func(*http.Request) (*http.Response, error)
 
 func (h hop) RoundTrip(request *http.Request) (*http.Response, error) { return h(request) }
 
-// become registers the world's client anew and makes it again.
+// become registers the world's client again and makes a new Client.
 func (w *world) become(t testing.TB, registration helseidtest.Client, change func(*helseid.Config)) {
 	t.Helper()
 	registration.ID = w.config.ClientID

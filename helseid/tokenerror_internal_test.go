@@ -17,15 +17,15 @@ var hidNumbers = []string{
 	"HID-1001", "HID-1002", "HID-1003", "HID-1004", "HID-1005", "HID-1006", "HID-1007", "HID-1008", "HID-1009", "HID-1010",
 }
 
-// There is advice about each of HelseID's numbers, and a decision of its own on what
-// it means for a refresh token.
+// There is advice for each of HelseID's error numbers, and a decision on whether the
+// refresh token can still be used.
 func TestHIDNumbersAreComplete(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, hidNumbers, slices.Sorted(maps.Keys(hidAdvice)))
 	require.Equal(t, hidNumbers, slices.Sorted(maps.Keys(leavesRefreshToken)))
 }
 
-// Whether a refresh token is spent hangs on codes, and not on texts for people.
+// Whether a refresh token is used up depends on error codes, not on descriptions.
 func TestSpentRefreshToken(t *testing.T) {
 	t.Parallel()
 	sessions := &refresher{}

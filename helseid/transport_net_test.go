@@ -415,7 +415,7 @@ func TestHTTP2(t *testing.T) {
 }
 
 // An HTTP/2 server may refuse a stream, and net/http then sends the request
-// again by itself if it can. A token request must be built anew.
+// again by itself if it can. A token request must be built again.
 func TestHTTP2TokenRequestIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	serverTLS, clientTLS := testTLS(t)

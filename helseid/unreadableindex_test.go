@@ -105,7 +105,7 @@ func TestLoginBesideAnUnreadableIndex(t *testing.T) {
 	first := w.logIn(t)
 	config, store := w.config, &unreadableRows{Store: shared}
 	config.Store = store
-	store.lack("s") // all of before
+	store.lack("s") // all earlier rows
 	other := newClient(t, config)
 	login, err := other.StartLogin(t.Context(), loginRequest())
 	require.NoError(t, err)

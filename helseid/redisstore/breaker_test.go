@@ -25,7 +25,7 @@ func TestBreaker(t *testing.T) {
 			require.False(t, ok)
 		}
 
-		for range 3 { // an answer in between starts the count anew
+		for range 3 { // an answer in between resets the count
 			for range breakerLimit - 1 {
 				try(unanswered)
 			}

@@ -13,8 +13,8 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 )
 
-// requireDoubt checks that proofs are refused that may have been used before, and
-// that later ones are let in, once.
+// requireDoubt checks that proofs that may have been used before are refused, and that
+// later ones are accepted once.
 func requireDoubt(t *testing.T, store *Replays, uses ...dpop.Use) {
 	t.Helper()
 	ahead := newUse() // by a clock that is ahead it may have been used
@@ -75,8 +75,9 @@ func TestReplaysAcrossForgetfulRestart(t *testing.T) {
 	}
 }
 
-// A process that has just started is told by what the server has kept. If that is
-// nothing, it knows nothing of a restart, and those that do are not misled by it.
+// A process that has just started notices a restart by what the server has kept. If the
+// server has kept nothing, that process notices nothing, but does not mislead those that
+// have asked before.
 func TestRestartBeforeTheFirstQuestion(t *testing.T) {
 	t.Parallel()
 	for name, arguments := range forgetfulSetups {
@@ -102,7 +103,7 @@ func TestRestartBeforeTheFirstQuestion(t *testing.T) {
 	}
 }
 
-// The doubt is as old as the takeover, not as each process's first question.
+// The doubt starts at the failover, not at each process's first question.
 func TestDoubtIsShared(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "--appendonly", "yes", "--appendfsync", "always")
@@ -159,7 +160,7 @@ func TestForgottenWithoutARestart(t *testing.T) {
 	})
 }
 
-// What the documentation says of trust that is misplaced.
+// The documented consequences of setting TrustPersistence without persistence.
 func TestMisplacedTrustInPersistence(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)

@@ -90,8 +90,8 @@ func newRecording(name string) *recording {
 	return &recording{name: name, id: rand.Text(), lifetime: time.Minute}
 }
 
-// Of records that travel together each is answered for itself: one proof twice is
-// the first once, and what one of them fails with is not the others' failure.
+// Records that share a request are answered separately: the same proof twice is the first
+// use once, and an error of one record does not affect the others.
 func TestReplaysTogether(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
@@ -126,7 +126,7 @@ func TestReplaysTogether(t *testing.T) {
 	}
 }
 
-// Whatever else Redis answers than whether a proof was there, is no record of it.
+// An answer that does not say whether a proof was stored does not count as a record.
 func TestReadRecords(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -175,7 +175,7 @@ func (emptyAnswers) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// A proof is refused that Redis has said nothing of.
+// A proof without an answer from Redis is refused.
 func TestReplaysWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, redis.Options{ContextTimeoutEnabled: true})
@@ -231,8 +231,7 @@ func (twice) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// An answer that gets lost makes no replay of a good proof, and no conflict of a
-// good write.
+// A lost answer does not make a valid proof a replay, or a successful write a conflict.
 func TestSentTwice(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
@@ -251,7 +250,7 @@ func TestSentTwice(t *testing.T) {
 	}
 }
 
-// Redis is down: by default nobody gets in, and an option lets everybody in.
+// Redis is down: by default all proofs are refused, and with an option all are accepted.
 func TestReplaysWithoutRedis(t *testing.T) {
 	t.Parallel()
 	refusing, err := NewReplays(Config{URL: identity.NewSecret("unix:///nowhere/redis.sock")})
@@ -414,8 +413,8 @@ func TestReplaysFull(t *testing.T) {
 	require.EqualValues(t, 1, loose.Replays().Unchecked())
 }
 
-// A server that evicts forgets used proofs. It is not used for them, whatever it is
-// asked first, until it is set right.
+// A server with an eviction policy forgets used proofs. All proofs are refused, whatever
+// use comes first, until the policy is corrected.
 func TestEvictionIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []string{"allkeys-lru", "volatile-lru", "volatile-ttl", "allkeys-random"} {

@@ -10,8 +10,8 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// A row of before a restart or a takeover is unconfirmed until it is confirmed; one
-// written since is not.
+// A row from before a restart or a failover is unconfirmed until it is confirmed; a row
+// that was written since is not.
 func TestSessionsOfBeforeALoss(t *testing.T) {
 	t.Parallel()
 	losses := map[string]func(t *testing.T, server *server) *server{
@@ -75,8 +75,8 @@ func TestSessionsOfBeforeALoss(t *testing.T) {
 	}
 }
 
-// A row that a version of before this had written, or that was written while
-// persistence was trusted, is unconfirmed.
+// A row without an origin, written by an earlier version or while persistence was trusted,
+// is unconfirmed.
 func TestSessionsWithoutAnOrigin(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)

@@ -17,7 +17,7 @@ func TestSessions(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	requireTable(t, newStore(t, server.url()).Rows())
-	// What is true of Redis is true of memory.
+	// The store in memory behaves like the one on Redis.
 	requireTable(t, &helseid.MemoryStore{})
 }
 
@@ -60,7 +60,7 @@ func requireTable(t *testing.T, table helseid.Store) {
 	require.NoError(t, table.Delete(ctx, "a"))
 	require.NoError(t, table.Delete(ctx, "a"))
 	require.Zero(t, load("a"))
-	save(false, "a", 2, "x", expiry) // whoever comes late does not bring it back
+	save(false, "a", 2, "x", expiry) // a late writer does not bring it back
 	save(true, "a", 0, "new", expiry)
 	require.EqualValues(t, 1, load("a").Version)
 
@@ -208,8 +208,8 @@ func TestSessionsSurviveRestart(t *testing.T) {
 	require.LessOrEqual(t, total, saved.Load()+uncertain.Load(), "and no more than were tried")
 }
 
-// An answer that gets lost is no reason to believe that somebody else has
-// written: the same call, sent again, finds its own writing.
+// After a lost answer the same call is sent again. It must not take its own earlier write
+// for that of another writer.
 func TestSaveSentTwice(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)

@@ -102,7 +102,7 @@ func TestValuesAreEncrypted(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(session.Data), secret)
 
-	// Written anew it is encrypted with the new key.
+	// When it is written again, it is encrypted with the new key.
 	saved, err := rotated.Rows().Save(t.Context(), "b", session)
 	require.NoError(t, err)
 	require.True(t, saved)

@@ -47,8 +47,8 @@ func TestStepUpOfTheAssuranceLevel(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.get("/me").StatusCode)
 }
 
-// The assurance level of the configuration is demanded of every session, also of those
-// of before.
+// Every session must have the assurance level of the configuration, including sessions
+// that were made before it was configured.
 func TestAssuranceLevelOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

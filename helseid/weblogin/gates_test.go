@@ -96,8 +96,8 @@ func TestSessionOfAnotherApplication(t *testing.T) {
 	}
 }
 
-// A session of before applications were told apart, or one that the client has made
-// by itself, is accepted nowhere.
+// A session without an application, from an earlier version or made with the client
+// directly, is not accepted anywhere.
 func TestSessionWithoutApplication(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -138,8 +138,7 @@ func TestApplicationOfTheConfiguration(t *testing.T) {
 	}
 }
 
-// What lets everybody through takes nobody for logged in who is not at the level of
-// the configuration.
+// Optional ignores a session below the level of the configuration.
 func TestOptionalBelowTheLevel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -154,7 +153,7 @@ func TestOptionalBelowTheLevel(t *testing.T) {
 	require.Equal(t, elg, b.who())
 }
 
-// Whatever a step-up is for, nobody else can take the session over.
+// Another user cannot take the session over by a step-up, whatever it is for.
 func TestStepUpIsTheSamePersons(t *testing.T) {
 	t.Parallel()
 	const demand = `DPoP error="insufficient_user_authentication", `
@@ -268,7 +267,7 @@ func TestLinkToAPageThatDemandsALogin(t *testing.T) {
 	require.Equal(t, 1, logins)
 }
 
-// A user who takes another's place, by the application's own link, is told of.
+// If another user logs in by the application's own link, that is reported.
 func TestUserChanges(t *testing.T) {
 	t.Parallel()
 	w, told := newEventWorld(t)
@@ -294,7 +293,7 @@ func TestUserChanges(t *testing.T) {
 	require.NotEqual(t, first[0].Subject, second[0].Subject)
 	require.Equal(t, weblogin.EventLogin, second[1].Kind)
 
-	// One who logs in while another's login is under way is told of, too.
+	// So is a user who logs in while another user's login is under way.
 	callback := b.authenticate(b.begin("/login"))
 	b.send("POST", "/logout").location(t)
 	b.leaveHelseID()
@@ -313,8 +312,8 @@ func TestUserChanges(t *testing.T) {
 	}
 }
 
-// leaveHelseID makes the browser forget its session at HelseID, so that the next user
-// is whoever the test says.
+// leaveHelseID makes the browser forget its session at HelseID, so that the test chooses
+// the next user.
 func (b *browser) leaveHelseID() {
 	jar, err := cookiejar.New(nil)
 	require.NoError(b, err)
@@ -403,8 +402,8 @@ func TestCallbackThatIsTriedAgain(t *testing.T) {
 	}
 }
 
-// Of logins that one browser ends at once one session lives, and all answers lead to
-// that one.
+// If one browser finishes several logins at once, one session remains, and all answers
+// lead to it.
 func TestLoginsAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -65,8 +65,7 @@ func (j *droppingJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
 	j.CookieJar.SetCookies(u, kept)
 }
 
-// Whatever it is that makes each login come to nothing, the browser is shown a page
-// that says what is wrong.
+// If no login leads to a page, for whatever reason, an error page says what is wrong.
 func TestLoop(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -117,7 +116,7 @@ func TestLoop(t *testing.T) {
 				require.Contains(t, w.logged.String(), "kind=loop")
 				require.Contains(t, w.logged.String(), "the last session")
 
-				// Whoever tries again does, and what has been mended works.
+				// The user can try again, and a cured problem does not come back.
 				if test.why == weblogin.LoopEnded {
 					w.process(w.store)
 					shown, _ = b.follow(test.page)
@@ -169,7 +168,7 @@ func TestNoLoopWithoutALevel(t *testing.T) {
 	require.LessOrEqual(t, logins, 2)
 }
 
-// Users who log in often are no loop: each time there is a page.
+// Frequent logins are no loop if each leads to a page.
 func TestManyLoginsAreNoLoop(t *testing.T) {
 	t.Parallel()
 	for name, show := range map[string]func(*browser){

@@ -10,8 +10,8 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// A process that ends between any two steps costs at worst a new login, and gives
-// nobody anybody else's session.
+// A process that ends between any two steps costs at worst a new login, and no user gets
+// another user's session.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	for name, restart := range map[string]struct {

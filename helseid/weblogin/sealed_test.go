@@ -37,7 +37,7 @@ func TestFloodOfLogins(t *testing.T) {
 	require.EqualValues(t, 1, watched.saves.Load())
 }
 
-// Nor do callbacks with codes that somebody has made up.
+// Nor do callbacks with invented codes.
 func TestFloodOfMadeUpCodes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -271,8 +271,8 @@ func TestKeysAreLost(t *testing.T) {
 	})
 }
 
-// Keys that somebody makes up do not make the store busy, and while it is down
-// nobody is told that their login is not there.
+// Invented key ids cause no load on the store, and while the store is down no user is
+// told that their login does not exist.
 func TestUnknownKeys(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

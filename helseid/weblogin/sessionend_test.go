@@ -17,8 +17,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/weblogin"
 )
 
-// A session ends at its greatest age and when it goes unused, also for whoever holds
-// it, and the application is told which of both it was.
+// A session ends at its maximum age and when it is unused for too long, even if a handler
+// has kept it, and the application is told which of the two was the cause.
 func TestSessionExpires(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -71,7 +71,7 @@ func TestSessionExpires(t *testing.T) {
 	}
 }
 
-// From an authentication in the future nothing follows about an age.
+// An authentication time in the future says nothing about an age.
 func TestAuthenticatedInTheFuture(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -98,7 +98,7 @@ func (w *world) sessionOf() (*helseid.Session, error) {
 	return client.FinishLogin(w.Context(), login.State, callback.Query())
 }
 
-// Bounds that contradict each other, or are none, are mistakes.
+// Contradictory or invalid limits are mistakes.
 func TestSessionBoundsOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -116,7 +116,7 @@ func TestSessionBoundsOfTheConfiguration(t *testing.T) {
 	}
 }
 
-// Whoever ends a session, the application is told who it was.
+// The application is told who ended a session.
 func TestEventsOfLogouts(t *testing.T) {
 	t.Parallel()
 	for cause, end := range map[helseid.EndCause]func(w *world, b *browser, user weblogin.Event){
@@ -191,7 +191,7 @@ func TestEventsOfSeveralApplications(t *testing.T) {
 	require.Equal(t, redirectURI+" helseid-session", told[0].Application)
 }
 
-// A user who cancels a login is no reason to wake anybody.
+// A cancelled login is not logged as a warning.
 func TestCancelledLoginIsNoWarning(t *testing.T) {
 	t.Parallel()
 	w, told := newEventWorld(t)

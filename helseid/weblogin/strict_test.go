@@ -108,7 +108,7 @@ func TestStrictLinkFromAnotherSite(t *testing.T) {
 	w := newWorld(t, func(c *weblogin.Config) { c.SameSiteStrict = true })
 	b := w.newStrictBrowser()
 	b.get(b.led(b.authenticate(b.begin("/login"), asElg())).onward(t))
-	b.leaveHelseID() // where somebody else is logged in
+	b.leaveHelseID() // where another user is logged in
 	id := b.cookie(sessionCookie)
 	stranger := w.newStrictBrowser().led("/login?return_to=/me").onward(t)
 	for _, link := range []string{"/login?return_to=/me", stranger, "/login?return_to=/me&again=1", "/login?return_to=/me&again="} {

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What claims to come from the future is not young.
+// A time in the future is not young.
 func TestYounger(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)

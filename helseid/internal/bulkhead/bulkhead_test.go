@@ -178,8 +178,8 @@ func TestProbesOfAnotherTrouble(t *testing.T) {
 	})
 }
 
-// A probe whose owner goes away, or does not get round to sending it, is soon
-// somebody else's, and nobody fails for it.
+// If the owner of a probe gives up, or does not send it in time, another request soon
+// becomes the probe, and no request fails because of that.
 func TestProbeIsNotLostWithItsOwner(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -239,8 +239,8 @@ func TestProbeIsNotLostWithItsOwner(t *testing.T) {
 	})
 }
 
-// A pause that was asked for is not over because a request from before it is
-// answered; a trouble that was found is.
+// An answer to a request that was sent before does not end a pause that was asked for,
+// but it does end trouble that was only observed.
 func TestAnswerFromBefore(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -22,8 +22,8 @@ func (e *refusalError) Error() string { return e.Code }
 
 var ex = &Exchange{Refused: func(refusal Refusal) error { return &refusalError{refusal} }}
 
-// Those who share a failure are told what broke, and their log lines as little of what
-// others say as those of the one who had it.
+// Requests that share a failure get its cause, but their log lines contain no more of
+// foreign texts than those of the request that failed.
 func TestSharedFailureInALog(t *testing.T) {
 	t.Parallel()
 	broke := &url.Error{Op: "Post", URL: "https://helseid.test", Err: fmt.Errorf("proxy of Ola Nordmann: %w", context.DeadlineExceeded)}
@@ -37,7 +37,7 @@ func TestSharedFailureInALog(t *testing.T) {
 	require.NotContains(t, redact.Cause(fmt.Errorf("start a login: %w", told)), "Nordmann")
 }
 
-// Those who share a refusal have an error each, and the time that is left.
+// Requests that share a refusal each get an error of their own, with the remaining time.
 func TestSharedRefusal(t *testing.T) {
 	t.Parallel()
 	told := ex.shared(Answer{Status: 429, Header: http.Header{"Retry-After": {"60"}}, Body: []byte(`{"error":"slow_down"}`)})

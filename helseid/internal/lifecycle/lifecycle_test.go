@@ -44,7 +44,7 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// A flight knows whether it waits for a signature, and work of a caller's is none.
+// A flight reports whether it waits for a signature. A caller's own work is no flight.
 func TestFlight(t *testing.T) {
 	t.Parallel()
 	flight := &lifecycle.Flight{}
