@@ -108,7 +108,7 @@ type logouts struct {
 	idTokens *idtoken.Validator
 }
 
-// of are the logouts that a token asks for.
+// of returns the logouts that a logout token asks for.
 func (l *logouts) of(claims *idtoken.LogoutClaims) (logouts []indexedLogout) {
 	for _, indexKey := range l.indexes.keysOfLogout(claims) {
 		logouts = append(logouts, indexedLogout{Index: indexKey, Subject: claims.Subject, Before: claims.IssuedAt.Unix(), Cause: EndedByBackChannel})
@@ -221,7 +221,7 @@ func (l *logouts) meant(ctx context.Context, key string, logout indexedLogout) (
 	case errors.Is(err, ErrStore):
 		return false, err
 	case err != nil:
-		return true, nil //nolint:nilerr // it has ended, but perhaps not here
+		return true, nil //nolint:nilerr // it has ended in the store, but perhaps not in this process
 	case record.Created > logout.Before+int64(verification.DefaultLeeway/time.Second):
 		return false, nil
 	}

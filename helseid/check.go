@@ -10,8 +10,8 @@ import (
 	"github.com/helseid-go/sdk/internal/metadata"
 )
 
-// ErrClock means that this machine's clock differs from HelseID's by more than
-// five seconds. It is also tokenvalidation.ErrClock.
+// ErrClock means that this machine's clock differs from HelseID's by more than five
+// seconds. It is also tokenvalidation.ErrClock.
 var ErrClock = errClock
 
 // errClock keeps the name of an internal package out of the documentation of ErrClock.

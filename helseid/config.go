@@ -26,8 +26,8 @@ const (
 // Key from the file that HelseID Selvbetjening hands out; the rest may stay zero.
 type Config struct {
 	// Issuer is HelseID's issuer identifier: Production.Issuer(), Test.Issuer(), or
-	// another server's. It may have a path; a trailing slash is cut off. It must
-	// be https, or http on a loopback host. Required.
+	// that of another server. It may have a path; a trailing slash is removed. It
+	// must be https, or http on a loopback host. Required.
 	Issuer string
 
 	// ClientID is the client's id, as registered. Required.
@@ -160,8 +160,8 @@ type Registration struct {
 	PostLogoutRedirectURIs []string
 }
 
-// ErrConfig is wrapped by every error about the configuration. Nothing has been
-// sent when it occurs.
+// ErrConfig is wrapped by every error about the configuration or a request's fields.
+// When it occurs, nothing has been sent.
 var ErrConfig = words("helseid: configuration")
 
 // configError joins the mistakes found.

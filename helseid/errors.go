@@ -13,13 +13,13 @@ import (
 
 // Errors by category. Test for them with [errors.Is].
 var (
-	// ErrUnavailable means that HelseID could not be reached, did not answer in
-	// time or answered that it is in trouble (429, 5xx). Trying later can help.
+	// ErrUnavailable means that HelseID could not be reached, did not answer in time
+	// or answered that it is in trouble (429, 5xx). Trying again later can help.
 	ErrUnavailable = errUnavailable
 
-	// ErrBusy means that a request was not sent, since too many of its kind wait for
-	// HelseID already: logins that are started, codes that are redeemed, tokens or
-	// revocations. Each kind has a line of its own. It wraps ErrUnavailable.
+	// ErrBusy means that a request was not sent because too many of its kind are
+	// already waiting for HelseID. The kinds are login starts, code exchanges, token
+	// requests and revocations; each has a queue of its own. It wraps ErrUnavailable.
 	ErrBusy = errBusy
 
 	// ErrKey means that [Config.Key] or [Config.DPoPKey] cannot be used: it cannot be
@@ -28,15 +28,17 @@ var (
 	// [clientassertion.ErrKey] and [dpop.ErrKey].
 	ErrKey = clientassertion.ErrKey
 
-	// ErrNoToken means that a call of an API was not made, since there was no token or
-	// no proof for it: nothing of it has reached the API. It wraps the cause.
+	// ErrNoToken means that an API was not called, because there was no token or no
+	// proof for the call: no part of the request has reached the API. It wraps the
+	// cause.
 	ErrNoToken = words("the API was not called: no token for it")
 
-	// ErrInvalidResponse means that what was answered is not what HelseID
-	// answers: another server, a proxy or a login page may stand in the way.
+	// ErrInvalidResponse means that an answer is not one that HelseID gives: another
+	// server, a proxy or a login page may be in the way.
 	ErrInvalidResponse = errInvalidResponse
 
-	// ErrIssuerMismatch means that the metadata is that of another issuer.
+	// ErrIssuerMismatch means that the metadata names another issuer than
+	// [Config.Issuer].
 	ErrIssuerMismatch = errIssuerMismatch
 
 	// ErrIDToken means that an ID token or a logout token of HelseID's broke a rule of
@@ -52,17 +54,17 @@ var (
 	// with MaxAge or Prompt. It goes with [ErrIDToken].
 	ErrLoginTooOld = errLoginTooOld
 
-	// ErrScopeNotGranted means that HelseID gave a token without a scope that
-	// was asked for.
+	// ErrScopeNotGranted means that HelseID issued a token without a scope that was
+	// asked for.
 	ErrScopeNotGranted = words("scope not granted")
 
 	// ErrInsecureURL means that a request with a token would have been sent over
 	// plain http to a host that is not loopback.
 	ErrInsecureURL = errInsecureURL
 
-	// ErrOriginRefused means that a request with a token was about to go to an
-	// origin it is not meant for: one outside Config.AllowedOrigins or
-	// TokenRequest.AllowedOrigins, or one that an API redirects to.
+	// ErrOriginRefused means that a request with a token would have been sent to an
+	// origin that is not allowed: one outside [Config.AllowedOrigins] or
+	// [TokenRequest.AllowedOrigins], or one that an API redirects to.
 	ErrOriginRefused = errOriginRefused
 
 	// ErrClosed means that the client has been closed.

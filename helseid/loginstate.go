@@ -70,9 +70,8 @@ type loginStateWire struct {
 
 const loginStateVersion = 1
 
-// ErrLogin is wrapped by everything that makes a login fail after it has been
-// started, such as an answer to another login, an expired one or a forged ID
-// token: start a new one.
+// ErrLogin is wrapped by every error of a login after it has been started, such as an
+// answer to another login, an expired login or a forged ID token. Start a new login.
 var ErrLogin = words("the login failed")
 
 // ErrLoginFinished means that the login has already been finished, or is being
@@ -141,7 +140,7 @@ func (s *LoginState) check(identity clientIdentity, now time.Time) error {
 	return nil
 }
 
-// expectation is what the login's ID token must say.
+// expectation returns what the login's ID token must say.
 func (s *LoginState) expectation(accessToken string) idtoken.Expectation {
 	expected := idtoken.Expectation{
 		Nonce:         s.wire().Nonce,

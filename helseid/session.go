@@ -13,22 +13,22 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// ErrLoginRequired is wrapped by everything that only a new login can mend: a
-// session that has ended or is not known, a refresh token that has expired, been
-// refused or been lost.
+// ErrLoginRequired is wrapped by every error that only a new login can cure: a
+// session that has ended or is not known, or a refresh token that has expired or was
+// refused or lost.
 var ErrLoginRequired = words("the user must log in again")
 
 var errSessionEnded = fmt.Errorf("%w: the session has ended or is not known", ErrLoginRequired)
 
-// ErrNoRefreshToken means that a token for another API, organisation or set of
-// scopes than those of the login is wanted, and that the session has no refresh
-// token to get one with. A new login does not help unless it asks for
-// ScopeOfflineAccess, and the client's registration permits that.
+// ErrNoRefreshToken means that a token for another API, organisation or set of scopes
+// than the login's was asked for, and that the session has no refresh token to get it
+// with. A new login helps only if it asks for [ScopeOfflineAccess] and the client's
+// registration permits that.
 var ErrNoRefreshToken = words("the login did not ask for ScopeOfflineAccess, or HelseID did not grant it: without a refresh token " +
 	"there is no token for another API, organisation or set of scopes than the login's")
 
-// ErrSeveralAudiences means that a token for a user is for several APIs. Each of
-// them could use it at the others, so it has been discarded.
+// ErrSeveralAudiences means that a token for a user is for several APIs. Each of them
+// could use it at the others, so it has been discarded.
 var ErrSeveralAudiences = words("the token is for several APIs and has been discarded: name one in TokenRequest.Resource")
 
 // Session is a user who has logged in, with the tokens for the APIs. Get it from

@@ -66,9 +66,9 @@ func (i *sessionIndexes) keysOf(identity *identity.IDToken) []string {
 	return []string{i.subKey(user.Subject), i.sidKey(user.SessionID)}
 }
 
-// keysOfLogout are the rows of the sessions that a logout token is about: those of its
-// sid, or of its subject if it has none. A sid says nothing about sessions that have
-// none of their own, so those of the subject end too.
+// keysOfLogout returns the keys of the rows that a logout token concerns: those of
+// its sid, or of its subject if it has no sid. A sid says nothing about sessions
+// without a sid, so those of the subject end too.
 func (i *sessionIndexes) keysOfLogout(claims *idtoken.LogoutClaims) []string {
 	switch {
 	case claims.SessionID == "":

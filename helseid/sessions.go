@@ -34,7 +34,7 @@ type Sessions struct {
 	logger     *slog.Logger
 }
 
-// newSessions makes the parts and gives each what it needs of the others.
+// newSessions makes the parts and connects them.
 func newSessions(config Config, identity clientIdentity, store Store, requests tokenRequester, idTokens *idtoken.Validator, tokens *tokenSupply, calls *apiCaller) *Sessions {
 	work, logger := requests.Work, config.Logger
 	rows := &sessionRows{clientIdentity: identity, store: store, logger: logger}

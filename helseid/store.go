@@ -90,12 +90,12 @@ func (s StoredRow) MarshalText() ([]byte, error) {
 	return nil, errors.New("helseid: a StoredRow is stored by its fields, with Data encrypted")
 }
 
-// ErrStore is wrapped by the errors of a Store that failed. The session may be good:
-// trying later can help.
+// ErrStore is wrapped by the errors of a [Store] that failed. The session may still
+// be valid: trying again later can help.
 var ErrStore = words("the store failed")
 
-// ErrUnreadableRow says that what is stored under a key cannot be read, now or
-// later: see Store.Load.
+// ErrUnreadableRow means that a stored row cannot be read, now or later: see
+// [Store.Load].
 var ErrUnreadableRow = words("the stored row cannot be read")
 
 // MemoryStore is a [Store] in this process's memory, which ends with the process. A

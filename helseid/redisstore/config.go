@@ -38,8 +38,8 @@ const (
 	maxKeys      = 8
 )
 
-// ErrConfig is wrapped by every error about the configuration. Nothing has been
-// sent when it occurs.
+// ErrConfig is wrapped by every error about the configuration. When it occurs,
+// nothing has been sent.
 var ErrConfig = words("redisstore: configuration")
 
 // Config says where Redis is and how to encrypt. Printed, logged or marshalled it

@@ -13,16 +13,16 @@ import (
 
 // Errors. Test for them with [errors.Is].
 var (
-	// ErrUnavailable means that Redis could not be asked, did not answer in
-	// time, or refused.
+	// ErrUnavailable means that Redis could not be asked, did not answer in time, or
+	// refused.
 	ErrUnavailable = outage("redisstore: Redis is not available")
 
 	// ErrDecrypt means that a value is not what was stored in its place, or was
-	// encrypted with a key that is not among Config.EncryptionKeys.
+	// encrypted with a key that is not among [Config.EncryptionKeys].
 	ErrDecrypt = words("redisstore: a stored value cannot be decrypted: it was changed, or its key is missing in EncryptionKeys")
 
-	// ErrEviction means that Redis is set up to drop what has been stored when
-	// it is short of memory.
+	// ErrEviction means that Redis is configured to evict stored values when it is
+	// short of memory.
 	ErrEviction = words("redisstore: set maxmemory-policy to noeviction: otherwise used proofs are forgotten early, and can be used again")
 )
 

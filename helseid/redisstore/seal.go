@@ -60,9 +60,9 @@ func (s sealer) open(place string, version uint64, sealed []byte) ([]byte, error
 	return nil, ErrDecrypt
 }
 
-// derive makes the key of one place. A random nonce is good for 2³² values under
-// one key (NIST SP 800-38D, section 8.3): so many no single place ever holds,
-// but all of them together may.
+// derive makes the key of one place. A random nonce is safe for 2³² values under one
+// key (NIST SP 800-38D, section 8.3): a single place never gets that many, but all of
+// them together may.
 func derive(key identity.Secret, place string) (cipher.AEAD, error) {
 	derived, err := hkdf.Expand(sha256.New, []byte(key.Reveal()), "helseid redisstore 1\x00"+place, EncryptionKeySize)
 	if err != nil {
