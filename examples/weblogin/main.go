@@ -17,7 +17,7 @@
 //	/me       who is logged in, and for which organisation
 //	/call     a call to the API for both
 //	/sessions ends all the user's sessions, by POST
-//	/strong   for users at security level 4, others log in anew
+//	/strong   for users at security level 4, others must log in again
 //
 // It prints the address at which it listens, and a line without personal data for each
 // login, logout and call to the API.
