@@ -70,7 +70,7 @@ func Audience(apis ...string) TokenOption {
 }
 
 // Issuer sets iss, for instance to that of another environment:
-// helseid.Production.Issuer. The token is still signed with the server's key.
+// helseid.Production.Issuer(). The token is still signed with the server's key.
 func Issuer(issuer string) TokenOption { return Claim("iss", issuer) }
 
 // Scopes sets the granted scopes.
