@@ -62,7 +62,7 @@ func ExampleParseKey() {
 	// Output: unusable signing key: it is a public key: the private JWK with member d is needed
 }
 
-// The tenancy of the client decides what an organisation must look like.
+// The tenancy of the client decides which organisations are valid.
 func ExampleOrganizationDetail() {
 	organization := clientassertion.Organization{Parent: "994598759", Child: "999977775"}
 	detail, err := clientassertion.OrganizationDetail(organization, identity.MultiTenant, clientassertion.Variants{})
@@ -92,7 +92,7 @@ func ExampleJournalIDDetail() {
 	// SFM journal id: it must be a UUID
 }
 
-// An attest tells all that is wrong with it at once.
+// All mistakes in an attest are reported at once.
 func ExampleAttest_Detail() {
 	attest := clientassertion.Attest{
 		Authorization: clientassertion.Code{Code: "LE"}, // a physician

@@ -13,7 +13,7 @@ type KeyKind string
 // The kinds of keys, each with the algorithm that it signs with. HelseID takes all of
 // them. An EC signature costs a small part of what one with RSA does.
 const (
-	RSA4096 KeyKind = "RSA-4096" // PS256; HelseID Selvbetjening hands out keys of this size
+	RSA4096 KeyKind = "RSA-4096" // PS256; HelseID Selvbetjening issues keys of this size
 	RSA3072 KeyKind = "RSA-3072" // PS256
 	P256    KeyKind = "P-256"    // ES256
 	P384    KeyKind = "P-384"    // ES384

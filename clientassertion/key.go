@@ -88,17 +88,17 @@ func (k *Key) Thumbprint() string { return k.key.Public().Thumbprint() }
 // registered in HelseID Selvbetjening.
 func (k *Key) PublicJWK() []byte { return k.key.MarshalPublicJWK() }
 
-// MarshalPrivateJWK writes the private key as a JWK (RFC 7517) with kid, alg and use,
-// to be stored encrypted: who reads it can act as the client. [ParseKey] and the member
-// privateJwk of a configuration file take it, and get the same key. It fails with
-// [ErrKey] for a key that cannot leave its KMS or HSM.
+// MarshalPrivateJWK returns the private key as a JWK (RFC 7517) with kid, alg and use.
+// Store it encrypted: anybody who reads it can act as the client. [ParseKey] and the
+// member privateJwk of a configuration file accept it and return the same key. It fails
+// with [ErrKey] for a key that cannot leave its KMS or HSM.
 func (k *Key) MarshalPrivateJWK() ([]byte, error) { return k.key.MarshalPrivateJWK() }
 
-// MarshalPrivatePEM writes the private key as PKCS#8 (RFC 5958) in a PEM block PRIVATE
-// KEY, without encryption: store it where nobody else can read it. [ParseKey] takes
-// it, and must be told the kid and the algorithm if they are not its defaults, since
-// PKCS#8 holds neither. It fails with [ErrKey] for a key that cannot leave its KMS or
-// HSM.
+// MarshalPrivatePEM returns the private key as PKCS#8 (RFC 5958) in a PEM block PRIVATE
+// KEY, without encryption: store it where nobody else can read it. [ParseKey] accepts
+// it, but needs the kid and the algorithm as options if they are not the defaults,
+// since PKCS#8 contains neither. It fails with [ErrKey] for a key that cannot leave its
+// KMS or HSM.
 func (k *Key) MarshalPrivatePEM() ([]byte, error) { return k.key.MarshalPrivatePEM() }
 
 // String returns the algorithm and the key ID.

@@ -58,7 +58,7 @@ func Example() {
 	// a second time: true proof_replayed
 }
 
-// The key may be one that cannot leave its KMS or HSM.
+// The key can be in a KMS or HSM that it cannot leave.
 func ExampleNewKey() {
 	private, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader) // in place of the KMS's crypto.Signer
 	if err != nil {
@@ -110,7 +110,7 @@ func ExampleNewMemoryReplay() {
 		log.Fatal(err)
 	}
 
-	// What a verifier asks it. A store that processes share must answer the same.
+	// The call of a verifier. A store that processes share must return the same.
 	use := dpop.Use{
 		Proof: sha256.Sum256([]byte("the key and the jti")), Thumbprint: sha256.Sum256([]byte("the key's thumbprint")),
 		Expiry: time.Now().Add(time.Minute),
@@ -131,7 +131,7 @@ func ExampleNonces() {
 		log.Fatal(err)
 	}
 	var nonces dpop.Nonces
-	// Every answer can bring a new nonce, whatever its status.
+	// Every response can have a new nonce, whatever its status.
 	nonces.Observe(api, http.Header{"Dpop-Nonce": {"eyJ7S_zG.eyJH0-Z.HX4w-7v"}})
 	fmt.Println(nonces.Get(api))
 	// Output: eyJ7S_zG.eyJH0-Z.HX4w-7v

@@ -7,8 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The wall clock leaps ahead and is set back: the proofs of before are young again,
-// and must be remembered. They are forgotten when both clocks say so.
+// The wall clock jumps ahead and is set back: earlier proofs would be accepted again,
+// so they must be remembered. They are deleted when both clocks agree that they have
+// expired.
 func TestReplayOutlivesAClockStep(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -96,8 +96,8 @@ func TestMemoryReplayCapacity(t *testing.T) {
 	})
 }
 
-// One client takes what nobody else needs: three quarters of the store. The last one is
-// for those that hold less than a quarter.
+// One client can use three quarters of the store. The last quarter is reserved for
+// clients that hold less than a quarter.
 func TestMemoryReplayShares(t *testing.T) {
 	t.Parallel()
 	for capacity, most := range map[int]int{1: 1, 2: 1, 4: 3, 8: 6, 100: 75, 1000: 750, 1003: 753} {
@@ -135,7 +135,7 @@ func TestMemoryReplayShares(t *testing.T) {
 	require.Equal(t, 128<<20, NewMemoryReplay(0).MaxBytes())
 }
 
-// Where the client is not known, the share is the key's.
+// If the client is not known, the share is the key's.
 func TestMemoryReplaySharesOfKeys(t *testing.T) {
 	t.Parallel()
 	store := NewMemoryReplay(8)
@@ -149,7 +149,8 @@ func TestMemoryReplaySharesOfKeys(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// The verifier tells the store whose share a proof takes, and an outage from a bad proof.
+// The verifier passes the client to the store, and distinguishes an outage from a bad
+// proof.
 func TestMemoryReplayIsFullToTheVerifier(t *testing.T) {
 	t.Parallel()
 	verifier := newVerifier(t, VerifierConfig{Replay: NewMemoryReplay(4)})

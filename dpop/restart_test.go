@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A proof that was used is not accepted once more by the process that comes after a
-// crash, which has forgotten it; nor is any other of before its first second.
+// A process that starts after a crash, without the records of its predecessor, does not
+// accept a used proof again, nor any other proof from before its first second.
 func TestRestartForgetsNoProof(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -40,8 +40,8 @@ func TestRestartForgetsNoProof(t *testing.T) {
 	})
 }
 
-// A nonce that only this process can have made shows that the proof is younger than
-// it. One that other processes can make shows nothing.
+// A nonce that only this process can have made shows that the proof was made after its
+// start. A nonce that other processes can make does not show this.
 func TestRestartWithNonces(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestNoncesThatOutliveTheirVerifier(t *testing.T) {
 	})
 }
 
-// A wall clock that is set back does not refuse the proofs of an hour.
+// A wall clock that is set back by an hour does not cause an hour of refusals.
 func TestStartByBothClocks(t *testing.T) {
 	t.Parallel()
 	store := NewMemoryReplay(8)

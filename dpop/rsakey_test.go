@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The key that comes with a proof is not dearer to verify with than those that HelseID
-// hands out. None of these is looked at any further, though its JWK is sound.
+// Verifying a proof must not cost more than with the keys that HelseID issues. These
+// keys are refused before the signature is verified, although their JWKs are valid.
 func TestDearKeys(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

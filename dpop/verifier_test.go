@@ -59,7 +59,7 @@ func TestRFC9449Proofs(t *testing.T) {
 	}
 }
 
-// What .NET and others write for members of the jwk that nobody set says nothing.
+// Members of the jwk that are unset, as .NET and others write them, are ignored.
 func TestVerifyUnsetKeyMembers(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]any{"null": nil, "an empty list": []any{}, "an empty text": ""} {
@@ -86,7 +86,7 @@ func TestVerifyUnsetKeyMembers(t *testing.T) {
 	}
 }
 
-// TestVerifyRefuses bends one thing of a good proof at a time. T147 marks the
+// TestVerifyRefuses changes one thing of a valid proof at a time. T147 marks the
 // thirteen bad proofs that Norsk helsenett's test token service makes.
 func TestVerifyRefuses(t *testing.T) {
 	t.Parallel()

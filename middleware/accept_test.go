@@ -17,7 +17,8 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// What the standards and the conformance suite demand to be let in, is.
+// Requests that the standards and the conformance suite require an API to accept are
+// accepted.
 func TestAccepted(t *testing.T) {
 	t.Parallel()
 	token := func(header, claims edit) func(*world) *http.Request {
@@ -198,7 +199,7 @@ func TestHeaderNamesOnTheWire(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, http.StatusOK, response.StatusCode, name)
 	}
-	// In two spellings they are two headers all the same.
+	// Two spellings of the name still make two headers.
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api.URL+"/x", nil)
 	require.NoError(t, err)
 	token := w.server.Token()
@@ -213,7 +214,8 @@ func TestHeaderNamesOnTheWire(t *testing.T) {
 	require.Equal(t, "proof_repeated", document.Reason)
 }
 
-// A proof's nonce of a wrong type is a bad proof, where nobody asks for nonces.
+// A proof's nonce of a wrong type makes the proof invalid, even if the API demands no
+// nonce.
 func TestNonceOfWrongType(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{`1`, `true`, `[]`, `{}`, `["x"]`} {
@@ -231,7 +233,7 @@ func TestNonceOfWrongType(t *testing.T) {
 	}
 }
 
-// A token for several APIs is let in where that is allowed, and only there.
+// A token for several APIs is accepted only if the configuration allows it.
 func TestAllowOtherAudiences(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{config: func(c *middleware.Config) { c.Token.AllowOtherAudiences = true }})
@@ -242,7 +244,7 @@ func TestAllowOtherAudiences(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, w.serve(w.genuine(mint.Audience("nhn:other", mint.DefaultAudience))).StatusCode, "in whichever order")
 }
 
-// The type JWT is let in where that is allowed, and only there.
+// The type JWT is accepted only if the configuration allows it.
 func TestTokenTypes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{config: func(c *middleware.Config) { c.Token.TokenTypes = []string{"at+jwt", "JWT"} }})
@@ -256,8 +258,8 @@ func TestTokenTypes(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.serve(w.genuine(mint.Header("typ", "JWT"))).StatusCode)
 }
 
-// Proofs with another algorithm than those that are configured are refused, and
-// the challenge names those that are.
+// Proofs with an algorithm that is not configured are refused, and the challenge names
+// the configured ones.
 func TestProofAlgorithms(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Algorithms = []string{"PS256"} }})

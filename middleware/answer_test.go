@@ -15,8 +15,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 )
 
-// challenge is one challenge of WWW-Authenticate, taken apart by the grammar of
-// RFC 9110 section 11.6.1.
+// challenge is one challenge of WWW-Authenticate, parsed by the grammar of RFC 9110
+// section 11.6.1.
 type challenge struct {
 	scheme     string
 	parameters map[string]string
@@ -114,9 +114,9 @@ func refusal(t testing.TB, request *http.Request, response *http.Response) (prob
 	return document, found
 }
 
-// requireNoEcho fails if a text holds anything of what the request brought: a
-// run of twelve characters of its two headers or of its path, or a value inside
-// the token or the proof.
+// requireNoEcho fails if a text contains any part of the request: twelve consecutive
+// characters of its two headers or of its path, or a value inside the token or the
+// proof.
 func requireNoEcho(t testing.TB, request *http.Request, answer string) {
 	t.Helper()
 	const run = 12
@@ -136,8 +136,8 @@ func requireNoEcho(t testing.TB, request *http.Request, answer string) {
 	}
 }
 
-// known are the values that the middleware says of its own accord, and that
-// tokens and proofs have too.
+// known are the values that the middleware writes itself and that tokens and proofs
+// contain, too.
 var known = map[string]bool{
 	"dpop+jwt": true, "at+jwt": true, "GET": true, testScope: true, "RS256": true, "PS256": true, "PS384": true,
 	"ES256": true, "ES384": true, "ES512": true, "RS384": true, "RS512": true, "PS512": true,

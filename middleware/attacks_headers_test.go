@@ -29,7 +29,7 @@ func headers(name, reason string, arrange func(token, proof string) (authorizati
 	})
 }
 
-// inQuery has the token in the query too, beside a good header.
+// inQuery puts the token in the query, too, in addition to a valid header.
 func inQuery(name string) attack {
 	return newAttack("the token in the header and in the query: "+name, "token_in_query", func(w *world) *http.Request {
 		request := w.genuine()

@@ -24,8 +24,8 @@ func elsewhere(name, requested, htu string, change func(*http.Request), config f
 	return a
 }
 
-// trusting makes the API believe proxies at 192.0.2.0/24, which is where
-// requests of httptest come from, and at 10.0.0.0/8.
+// trusting makes the API trust proxies at 192.0.2.0/24, the source of httptest's
+// requests, and at 10.0.0.0/8.
 func trusting(header middleware.ForwardedHeader) func(*middleware.Config) {
 	return func(config *middleware.Config) {
 		config.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("10.0.0.0/8")}

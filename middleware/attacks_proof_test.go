@@ -21,8 +21,8 @@ func issued(name, reason string, options ...mint.ProofOption) attack {
 	})
 }
 
-// signedBy is an attack with a proof that another key makes, to which the token
-// is bound. The jwk is that key's after a change.
+// signedBy is an attack with a proof by another key, to which the token is bound. Its
+// jwk is that key's with a change.
 func signedBy(name, reason string, key func(w *world) *jose.Key, jwk edit, sign func(key *jose.Key) signer) attack {
 	return newAttack(name, reason, func(w *world) *http.Request {
 		w.key = key(w)

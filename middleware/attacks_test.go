@@ -12,7 +12,7 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// attack is one attempt to get in, and its documented answer.
+// attack is an attack and its documented response.
 type attack struct {
 	name   string
 	config func(*middleware.Config)
@@ -22,13 +22,13 @@ type attack struct {
 	code   string
 	reason string
 
-	// fetches is how many requests for keys it makes: none, unless it names a
-	// key that the issuer does not have. The key set then also looks, once in five
+	// fetches is the number of requests for keys: none, unless the attack names a key
+	// that the issuer does not have. In that case the key set also checks, once in five
 	// minutes, whether the keys have moved.
 	fetches int
 }
 
-// answerOf is the table of answers, by reason.
+// answerOf has the response for each reason.
 func answerOf(reason string) (status int, code string) {
 	switch reason {
 	case "no_credentials":
@@ -112,9 +112,9 @@ func attacks() map[string][]attack {
 	}
 }
 
-// Every attack gets its documented answer, which repeats nothing of it, makes
-// no request but those that the key set allows, leaves a record without
-// secrets, and does not keep the next genuine request out.
+// Every attack gets its documented response. The response repeats nothing of the
+// attack, which causes no request except those that the key set allows, leaves a record
+// without secrets, and does not affect the next genuine request.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	for concern, table := range attacks() {
@@ -195,8 +195,8 @@ func (w *world) requireLetIn(bearer bool) {
 	require.Equal(w, http.StatusOK, response.StatusCode, response.Header.Get("WWW-Authenticate"))
 }
 
-// The table has what the peers, the conformance suite, jwt_tool and Wycheproof
-// try, and grows only.
+// The table has the attacks of the peers, the conformance suite, jwt_tool and
+// Wycheproof. No attack is ever removed.
 func TestAttackCount(t *testing.T) {
 	t.Parallel()
 	var names []string

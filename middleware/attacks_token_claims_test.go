@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// at is a time that many seconds from now, as JSON. It is asked for when the
-// token is made.
+// at is the time this many seconds from now, as JSON. It is computed when the token is
+// made.
 func at(name string, seconds int64) edit {
 	return func(text string) string {
 		return with(name, strconv.FormatInt(time.Now().Unix()+seconds, 10))(text)
@@ -109,8 +109,8 @@ func tokenClaimAttacks() []attack {
 	return table
 }
 
-// confirmations are the forms of cnf that T138 lists, and those of RFC 7800,
-// 8705 and 9449 that say something else than the DPoP key, or not that alone.
+// confirmations are the forms of cnf that T138 lists, and those of RFC 7800, 8705 and
+// 9449 that name something other than the DPoP key, or something in addition to it.
 func confirmations() map[string]string {
 	const jkt = `"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"`
 	return map[string]string{

@@ -9,7 +9,7 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// text is a token that needs no making.
+// text is an attack with this text as the token.
 func text(token string) func(*world) string { return func(*world) string { return token } }
 
 // mangled is a good token after a change to its text.
@@ -127,7 +127,7 @@ func tokenFormatAttacks() []attack {
 	return table
 }
 
-// longerThan blows a token up with a claim, to just more than this many bytes.
+// longerThan makes a token just longer than this many bytes by adding a claim.
 func longerThan(size int) edit {
 	return func(claims string) string {
 		const rest = 500 // header and signature are less
@@ -135,8 +135,8 @@ func longerThan(size int) edit {
 	}
 }
 
-// hmacAttacks sign with a secret that the attacker knows: something public, or
-// nothing.
+// hmacAttacks sign with a secret that the attacker knows: public data, or the empty
+// secret.
 func hmacAttacks() []attack {
 	secrets := map[string]func(f *forge) []byte{
 		"the public key as PEM (PKIX)":      func(f *forge) []byte { return publicPEM(f, "PUBLIC KEY") },

@@ -39,7 +39,7 @@ func hmacSigner(hash crypto.Hash, secret []byte) signer {
 	}
 }
 
-// forged is a token with a header of the attack's and a signature by the signer.
+// forged is a token with the attack's header and a signature by the signer.
 func forged(kid, alg string, sign signer) func(*world) string {
 	return func(w *world) string {
 		return compact(both(with("kid", quote(kid)), with("alg", quote(alg)))(w.tokenHeader()), w.tokenClaims(), sign)
@@ -55,8 +55,8 @@ func changed(data []byte, at int, value byte) []byte {
 	return data
 }
 
-// paddings are wrong ways to pad an RSA signature, for which the known forgeries
-// of PKCS#1 v1.5 rely on a lenient verifier.
+// paddings are wrong ways to pad an RSA signature. The known forgeries of PKCS#1 v1.5
+// signatures rely on verifiers that accept them.
 func paddings() map[string]func(digest []byte, size int) []byte {
 	withoutNull := append([]byte{0x30, 0x2f, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x04, 0x20}, nil...)
 	sha512Info := changed(sha256Info, 14, 0x03)
@@ -196,8 +196,8 @@ func tokenSignatureAttacks() []attack {
 	return append(table, unusableKeys()...)
 }
 
-// unusableKeys sign with keys that the issuer's set holds in a form that rules
-// them out. To the API they do not exist.
+// unusableKeys sign with keys that the issuer's set contains in a form that must be
+// ignored.
 func unusableKeys() []attack {
 	f := theForge()
 	good := pkcs1(f.rsa, crypto.SHA256)

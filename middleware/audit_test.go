@@ -24,7 +24,7 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// A record says who came, for whom, what for, and how it ended.
+// A record names the caller, the organisation, the request and its outcome.
 func TestAuditRecord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
@@ -48,7 +48,7 @@ func TestAuditRecord(t *testing.T) {
 	require.NotEmpty(t, want.SessionID)
 	require.Equal(t, want, record)
 
-	// A genuine caller who is refused is on record by name …
+	// A genuine caller who is refused is recorded by name …
 	request := w.at("GET", "https://api.example.no/other", "GET", "https://api.example.no/other")
 	w.requireOK(request)
 	w.requireRefused(request, "proof_replayed")
@@ -57,13 +57,13 @@ func TestAuditRecord(t *testing.T) {
 		Organization: identity.Organization{Parent: "994598759"}, TokenID: w.lastRecord().TokenID,
 		Unproven: true, Duration: w.lastRecord().Duration,
 	}, w.lastRecord())
-	// … and one whose token is not is nobody.
+	// … and a caller without a genuine token is not.
 	w.requireRefused(w.genuine(append(options, mint.BrokenSignature())...), "token_signature")
 	require.Equal(t, middleware.Record{Status: http.StatusUnauthorized, Reason: "token_signature", Method: http.MethodGet, Route: "GET /journal/{id}", Duration: w.lastRecord().Duration}, w.lastRecord())
 }
 
-// A record tells whose token it is as soon as that is known, and whether the sender has
-// shown that it is theirs.
+// A record names the token's owner as soon as it is known, and whether a proof shows
+// that the sender is the owner.
 func TestAuditRecordOfARefusal(t *testing.T) {
 	t.Parallel()
 	known := []mint.TokenOption{mint.Clinician()}
@@ -100,7 +100,8 @@ func TestAuditRecordOfARefusal(t *testing.T) {
 	}
 }
 
-// The slog implementation writes what there is, and never a number or a token.
+// The slog implementation logs the fields that are set, and never a national identity
+// number or a token.
 func TestAuditLog(t *testing.T) {
 	t.Parallel()
 	for name, handler := range map[string]func(*bytes.Buffer) slog.Handler{
@@ -115,9 +116,9 @@ func TestAuditLog(t *testing.T) {
 				w.genuine(mint.Clinician(), mint.Claim("name", 1)), w.genuine(mint.BrokenSignature()), withHeaders(nil, nil),
 				w.genuine(mint.Clinician(), mint.Organization("994598759", "999977775", "987654325"), mint.Scopes("x")),
 			}
-			// A path with a number in it is no route.
+			// A path with a number in it is not logged as a route.
 			requests = append(requests, w.at("GET", "https://api.example.no/patient/06828399789", "GET", "https://api.example.no/patient/06828399789"))
-			// A method may be one, and the words of a requirement of the API's own.
+			// Nor is a number in the method, or in the error of the API's own requirement.
 			requests = append(requests, w.at("06828399789", "https://api.example.no/x", "06828399789", "https://api.example.no/x"))
 			for _, request := range requests {
 				w.serve(request)
@@ -145,8 +146,8 @@ func TestAuditLog(t *testing.T) {
 	}
 }
 
-// Callers can make up any method, also one that is a person's number: only HTTP's own
-// are on record and in the log.
+// Callers can invent any method, even one that is a person's number: only HTTP's
+// standard methods are recorded and logged.
 func TestAuditMethods(t *testing.T) {
 	t.Parallel()
 	var buffer bytes.Buffer
@@ -164,7 +165,7 @@ func TestAuditMethods(t *testing.T) {
 	require.Contains(t, buffer.String(), "method=other")
 }
 
-// What is empty is left out of a line.
+// Empty fields are left out of a line.
 func TestAuditLogLine(t *testing.T) {
 	t.Parallel()
 	var buffer bytes.Buffer
@@ -186,8 +187,8 @@ func TestAuditLogLine(t *testing.T) {
 	}, line)
 }
 
-// What a requirement of the API's or its replay store says may name people. The
-// record tells the kind.
+// Errors of the API's own requirements or its replay store may name people. The record
+// contains only their kind.
 func TestAuditQuotesNobody(t *testing.T) {
 	t.Parallel()
 	const words = "Ola Nordmann of Lillevik legekontor AS"
@@ -204,7 +205,7 @@ func TestAuditQuotesNobody(t *testing.T) {
 	}
 }
 
-// The same of a replay store.
+// The same holds for a replay store.
 func TestAuditQuotesNoStore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: func(config *middleware.Config) { config.Proof.Replay = quotingReplay{} }})
@@ -246,7 +247,7 @@ func TestAccessTokenIsNeverPrinted(t *testing.T) {
 	require.Equal(t, "[redacted]", token.GoString())
 }
 
-// A handler that an outer one wraps is guarded all the same.
+// A handler that is wrapped in another one is still guarded.
 func TestGuardAsMiddleware(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})

@@ -11,7 +11,7 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// What a request holds beyond what any genuine one does is refused before it is read.
+// A request that is larger than any genuine one is refused before it is parsed.
 func TestBoundedRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: trusting(middleware.Forwarded)})
@@ -57,7 +57,7 @@ func TestBoundedForwardedHosts(t *testing.T) {
 	w.requireRefused(send("X-Forwarded-Host", strings.Repeat("a", 300)), "proof_htu")
 }
 
-// A record of the audit log has a length that is known.
+// A record of the audit log has a bounded length.
 func TestBoundedRecords(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})

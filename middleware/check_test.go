@@ -16,7 +16,8 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// A probe is told when requests can be let in, and costs HelseID next to nothing.
+// A probe reports whether requests can be accepted, and causes almost no requests to
+// HelseID.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -35,11 +36,11 @@ func TestCheck(t *testing.T) {
 		again, _ = w.fetches()
 		require.Equal(t, keys, again, "the first request finds the keys")
 
-		// HelseID is down: what is known is enough …
+		// HelseID is down: the known keys are enough …
 		w.net.setDown(true)
 		wait(time.Hour)
 		require.NoError(t, w.auth.Check(t.Context()))
-		// … until it is too old.
+		// … until they are too old.
 		wait(24 * time.Hour)
 		require.ErrorIs(t, w.auth.Check(t.Context()), tokenvalidation.ErrUnavailable)
 		w.net.setDown(false)
@@ -109,7 +110,7 @@ func TestCheckFindsFaults(t *testing.T) {
 					require.ErrorContains(t, err, "10s "+map[string]string{"ahead": "ahead of", "behind": "behind"}[name])
 					require.NotErrorIs(t, err, tokenvalidation.ErrUnavailable)
 				}
-				// It has been set right, and the API is ready again within the minute.
+				// The clock has been corrected, and the API is ready again within a minute.
 				wait(time.Minute)
 				w.server.SetClockSkew(0)
 				require.NoError(t, w.auth.Check(t.Context()))

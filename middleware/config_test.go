@@ -72,7 +72,7 @@ func TestConfigMistakes(t *testing.T) {
 	}
 }
 
-// Issuer and audience may stand in either place.
+// Issuer and audience can be set in either place.
 func TestIssuerInToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{config: func(c *middleware.Config) {
@@ -82,7 +82,7 @@ func TestIssuerInToken(t *testing.T) {
 	w.requireGenuine()
 }
 
-// The constructor asks nobody anything.
+// The constructor makes no network call.
 func TestNewIsSilent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
@@ -104,7 +104,7 @@ func TestRealm(t *testing.T) {
 	require.Equal(t, "Bearer", w.serve(withHeaders(nil, nil)).Header.Get("WWW-Authenticate"))
 }
 
-// A narrower or wider window than the usual one.
+// The window for proofs can be narrower or wider than the default.
 func TestProofWindowOption(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.MaxAge, c.Proof.MaxFuture = time.Minute, 5*time.Minute }})
@@ -119,7 +119,7 @@ func TestProofWindowOption(t *testing.T) {
 	}
 }
 
-// The middleware's own answers can be replaced, but for status and challenge.
+// The body of the middleware's refusals can be replaced, but not status and challenge.
 func TestWriteProblem(t *testing.T) {
 	t.Parallel()
 	var problems []middleware.Problem
@@ -148,7 +148,7 @@ func TestWriteProblem(t *testing.T) {
 	require.Len(t, problems, 2)
 }
 
-// A refusal is not changed by what was written before, and keeps nothing back.
+// Without an audit function, requests are handled as usual.
 func TestNoAudit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Audit = nil }})
@@ -156,8 +156,8 @@ func TestNoAudit(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, w.serve(withHeaders(nil, nil)).StatusCode)
 }
 
-// Outside of the middleware a context holds nothing, and nobody can put
-// something there.
+// A context from outside of the middleware has no claims or token, and other packages
+// cannot add them.
 func TestContext(t *testing.T) {
 	t.Parallel()
 	require.Nil(t, middleware.Claims(context.Background()))

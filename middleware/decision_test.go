@@ -20,7 +20,7 @@ import (
 
 const grpcMethod = "/journal.v1.Journal/Get"
 
-// rpc is a request as an interceptor of gRPC sees it: no net/http, names in lower case.
+// rpc is a request as a gRPC interceptor sees it: no net/http, names in lower case.
 func (w *world) rpc(path string, options ...mint.TokenOption) middleware.Request {
 	token := w.server.Token(options...)
 	return middleware.Request{
@@ -34,7 +34,7 @@ func (w *world) rpc(path string, options ...mint.TokenOption) middleware.Request
 	}
 }
 
-// Other frameworks get from the core what the guard of net/http is made of.
+// Decide gives other frameworks the same decision as the guard of net/http.
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
@@ -60,7 +60,7 @@ func TestDecide(t *testing.T) {
 	require.Nil(t, decision.Claims)
 	require.Nil(t, middleware.Claims(decision.Context(t.Context())))
 
-	// An inner interceptor checks its own requirements alone.
+	// An inner interceptor checks only its own requirements.
 	require.True(t, w.auth.Decide(ctx, request, middleware.User()).Allowed())
 	require.Equal(t, "system", w.auth.Decide(ctx, request, middleware.System()).Problem.Reason)
 	require.True(t, w.lastRecord().Nested)
@@ -72,7 +72,7 @@ func TestDecide(t *testing.T) {
 	require.Panics(t, func() { w.auth.Decide(t.Context(), request, nil) })
 }
 
-// The core refuses what net/http would, and what no server reads.
+// Decide refuses what net/http would refuse, and requests that no server would accept.
 func TestDecideRefuses(t *testing.T) {
 	t.Parallel()
 	at := func(target url.URL) func(*middleware.Request) {
@@ -125,7 +125,7 @@ func TestDecideRefuses(t *testing.T) {
 	}
 }
 
-// PublicURL and proxies count as they do for net/http.
+// PublicURL and proxies have the same effect as for net/http.
 func TestDecideBehindAProxy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) {
@@ -142,8 +142,8 @@ func TestDecideBehindAProxy(t *testing.T) {
 	require.True(t, w.auth.Decide(t.Context(), request).Allowed())
 }
 
-// The nonce comes out whether the request is refused for want of one, or let in with
-// an older one.
+// The decision has the nonce if the request is refused for lack of one, and if it is
+// accepted with an older one.
 func TestDecideNonces(t *testing.T) {
 	t.Parallel()
 	w, nonces := newNonceWorld(t)
@@ -163,7 +163,7 @@ func TestDecideNonces(t *testing.T) {
 	require.NotEqual(t, olderNonce(), decision.Nonce)
 }
 
-// An outage has no challenge, and says how long to wait.
+// An outage has no challenge, and a time to wait.
 func TestDecideOutage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
@@ -174,7 +174,7 @@ func TestDecideOutage(t *testing.T) {
 	require.Equal(t, 5*time.Second, decision.RetryAfter)
 }
 
-// A request is never printed: it holds a token.
+// A request does not print its contents, which include a token.
 func TestRequestIsNotPrinted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
@@ -186,7 +186,7 @@ func TestRequestIsNotPrinted(t *testing.T) {
 	}
 }
 
-// A handler's test needs no HelseID.
+// A handler can be tested without a HelseID.
 func TestNewContext(t *testing.T) {
 	t.Parallel()
 	claims := &tokenvalidation.Claims{ClientID: "the-client"}
@@ -195,13 +195,13 @@ func TestNewContext(t *testing.T) {
 	require.Equal(t, "the-token", middleware.Token(ctx).Reveal())
 	require.NotContains(t, fmt.Sprint(ctx), "the-token")
 
-	// A guard does not go by it.
+	// A guard ignores it.
 	w := newWorld(t, worldOptions{cold: true})
 	request := httptest.NewRequest(http.MethodGet, resource, nil).WithContext(ctx)
 	w.requireRefused(request, "no_credentials")
 }
 
-// A requirement sees the request, and may ask about the caller.
+// A requirement sees the request and the caller's token.
 func TestForRequest(t *testing.T) {
 	t.Parallel()
 	var seen string
@@ -231,7 +231,7 @@ func TestForRequest(t *testing.T) {
 	require.Error(t, own(middleware.NewContext(t.Context(), &tokenvalidation.Claims{}, ""), &tokenvalidation.Claims{}))
 }
 
-// The organisation in the path is the token's, and nothing is equal to nothing.
+// The organisation in the path must be the token's. An empty one equals nothing.
 func TestOrganizationInPath(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})

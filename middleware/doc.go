@@ -91,7 +91,7 @@
 //	access token                16 KiB (HelseID's: up to 4), 512 members and list elements (some 150)
 //	its header, and a proof's   64 members and list elements (some 10)
 //	proof                       8 KiB (up to 2.5), 512 members and list elements (some 10)
-//	proof key                   RSA of 4096 bits with exponent 65537, as HelseID hands out, or EC
+//	proof key                   RSA of 4096 bits with exponent 65537, as HelseID issues, or EC
 //	request target              32 KiB, path and query together (nginx, Apache and Kestrel: 8)
 //	Forwarded, X-Forwarded-…    8 KiB and 32 trusted proxies
 //	scopes, audiences           256 of each

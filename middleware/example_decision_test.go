@@ -30,8 +30,8 @@ func exampleAPI() (*helseidtest.Server, *middleware.Middleware) {
 	return server, auth
 }
 
-// An interceptor of gRPC: what it knows of the call goes in, and the context for the
-// handler or what to answer comes out.
+// An interceptor of gRPC passes in what it knows of the call, and gets the context for
+// the handler or the refusal.
 func ExampleMiddleware_Decide() {
 	server, auth := exampleAPI()
 	defer server.Close()
@@ -64,8 +64,8 @@ func ExampleMiddleware_Decide() {
 	// proof_replayed true
 }
 
-// The organisation in the path must be the token's. A requirement of one's own sees the
-// request, too.
+// The organisation in the path must be the token's. A custom requirement also sees the
+// request.
 func ExampleForRequest() {
 	server, auth := exampleAPI()
 	defer server.Close()
@@ -93,7 +93,7 @@ func ExampleForRequest() {
 	// 403 /organizations/994598759?drafts=yes
 }
 
-// A handler that has read what the request is about refuses as a guard does.
+// A handler that has read the request can refuse it as a guard does.
 func ExampleMiddleware_Refuse() {
 	server, auth := exampleAPI()
 	defer server.Close()
@@ -114,7 +114,7 @@ func ExampleMiddleware_Refuse() {
 	// Output: 401 {"acr_values":"Level4","detail":"log in at level 4","error":"insufficient_user_authentication","reason":"sensitive_journal","status":401,"title":"Unauthorized"}
 }
 
-// A test of a handler alone, without a guard and a HelseID.
+// A test of a handler alone, without a guard and without a HelseID.
 func ExampleNewContext() {
 	caller := &tokenvalidation.Claims{
 		User:         &identity.User{HPRNumber: "565505933"},

@@ -69,7 +69,7 @@ func ExampleAny() {
 	// 403 user
 }
 
-// The organisations that are let in stand in a register, which may be down.
+// The accepted organisations are in a register, which may be down.
 func ExampleOrganizationLookup() {
 	customers, down := map[identity.OrganizationNumber]bool{"994598759": true}, false
 	customer := middleware.OrganizationLookup(func(_ context.Context, o identity.Organization) (bool, error) {

@@ -23,7 +23,7 @@ func journal(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "HPR number", caller.User.HPRNumber, "for", caller.Organization.Parent)
 }
 
-// An API that lets in clinicians at level 4 with an HPR number.
+// An API that accepts clinicians at level 4 with an HPR number.
 func Example() {
 	auth, err := middleware.New(middleware.Config{Issuer: helseid.Test.Issuer(), Audience: "nhn:my-api"})
 	if err != nil {
@@ -68,7 +68,7 @@ func ExampleMiddleware_Require_test() {
 	// 401 {"acr_values":"Level4","detail":"the user must log in at security level 4","error":"insufficient_user_authentication","reason":"security_level","status":401,"title":"Unauthorized"}
 }
 
-// A requirement of one's own is a function.
+// A custom requirement is a function.
 func ExampleRequirement() {
 	hospitals := map[identity.OrganizationNumber]bool{"994598759": true}
 	hospital := func(_ context.Context, claims *tokenvalidation.Claims) error {
@@ -84,7 +84,7 @@ func ExampleRequirement() {
 	// this is for hospitals only
 }
 
-// Guard has the form of middleware that chi and others take: r.Use(guard).
+// Guard has the form of middleware that chi and others accept: r.Use(guard).
 func ExampleMiddleware_Guard() {
 	auth, err := middleware.New(middleware.Config{Issuer: helseid.Test.Issuer(), Audience: "nhn:my-api"})
 	if err != nil {
@@ -101,7 +101,7 @@ func ExampleMiddleware_Guard() {
 	// Output: 401
 }
 
-// The access log that Normen demands.
+// The access log that Normen requires.
 func ExampleAuditLog() {
 	withoutTime := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey || a.Key == "duration" {
@@ -120,8 +120,8 @@ func ExampleAuditLog() {
 	// Output: level=WARN msg="request refused" method=GET route="GET /journal/{id}" status=401 reason=no_credentials
 }
 
-// The promise of the package documentation: an API in eight lines. It counts
-// those of Example.
+// The package documentation promises an API in eight lines. This counts those of
+// Example.
 func TestExampleIsShort(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("example_test.go")

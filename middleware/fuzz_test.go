@@ -14,11 +14,11 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// lastingToken is for a target that runs for long.
+// lastingToken is for fuzz targets that run for a long time.
 func (w *world) lastingToken() string { return w.server.Token(mint.ExpiresIn(24 * time.Hour)) }
 
-// FuzzCredentials: whatever is in the two headers, nothing gets in, nothing
-// breaks, and the answer is a refusal in due form.
+// FuzzCredentials: whatever the two headers contain, no request is accepted, nothing
+// panics, and the response is a well-formed refusal.
 func FuzzCredentials(f *testing.F) {
 	w := newWorld(f, worldOptions{})
 	good := w.server.Token()
@@ -43,8 +43,8 @@ func FuzzCredentials(f *testing.F) {
 	})
 }
 
-// FuzzProof: a proof that is signed by the right key, whatever it says, gets in
-// only if it says what it must.
+// FuzzProof: a proof that is signed by the right key is accepted only if its contents
+// are right.
 func FuzzProof(f *testing.F) {
 	w := newWorld(f, worldOptions{cold: true})
 	w.publishForge()
@@ -70,8 +70,8 @@ func FuzzProof(f *testing.F) {
 	})
 }
 
-// FuzzForwarded: what strangers say about where the API is has no effect, and
-// what trusted proxies say, however mangled, breaks nothing.
+// FuzzForwarded: headers of untrusted senders about the API's address have no effect,
+// and those of trusted proxies, however malformed, cause no panic.
 func FuzzForwarded(f *testing.F) {
 	for _, seed := range []string{"", "for=203.0.113.9;host=api.example.no;proto=https", "for=10.0.0.1, for=10.0.0.2;host=a", `for="[2001:db8::1]:1";host="a;b,c"`, ";;,=", "api.example.no", "https, http", `"`, "for=unknown", "\x00", "host=api.example.no"} {
 		f.Add(seed, "https", "/x")
@@ -116,8 +116,8 @@ func FuzzForwarded(f *testing.F) {
 	})
 }
 
-// FuzzTarget: a proof for one URL gets in at another only if they are the same
-// by the standard library's reading too.
+// FuzzTarget: a proof for one URL is accepted at another only if the standard library
+// considers them the same, too.
 func FuzzTarget(f *testing.F) {
 	w := newWorld(f, worldOptions{})
 	for _, seed := range []string{resource, "https://API.example.no:443/journal/1", "https://api.example.no/%6aournal/1", "https://api.example.no//journal/1", "https://\u212a", "https://api.example.no%25x/journal/1",

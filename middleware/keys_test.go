@@ -18,9 +18,8 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// forge holds the private keys with which the attacks are signed. Some are
-// published by the issuer, as keys that it may be signing with; others are in
-// its key set too, but in a form that must not be used.
+// forge holds the private keys that sign the attacks. Some are published by the issuer
+// as signing keys; others are in its key set in a form that must not be used.
 type forge struct {
 	rsa, other, weak *rsa.PrivateKey
 	ec               map[string]*ecdsa.PrivateKey // by curve
@@ -62,8 +61,8 @@ func ecMembers(key *ecdsa.PublicKey) string {
 	return fmt.Sprintf(`"kty":"EC","crv":%q,"x":%q,"y":%q`, key.Curve.Params().Name, b64(point[1:1+size]), b64(point[1+size:]))
 }
 
-// published is the part of the issuer's key set that is the forge's. Keys of
-// which the kid starts with "bad" must be skipped.
+// published is the part of the issuer's key set with the forge's keys. Keys whose kid
+// starts with "bad" must be ignored.
 func (f *forge) published() []string {
 	p256, rsaA := ecMembers(&f.ec["P-256"].PublicKey), rsaMembers(&f.rsa.PublicKey)
 	n := b64(f.rsa.N.Bytes())
@@ -119,7 +118,7 @@ func quote(text string) string { return `"` + text + `"` }
 // signer makes a signature over a JWS signing input, right or wrong.
 type signer func(input []byte) []byte
 
-// compact puts a JWS together of any text.
+// compact joins any texts to a JWS.
 func compact(header, payload string, sign signer) string {
 	input := b64([]byte(header)) + "." + b64([]byte(payload))
 	return input + "." + b64(sign([]byte(input)))

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestMain catches what anything writes to the process's log during the whole
-// suite, and fails if a token or a national identity number is in it.
+// TestMain captures everything that is written to the process's log during the whole
+// suite, and fails if it contains a token or a national identity number.
 func TestMain(m *testing.M) {
 	var logged lockedBuffer
 	log.SetOutput(&logged) //nolint:forbidigo // to see that nobody writes to it

@@ -62,8 +62,8 @@ func noHTTP1(p *http.Protocols) {
 	p.SetUnencryptedHTTP2(true)
 }
 
-// A guard around a router and one at a route let a request in once, and each checks its
-// own requirements.
+// A guard around a router and one at a route accept a request together, and each checks
+// its own requirements.
 func TestNestedGuards(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
@@ -91,7 +91,7 @@ func TestNestedGuards(t *testing.T) {
 			require.Equal(t, http.StatusForbidden, status)
 			require.Contains(t, body, "parent_organization")
 
-			// The same request once more is a replay: to the outer guard, and so to all.
+			// The outer guard refuses the same request the second time as a replay.
 			again := w.authorized(http.MethodGet, server.URL+"/journal/1", nil)
 			status, _ = w.call(again.Clone(t.Context()), protocol)
 			require.Equal(t, http.StatusOK, status)
@@ -102,7 +102,7 @@ func TestNestedGuards(t *testing.T) {
 	}
 }
 
-// In bearer-only mode a nested guard asks no less.
+// In bearer-only mode a nested guard checks as much.
 func TestNestedBearerGuards(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.BearerOnly = true }})
@@ -120,7 +120,7 @@ func TestNestedBearerGuards(t *testing.T) {
 	require.Contains(t, body, `"reason":"scope"`)
 }
 
-// Another Middleware knows nothing of what this one has let in, also if it stands
+// Another Middleware does not recognise a request that this one has accepted, even
 // between two guards of this one.
 func TestNestedGuardsOfAnother(t *testing.T) {
 	t.Parallel()
@@ -143,7 +143,8 @@ func TestNestedGuardsOfAnother(t *testing.T) {
 	require.Equal(t, 1, w.reached())
 }
 
-// What is not the request that was let in is checked anew, and its proof has been used.
+// A request other than the accepted one is checked in full, and its proof has been
+// used.
 func TestNestedGuardIsNotFooled(t *testing.T) {
 	t.Parallel()
 	proxied := func(c *middleware.Config) {
@@ -218,14 +219,14 @@ func withToken(r *http.Request, token string) *http.Request {
 	return r
 }
 
-// withTestContext is the request as if no guard had let it in.
+// withTestContext is the request as if no guard had accepted it.
 func withTestContext(r *http.Request) *http.Request {
 	claims := &tokenvalidation.Claims{ClientID: "made-up"}
 	return r.WithContext(middleware.NewContext(context.Background(), claims, strings.TrimPrefix(r.Header.Get("Authorization"), "DPoP ")))
 }
 
-// foreign is the context of another request, of somebody else's, that the same
-// Middleware has let in.
+// foreign is the context of another caller's request that the same Middleware has
+// accepted.
 func (w *world) foreign(r *http.Request) context.Context {
 	var found context.Context
 	request := httptest.NewRequest(r.Method, "http://"+r.Host+r.RequestURI, nil)
@@ -235,7 +236,7 @@ func (w *world) foreign(r *http.Request) context.Context {
 	return found
 }
 
-// A context that outlives its request lets nobody else in, who sends the same again.
+// A context that outlives its request does not help another sender of the same request.
 func TestNestedGuardAfterTheAnswer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
@@ -261,8 +262,8 @@ func TestNestedGuardAfterTheAnswer(t *testing.T) {
 	require.Equal(t, 1, w.reached())
 }
 
-// A route's guard sees what the router has found, and a guard without requirements of
-// its own hands the claims on.
+// A route's guard sees what the router has found, and a guard without requirements
+// passes the claims on.
 func TestNestedGuardSeesItsOwnRoute(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})

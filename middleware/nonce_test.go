@@ -20,7 +20,7 @@ import (
 
 var nonceSecret = []byte(strings.Repeat("s", 32))
 
-// olderNonce is the one before the newest, which still serves.
+// olderNonce is the nonce before the newest, which is still accepted.
 func olderNonce() string {
 	var step [8]byte
 	binary.BigEndian.PutUint64(step[:], uint64(time.Now().Unix()/30-1))
@@ -44,11 +44,11 @@ func (w *world) withNonce(nonce any) *http.Request {
 	return request
 }
 
-// T142: an API with nonces refuses every proof without one of its own, and says
-// which to use.
+// T142: an API with nonces refuses every proof without one of its own, and sends the
+// nonce to use.
 func TestNonces(t *testing.T) {
 	t.Parallel()
-	// Inside of a bubble, so that no nonce grows old meanwhile.
+	// Inside a synctest bubble, so that no nonce expires meanwhile.
 	synctest.Test(t, testNonces)
 }
 
@@ -66,7 +66,7 @@ func testNonces(t *testing.T) {
 		response = w.requireOK(w.withNonce(next))
 		require.Empty(t, response.Header.Get("DPoP-Nonce"), "it has the newest")
 	}
-	// Other faults are told as they are, without a nonce.
+	// Other errors are reported as usual, without a nonce.
 	for _, option := range []mint.ProofOption{mint.ProofClaim("htm", "PUT"), mint.ProofClaim("ath", "x")} {
 		request := w.genuine()
 		token := strings.TrimPrefix(request.Header.Get("Authorization"), "DPoP ")
@@ -76,8 +76,8 @@ func testNonces(t *testing.T) {
 	}
 }
 
-// A nonce is no secret, and no proof is better for it: it must be under the
-// signature, and the proof is still good once only.
+// A nonce is not a secret and does not make a bad proof valid: it must be signed, and
+// the proof can still be used only once.
 func TestNonceIsNotEnough(t *testing.T) {
 	t.Parallel()
 	w, nonces := newNonceWorld(t)
@@ -90,8 +90,8 @@ func TestNonceIsNotEnough(t *testing.T) {
 	w.requireRefused(request, "proof_iat")
 }
 
-// A client with an older nonce gets in and is told the newest; with one that is
-// too old it gets that and nothing else.
+// A client with an older nonce is accepted and gets the newest one. With an expired
+// nonce it only gets the newest one.
 func TestNonceAge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestNonceAge(t *testing.T) {
 	})
 }
 
-// Replicas with the same secret take each other's nonces.
+// Replicas with the same secret accept each other's nonces.
 func TestNonceOfAReplica(t *testing.T) {
 	t.Parallel()
 	here, err := dpop.NewNonceIssuer(nonceSecret)

@@ -21,8 +21,9 @@ import (
 // unknownKid names a key that nobody has.
 func unknownKid() mint.TokenOption { return mint.Header("kid", jose.NewID()) }
 
-// Sixty tokens with random kid cause at most two requests for keys. Those that nobody
-// has asked about are not called forged, and the next good request gets in.
+// Sixty tokens with random kids cause at most two requests for keys. Tokens whose key
+// HelseID was not asked about get a 503, not a 401, and the next genuine request is
+// accepted.
 func TestRandomKeyIDs(t *testing.T) {
 	t.Parallel()
 	for _, cold := range []bool{false, true} {
@@ -55,9 +56,9 @@ func TestRandomKeyIDs(t *testing.T) {
 	}
 }
 
-// requireLater demands the answer of one who cannot tell: no challenge, which would
-// make a client throw its token away, and the time after which the issuer will have been
-// asked.
+// requireLater requires the response for a token that cannot be checked now: no
+// challenge, which would make a client discard its token, and the time after which the
+// issuer will have been asked.
 func requireLater(t testing.TB, response *http.Response) {
 	t.Helper()
 	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
@@ -65,9 +66,9 @@ func requireLater(t testing.TB, response *http.Response) {
 	require.Empty(t, response.Header.Values("WWW-Authenticate"))
 }
 
-// HelseID changes its key in an emergency while strangers make kids up without end,
-// over real connections: tokens of the old key are served all the time, and one of the
-// new key is never called forged, and served when HelseID has been asked again.
+// HelseID replaces its key in an emergency while attackers send tokens with invented
+// kids, over real connections. Tokens of the old key are accepted all the time. A token
+// of the new key never gets a 401, and is accepted when HelseID has been asked again.
 func TestEmergencyRotationInAFlood(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)
@@ -132,8 +133,8 @@ func TestEmergencyRotationInAFlood(t *testing.T) {
 	require.LessOrEqual(t, fetches, 3+int(time.Since(start)/(5*time.Second)))
 }
 
-// A rotation right after a fault of the keys costs a second, however many faults there
-// have been.
+// A rotation right after a failed fetch of the keys delays a token by a second, however
+// many failures there were.
 func TestRotationAfterFaults(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -151,8 +152,8 @@ func TestRotationAfterFaults(t *testing.T) {
 	})
 }
 
-// A token of a key that HelseID has withdrawn is refused at once, so that its client
-// gets a new one, although strangers have seen to it that nobody is asked.
+// A token whose key HelseID has withdrawn is refused at once, so that its client gets a
+// new one, even while a flood of unknown kids has used up the requests to HelseID.
 func TestWithdrawnKey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -171,8 +172,8 @@ func TestWithdrawnKey(t *testing.T) {
 	})
 }
 
-// What is wrong with a token apart from its key is found out without asking for
-// keys, also when there are none yet.
+// Errors in a token that do not concern its key are found without fetching keys, also
+// if there are none yet.
 func TestColdRefusalsAskForNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
@@ -187,8 +188,8 @@ func TestColdRefusalsAskForNothing(t *testing.T) {
 	require.Zero(t, keys+metadata)
 }
 
-// An outage of the keys never refuses a good token with a known key, for a day.
-// A token with an unknown key gets 503, since nobody can tell.
+// During an outage of HelseID, a token with a known key is accepted for a day. A token
+// with an unknown key gets 503, since it cannot be checked.
 func TestKeysOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -201,7 +202,7 @@ func TestKeysOutage(t *testing.T) {
 			response, _ := w.requireRefused(w.genuine(unknownKid()), "keys_unavailable")
 			require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
 		}
-		// After a day nobody knows whether the keys are still good.
+		// After a day the keys may have been withdrawn.
 		wait(time.Hour)
 		w.requireRefused(w.genuine(), "keys_unavailable")
 		w.server.ClearFaults()
@@ -211,7 +212,7 @@ func TestKeysOutage(t *testing.T) {
 	})
 }
 
-// An API starts while HelseID is down, says so, and recovers by itself.
+// An API starts while HelseID is down, reports it, and recovers without a restart.
 func TestStartWhileDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

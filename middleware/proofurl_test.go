@@ -23,8 +23,7 @@ func (w *world) at(method, requested, htm, htu string, changes ...func(*http.Req
 	return request
 }
 
-// Where an API is, is found out from its configuration or from proxies that it
-// trusts.
+// The API's address is taken from its configuration or from trusted proxies.
 func TestLocation(t *testing.T) {
 	t.Parallel()
 	public := func(url string) func(*middleware.Config) {
@@ -93,8 +92,8 @@ func TestTrustedIPv6(t *testing.T) {
 		from("[2001:db9::1]:443", set("Forwarded", `host=api.example.no;proto=https`))), "proof_htu")
 }
 
-// A proxy asks about requests to something else: their method and path are in
-// headers that only it may set.
+// A proxy asks about requests to another service: their method and path are in headers
+// that only the proxy may set.
 func TestForwardAuth(t *testing.T) {
 	t.Parallel()
 	forwardAuth := func(auth middleware.ForwardAuth) func(*middleware.Config) {
@@ -154,8 +153,8 @@ func TestForwardAuth(t *testing.T) {
 	}
 }
 
-// The proof is for what the client sent, whatever routers make of it: prefixes
-// that are cut off, patterns and sub-routers.
+// The proof is for the URL that the client sent, whatever routers change: prefixes that
+// are removed, patterns and sub-routers.
 func TestBehindRouters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})

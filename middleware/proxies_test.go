@@ -69,7 +69,7 @@ func TestUnixSocket(t *testing.T) {
 	})
 }
 
-// Addresses are compared whatever form they come in.
+// Addresses are compared independently of their textual form.
 func TestTrustedAddresses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -101,8 +101,8 @@ func TestTrustedAddresses(t *testing.T) {
 	}
 }
 
-// Headers of which proxies do not agree are read where they are named, and from a
-// trusted proxy alone.
+// Headers that differ between proxies are read only if they are configured, and only
+// from a trusted proxy.
 func TestNamedHeaders(t *testing.T) {
 	t.Parallel()
 	named := func(c *middleware.Config) {
@@ -180,7 +180,7 @@ func TestNamedHeaders(t *testing.T) {
 	}
 }
 
-// Of several public addresses a proof must be for the one that the request came by.
+// With several public addresses, a proof must be for the one that the request used.
 func TestPublicURLs(t *testing.T) {
 	t.Parallel()
 	urls := func(addresses ...string) func(*middleware.Config) {
@@ -245,7 +245,7 @@ func TestPublicURLs(t *testing.T) {
 	}
 }
 
-// Mistakes about proxies and addresses are told when the API starts.
+// Mistakes about proxies and addresses are reported when the API starts.
 func TestLocationMistakes(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*middleware.Config){
@@ -299,7 +299,7 @@ func TestLocationMistakes(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A request that a forward-auth proxy asks about is on record as itself.
+// The audit record of a forward-auth request describes the original request.
 func TestForwardAuthRecord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) {
@@ -338,11 +338,11 @@ func TestForwardAuthRecord(t *testing.T) {
 	}
 	anonymous := httptest.NewRequest("GET", "http://auth/check", nil)
 	original("DELETE", "/journal/1")(anonymous)
-	method, route := recorded(anonymous) // refused before anything is looked at
+	method, route := recorded(anonymous) // refused before the original request is read
 	require.Equal(t, [2]string{"DELETE", "DELETE /journal/{id}"}, [2]string{method, route})
 }
 
-// A token in the query of the original request is as bad as one in any other.
+// A token in the query of the original request is refused like one in any other query.
 func TestForwardAuthTokenInQuery(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) {
@@ -357,8 +357,8 @@ func TestForwardAuthTokenInQuery(t *testing.T) {
 	w.requireRefused(ask("/x?a=b&access_token=c"), "token_in_query")
 }
 
-// The record of a proof for another URL says which one would have been right, as far
-// as it is no path, and the caller is not told.
+// The record of a proof for another URL has the origin and prefix that would have been
+// right. The caller does not see them.
 func TestExpectedOrigin(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -392,7 +392,7 @@ func TestExpectedOrigin(t *testing.T) {
 			require.Equal(t, [2]string{test.expected, test.cause}, [2]string{record.Expected, record.Cause})
 			require.NotContains(t, response.Header.Get("WWW-Authenticate"), "public.example.no")
 			require.NotContains(t, fmt.Sprint(problem.parameters), "public.example.no")
-			// Other refusals say nothing of the kind.
+			// Other refusals do not have them.
 			w.requireRefused(w.at("GET", test.requested, "POST", "https://elsewhere.example.no/x"), "proof_htm")
 			require.Empty(t, w.lastRecord().Expected)
 		})

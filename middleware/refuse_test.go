@@ -70,7 +70,7 @@ func TestRefuse(t *testing.T) {
 	})
 }
 
-// What is down is no refusal, whoever of this SDK says so.
+// Any of this SDK's errors for an outage makes the response a 503 instead of a refusal.
 func TestRequirementThatCannotTell(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{
@@ -91,7 +91,8 @@ func TestRequirementThatCannotTell(t *testing.T) {
 	}
 }
 
-// A requirement that panics lets nobody in, and leaves a record.
+// A requirement that panics does not accept the request, and an audit record is
+// written.
 func TestRequirementThatPanics(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
@@ -113,7 +114,7 @@ func TestRequirementThatPanics(t *testing.T) {
 	require.Equal(t, "panicked", w.lastRecord().Reason)
 }
 
-// A WriteProblem writes what it likes, and the answer is a refusal all the same.
+// Whatever a WriteProblem writes, the response is a refusal.
 func TestWriteProblemThatForgets(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -147,8 +148,8 @@ type neverEnding struct{}
 
 func (neverEnding) Read(p []byte) (int, error) { return len(p), nil }
 
-// An answer that brings a nonce is kept by no cache, whatever the handler says of its
-// own answers (RFC 9449 section 8.2).
+// A response with a nonce is not cached, whatever the handler sets on its own responses
+// (RFC 9449 section 8.2).
 func TestNonceIsNotStored(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
@@ -195,8 +196,8 @@ func TestNonceIsNotStored(t *testing.T) {
 	}
 }
 
-// Nor is one of a router whose adapter leaves out the guard's writer: its handlers decide
-// about caches, so it brings no nonce, except without a body.
+// The same holds for a router whose adapter bypasses the guard's writer: its handlers
+// decide about caching, so the response has no nonce, except without a body.
 func TestNonceIsNotStoredByAdapters(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -40,7 +40,7 @@ func (w *world) requireOK(request *http.Request) *http.Response {
 	return response
 }
 
-// A proof is good once, however it is written the second time.
+// A proof is accepted once, however it is spelled the second time.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	start := func(t *testing.T) *world {
@@ -162,7 +162,7 @@ func TestReplay(t *testing.T) {
 	})
 }
 
-// Of twenty copies of one request at the same instant exactly one gets in.
+// Of twenty simultaneous copies of one request exactly one is accepted.
 func TestReplayAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
@@ -190,8 +190,8 @@ func TestReplayAtOnce(t *testing.T) {
 	}
 }
 
-// T144: many callers with keys, tokens and claims of their own at once, good and
-// bad, and none gets another's answer.
+// T144: many concurrent callers with their own keys, tokens and claims, valid and
+// invalid, never get another caller's response.
 func TestNoCrossTalk(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true})
@@ -231,7 +231,7 @@ type brokenStore struct{ err error }
 
 func (s brokenStore) Record(context.Context, dpop.Use) (bool, error) { return false, s.err }
 
-// A replay store that cannot tell is an outage, not a bad proof.
+// A replay store that cannot tell whether a proof was used causes a 503, not a 401.
 func TestReplayStoreDown(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{errors.New("connection to 10.0.0.1 refused"), dpop.ErrReplayFull, context.DeadlineExceeded} {
@@ -241,7 +241,7 @@ func TestReplayStoreDown(t *testing.T) {
 	}
 }
 
-// recordingStore says yes, and keeps what it was asked.
+// recordingStore accepts every proof and records the calls.
 type recordingStore struct {
 	mu   sync.Mutex
 	uses []dpop.Use
@@ -254,8 +254,8 @@ func (s *recordingStore) Record(_ context.Context, use dpop.Use) (bool, error) {
 	return true, nil
 }
 
-// The store is asked last, and only about proofs that are good in all other
-// respects: strangers cannot fill it.
+// The store is called last, and only for proofs that are valid in all other respects,
+// so strangers cannot fill it.
 func TestReplayStoreIsWrittenLast(t *testing.T) {
 	t.Parallel()
 	store := &recordingStore{}
@@ -351,8 +351,8 @@ func TestTokenWindow(t *testing.T) {
 	})
 }
 
-// A client that makes a key for every request takes no more of the store than one
-// with a single key: others get in.
+// A client that makes a key for every request gets no larger share of the store than
+// one with a single key: other clients are still accepted.
 func TestReplayShareIsTheClients(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Replay = dpop.NewMemoryReplay(40) }})

@@ -24,7 +24,7 @@ func claim(name, value string) mint.TokenOption {
 	return mint.Claim(name, json.RawMessage(value))
 }
 
-// demand is a requirement against a caller, and the answer.
+// demand is a requirement, a caller, and the expected response.
 type demand struct {
 	name        string
 	requirement middleware.Requirement
@@ -151,7 +151,7 @@ func demands() []demand {
 	return append(list, customDemands()...)
 }
 
-// attestWith makes an attest of now whose practitioner has a member.
+// attestWith makes a current attest whose practitioner has a member.
 func attestWith(member string) mint.TokenOption {
 	return claim("nhn:tillitsrammeverk:parameters", fmt.Sprintf(`{"toa":%d,"practitioner":{%s}}`, time.Now().Unix(), member))
 }
@@ -282,7 +282,7 @@ func TestAges(t *testing.T) {
 	})
 }
 
-// What lies in the future is not fresh: it would stay so for ever.
+// A time in the future does not count as fresh: it would stay so indefinitely.
 func TestAgesFromTheFuture(t *testing.T) {
 	t.Parallel()
 	inAnHour := time.Now().Add(time.Hour).Unix()
@@ -305,7 +305,7 @@ func TestAgesFromTheFuture(t *testing.T) {
 	}
 }
 
-// Several requirements are a conjunction, in order.
+// All requirements must be met, and are checked in order.
 func TestRequirementsInOrder(t *testing.T) {
 	t.Parallel()
 	var asked []string
@@ -318,12 +318,12 @@ func TestRequirementsInOrder(t *testing.T) {
 	w := newWorld(t, worldOptions{cold: true, requirements: []middleware.Requirement{ask("a", nil), ask("b", &middleware.Denial{Reason: "b", Detail: "no"}), ask("c", nil)}})
 	w.requireRefused(w.genuine(), "b")
 	require.Equal(t, []string{"a helseidtest-client", "b helseidtest-client"}, asked)
-	// They are asked about genuine callers only.
+	// They are called for genuine callers only.
 	w.requireRefused(w.genuine(mint.BrokenSignature()), "token_signature")
 	require.Len(t, asked, 2)
 }
 
-// A requirement sees the request's context.
+// A requirement gets the request's context.
 func TestRequirementContext(t *testing.T) {
 	t.Parallel()
 	type key struct{}
@@ -336,7 +336,7 @@ func TestRequirementContext(t *testing.T) {
 	w.requireOK(w.genuine().WithContext(context.WithValue(t.Context(), key{}, "here")))
 }
 
-// A requirement that is empty or impossible by mistake is found when the API
+// A requirement that is empty or impossible to meet by mistake is found when the API
 // starts.
 func TestRequirementMistakes(t *testing.T) {
 	t.Parallel()

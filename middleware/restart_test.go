@@ -13,8 +13,8 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// An API that has been started anew at its address refuses the proofs of before, over
-// sockets. With a nonce the client is told to make another proof, and gets in.
+// A restarted API refuses proofs from before the restart, over sockets. With a nonce
+// the client is told to make another proof, and succeeds.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

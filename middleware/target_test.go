@@ -55,7 +55,7 @@ func newSocket(t *testing.T, config func(*middleware.Config)) *socket {
 	return s
 }
 
-// credentials are those of a request with a proof for this path.
+// credentials are the headers of a request with a proof for this path.
 func (s *socket) credentials(path string) (authorization, proof string) {
 	token := s.server.Token()
 	return "DPoP " + token, s.server.Proof(http.MethodGet, s.base+path, token)
@@ -129,9 +129,9 @@ func appendHPACK(block []byte, length int) []byte {
 	return append(block, byte(length))
 }
 
-// A request is for the path that is served, whatever its target looks like. Each
-// target here is one for which a proof for another path would pass if the target were
-// taken apart in another way than net/http does it.
+// A proof must be for the path that is served, whatever the form of the request target.
+// For each target here, a proof for another path would be accepted if the target were
+// parsed differently than net/http parses it.
 func TestRequestTargets(t *testing.T) {
 	t.Parallel()
 	public := func(c *middleware.Config) { c.PublicURL = "https://api.example.no" }
@@ -206,8 +206,8 @@ func TestRequestTargets(t *testing.T) {
 	}
 }
 
-// An absolute URL is one of the request's own host, also where PublicURL decides about
-// the comparison: something before the guard has changed one of the two.
+// An absolute URL must have the request's own host, even if PublicURL decides about the
+// comparison: otherwise code before the guard has changed one of the two.
 func TestAbsoluteTargetOfAnotherHost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.PublicURL = "https://api.example.no" }})
@@ -216,9 +216,9 @@ func TestAbsoluteTargetOfAnotherHost(t *testing.T) {
 	w.requireOK(w.at("GET", "/x", "GET", "https://api.example.no/x", other))
 }
 
-// FuzzRequestTarget holds our reading of a request target against net/http's: where
-// a proof can fit, its path is the one that handlers are given, and its host the one
-// that the request names.
+// FuzzRequestTarget compares our parsing of a request target with net/http's: if a
+// proof can match, its path is the one that handlers see, and its host the one that the
+// request names.
 func FuzzRequestTarget(f *testing.F) {
 	w := newWorld(f, worldOptions{cold: true})
 	token := w.lastingToken()

@@ -33,7 +33,7 @@ func (w *world) upload(target string) *http.Request {
 	return request
 }
 
-// keep parses the upload, as handlers do, and makes sure that a file came of it.
+// keep parses the upload, as handlers do, and checks that this made a file.
 func keep(t testing.TB, rw http.ResponseWriter, r *http.Request) {
 	if err := r.ParseMultipartForm(1 << 10); err != nil {
 		t.Error(err)
@@ -57,7 +57,8 @@ func keep(t testing.TB, rw http.ResponseWriter, r *http.Request) {
 
 type someKey struct{}
 
-// copying is what others do who put something into the context: a router, say.
+// copying stands for code, such as a router, that copies the request to add to its
+// context.
 func copying(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), someKey{}, "something")))
@@ -77,8 +78,8 @@ func recovering(next http.Handler) http.Handler {
 
 type guardFunc = func(...middleware.Requirement) func(http.Handler) http.Handler
 
-// The temporary files of an upload are gone when it has been answered, wherever the
-// guard stands. It sets the folder for them, so it does not run beside other tests.
+// The temporary files of an upload are removed when it has been answered, wherever the
+// guard is. The test changes the folder for them, so it does not run in parallel.
 func TestUploadsLeaveNoFile(t *testing.T) {
 	parse := func(t *testing.T) http.Handler {
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { keep(t, rw, r) })
@@ -156,7 +157,7 @@ func temporary(t *testing.T) string {
 	return folder
 }
 
-// requireEmpty waits until a folder is, and does something meanwhile.
+// requireEmpty waits until a folder is empty, and calls a function while it waits.
 func requireEmpty(t *testing.T, folder string, meanwhile func()) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -173,8 +174,8 @@ type routerContext struct {
 	next    func(*routerContext)
 }
 
-// The adapters that routers with a context of their own need: one that goes on inside
-// of the guard, and one that only takes the request away with it.
+// The adapters for routers with their own contexts: one that continues inside the
+// guard, and one that only takes the request.
 func TestUploadsThroughAdapters(t *testing.T) {
 	for name, adapter := range map[string]func(guard func(http.Handler) http.Handler, c *routerContext){
 		"that goes on inside": func(guard func(http.Handler) http.Handler, c *routerContext) {
@@ -208,7 +209,7 @@ func TestUploadsThroughAdapters(t *testing.T) {
 	}
 }
 
-// What was parsed before the guard is the business of who has parsed it.
+// Files that were parsed before the guard are removed by the code that has parsed them.
 func TestUploadParsedBefore(t *testing.T) {
 	folder := temporary(t)
 	w := newWorld(t, worldOptions{cold: true})
@@ -230,7 +231,7 @@ func TestUploadParsedBefore(t *testing.T) {
 	requireEmpty(t, folder, func() {})
 }
 
-// A handler around the guard finds what those inside have written to the request.
+// A handler around the guard sees what inner handlers have written to the request.
 func TestRequestOutsideOfTheGuard(t *testing.T) {
 	temporary(t)
 	w := newWorld(t, worldOptions{cold: true})

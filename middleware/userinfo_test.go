@@ -16,8 +16,8 @@ import (
 
 const registerScope = "helseid://scopes/hpr/hpr_number"
 
-// userInfoWorld is one whose HelseID takes bound tokens at UserInfo without a proof,
-// as HelseID's page shows it.
+// userInfoWorld is a world whose HelseID accepts bound tokens at UserInfo without a
+// proof, as in HelseID's documentation.
 func userInfoWorld(t *testing.T) *world {
 	return newWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.Relaxed(rule.UserInfoProof)}})
 }
@@ -78,7 +78,7 @@ func TestUserInfoRefusals(t *testing.T) {
 	}
 }
 
-// What has not passed the guard causes no request.
+// A request that was not accepted causes no request to UserInfo.
 func TestUserInfoNeedsAGuard(t *testing.T) {
 	t.Parallel()
 	w := userInfoWorld(t)

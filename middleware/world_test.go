@@ -52,8 +52,8 @@ type worldOptions struct {
 	cold         bool // do not let a first request load the keys
 }
 
-// newWorld starts everything and, unless it shall be cold, lets one genuine
-// request through, so that the keys are known.
+// newWorld starts everything and, unless cold is set, sends one genuine request, so
+// that the keys are known.
 func newWorld(t testing.TB, options worldOptions) *world {
 	t.Helper()
 	w := &world{TB: t}
@@ -64,7 +64,7 @@ func newWorld(t testing.TB, options worldOptions) *world {
 	require.NoError(t, err)
 	config := middleware.Config{Issuer: w.server.Issuer(), Audience: mint.DefaultAudience, Audit: w.audit}
 	config.Token.HTTPClient = &http.Client{Transport: w.net}
-	// What a guard refuses because it has just started is another test's.
+	// Proofs from before the start are the subject of another test.
 	config.Proof.AcceptProofsFromBeforeStart = true
 	if options.config != nil {
 		options.config(&config)
@@ -153,7 +153,7 @@ func serveOn(t testing.TB, handler http.Handler, request *http.Request) *http.Re
 	return recorder.Result()
 }
 
-// genuine is a request that must be let in.
+// genuine is a request that must be accepted.
 func (w *world) genuine(options ...mint.TokenOption) *http.Request {
 	return w.genuineWith(w.server.Token(options...))
 }
@@ -177,8 +177,8 @@ func (w *world) fetches() (keys, metadata int) {
 	return len(w.server.Requests(helseidtest.EndpointJWKS)), len(w.server.Requests(helseidtest.EndpointMetadata))
 }
 
-// network passes requests on to the HelseID in memory and counts those to
-// anybody else.
+// network passes requests on to the HelseID in memory and counts requests to other
+// hosts.
 type network struct {
 	next http.RoundTripper
 
@@ -222,8 +222,8 @@ func plain(authorization, proof string) *http.Request {
 	return request
 }
 
-// tokenHeader and tokenClaims are those of a good token, as JSON text to be
-// changed, for the key "rs256" of the forge. The token is bound to w.key.
+// tokenHeader and tokenClaims are the parts of a valid token for the key "rs256" of the
+// forge, as JSON text to be changed. The token is bound to w.key.
 func (w *world) tokenHeader() string { return `{"typ":"at+jwt","alg":"RS256","kid":"rs256"}` }
 
 func (w *world) tokenClaims() string {
@@ -331,7 +331,7 @@ func jsonText(text string) string {
 	return string(data)
 }
 
-// proofAt dates a proof that many seconds from now.
+// proofAt dates a proof this many seconds from now.
 func proofAt(seconds int64) mint.ProofOption {
 	return mint.ProofClaim("iat", time.Now().Unix()+seconds)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// callerJSON is what the API knows of its caller.
+// callerJSON is what the API returns about its caller.
 type callerJSON struct {
 	ClientID     string            `json:"client_id"`
 	Scopes       []string          `json:"scopes"`
@@ -23,7 +23,7 @@ type callerJSON struct {
 
 type userJSON struct {
 	Subject                string                          `json:"subject"`
-	PersonalIdentityNumber identity.PersonalIdentityNumber `json:"personal_identity_number"` // masks itself
+	PersonalIdentityNumber identity.PersonalIdentityNumber `json:"personal_identity_number"` // printed as a mask
 	Name                   string                          `json:"name"`
 	HPRNumber              identity.HPRNumber              `json:"hpr_number"`
 	SecurityLevel          identity.SecurityLevel          `json:"security_level"`
@@ -39,7 +39,7 @@ type organizationJSON struct {
 	Supplier identity.OrganizationNumber `json:"supplier"`
 }
 
-// answer tells callers who they are.
+// answer tells callers what their tokens say about them.
 func answer(w http.ResponseWriter, r *http.Request) {
 	claims := middleware.Claims(r.Context())
 	body := callerJSON{

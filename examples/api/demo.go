@@ -8,8 +8,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 )
 
-// startDemo starts a HelseID in this process and makes a client for it. It
-// returns what ends it all, and what tells how to call the API.
+// startDemo starts a HelseID in this process and registers a client. It returns a
+// function that stops both, and instructions for calling the API.
 func startDemo(opts *options, report *report) (end func(), announce func(address string), err error) {
 	server, err := helseidtest.Start()
 	if err != nil {

@@ -3,21 +3,22 @@
 //	go run ./examples/api
 //	go run ./examples/api -issuer https://helseid-sts.test.nhn.no -audience nhn:some-api -scope nhn:some-api/read
 //
-// Without -issuer it starts a HelseID of its own on loopback, and writes a
-// client configuration with which examples/machine can call it.
+// Without -issuer it starts its own HelseID on loopback, and writes a client
+// configuration with which examples/machine can call it.
 //
-// Routes, all but the last for valid DPoP tokens with the scope:
+// All routes but the last need a valid DPoP token with the scope:
 //
 //	/machine, /files/…   systems and users, any method
 //	/practitioner        users at security level 4 with an HPR number
 //	/organisation        callers with a parent organisation
 //	/healthz             everybody
 //
-// It prints where it listens, and on standard error a line for each request that
-// a guard let in or refused; with -json both as JSON objects on standard output.
+// It prints the address at which it listens and, on standard error, a line for each
+// request that a guard accepted or refused; with -json both are JSON objects on
+// standard output.
 //
-// With -public-url it stands behind a proxy, and with -forward-auth and -trusted-proxies
-// one asks it, at /machine, about requests to something else.
+// With -public-url it runs behind a proxy. With -forward-auth and -trusted-proxies a
+// proxy asks it, at /machine, about requests to another service.
 //
 // It exits with 2 for a mistake in the flags.
 package main
@@ -95,8 +96,9 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	return opts, err
 }
 
-// acceptsEarlierProofs reports that the system chooses the port, which is in the URL that
-// clients see: there has been no predecessor then whose proofs could be used once more.
+// acceptsEarlierProofs reports whether the system chooses the port, which is part of
+// the URL that clients use: then no earlier process had the same URL, and no used proof
+// can be replayed.
 func (o options) acceptsEarlierProofs() bool {
 	_, port, err := net.SplitHostPort(o.listen)
 	return err == nil && port == "0" && o.publicURL == ""
@@ -136,8 +138,8 @@ func serve(ctx context.Context, opts options, report *report) error {
 	}
 	defer listener.Close()
 	if !opts.acceptsEarlierProofs() {
-		// A proof tells the second that it was made in. In a new one, none can have been
-		// used with a predecessor.
+		// The iat of a proof is in whole seconds. After waiting for a new second, no
+		// proof with this iat can have been used with the previous process.
 		next := time.Now().Truncate(time.Second).Add(time.Second)
 		select {
 		case <-time.After(time.Until(next)):
@@ -183,8 +185,8 @@ func serve(ctx context.Context, opts options, report *report) error {
 	return nil
 }
 
-// reachable is where clients on this machine find a listener, also one for all
-// addresses.
+// reachable returns the address at which clients on this machine reach a listener,
+// including one that listens on all addresses.
 func reachable(address net.Addr) string {
 	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
@@ -192,7 +194,7 @@ func reachable(address net.Addr) string {
 	return address.String()
 }
 
-// guard sets the middleware up from the flags.
+// guard makes the middleware from the flags.
 func guard(opts options, report *report) (*middleware.Middleware, error) {
 	config := middleware.Config{
 		Issuer:    opts.issuer,
@@ -222,7 +224,7 @@ func guard(opts options, report *report) (*middleware.Middleware, error) {
 	return middleware.New(config)
 }
 
-// fields takes a list apart.
+// fields splits a list.
 func fields(list string) (found []string) {
 	for element := range strings.SplitSeq(list, ",") {
 		if element = strings.TrimSpace(element); element != "" {
@@ -232,9 +234,9 @@ func fields(list string) (found []string) {
 	return found
 }
 
-// routes guards each route with what it demands of callers. The files are
-// guarded outside of the mux, which would answer a path like /files//x with a
-// redirect before anybody has looked at the token.
+// routes guards each route with its requirements. The files are guarded outside of the
+// mux, which would answer a path like /files//x with a redirect before the token is
+// checked.
 func routes(auth *middleware.Middleware, scope string) http.Handler {
 	scoped := middleware.All()
 	if scopes := strings.Fields(scope); len(scopes) > 0 {
@@ -250,7 +252,7 @@ func routes(auth *middleware.Middleware, scope string) http.Handler {
 	guarded := auth.Require(answer, scoped)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, files) || strings.HasPrefix(path.Clean(r.URL.Path), files) {
-			r.Pattern = files // for the audit, as the mux would do
+			r.Pattern = files // for the audit record; the mux would set it, too
 			guarded.ServeHTTP(w, r)
 			return
 		}

@@ -34,7 +34,7 @@ func (r *report) say(what event, format string, values ...any) {
 
 func (r *report) warn(what string) { fmt.Fprintln(r.stderr, "api: warning:", what) }
 
-// audit is where the middleware's records go.
+// audit receives the middleware's records.
 func (r *report) audit() func(context.Context, middleware.Record) {
 	if !r.asJSON {
 		return middleware.AuditLog(slog.New(slog.NewTextHandler(r.stderr, nil)))

@@ -19,10 +19,10 @@ const (
 	scope    = audience + "/read"
 )
 
-// listening is what an API process says when it is ready.
+// listening is the message of an API process that is ready.
 type listening struct{ URL string }
 
-// serveAPI is a process of the API. It shares the used proofs with the others.
+// serveAPI is a process of the API. It shares the store of used proofs with the others.
 func serveAPI(ctx context.Context, settings settings, lines *json.Decoder, out *json.Encoder) error {
 	replays, err := redisstore.NewReplays(settings.store())
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// balancer stands in front of the API's processes and hands each request to the
-// next of them. Somebody has broken into it, and copies what goes by.
+// balancer forwards requests to the API's processes in turn. An attacker has broken
+// into it and copies the requests.
 type balancer struct {
 	server *httptest.Server
 
@@ -24,21 +24,21 @@ type balancer struct {
 	apis    []*httputil.ReverseProxy
 	urls    []string
 	status  []map[int]int // answers of each process, by status
-	used    copied        // the last request that was let in
+	used    copied        // the last request that was accepted
 	attacks tries
 }
 
-// copied is a request that went by, and the process that took it.
+// copied is a copied request, and the process that handled it.
 type copied struct {
 	path   string
 	header http.Header
 	api    int
 }
 
-// tries counts what became of copied requests that were sent again.
+// tries counts the outcomes of replayed requests.
 type tries struct {
 	Used       int `json:"refused_as_used"`
-	Unchecked  int `json:"refused_unchecked"` // because it cannot be told
+	Unchecked  int `json:"refused_unchecked"` // because the replay store was unreachable
 	Other      int `json:"refused_otherwise"`
 	LetThrough int `json:"let_through"`
 }
@@ -51,7 +51,7 @@ func startBalancer() *balancer {
 
 func (b *balancer) close() { b.server.Close() }
 
-// add puts a process of the API behind the balancer.
+// add adds a process of the API.
 func (b *balancer) add(apiURL string) error {
 	target, err := url.Parse(apiURL)
 	if err != nil {
@@ -62,7 +62,7 @@ func (b *balancer) add(apiURL string) error {
 	index := len(b.apis)
 	b.apis = append(b.apis, &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // the client says what failed
+		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // the client reports failures
 		ModifyResponse: func(response *http.Response) error { b.observe(index, response); return nil },
 	})
 	b.urls = append(b.urls, apiURL)
@@ -88,15 +88,15 @@ func (b *balancer) observe(api int, response *http.Response) {
 	}
 }
 
-// lastUsed is the last request that was let in.
+// lastUsed returns the last request that was accepted.
 func (b *balancer) lastUsed() copied {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.used
 }
 
-// answers is how many answers with a status each process has given, at the
-// least.
+// answers returns the smallest number of responses with this status that any process
+// has sent.
 func (b *balancer) answers(status int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,7 +107,7 @@ func (b *balancer) answers(status int) int {
 	return least
 }
 
-// verdict is the answer to a copied request.
+// verdict is the response to a replayed request.
 type verdict struct {
 	status int
 	reason string
@@ -132,7 +132,7 @@ func (b *balancer) replay(ctx context.Context, request copied, api int) (verdict
 		return verdict{}, err
 	}
 	var problem struct{ Reason string }
-	_ = json.Unmarshal(body, &problem) // the answer of a handler is none
+	_ = json.Unmarshal(body, &problem) // a handler's response is not a problem document
 	found := verdict{response.StatusCode, problem.Reason}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -155,8 +155,8 @@ func (b *balancer) tries() tries {
 	return b.attacks
 }
 
-// attackAllTheTime sends the last used request to all processes, until the
-// context ends.
+// attackAllTheTime replays the last used request at all processes, until the context
+// ends.
 func (b *balancer) attackAllTheTime(ctx context.Context) error {
 	tick := time.NewTicker(callEvery)
 	defer tick.Stop()

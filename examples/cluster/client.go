@@ -16,7 +16,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/redisstore"
 )
 
-// What a client process is told to do.
+// The commands to a client process.
 const (
 	doCall   = "call"   // the API, once
 	doForget = "forget" // the token
@@ -24,14 +24,14 @@ const (
 	doStop   = "stop"   // that
 )
 
-// command is one line to a client process.
+// command is a line that is sent to a client process.
 type command struct{ Do string }
 
-// tally is what a client process has done since it started.
+// tally counts what a client process has done since it started.
 type tally struct {
-	Calls         int64  // that ended well
-	Repeated      int64  // attempts that the API could not take at the moment, and that were made again
-	Failed        int64  // calls that were given up
+	Calls         int64  // that succeeded
+	Repeated      int64  // attempts that were answered with 503 and made again
+	Failed        int64  // calls that failed for good
 	Failure       string // the first of them
 	TokenRequests int64
 }
@@ -90,7 +90,7 @@ func serveClient(ctx context.Context, settings settings, lines *json.Decoder, ou
 	return c.obey(ctx, lines, out)
 }
 
-// obey does what it is told, one line after another.
+// obey carries out commands, one line after another.
 func (c *caller) obey(ctx context.Context, lines *json.Decoder, out *json.Encoder) error {
 	var load sync.WaitGroup
 	stop := func() {}
@@ -137,13 +137,13 @@ func (c *caller) callAllTheTime(ctx context.Context, stop <-chan struct{}) {
 		}
 		c.call(ctx)
 		if i%forgetEvery == 0 {
-			c.client.TokenSource(request).Forget(ctx) // so that tokens are asked for all the time, too
+			c.client.TokenSource(request).Forget(ctx) // so that tokens are requested all the time, too
 		}
 	}
 }
 
-// call makes one call, again and again for as long as the API says that it
-// cannot take it at the moment. Each attempt has a proof of its own.
+// call makes one call, and repeats it while the API is temporarily unavailable. Each
+// attempt has its own proof.
 func (c *caller) call(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, retryTimeout)
 	defer cancel()

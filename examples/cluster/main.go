@@ -1,18 +1,18 @@
-// Command cluster shows what several processes share through Redis or Valkey:
-// two processes of an API refuse each other's used proofs, and two processes of
-// a client use one token. Then Redis is killed while they work.
+// Command cluster shows what several processes share through Redis or Valkey: two
+// processes of an API refuse each other's used proofs, and two processes of a client
+// use one token. Then Redis is killed while they are working.
 //
 //	go run .
 //	go run . -redis rediss://user:password@redis.example.no:6379
 //
-// It starts the four processes itself, on loopback, and in its own process a
-// HelseID and a load balancer in front of the API, where an attacker listens.
-// Without -redis it starts a redis-server or valkey-server, which must be
-// installed. With -redis it uses a Redis that is there, under a key prefix of its
-// own; that one it does not kill, but cuts the line to it.
+// It starts the four processes itself, on loopback, and in its own process a HelseID
+// and a load balancer in front of the API, at which an attacker listens. Without -redis
+// it starts a redis-server or valkey-server, which must be installed. With -redis it
+// uses an existing Redis, with a key prefix of its own; it does not kill that one, but
+// cuts the connection to it.
 //
-// It exits with 0 if everything was as it should be, 1 if not, and 2 for a
-// mistake in flags or if there is no Redis to start.
+// It exits with 0 if everything happened as expected, with 1 if not, and with 2 for a
+// mistake in the flags or if there is no Redis to start.
 package main
 
 import (
@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err != nil {
-		return exitUsage // the flag package has said why
+		return exitUsage // the flag package has printed the error
 	}
 	tell := &narrator{out: stdout, asJSON: opts.json}
 	switch err := show(ctx, opts, tell, stderr); {

@@ -14,7 +14,7 @@ type narrator struct {
 	asJSON bool
 }
 
-// facts are what a program that reads the output wants to know.
+// facts are the data for programs that read the output.
 type facts map[string]any
 
 func (n *narrator) step(event string, facts facts, format string, args ...any) {
@@ -23,7 +23,7 @@ func (n *narrator) step(event string, facts facts, format string, args ...any) {
 		fmt.Fprintln(n.out, "•", text)
 		return
 	}
-	text, _, _ = strings.Cut(text, ".\n") // what follows is among the facts
+	text, _, _ = strings.Cut(text, ".\n") // the rest is in the facts
 	line := map[string]any{"event": event, "text": text}
 	maps.Copy(line, facts)
 	_ = json.NewEncoder(n.out).Encode(line)

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// endWithParent makes the system kill the server when this process is gone,
-// however it ended.
+// endWithParent makes the kernel kill the server when this process ends, for whatever
+// reason.
 func endWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

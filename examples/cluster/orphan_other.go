@@ -4,5 +4,5 @@ package main
 
 import "os/exec"
 
-// endWithParent does nothing here: a server may outlive a program that crashes.
+// endWithParent does nothing here: a server may outlive this program if it crashes.
 func endWithParent(*exec.Cmd) {}

@@ -26,8 +26,8 @@ const (
 	roleClient = "client"
 )
 
-// settings is what a process is told on its standard input, where no other user
-// of the machine can read it.
+// settings are sent to a process on its standard input, where no other user of the
+// machine can read them.
 type settings struct {
 	Name       string
 	Redis      string
@@ -38,7 +38,7 @@ type settings struct {
 	Issuer    string `json:",omitempty"`
 	PublicURL string `json:",omitempty"`
 
-	// TrustPersistence is for a Redis that is known to forget nothing.
+	// TrustPersistence is for a Redis that is known to lose nothing.
 	TrustPersistence bool `json:",omitempty"`
 
 	// For a client.
@@ -48,7 +48,7 @@ type settings struct {
 	CallURL       string `json:",omitempty"`
 }
 
-// Format prints the name alone, for every verb: the rest holds secrets.
+// Format prints only the name, for every verb: the rest contains secrets.
 func (s settings) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, s.Name) }
 
 func (s settings) store() redisstore.Config {
@@ -62,8 +62,8 @@ func (s settings) store() redisstore.Config {
 	return config
 }
 
-// runProcess is the main function of the four processes. They end when their
-// standard input does, and so cannot outlive their parent.
+// runProcess is the main function of the four processes. They end when their standard
+// input is closed, and so cannot outlive their parent.
 func runProcess(ctx context.Context, role string, stdin io.Reader, stdout, stderr io.Writer) int {
 	lines := json.NewDecoder(stdin)
 	var settings settings
@@ -85,18 +85,18 @@ func runProcess(ctx context.Context, role string, stdin io.Reader, stdout, stder
 	return 0
 }
 
-// process is one of the four, as their parent sees it.
+// process is one of the four processes, seen from the parent.
 type process struct {
 	name  string
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 
-	mu      sync.Mutex // one question at a time
+	mu      sync.Mutex // one request at a time
 	answers *json.Decoder
 	pipe    *io.PipeReader
 }
 
-// oneAtATime is a writer for several processes.
+// oneAtATime serialises the writes of several processes.
 type oneAtATime struct {
 	mu sync.Mutex
 	w  io.Writer
@@ -109,7 +109,7 @@ func (o *oneAtATime) Write(p []byte) (int, error) {
 	return o.w.Write(p)
 }
 
-// startProcess starts this program anew in a role, and reads its first line into
+// startProcess starts this program again in a role, and reads its first line into
 // ready.
 func startProcess(ctx context.Context, role string, settings settings, stderr io.Writer, ready any) (*process, error) {
 	program, err := os.Executable()
@@ -137,7 +137,7 @@ func startProcess(ctx context.Context, role string, settings settings, stderr io
 	return p, nil
 }
 
-// ask sends one line and reads one.
+// ask sends one line and reads one line.
 func (p *process) ask(ctx context.Context, question, answer any) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -159,5 +159,5 @@ func (p *process) close() {
 	_ = p.pipe.Close()
 	timeout := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer timeout.Stop()
-	_ = p.cmd.Wait() // what it has to say is on standard error
+	_ = p.cmd.Wait() // its errors are on standard error
 }

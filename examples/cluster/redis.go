@@ -19,23 +19,23 @@ import (
 
 var errNoRedis = errors.New("there is no redis-server or valkey-server to start: install one (apt-get install redis-server), or name a running one with -redis URL")
 
-// A shared Redis can be taken away and brought back.
+// A shared Redis can be made unreachable and reachable again.
 type shared interface {
-	// address is how the processes reach it: a URL, and the name in its
+	// address is the URL at which the processes reach it, and the name in its
 	// certificate if that is not the URL's host.
 	address() (redisURL, serverName string)
 
-	// takeAway makes it unreachable, and says how.
+	// takeAway makes it unreachable, and describes how.
 	takeAway() string
 
-	// bringBack undoes that.
+	// bringBack makes it reachable again.
 	bringBack(ctx context.Context) error
 
 	close()
 }
 
-// openRedis starts a Redis, or makes a line to the one that is named, and checks
-// that it does what is needed.
+// openRedis starts a Redis, or opens a connection to the given one, and checks that it
+// has the required settings.
 func openRedis(ctx context.Context, opts options) (shared, error) {
 	if opts.redis == "" {
 		return startRedis(ctx)
@@ -55,8 +55,8 @@ func checkRedis(ctx context.Context, redisURL string) error {
 	return replays.Check(ctx)
 }
 
-// server is a Redis of this program's own. It writes each used proof to the disk
-// before it answers, so that none is forgotten when it is killed.
+// server is a Redis that this program has started. It writes each used proof to disk
+// before it answers, so that none is lost when it is killed.
 type server struct {
 	program string
 	dir     string
@@ -94,7 +94,7 @@ func (s *server) takeAway() string {
 func (s *server) kill() {
 	if s.cmd != nil {
 		_ = s.cmd.Process.Kill() // fails only if it has ended already
-		_ = s.cmd.Wait()         // "killed" is what it is meant to say
+		_ = s.cmd.Wait()         // the error "killed" is expected
 		s.cmd = nil
 	}
 }
@@ -123,7 +123,7 @@ func (s *server) close() {
 	_ = os.RemoveAll(s.dir)
 }
 
-// line leads to a Redis of somebody else's, and can be cut.
+// line is a connection to an existing Redis, which can be cut.
 type line struct {
 	network, target string
 	redisURL, name  string
@@ -134,7 +134,7 @@ type line struct {
 	conns map[net.Conn]struct{}
 }
 
-// newLine takes a URL that has been checked.
+// newLine expects a URL that has been checked.
 func newLine(redisURL string) (*line, error) {
 	target, err := url.Parse(redisURL)
 	if err != nil {
@@ -237,7 +237,7 @@ func carry(to, from net.Conn) {
 	}
 }
 
-// patience is how long the program waits for anything.
+// patience bounds every wait of the program.
 const patience = 30 * time.Second
 
 // waitFor waits until a condition holds.

@@ -15,7 +15,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/redisstore"
 )
 
-// stage is everything that takes part.
+// stage holds everything that takes part.
 type stage struct {
 	tell     *narrator
 	helseid  *helseidtest.Server
@@ -32,7 +32,7 @@ func show(ctx context.Context, opts options, tell *narrator, stderr io.Writer) e
 	defer redis.close()
 	tell.step("redis", nil, "Redis is there and does what is needed.")
 
-	// It wants no nonce, so that one token is one request.
+	// The server demands no nonce, so that one token needs one request.
 	helseid, err := helseidtest.Start(helseidtest.Relaxed(rule.Nonce))
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (s *stage) startProcesses(ctx context.Context, stderr io.Writer) (end func(
 	}
 	common := settings{KeyPrefix: "helseid-cluster-" + rand.Text() + ":"}
 	common.Redis, common.ServerName = s.redis.address()
-	_, common.TrustPersistence = s.redis.(*server) // which writes each proof to the disk
+	_, common.TrustPersistence = s.redis.(*server) // our own server writes each proof to disk
 	public := s.balancer.server.URL
 
 	for _, name := range []string{"A", "B"} {
@@ -111,7 +111,7 @@ func (s *stage) startProcesses(ctx context.Context, stderr io.Writer) (end func(
 	return end, nil
 }
 
-// oneToken shows that what one client process fetches the other uses.
+// oneToken shows that one client process uses a token that the other has fetched.
 func (s *stage) oneToken(ctx context.Context) error {
 	counts := make([]int64, len(s.clients))
 	for i, client := range s.clients {
@@ -133,15 +133,14 @@ func (s *stage) oneToken(ctx context.Context) error {
 	return nil
 }
 
-// order tells a client process to do something.
+// order sends a command to a client process.
 func (s *stage) order(ctx context.Context, client *process, do string) (tally, error) {
 	var answer tally
 	err := client.ask(ctx, command{do}, &answer)
 	return answer, err
 }
 
-// usedElsewhere shows that a proof that one process of the API has seen is
-// refused by the other.
+// usedElsewhere shows that one API process refuses a proof that the other has accepted.
 func (s *stage) usedElsewhere(ctx context.Context) error {
 	tally, err := s.order(ctx, s.clients[0], doCall)
 	if err != nil {
@@ -171,8 +170,8 @@ func (s *stage) usedElsewhere(ctx context.Context) error {
 
 func name(api int) string { return string(rune('A' + api)) }
 
-// withoutRedis shows that no call is lost and no used proof let through when
-// Redis goes away in the middle of the work.
+// withoutRedis shows that no call is lost and no used proof is accepted when Redis
+// becomes unreachable under load.
 func (s *stage) withoutRedis(ctx context.Context) error {
 	for _, client := range s.clients {
 		if _, err := s.order(ctx, client, doStart); err != nil {
@@ -204,7 +203,7 @@ func (s *stage) withoutRedis(ctx context.Context) error {
 		return err
 	}
 	for _, client := range s.clients {
-		// Their tokens are forgotten, and come from HelseID.
+		// The tokens are discarded and fetched from HelseID again.
 		start := tokens()
 		if _, err := s.order(ctx, client, doForget); err != nil {
 			return err
@@ -235,7 +234,7 @@ func (s *stage) withoutRedis(ctx context.Context) error {
 	return s.reckon(ctx, found)
 }
 
-// reckon ends the load and adds up.
+// reckon stops the load and adds up the results.
 func (s *stage) reckon(ctx context.Context, late verdict) error {
 	var total tally
 	for _, client := range s.clients {

@@ -45,7 +45,7 @@ type clientEntry struct {
 	Actors         []string            `json:"actors"`
 	AudienceClaims map[string]string   `json:"audienceClaims"`
 
-	// What the files of HelseID Selvbetjening have beyond that.
+	// Further members of the files of HelseID Selvbetjening.
 	Authority     json.RawMessage `json:"authority"`
 	SecretType    json.RawMessage `json:"secretType"`
 	PKCERequired  json.RawMessage `json:"pkceRequired"`
@@ -67,7 +67,7 @@ type userEntry struct {
 	HPRApprovals []approvalEntry `json:"hprApprovals"`
 }
 
-// approvalEntry is written as userinfo writes it.
+// approvalEntry has the format of userinfo.
 type approvalEntry struct {
 	Profession        string             `json:"profession"`
 	Authorization     identity.HPRCode   `json:"authorization"`
@@ -80,7 +80,7 @@ type apiEntry struct {
 	Claims []string `json:"claims"`
 }
 
-// errClients is wrapped by all mistakes in the file.
+// errClients is wrapped by the errors about the file.
 var errClients = errors.New("the clients file")
 
 func (c clientEntry) client() (helseidtest.Client, error) {
@@ -119,7 +119,7 @@ func (c clientEntry) client() (helseidtest.Client, error) {
 	return client, nil
 }
 
-// contents is what a file says, checked.
+// contents holds the checked contents of a file.
 type contents struct {
 	clients []helseidtest.Client
 	users   []helseidtest.User
@@ -141,7 +141,7 @@ func parseClients(data []byte) (*contents, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w holds more than one JSON object", errClients)
 	}
-	// A server that nobody knows of says what it would not take.
+	// The contents are first tried on a server that is not reachable from outside.
 	trial, err := helseidtest.Start(helseidtest.InMemory())
 	if err != nil {
 		return nil, err
@@ -201,12 +201,12 @@ func parseClients(data []byte) (*contents, error) {
 	return &found, nil
 }
 
-// registry keeps a server in step with the file.
+// registry keeps the server's clients and users up to date with the file.
 type registry struct {
 	server  *helseidtest.Server
 	path    string
 	builtIn map[string]helseidtest.User
-	last    []byte // the file as it was read last, good or bad
+	last    []byte // the file as it was last read, valid or not
 	applied contents
 }
 
@@ -218,12 +218,12 @@ func newRegistry(server *helseidtest.Server, path string) *registry {
 	return r
 }
 
-// reload reads the file and, if it has changed and has no mistakes, makes the
-// server's clients and users those of the file.
+// reload reads the file. If it has changed and has no mistakes, its clients and users
+// replace those of the server.
 func (r *registry) reload() (changed bool, err error) {
 	data, err := os.ReadFile(r.path)
 	if err != nil {
-		data = []byte(err.Error()) // so that it is told once
+		data = []byte(err.Error()) // so that it is reported once
 	}
 	if bytes.Equal(data, r.last) {
 		return false, nil
@@ -277,7 +277,7 @@ func (r *registry) apply(next *contents) error {
 		}
 	}
 	r.applied = *next
-	return errors.Join(errs...) // unreachable: the trial has taken them
+	return errors.Join(errs...) // unreachable: the trial server has accepted them
 }
 
 func (r *registry) tell(report *report) {
@@ -287,7 +287,7 @@ func (r *registry) tell(report *report) {
 
 const watchInterval = 250 * time.Millisecond
 
-// watch looks at the file until the program ends.
+// watch checks the file until the program ends.
 func (r *registry) watch(ctx context.Context, report *report) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()

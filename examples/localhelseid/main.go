@@ -1,18 +1,18 @@
 // Command localhelseid is a HelseID on your own machine: the server of package
-// helseidtest with a login page, test users, and a start page that shows clients,
-// users and what is in a token.
+// helseidtest with a login page, test users, and a start page that shows clients, users
+// and the contents of tokens.
 //
 //	go run ./examples/localhelseid
 //	go run ./examples/localhelseid -listen 127.0.0.1:8181 -clients clients.json
 //
-// Without -clients it registers a client of its own and writes the file for it,
-// in the form that HelseID Selvbetjening hands out:
+// Without -clients it registers a client and writes a configuration file for it, in the
+// format of HelseID Selvbetjening:
 //
 //	go run ./examples/weblogin -config FILE
 //
-// With -clients it reads clients and users from a JSON file, and again whenever
-// the file changes. If there are mistakes in it they are printed, and what was
-// read before stays. All members but those marked are optional:
+// With -clients it reads clients and users from a JSON file, and reads it again
+// whenever it changes. Mistakes in the file are printed, and the previous contents stay
+// in force. All members but those marked are optional:
 //
 //	{
 //	  "clients": [{
@@ -50,17 +50,17 @@
 //	  }]
 //	}
 //
-// A client can be a whole file from HelseID Selvbetjening, whose further members
-// are ignored; members that neither knows are refused. The users come beside the
-// built-in ones, or in place of those with the same number.
+// A client can be a complete file from HelseID Selvbetjening; its additional members
+// are ignored. Members that are unknown in both formats are refused. The users are
+// added to the built-in ones, and replace those with the same number.
 //
-// It also has the API of HelseID Selvbetjening, for clients of the file that have
-// the scope nhn:selvbetjening/client and for client drafts; and the endpoint of
-// Test-Token-Tjenesten, for tools that know its key (-test-token-key). Where they
-// are is printed.
+// It also has the API of HelseID Selvbetjening, for clients of the file that have the
+// scope nhn:selvbetjening/client and for client drafts, and the endpoint of
+// Test-Token-Tjenesten, for tools that know its key (-test-token-key). It prints their
+// addresses.
 //
-// It listens on loopback only, and its keys are made when it starts: no token of
-// it is worth anything elsewhere.
+// It listens on loopback only. Its keys are made when it starts, so its tokens are
+// worthless elsewhere.
 //
 // It exits with 2 for a mistake in the flags or in the file.
 package main
@@ -169,7 +169,7 @@ func serve(ctx context.Context, opts options, report *report) error {
 	}
 	defer server.Close()
 	start.server.Store(server)
-	// Nobody is told of a server that has no clients yet.
+	// The address is printed only when the clients are registered.
 	if opts.clients != "" {
 		registry := newRegistry(server, opts.clients)
 		if _, err := registry.reload(); err != nil {
@@ -192,8 +192,8 @@ func serve(ctx context.Context, opts options, report *report) error {
 	return nil
 }
 
-// announce tells where the server is, and what it has beside HelseID's own
-// endpoints.
+// announce prints where the server is, and which endpoints it has in addition to
+// HelseID's own.
 func announce(server *helseidtest.Server, opts options, report *report) {
 	testTokens := server.Issuer() + "/v2/create-test-token-with-key"
 	report.say(event{
@@ -205,10 +205,10 @@ func announce(server *helseidtest.Server, opts options, report *report) {
 	report.say(nil, "Test-Token-Tjenesten is at %s, with the X-Auth-Key %s", testTokens, opts.testKey)
 }
 
-// errWrite is wrapped when the client's file cannot be written.
+// errWrite is wrapped by the error if the client's file cannot be written.
 var errWrite = errors.New("the client's file")
 
-// makeClient registers a client that can do everything, and writes its file.
+// makeClient registers a client with all permissions, and writes its file.
 func makeClient(server *helseidtest.Server, path string) (string, func(), error) {
 	file := server.ConfigFile(helseidtest.Client{
 		Name:                   "Lokal demoklient",
@@ -234,8 +234,8 @@ func makeClient(server *helseidtest.Server, path string) (string, func(), error)
 	return path, cleanup, nil
 }
 
-// writeSecret puts a file with a private key in place. An old one keeps neither
-// its readers nor what it links to.
+// writeSecret replaces a file that holds a private key. It makes a new file, so neither
+// the permissions nor a symbolic link of an old one are kept.
 func writeSecret(path string, content []byte) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".localhelseid-*") // mode 0600
 	if err != nil {

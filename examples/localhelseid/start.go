@@ -20,7 +20,7 @@ var startSource string
 
 var startTemplate = parsePage(startSource)
 
-// startPage lists clients and users, and shows what is in a token. It keeps
+// startPage lists clients and users, and shows the contents of a token. It stores
 // nothing.
 type startPage struct {
 	server atomic.Pointer[helseidtest.Server] // set when it has started
@@ -36,7 +36,8 @@ func (s *startPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	case !isLoopback(r.Host):
-		// Another name that leads here is that of a page which wants to look in.
+		// A request with another host name comes from a page that tries to read the
+		// server (DNS rebinding).
 		http.Error(w, "use the address that the server has printed", http.StatusForbidden)
 		return
 	case r.URL.Path != "/":
@@ -71,14 +72,14 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
-// decoded is what a token says. Its signature has not been checked.
+// decoded holds the contents of a token, whose signature has not been checked.
 type decoded struct {
 	Header, Claims string
 	Expiry         string
 	Expired        bool
 }
 
-// shown is an error whose text is for people.
+// shown is an error whose text is for users.
 type shown string
 
 func (s shown) Error() string { return string(s) }

@@ -4,14 +4,14 @@
 //	go run ./examples/machine
 //	go run ./examples/machine -config client.json -scope "nhn:some-api/read" -url https://api.example.no/v1/things
 //
-// Without -config it starts a HelseID and an API of its own on loopback. With
-// it, the file is the one that HelseID Selvbetjening hands out.
+// Without -config it starts its own HelseID and API on loopback. With -config it reads
+// a configuration file from HelseID Selvbetjening.
 //
-// It prints a line for each call, with the first answer's body, and a summary;
-// with -json one JSON object each, without the body.
+// It prints a line for each call, with the body of the first response, and a summary;
+// with -json it prints JSON objects, without the body.
 //
-// It exits with 0 if every answer was a 2xx, 1 if a call failed or was not made
-// because the program was interrupted, and 2 for a mistake in flags or
+// It exits with 0 if every response was a 2xx, with 1 if a call failed or was not made
+// because the program was interrupted, and with 2 for a mistake in flags or
 // configuration, which is found before anything is sent.
 package main
 
@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err != nil {
-		return exitUsage // the flag package has said why
+		return exitUsage // the flag package has printed the error
 	}
 	report := newReport(stdout, stderr, opts.json)
 
@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if client != nil {
 		defer client.Close()
 	}
-	if opts.url != "" { // else the demo has not started
+	if opts.url != "" { // otherwise the demo has not started
 		err = errors.Join(err, checkTarget(opts.method, opts.url, report))
 	}
 	switch {
@@ -107,7 +107,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	callAll(ctx, client, request, opts, report)
-	client.Close() // a renewal in the background counts, too
+	client.Close() // waits for renewals in the background, so that they are counted
 	if !report.summary(opts.calls) {
 		return exitFailure
 	}
@@ -153,7 +153,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	return opts, err
 }
 
-// configure loads the file, or starts a HelseID and an API to play with.
+// configure loads the file, or starts a HelseID and an API for a demonstration.
 func configure(opts *options, report *report) (config helseid.Config, cleanup func(), err error) {
 	cleanup = func() {}
 	if opts.configFile == "" {
@@ -170,7 +170,7 @@ func configure(opts *options, report *report) (config helseid.Config, cleanup fu
 	return config, cleanup, err
 }
 
-// checkTarget finds a bad -method or -url before a token is fetched for it.
+// checkTarget finds a wrong -method or -url before a token is requested for it.
 func checkTarget(method, target string, report *report) error {
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" {
@@ -194,7 +194,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && address.IsLoopback() && !address.Is4In6()
 }
 
-// callAll makes the calls, so many at a time.
+// callAll makes the calls, with a limit on concurrent ones.
 func callAll(ctx context.Context, client *helseid.Client, request helseid.TokenRequest, opts options, report *report) {
 	api := client.HTTPClient(request)
 	showToken := sync.OnceFunc(func() {
@@ -220,7 +220,7 @@ func callAll(ctx context.Context, client *helseid.Client, request helseid.TokenR
 	workers.Wait()
 }
 
-const maxShown = 64 << 10 // bytes of an answer
+const maxShown = 64 << 10 // bytes of a response
 
 func callOnce(ctx context.Context, api *http.Client, opts options) outcome {
 	start := time.Now()

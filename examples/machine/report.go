@@ -15,7 +15,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// outcome is that of one call.
+// outcome is the result of one call.
 type outcome struct {
 	status int
 	body   []byte
@@ -60,8 +60,8 @@ func (r *report) warn(what string) { fmt.Fprintln(r.stderr, "machine: warning:",
 
 func (r *report) problem(err error) { fmt.Fprintln(r.stderr, "machine:", withoutQuery(err)) }
 
-// withoutQuery shortens the errors of net/http, which quote the whole URL:
-// query strings are where personal data sits.
+// withoutQuery removes the query from the URL in errors of net/http, since queries may
+// contain personal data.
 func withoutQuery(err error) error {
 	var failed *url.Error
 	if !errors.As(err, &failed) {
@@ -136,7 +136,7 @@ func (r *report) explain(kind string, result outcome) {
 	fmt.Fprintf(r.stderr, "machine: the API answered %s\n", kind)
 }
 
-// failureKind puts a failure under one of a few names.
+// failureKind sorts failures into a few named kinds.
 func failureKind(result outcome) string {
 	var refusal *helseid.TokenError
 	switch err := result.err; {
@@ -162,8 +162,8 @@ func failureKind(result outcome) string {
 	return "api_unreachable"
 }
 
-// summary prints the totals and reports whether all went well, of so many calls
-// that were to be made.
+// summary prints the totals and reports whether all planned calls were made and
+// succeeded.
 func (r *report) summary(wanted int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

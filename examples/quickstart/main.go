@@ -1,12 +1,12 @@
-// Command quickstart shows the SDK in one process, without configuration and
-// without a network: a HelseID, an API behind it, a system that calls the API, a
-// clinician who logs in and does, and three attacks that are refused.
+// Command quickstart shows the SDK in one process, without configuration and without a
+// network: a HelseID, an API that it protects, a system that calls the API, a clinician
+// who logs in and calls it, and three attacks that are refused.
 //
 //	go run ./examples/quickstart
 //	go run ./examples/quickstart -json
 //
-// It exits with 0 if everything was as it should be, 1 if not, and 2 for a mistake
-// in the flags.
+// It exits with 0 if everything happened as expected, with 1 if not, and with 2 for a
+// mistake in the flags.
 package main
 
 import (
@@ -32,7 +32,7 @@ const (
 
 func main() {
 	asJSON := flag.Bool("json", false, "print one JSON object per line")
-	flag.Parse() // which exits with 2 for a flag that there is not
+	flag.Parse() // exits with 2 for an unknown flag
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "quickstart: unexpected argument %q\n", flag.Arg(0))
 		os.Exit(2)
@@ -70,7 +70,7 @@ func run(ctx context.Context, tell *narrator) error {
 	return attacks(ctx, tell, server, api.URL)
 }
 
-// startAPI puts two handlers behind the middleware.
+// startAPI protects two handlers with the middleware.
 func startAPI(server *helseidtest.Server) (*httptest.Server, error) {
 	auth, err := middleware.New(middleware.Config{Issuer: server.Issuer(), Audience: audience})
 	if err != nil {
@@ -96,10 +96,10 @@ func journal(w http.ResponseWriter, r *http.Request) {
 		claims.ClientID, claims.Audience, claims.Scopes)
 }
 
-// systemCalls is what a vendor's backend does: from the configuration file to a
-// call in a few lines.
+// systemCalls shows a vendor's backend: from the configuration file to a call in a few
+// lines.
 func systemCalls(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
-	file := server.ConfigFile(helseidtest.Scopes(scope)) // HelseID Selvbetjening hands this out
+	file := server.ConfigFile(helseidtest.Scopes(scope)) // the format of HelseID Selvbetjening
 	config, err := helseid.ParseConfig(file)
 	if err != nil {
 		return err
@@ -130,8 +130,8 @@ func systemCalls(ctx context.Context, tell *narrator, server *helseidtest.Server
 	return nil
 }
 
-// clinicianLogsIn is what the backend of a health record does: a login, calls of
-// an API, a logout.
+// clinicianLogsIn shows the backend of a health record system: a login, calls to an
+// API, a logout.
 func clinicianLogsIn(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
 	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"), helseidtest.Scopes(scope))
 	client, err := helseid.New(config)
@@ -172,7 +172,7 @@ func clinicianLogsIn(ctx context.Context, tell *narrator, server *helseidtest.Se
 	return nil
 }
 
-// clinicianCalls uses tokens made to order, as tests of an API do.
+// clinicianCalls uses minted tokens, as tests of an API do.
 func clinicianCalls(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
 	clinician := []mint.TokenOption{
 		mint.Clinician(), mint.Audience(audience), mint.Scopes(scope),
@@ -193,7 +193,7 @@ func clinicianCalls(ctx context.Context, tell *narrator, server *helseidtest.Ser
 	return tell.answer("step-up", "The same clinician, logged in at level 3", response, err, http.StatusUnauthorized)
 }
 
-// attacks are made by somebody who has seen a clinician's request go by.
+// attacks shows attacks by somebody who has seen a clinician's request.
 func attacks(ctx context.Context, tell *narrator, server *helseidtest.Server, api string) error {
 	token := server.Token(mint.Clinician(), mint.Audience(audience), mint.Scopes(scope))
 	seen, err := http.NewRequestWithContext(ctx, http.MethodGet, api+"/journal", nil)
@@ -229,7 +229,7 @@ func attacks(ctx context.Context, tell *narrator, server *helseidtest.Server, ap
 	return nil
 }
 
-// readBody returns the beginning of an answer's body.
+// readBody returns the beginning of a response's body.
 func readBody(response *http.Response) (string, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))

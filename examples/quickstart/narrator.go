@@ -23,8 +23,8 @@ func (n *narrator) step(event, format string, args ...any) {
 	fmt.Fprintln(n.out, "•", text)
 }
 
-// answer tells of a call to the API, and ends the program if the answer is not
-// the one that was to be shown.
+// answer reports a call to the API, and ends the program if the response is not the
+// expected one.
 func (n *narrator) answer(event, what string, response *http.Response, err error, want int) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)

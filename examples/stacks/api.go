@@ -7,9 +7,10 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// What follows knows no router and no HTTP: it stands for your own API.
+// The rest of this file depends on no router and not on HTTP: it stands for your own
+// API.
 
-// caller is what the API tells of its caller.
+// caller is what the API returns about its caller.
 type caller struct {
 	ClientID     string `json:"client_id"`
 	Organization string `json:"organization"`
@@ -24,10 +25,10 @@ func callerOf(claims *tokenvalidation.Claims) caller {
 	return found
 }
 
-// archive keeps a document and tells how many bytes it has.
+// archive stores a document and returns its size in bytes.
 type archive func(ctx context.Context, document io.Reader) (size int64, err error)
 
-// measure is an archive that keeps nothing.
+// measure is an archive that stores nothing.
 func measure(_ context.Context, document io.Reader) (int64, error) {
 	return io.Copy(io.Discard, document)
 }

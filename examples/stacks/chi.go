@@ -10,9 +10,9 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// chiStack is the API in chi, which takes guards as they are. A guard that looks at a
-// part of the path stands behind the route that names it: with With, in a Group, or in
-// the Route below it, and not in the Use of the whole router.
+// chiStack is the API in chi, which accepts guards directly. A guard that looks at a
+// part of the path must be behind the route that names it: in With, in a Group, or in
+// the Route below it, and not in Use for the whole router.
 func chiStack(auth *middleware.Middleware, everybody middleware.Requirement, keep archive) http.Handler {
 	caller := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -9,8 +9,8 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// echoStack is the API in echo. Its WrapMiddleware takes guards as they are, and since
-// version 5 tells them the route and the parts of the path.
+// echoStack is the API in echo. Its WrapMiddleware accepts guards directly, and since
+// version 5 it passes them the route and the parts of the path.
 func echoStack(auth *middleware.Middleware, everybody middleware.Requirement, keep archive) http.Handler {
 	caller := func(c *echo.Context) error {
 		return c.JSON(http.StatusOK, callerOf(middleware.Claims(c.Request().Context())))

@@ -51,8 +51,8 @@ func ginStack(auth *middleware.Middleware, everybody middleware.Requirement, kee
 	return engine
 }
 
-// guarded makes a guard a middleware of gin. The handlers run within the guard, which
-// clears up after them.
+// guarded turns a guard into a middleware of gin. The handlers run inside the guard,
+// which removes the files of uploads after them.
 func guarded(guard func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		for _, part := range c.Params {
@@ -70,8 +70,8 @@ func guarded(guard func(http.Handler) http.Handler) gin.HandlerFunc {
 	}
 }
 
-// ginWriter writes by way of the guard, which adds to the header of an answer, just
-// before it is sent, what a client of an API with nonces needs.
+// ginWriter writes through the guard's writer, which sets headers just before they are
+// sent: an API with nonces needs this.
 type ginWriter struct {
 	gin.ResponseWriter
 	guard http.ResponseWriter

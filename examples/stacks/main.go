@@ -2,8 +2,8 @@
 //
 //	go -C examples/stacks run . -stack chi -issuer https://helseid-sts.test.nhn.no -audience nhn:some-api -scope nhn:some-api/read
 //
-// Each of servemux.go, chi.go, gin.go and echo.go is the whole API in one of them, for
-// copying. The routes, all but the first for valid DPoP tokens with the scope:
+// Each of servemux.go, chi.go, gin.go and echo.go is the whole API in one router, ready
+// to be copied. All routes but the first need a valid DPoP token with the scope:
 //
 //	GET  /healthz                       everybody
 //	GET  /caller                        who is calling
@@ -12,8 +12,8 @@
 //	GET  /clinician/caller              users at security level 4 with an HPR number
 //	POST /clinician/documents           the same
 //
-// It prints where it listens, and on standard error a line for each request that a
-// guard let in or refused. It exits with 2 for a mistake in the flags.
+// It prints the address at which it listens and, on standard error, a line for each
+// request that a guard accepted or refused. It exits with 2 for a mistake in the flags.
 package main
 
 import (
@@ -35,8 +35,8 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// stack makes the API in one of the routers. Every caller must meet the requirement,
-// besides having a valid token.
+// stack makes the API in one of the routers. Every caller needs a valid token and must
+// meet the requirement.
 type stack func(auth *middleware.Middleware, everybody middleware.Requirement, keep archive) http.Handler
 
 var stacks = map[string]stack{
@@ -113,8 +113,8 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 		Audience: opts.audience,
 		Audit:    func(_ context.Context, record middleware.Record) { fmt.Fprintln(stderr, line(record)) },
 	}
-	// Where the system chooses the port, which is in the URL that proofs are for, there
-	// has been no predecessor whose proofs could be used once more.
+	// If the system chooses the port, no earlier process had the same URL, so no used
+	// proof can be replayed.
 	config.Proof.AcceptProofsFromBeforeStart = strings.HasSuffix(opts.listen, ":0")
 	auth, err := middleware.New(config)
 	if err != nil {
@@ -144,7 +144,7 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// line is what the audit log says of a request.
+// line returns the audit log's text about a request.
 func line(record middleware.Record) string {
 	outcome := "let in"
 	if !record.Allowed {

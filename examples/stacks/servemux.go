@@ -7,8 +7,8 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// serveMuxStack is the API in net/http's own router. Each route has its guards, so that
-// the audit log tells its pattern; a guard around the mux works as well.
+// serveMuxStack is the API in net/http's own router. Each route has its own guards, so
+// that the audit log contains its pattern; a guard around the mux works as well.
 func serveMuxStack(auth *middleware.Middleware, everybody middleware.Requirement, keep archive) http.Handler {
 	guarded := auth.Guard(everybody)
 	sameOrganization := auth.Guard(middleware.ParentOrganizationInPath("organization"))

@@ -53,8 +53,8 @@ func (a *application) routes() http.Handler {
 	return a.tell(mux)
 }
 
-// tell prints what comes of logins and logouts: 303 means that the browser was
-// sent on, as it should be.
+// tell prints the outcome of logins and logouts. 303 is a success: the browser was
+// redirected.
 func (a *application) tell(next http.Handler) http.Handler {
 	events := map[string]struct{ name, words string }{
 		"/login":   {"login_started", "start of a login"},
@@ -73,7 +73,7 @@ func (a *application) tell(next http.Handler) http.Handler {
 	})
 }
 
-// statusWriter remembers an answer's status.
+// statusWriter remembers the status of a response.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -87,7 +87,7 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// view is what all pages show.
+// view holds what all pages show.
 type view struct {
 	Heading string
 	User    *identity.User
@@ -103,8 +103,8 @@ func (a *application) view(r *http.Request, heading string) view {
 	return v
 }
 
-// write shows a page. Forms lead to this application, and the one for logging out
-// on to HelseID.
+// write shows a page. Its forms lead to this application, and the logout form on to
+// HelseID.
 func (a *application) write(w http.ResponseWriter, status int, page string, data any) {
 	sources := []string{"'self'"}
 	if issuer, err := url.Parse(a.issuer); err == nil {
@@ -143,7 +143,7 @@ type meView struct {
 	IDToken       string
 }
 
-// answer is the API's.
+// answer is the response of the API.
 type answer struct {
 	Status int
 	Text   string
@@ -160,10 +160,11 @@ func (a *application) me(w http.ResponseWriter, r *http.Request) {
 }
 
 // call sends a request to the API, for the user and the organisation. It changes
-// nothing, so it is a GET: the back button leads to it without a question.
+// nothing, so it is a GET, and the back button works without a confirmation.
 func (a *application) call(w http.ResponseWriter, r *http.Request) {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
-		// Another site, or the end of a login, leads no further than to the button.
+		// A link on another site, or the end of a login, leads to the page with the
+		// button only.
 		http.Redirect(w, r, "/me", http.StatusSeeOther)
 		return
 	}
@@ -188,10 +189,10 @@ func (a *application) call(w http.ResponseWriter, r *http.Request) {
 	a.show(w, r, chosen, result, err)
 }
 
-// maxShown bounds what is shown of an answer, in bytes.
+// maxShown bounds the part of a response that is shown, in bytes.
 const maxShown = 64 << 10
 
-// callTimeout bounds a call to the API: somebody waits at a browser.
+// callTimeout bounds a call to the API, since a user is waiting.
 const callTimeout = 20 * time.Second
 
 func (a *application) ask(ctx context.Context, session *helseid.Session, chosen organization) (*answer, error) {
@@ -225,7 +226,7 @@ func (a *application) tokenRequest() helseid.TokenRequest {
 	return request
 }
 
-// context makes the calls with it those for the organisation.
+// context returns a context that makes calls for the organisation.
 func (o organization) context(ctx context.Context) context.Context {
 	if o.Parent == "" && o.Child == "" {
 		return ctx
@@ -233,8 +234,8 @@ func (o organization) context(ctx context.Context) context.Context {
 	return helseid.ForOrganization(ctx, identity.OrganizationNumber(o.Parent), identity.OrganizationNumber(o.Child))
 }
 
-// organization reads the choice from a form. Nothing of it is kept on the
-// server: the next form carries it on.
+// organization reads the choice from a form. It is not stored on the server: each page
+// carries it to the next form.
 func (a *application) organization(form url.Values) (organization, error) {
 	chosen := organization{Parent: form.Get("parent"), Child: form.Get("child")}
 	if both, found := strings.CutPrefix(form.Get("organization"), "org:"); found {
@@ -284,7 +285,7 @@ func (a *application) show(w http.ResponseWriter, r *http.Request, chosen organi
 	a.write(w, status, "me", data)
 }
 
-// sessions says when the user has logged in: here, and wherever else.
+// sessions lists when and where the user has logged in.
 func (a *application) sessions(ctx context.Context, session *helseid.Session) (shown []string) {
 	listed, err := a.client.Sessions().Of(ctx, session.User().Subject)
 	if err != nil {
@@ -310,7 +311,7 @@ func (a *application) endSessions(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// explain tells the user what went wrong.
+// explain shows the user what went wrong.
 func explain(err error) string {
 	var (
 		refusal *helseid.TokenError
@@ -327,7 +328,7 @@ func explain(err error) string {
 	return err.Error()
 }
 
-// redacted shows what an access token says, without its signature and with the
+// redacted shows the contents of an access token, without its signature and with the
 // national identity number masked.
 func redacted(token string) string {
 	parts := strings.Split(token, ".")
@@ -352,8 +353,8 @@ func redacted(token string) string {
 	return indented(claims)
 }
 
-// shownIdentity is what the login's ID token says, with what points to a person
-// or a session masked.
+// shownIdentity shows the contents of the login's ID token, with claims that identify a
+// person or a session masked.
 func shownIdentity(identity identity.IDToken) string {
 	user := identity.User
 	return indented(map[string]any{

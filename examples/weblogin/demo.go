@@ -16,7 +16,7 @@ const (
 	demoScope = demoAPI + "/read"
 )
 
-// organization is one that a user can act for.
+// organization is an organisation that a user can act for.
 type organization struct{ Name, Parent, Child string }
 
 var demoOrganizations = []organization{
@@ -59,7 +59,7 @@ func startDemo(opts *options, report *report) (*setup, error) {
 	return &setup{config: config, organizations: demoOrganizations, end: end}, nil
 }
 
-// startAPI starts an API that tells callers who they are.
+// startAPI starts an API that tells callers what their tokens say about them.
 func startAPI(issuer string) (address string, end func(), err error) {
 	auth, err := middleware.New(middleware.Config{Issuer: issuer, Audience: demoAPI})
 	if err != nil {

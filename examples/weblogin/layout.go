@@ -21,8 +21,8 @@ var styleHash = func() string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }()
 
-// parsePage makes a template of a page from its parts, each a "define": title, brand
-// and content.
+// parsePage makes the template of a page from its parts, each of which is a "define":
+// title, brand and content.
 func parsePage(parts string) *template.Template {
 	shared := template.New("layout").Funcs(template.FuncMap{
 		"style": func() template.CSS { return template.CSS(style) },
@@ -30,8 +30,9 @@ func parsePage(parts string) *template.Template {
 	return template.Must(template.Must(shared.Parse(layout)).Parse(parts))
 }
 
-// writePage answers with a page. Its forms may lead to these sources of the
-// Content-Security-Policy, also by a redirect; none means nowhere.
+// writePage writes a page. formAction lists the sources of the Content-Security-Policy
+// to which its forms may lead, also through a redirect; none means that forms are not
+// permitted.
 func writePage(w http.ResponseWriter, status int, page *template.Template, data any, formAction ...string) {
 	var body bytes.Buffer
 	if err := page.Execute(&body, data); err != nil {
@@ -46,8 +47,8 @@ func writePage(w http.ResponseWriter, status int, page *template.Template, data 
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+styleHash+"'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action "+strings.Join(formAction, " "))
 	header.Set("X-Content-Type-Options", "nosniff")
-	// Without a referrer browsers send forms with the origin "null"; the path of a
-	// login is nobody else's business.
+	// A referrer would tell other sites the path of a login. But with no-referrer,
+	// browsers would send the form with the origin "null".
 	header.Set("Referrer-Policy", "same-origin")
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())

@@ -3,11 +3,11 @@
 //	go run ./examples/weblogin
 //	go run ./examples/weblogin -config client.json -api https://api.example.no/v1/me
 //
-// Without -config it starts a HelseID with a login page, and an API, of its own on
-// loopback. With it, the file is the one that HelseID Selvbetjening hands out, or
-// the one that examples/localhelseid writes: the first redirect URI in it that is
-// one on loopback (http://localhost:8080/callback) says where the application
-// listens and where its callback is.
+// Without -config it starts its own HelseID with a login page, and its own API, on
+// loopback. With -config it reads a file from HelseID Selvbetjening or from
+// examples/localhelseid. The first redirect URI in it that is on loopback
+// (http://localhost:8080/callback) determines where the application listens and the
+// path of its callback.
 //
 // Routes:
 //
@@ -17,10 +17,10 @@
 //	/me       who is logged in, and for which organisation
 //	/call     a call to the API for both
 //	/sessions ends all the user's sessions, by POST
-//	/strong   for users at security level 4, others log in anew
+//	/strong   for users at security level 4, others must log in again
 //
-// It prints where it listens, and a line for each login, logout and call to the
-// API, with nothing in it about the user.
+// It prints the address at which it listens, and a line without personal data for each
+// login, logout and call to the API.
 //
 // It exits with 2 for a mistake in flags or configuration.
 package main
@@ -106,7 +106,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// errUsage is a mistake in the flags that is found after they have been read.
+// errUsage is a mistake in the flags that is found after parsing.
 var errUsage = errors.New("usage")
 
 func serve(ctx context.Context, opts options, report *report) error {

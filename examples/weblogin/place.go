@@ -12,14 +12,14 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// place is where the application listens, as browsers see it.
+// place is the address of the application, as browsers see it.
 type place struct {
 	redirect   *url.URL
 	postLogout *url.URL // nil if none is registered on loopback
 }
 
-// findPlace takes the first redirect URI on loopback: the application speaks
-// plain http, which nobody but its own machine may see.
+// findPlace uses the first redirect URI on loopback: the application speaks plain http,
+// which must not leave the machine.
 func findPlace(registered helseid.Registration) (*place, error) {
 	found := &place{redirect: firstLoopback(registered.RedirectURIs), postLogout: firstLoopback(registered.PostLogoutRedirectURIs)}
 	if found.redirect == nil {
@@ -31,7 +31,7 @@ func findPlace(registered helseid.Registration) (*place, error) {
 	return found, nil
 }
 
-// ownPaths are those of the application's pages.
+// ownPaths are the paths of the application's pages.
 var ownPaths = []string{"/me", "/call", "/strong"}
 
 func firstLoopback(texts []string) *url.URL {
@@ -48,8 +48,8 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && address.IsLoopback() && !address.Is4In6()
 }
 
-// setPort names the port that the application listens on. HelseID takes any
-// port on loopback in its test environment.
+// setPort sets the port that the application listens on. HelseID's test environment
+// accepts any port on loopback.
 func (p *place) setPort(port int) {
 	for _, u := range []*url.URL{p.redirect, p.postLogout} {
 		if u != nil {
@@ -58,7 +58,7 @@ func (p *place) setPort(port int) {
 	}
 }
 
-// afterLogout is where HelseID sends users who have logged out, or "".
+// afterLogout is the URL to which HelseID redirects users after a logout, or "".
 func (p *place) afterLogout() string {
 	if p.postLogout == nil {
 		return ""
@@ -89,7 +89,8 @@ func listen(address string, p *place) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	// HelseID sends browsers to the host of the redirect URI, and so their cookies.
+	// HelseID redirects browsers to the host of the redirect URI, so cookies are set
+	// for that host.
 	seen := net.ParseIP(p.redirect.Hostname())
 	if seen != nil && !seen.Equal(listener.Addr().(*net.TCPAddr).IP) {
 		_ = listener.Close()
@@ -98,7 +99,7 @@ func listen(address string, p *place) (net.Listener, error) {
 	return listener, nil
 }
 
-// checkAPI finds a bad -api before anybody logs in.
+// checkAPI finds a wrong -api before anybody logs in.
 func checkAPI(target string, report *report) error {
 	if target == "" {
 		return nil
@@ -116,12 +117,12 @@ func checkAPI(target string, report *report) error {
 	return fmt.Errorf("%w: -api: %w", errUsage, helseid.ErrInsecureURL)
 }
 
-// ownScopes are asked for where the file does not name identity scopes.
+// ownScopes are requested if the file names no identity scopes.
 var ownScopes = []string{
 	helseid.ScopeProfile, helseid.ScopeOfflineAccess, helseid.ScopePersonalIdentityNumber, helseid.ScopeSecurityLevel, helseid.ScopeHPRNumber,
 }
 
-// isAboutUser tells identity scopes from an API's.
+// isAboutUser distinguishes identity scopes from an API's scopes.
 func isAboutUser(scope string) bool {
 	return strings.HasPrefix(scope, "helseid://") || !strings.ContainsAny(scope, ":/")
 }
@@ -134,9 +135,9 @@ func loginScopes(registered []string) []string {
 	return append(slices.Clone(ownScopes), registered...)
 }
 
-// resources are the short names of the APIs, which their scopes start with. Older
-// scopes have a backslash in place of the slash; those without either, such as
-// nhn:sfm:journal-id, are no API's.
+// resources returns the short names of the APIs, with which their scopes start. Older
+// scopes have a backslash instead of the slash. Scopes with neither, such as
+// nhn:sfm:journal-id, belong to no API.
 func resources(scopes []string) []string {
 	var names []string
 	for _, scope := range scopes {
@@ -148,14 +149,14 @@ func resources(scopes []string) []string {
 	return names
 }
 
-// setup is whom the application speaks to, and as whom.
+// setup is the configuration of the application.
 type setup struct {
 	config        helseid.Config
 	organizations []organization // to choose from; none: any
 	end           func()
 }
 
-// configure loads the file, or starts a HelseID and an API to play with.
+// configure loads the file, or starts a HelseID and an API for a demonstration.
 func configure(opts *options, report *report) (*setup, error) {
 	found := &setup{end: func() {}}
 	var err error

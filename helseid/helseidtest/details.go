@@ -57,7 +57,7 @@ func (s *Server) details(client *Client, list []jose.Object) (map[string]any, *r
 	return claims, nil
 }
 
-// assertedDetails turns the details of a client assertion into claims of the token.
+// assertedDetails converts the details of a client assertion to claims of the token.
 func (s *Server) assertedDetails(client *Client, assertion jose.Object) (map[string]any, *refusal) {
 	list, refused := assertionDetails(assertion)
 	if refused != nil {

@@ -79,7 +79,7 @@ type GetPolicy struct {
 	Timeout time.Duration // of each attempt
 	Retries int
 
-	// Final, if set, reports whether another attempt cannot help after an error.
+	// Final, if set, reports errors that another attempt cannot fix.
 	Final func(error) bool
 }
 

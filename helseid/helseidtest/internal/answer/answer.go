@@ -1,4 +1,4 @@
-// Package answer writes answers as HelseID does.
+// Package answer writes responses as HelseID does.
 package answer
 
 import (
@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// JSON answers with a value as JSON.
+// JSON responds with a value as JSON.
 func JSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	w.WriteHeader(status)

@@ -1,4 +1,4 @@
-// Package claim has the names and systems that HelseID writes in tokens.
+// Package claim has the names and systems that HelseID uses in tokens.
 package claim
 
 // Names of claims.
@@ -23,7 +23,7 @@ const (
 	Attest         = "nhn:tillitsrammeverk:parameters"
 )
 
-// What HelseID adds to an attest from registers. The text marks it as test
+// The data that HelseID adds to an attest from registers. The text marks it as test
 // material.
 const (
 	SystemIdentityNumber = "urn:oid:2.16.578.1.12.4.1.4.1"

@@ -2,7 +2,7 @@ package claim
 
 import "github.com/helseid-go/sdk/internal/jose"
 
-// Texts reads one text, or an array of some.
+// Texts reads one text, or an array of texts.
 func Texts(value jose.Value) []string {
 	if text, ok := value.Text(); ok {
 		return []string{text}

@@ -32,8 +32,8 @@ func (k Key) Expired(now time.Time) bool { return !k.Until.IsZero() && !now.Befo
 // Works reports that assertions can be signed with the key then.
 func (k Key) Works(now time.Time) bool { return !now.Before(k.From) && !k.Expired(now) }
 
-// Parse reads a public JWK. Its kid is how assertions name it, or its
-// thumbprint if it has none: null, an empty text and an empty list are none.
+// Parse reads a public JWK. Its kid identifies it in assertions, or its thumbprint if
+// there is no kid: null, an empty text and an empty list count as none.
 func Parse(data []byte) (Key, error) {
 	object, err := jose.ParseObject(data)
 	if err != nil {
@@ -53,8 +53,8 @@ func Parse(data []byte) (Key, error) {
 	return Key{ID: id, Public: public, JWK: data}, nil
 }
 
-// ParseEither takes both shapes that Norsk helsenett's own clients send: the
-// JWK as an object, and as a text that holds one.
+// ParseEither accepts both forms that Norsk helsenett's own clients send: the JWK as an
+// object, or as a text that contains one.
 func ParseEither(body []byte) (Key, error) {
 	var text string
 	if strings.HasPrefix(strings.TrimSpace(string(body)), `"`) {

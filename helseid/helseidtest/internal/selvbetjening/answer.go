@@ -10,7 +10,7 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// problem is an error answer (RFC 9457).
+// problem is an error response (RFC 9457).
 type problem struct {
 	status int
 	detail string

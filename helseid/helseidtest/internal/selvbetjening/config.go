@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// What a scope's or a claim's status can be.
+// The values of the status of a scope or claim.
 const (
 	statusOK            = "ok"
 	statusPending       = "pending"
@@ -45,8 +45,8 @@ func (a *API) showClient(_ *http.Request, client Client) (any, *problem) {
 	}, nil
 }
 
-// replaceClient replaces the whole configuration: a list that is null or left
-// out is emptied.
+// replaceClient replaces the whole configuration: a list that is null or missing
+// becomes empty.
 func (a *API) replaceClient(r *http.Request, client Client) (any, *problem) {
 	object, refused := readJSON(r)
 	if refused != nil {
@@ -69,7 +69,7 @@ func orEmpty(list []string) []string {
 	return list
 }
 
-// merged is a new map with what both have, the second's where they differ.
+// merged returns a new map with the entries of both. The second overrides the first.
 func merged(first, second map[string]string) map[string]string {
 	all := maps.Clone(first)
 	if all == nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
 
-// addDraft registers a client that the person confirms whom it is for. Drafts
-// are single-tenant clients only.
+// addDraft registers a draft, which a person confirms later. Drafts are for
+// single-tenant clients only.
 func (a *API) addDraft(r *http.Request) (any, *problem) {
 	if r.Method != http.MethodPost {
 		return nil, &problem{http.StatusMethodNotAllowed, "the endpoint takes POST only"}
@@ -50,8 +50,8 @@ func (a *API) addDraft(r *http.Request) (any, *problem) {
 	return map[string]any{"clientId": draft.ID}, nil
 }
 
-// serveConfirmClient is the page on which the person confirms a draft. It does
-// so at once, and goes back to the program that is waiting on loopback.
+// serveConfirmClient is the page on which the person confirms a draft. It confirms at
+// once, and redirects to the program that waits on loopback.
 func (a *API) serveConfirmClient(w http.ResponseWriter, r *http.Request) {
 	port, err := strconv.ParseUint(r.FormValue("redirectPort"), 10, 16)
 	if r.Method != http.MethodGet || err != nil || port == 0 {

@@ -24,7 +24,7 @@ func (a *API) listSecrets(_ *http.Request, client Client) (any, *problem) {
 	return secrets, nil
 }
 
-// addSecret registers one more key. Those before it work until they expire.
+// addSecret registers another key. Earlier keys work until they expire.
 func (a *API) addSecret(r *http.Request, client Client) (any, *problem) {
 	if !httpx.IsJSON(r.Header) {
 		return nil, errMediaType

@@ -10,14 +10,14 @@ import (
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
 
-// wishes is what a client asks to be.
+// wishes is the configuration that a client requests.
 type wishes struct {
 	scopes, redirects, logoutRedirects, children []string
 	claims                                       map[string]string
 }
 
-// apply makes the client what it wishes to be. With ManualApproval, what is new
-// waits.
+// apply changes the client to the requested configuration. With ManualApproval,
+// additions wait.
 func (a *API) apply(w wishes, client *Client) {
 	granted, active := client.Scopes, client.Claims
 	client.Scopes, client.Claims = nil, map[string]string{}
@@ -43,8 +43,8 @@ func (a *API) apply(w wishes, client *Client) {
 	client.RedirectURIs, client.PostLogoutRedirectURIs, client.ChildOrganizations = w.redirects, w.logoutRedirects, w.children
 }
 
-// readWishes reads what PUT /v1/client and client drafts have in common, and
-// reports all mistakes at once.
+// readWishes reads the members that PUT /v1/client and client drafts share, and reports
+// all mistakes at once.
 func readWishes(object jose.Object) (wishes, *problem) {
 	var wrong []string
 	list := func(name string, check func(string) bool) []string {

@@ -52,15 +52,15 @@ const (
 	systemPurpose      = "urn:oid:2.16.840.1.113883.1.11.20448"
 )
 
-// optional adds an object, unless the parameters say that it shall be left out.
+// optional adds an object, unless the parameters say that it is left out.
 func optional(reader *memberReader, object map[string]any, name, without string, part attestPart) {
 	if !reader.bool(without) {
 		object[name] = part.read(reader)
 	}
 }
 
-// attest builds the claim from the parameters. What they leave out is filled
-// in, unless they say that it shall not be.
+// attest builds the claim from the parameters. Missing parts get defaults, unless the
+// parameters say otherwise.
 func (r *request) attest() {
 	reader := r.reader.child("tillitsrammeverkClaimsParameters")
 	if reader.text("careRelationshipTracingRefId") != "" {

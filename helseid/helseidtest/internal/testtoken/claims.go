@@ -10,9 +10,9 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// generation tells whether the defaults and the parameters of a kind of claims
-// are wanted. TTT's samples send 0 (none) together with parameters, so those
-// that are given count; without the member the older switch decides.
+// generation reports whether the defaults and the parameters of a kind of claims are
+// used. TTT's samples send 0 (none) together with parameters, so parameters that are
+// given are used; without the member, the older switch decides.
 func (r *request) generation(name, older string) (defaults, parameters bool) {
 	switch value, given := r.reader.number(name); {
 	case !given:
@@ -91,8 +91,8 @@ func (r *request) user() {
 	}
 }
 
-// derived adds what follows from the person's number, where other parameters do
-// not say more.
+// derived adds claims that follow from the person's number, unless other parameters set
+// them.
 func (r *request) derived(part *memberReader, pid string) {
 	names, hpr := r.reader.bool("getPersonFromPersontjenesten"), r.reader.bool("getHprNumberFromHprregisteret")
 	pseudonym, subject := r.reader.bool("setPidPseudonym"), r.reader.bool("setSubject")

@@ -5,8 +5,8 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// memberReader reads members that may be left out or null, and notes the names
-// of those that are of a wrong type.
+// memberReader reads members that may be missing or null, and records the names of
+// members with a wrong type.
 type memberReader struct {
 	object jose.Object
 	path   string

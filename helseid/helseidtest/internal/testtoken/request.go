@@ -9,7 +9,7 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// request is what a request of TTT describes, as options.
+// request is a request to TTT, converted to options.
 type request struct {
 	service *Service
 	reader  *memberReader
@@ -29,7 +29,7 @@ func (r *request) text(part *memberReader, name string, option func(string) mint
 	}
 }
 
-// setting makes an option of a claim's name.
+// setting makes an option that sets a claim.
 func setting(name string) func(string) mint.TokenOption {
 	return func(value string) mint.TokenOption { return mint.Claim(name, value) }
 }
@@ -62,7 +62,7 @@ func (r *request) read() {
 	r.broken()
 }
 
-// bindings make the proof, and the token that goes with it.
+// bindings makes the proof, and binds the token to its key.
 func (r *request) bindings() {
 	if !r.reader.bool("createDPoPTokenWithDPoPProof") {
 		return
@@ -120,7 +120,7 @@ func (r *request) expiry() {
 	}
 }
 
-// broken are the switches for headers and for tokens that are to be refused.
+// broken handles the switches for headers and for invalid tokens.
 func (r *request) broken() {
 	header := r.reader.child("headerParameters")
 	switch typ := header.text("typ"); typ {

@@ -20,27 +20,27 @@ import (
 // Path is the endpoint's, below the issuer.
 const Path = "/v2/create-test-token-with-key"
 
-// Person is what a person's number leads to.
+// Person is the data that belongs to a person's number.
 type Person struct {
 	GivenName, MiddleName, FamilyName, HPRNumber, Subject string
 }
 
 // Service is the endpoint. All fields are required.
 type Service struct {
-	// Key is what the header X-Auth-Key must be.
+	// Key is the required value of the header X-Auth-Key.
 	Key string
 
 	// Minter makes the tokens and proofs.
 	Minter *mint.Minter
 
-	// Person finds one of the people who can log in.
+	// Person finds a person who can log in.
 	Person func(personalIdentityNumber string) (person Person, known bool)
 
-	// SomeUser are the claims of one of them.
+	// SomeUser returns the claims of one of them.
 	SomeUser func() map[string]any
 }
 
-// ServeHTTP answers in TTT's form.
+// ServeHTTP responds in TTT's format.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodPost:
@@ -73,7 +73,7 @@ func answerProblem(w http.ResponseWriter, status int, problem string) {
 	})
 }
 
-// mint makes what a request describes.
+// mint makes the token and the proof that a request describes.
 func (s *Service) mint(body []byte) (token, proof string, err error) {
 	object, err := jose.ParseObject(body)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package uuid makes identifiers as those of HelseID's clients are.
+// Package uuid makes identifiers in the format of HelseID's client IDs.
 package uuid
 
 import (
