@@ -83,7 +83,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"helseid/helseidtest/mint", "helseid/helseidtest/internal/selvbetjening"},
 		{"helseid/helseidtest/internal/testtoken"},
 		{"helseid/helseidtest", "helseid/weblogin"},
-		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest"},
+		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest", "internal/testkit"},
 	}
 	layerOf := make(map[string]int)
 	for i, packages := range layers {

@@ -100,7 +100,7 @@ func TestT080ShuffledRounds(t *testing.T) {
 			token, err := w.client.Token(t.Context(), request)
 			require.NoError(t, err)
 			_, claims := jws(t, token.Access.Reveal())
-			require.Equal(t, request.Organization.Parent, claims[claimParentOrg])
+			require.Equal(t, string(request.Organization.Parent), claims[claimParentOrg])
 			require.Equal(t, request.Scopes, token.Scopes)
 		}
 	}

@@ -135,8 +135,7 @@ func cause(err error) slog.Attr { return slog.String("cause", redact.Cause(err))
 
 // errorKind tells errors apart that are worth a line of their own in the log.
 func errorKind(err error) string {
-	var refusal *TokenError
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*TokenError](err); ok {
 		return refusalCodes(refusal.Code, refusal.HID)
 	}
 	for _, category := range []error{ErrKey, ErrLoginRequired, ErrStore, ErrUnavailable, ErrIssuerMismatch, ErrInvalidResponse, ErrScopeNotGranted} {

@@ -40,7 +40,7 @@ func (e *hiddenCause) As(target any) bool {
 	case **TokenError, **AuthorizationError, **tokenvalidation.Error:
 		return false
 	}
-	return errors.As(e.cause.Reveal(), target) //nolint:govet // errors.As has looked at the target
+	return errors.As(e.cause.Reveal(), target)
 }
 
 // ownErrors are those that decide what becomes of a session or a login.

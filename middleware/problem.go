@@ -64,8 +64,7 @@ func refused(status int, code, reason, detail string) *Problem {
 
 // tokenProblem turns an error of the validator into an answer.
 func tokenProblem(err error) *Problem {
-	var invalid *tokenvalidation.Error
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*tokenvalidation.Error](err); ok {
 		status := http.StatusUnauthorized
 		code := codeInvalidToken
 		if invalid.Reason == tokenvalidation.ReasonTooLong {
@@ -80,8 +79,7 @@ func tokenProblem(err error) *Problem {
 
 // proofProblem turns an error of the verifier into an answer.
 func (m *Middleware) proofProblem(err error) *Problem {
-	var invalid *dpop.ProofError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*dpop.ProofError](err); ok {
 		problem := refused(http.StatusUnauthorized, codeInvalidProof, string(invalid.Reason), invalid.Error())
 		switch invalid.Reason {
 		case dpop.ReasonNonce, dpop.ReasonBeforeStart: // with another proof the client gets in

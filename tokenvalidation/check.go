@@ -59,7 +59,7 @@ func (v *Validator) Check(ctx context.Context) error {
 
 // offset is how far Config.Time is ahead of HelseID's if this machine's clock is so
 // much.
-func (v *Validator) offset(ahead time.Duration) time.Duration { return ahead + v.now().Sub(time.Now()) }
+func (v *Validator) offset(ahead time.Duration) time.Duration { return ahead + time.Until(v.now()) }
 
 func (v *Validator) isOff(ahead time.Duration) bool {
 	return v.offset(ahead).Abs() > time.Duration(v.leeway)*time.Second+clockRounding

@@ -61,7 +61,7 @@ const (
 	ReasonOtherLogin      Reason = "id_token_other_login"
 )
 
-// The further reason why a logout token is refused.
+// ReasonLogout is the further reason why a logout token is refused.
 const ReasonLogout Reason = "logout_token_claims"
 
 var reasonTexts = map[Reason]string{

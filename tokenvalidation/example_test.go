@@ -64,7 +64,7 @@ func ExampleClaim() {
 	token := server.Token(mint.Audience("nhn:some-api"), mint.Claim("nhn:some-api/client/claims/region", "south"))
 	claims, err := validator.Validate(context.Background(), token)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	region, err := tokenvalidation.Claim[string](claims, "nhn:some-api/client/claims/region")
 	fmt.Println(region, err)
@@ -77,11 +77,11 @@ func ExampleValidator_Snapshot() {
 	defer validator.Close()
 	token := server.Token(mint.Audience("nhn:some-api"))
 	if _, err := validator.Validate(context.Background(), token); err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	snapshot, err := validator.Snapshot() // write it to a file
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 
 	// HelseID is down when the API starts again.
@@ -90,7 +90,7 @@ func ExampleValidator_Snapshot() {
 		Issuer: server.Issuer(), Audience: "nhn:some-api", HTTPClient: server.HTTPClient(), Snapshot: snapshot,
 	})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	defer restarted.Close()
 	_, err = restarted.Validate(context.Background(), token)
@@ -104,7 +104,7 @@ func ExamplePersonalIdentityNumber() {
 	defer validator.Close()
 	claims, err := validator.Validate(context.Background(), server.Token(mint.Audience("nhn:some-api"), mint.Clinician()))
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	fmt.Printf("%v %+v\n", claims.User.PersonalIdentityNumber, claims.User.PersonalIdentityNumber)
 	fmt.Println(len(claims.User.PersonalIdentityNumber.Reveal()))
@@ -125,14 +125,14 @@ func ExampleOrganizationNumber_ValidCheckDigit() {
 func ExampleNewIDToken() {
 	server, err := helseidtest.Start(helseidtest.InMemory())
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	defer server.Close()
 	validator, err := tokenvalidation.NewIDToken(tokenvalidation.IDTokenConfig{
 		Issuer: server.Issuer(), ClientID: "my-client", HTTPClient: server.HTTPClient(),
 	})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	defer validator.Close()
 	idToken := server.IDToken(mint.Audience("my-client"), mint.Claim("nonce", "of this login"))
@@ -163,10 +163,10 @@ func ExampleParseUserInfo() {
 	}`)
 	info, err := tokenvalidation.ParseUserInfo(body)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	if info.User.Subject != "the-subject" { // that of the ID token: the answer is not signed
-		log.Fatal("it is about another person") //nolint:forbidigo // an example of a program
+		log.Fatal("it is about another person")
 	}
 	fmt.Println(info.User.Name, info.HPRDetails.HPRNumber, info.HPRDetails.Approvals[0].Profession)
 	// Output: KVART GREVLING 565505933 LE

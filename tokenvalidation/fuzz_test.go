@@ -2,7 +2,6 @@ package tokenvalidation_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 
@@ -38,7 +37,7 @@ func FuzzValidate(f *testing.F) {
 			return
 		}
 		var refused *tokenvalidation.Error
-		require.True(t, errors.As(err, &refused), err)
+		require.ErrorAs(t, err, &refused, err)
 		require.NotEmpty(t, refused.Error())
 	})
 }
@@ -92,7 +91,7 @@ func FuzzIDTokenClaims(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, value string) {
 		requireRefusal := func(err error) {
 			var refused *tokenvalidation.Error
-			require.True(t, errors.As(err, &refused), err)
+			require.ErrorAs(t, err, &refused, err)
 			require.ErrorIs(t, err, tokenvalidation.ErrInvalidToken)
 		}
 		if token, ok := tryMint(func() string { return idToken(server, mint.Claim(name, raw(value))) }); ok {

@@ -71,7 +71,7 @@ func (e userInfoEndpoint) ask(ctx context.Context, token string) (*identity.User
 	request.Header.Set("Accept", "application/json")
 	httpx.SetUserAgent(request.Header)
 	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := httpx.NoRedirect(e.client).Do(request)
+	response, err := httpx.NoRedirect(e.client).Do(request) //nolint:bodyclose // ReadBody does
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
