@@ -143,7 +143,7 @@ func TestEveryConfigurationHasErrConfig(t *testing.T) {
 	for folder, files := range packages {
 		configured, told := "", false
 		for _, file := range files {
-			for name := range file.Scope.Objects { //nolint:staticcheck // the names at the top of a file are all that is wanted
+			for name := range file.Scope.Objects {
 				if strings.HasSuffix(name, "Config") && ast.IsExported(name) && name != "ErrConfig" && !strings.HasPrefix(name, "Load") {
 					configured = name
 				}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 const organisation = `{"type":"helseid_authorization","practitioner_role":{"organization":{"identifier":{"system":"urn:oid:2.16.578.1.12.4.1.4.101","type":"ENH","value":"999977775"}}}}`
@@ -42,7 +43,7 @@ func TestAssertionClaims(t *testing.T) {
 	t.Run("the times are whole seconds", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			time.Sleep(999 * time.Millisecond)
+			testkit.Sleep(999 * time.Millisecond)
 			text := assert(t).claimsJSON
 			// Numbers, not strings: RFC 7519 section 2.
 			require.Contains(t, text, `"iat":946684800,"nbf":946684800,"exp":946684810`)
@@ -207,7 +208,7 @@ func TestNewReportsEverything(t *testing.T) {
 
 func TestAssertionAlgorithms(t *testing.T) {
 	t.Parallel()
-	for _, algorithm := range algorithms {
+	for _, algorithm := range testkit.Algorithms {
 		t.Run("T016 "+algorithm, func(t *testing.T) {
 			t.Parallel()
 			key := newKey(t, algorithm)

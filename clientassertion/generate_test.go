@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 func TestGenerateKey(t *testing.T) {
@@ -92,7 +93,7 @@ func TestGenerateKey(t *testing.T) {
 func TestPrivateExportsNameTheKey(t *testing.T) {
 	t.Parallel()
 	options := clientassertion.KeyOptions{Algorithm: "PS512", KeyID: "chosen"}
-	key, err := clientassertion.NewKey(sharedRSA(), options)
+	key, err := clientassertion.NewKey(testkit.RSA(), options)
 	require.NoError(t, err)
 	jwk, err := key.MarshalPrivateJWK()
 	require.NoError(t, err)

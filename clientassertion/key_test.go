@@ -1,5 +1,3 @@
-//lint:file-ignore SA1019,SA9005 the raw numbers are what must not be printed
-
 package clientassertion_test
 
 import (
@@ -16,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // remote stands for a key in a KMS or HSM.
@@ -24,7 +23,7 @@ type remote struct {
 	ctx context.Context
 }
 
-func (r *remote) Public() crypto.PublicKey { return sharedEC["ES256"]().Public() }
+func (r *remote) Public() crypto.PublicKey { return testkit.EC["ES256"]().Public() }
 
 func (r *remote) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 	return nil, errors.New("Sign was called although there is a SignContext")
@@ -35,7 +34,7 @@ func (r *remote) SignContext(ctx context.Context, digest []byte, opts crypto.Sig
 	if r.err != nil {
 		return nil, r.err
 	}
-	return sharedEC["ES256"]().Sign(nil, digest, opts)
+	return testkit.EC["ES256"]().Sign(nil, digest, opts)
 }
 
 var _ clientassertion.ContextSigner = (*remote)(nil)
@@ -94,9 +93,9 @@ func TestKeyErrors(t *testing.T) {
 		t.Parallel()
 		_, err := clientassertion.NewKey(nil, clientassertion.KeyOptions{})
 		require.ErrorIs(t, err, clientassertion.ErrKey)
-		_, err = clientassertion.NewKey(sharedRSA(), clientassertion.KeyOptions{Algorithm: "ES256"})
+		_, err = clientassertion.NewKey(testkit.RSA(), clientassertion.KeyOptions{Algorithm: "ES256"})
 		require.ErrorIs(t, err, clientassertion.ErrKey)
-		_, err = clientassertion.NewKey(sharedRSA(), clientassertion.KeyOptions{Algorithm: "none"})
+		_, err = clientassertion.NewKey(testkit.RSA(), clientassertion.KeyOptions{Algorithm: "none"})
 		require.ErrorIs(t, err, clientassertion.ErrKey)
 	})
 	t.Run("no error quotes the key", func(t *testing.T) {
@@ -126,13 +125,14 @@ func TestKey(t *testing.T) {
 	require.Equal(t, map[string]string{"kty": "EC", "crv": "P-256", "x": private["x"], "y": private["y"], "use": "sig", "alg": "ES256", "kid": "given"}, public)
 
 	// However it is printed, nothing of the private part comes out.
+	secret := testkit.EC["ES256"]().D //nolint:staticcheck // the raw number is what must not be printed
 	for _, text := range []string{fmt.Sprint(key), fmt.Sprintf("%+v", key), fmt.Sprintf("%#v", key), fmt.Sprintf("%v", *key), fmt.Sprintf("%x", key)} {
 		require.NotContains(t, text, private["d"])
-		require.NotContains(t, text, sharedEC["ES256"]().D.String())
-		require.NotContains(t, text, fmt.Sprintf("%x", sharedEC["ES256"]().D))
+		require.NotContains(t, text, secret.String())
+		require.NotContains(t, text, fmt.Sprintf("%x", secret))
 	}
 	require.Equal(t, "ES256 key given", fmt.Sprint(key))
-	marshalled, err := json.Marshal(key)
+	marshalled, err := json.Marshal(key) //nolint:staticcheck // that nothing comes out is what is tested
 	require.NoError(t, err)
 	require.NotContains(t, string(marshalled), private["d"])
 }

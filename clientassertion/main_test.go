@@ -1,13 +1,7 @@
 package clientassertion_test
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +9,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 const (
@@ -22,40 +17,10 @@ const (
 	issuer   = "https://helseid-sts.test.nhn.no"
 )
 
-// Generating an RSA key is slow, so that the tests share one of each kind.
-var (
-	sharedRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-	sharedEC  = map[string]func() *ecdsa.PrivateKey{
-		"ES256": onceEC(elliptic.P256()),
-		"ES384": onceEC(elliptic.P384()),
-		"ES512": onceEC(elliptic.P521()),
-	}
-)
-
-func onceEC(curve elliptic.Curve) func() *ecdsa.PrivateKey {
-	return sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(curve, rand.Reader)) })
-}
-
-func must[T any](value T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return value
-}
-
-var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}
-
-func signerFor(algorithm string) crypto.Signer {
-	if generate, ok := sharedEC[algorithm]; ok {
-		return generate()
-	}
-	return sharedRSA()
-}
-
 // jwkFor is a private JWK; changes with a nil value remove a member.
 func jwkFor(t testing.TB, algorithm string, changes map[string]any) []byte {
 	t.Helper()
-	key, err := jose.NewKey(signerFor(algorithm), jose.KeyOptions{Algorithm: jose.Algorithm(algorithm)})
+	key, err := jose.NewKey(testkit.Signer(algorithm), jose.KeyOptions{Algorithm: jose.Algorithm(algorithm)})
 	require.NoError(t, err)
 	data, err := key.MarshalPrivateJWK()
 	require.NoError(t, err)
@@ -75,7 +40,7 @@ func jwkFor(t testing.TB, algorithm string, changes map[string]any) []byte {
 
 func newKey(t testing.TB, algorithm string) *clientassertion.Key {
 	t.Helper()
-	key, err := clientassertion.NewKey(signerFor(algorithm), clientassertion.KeyOptions{Algorithm: algorithm, KeyID: "kid-1"})
+	key, err := clientassertion.NewKey(testkit.Signer(algorithm), clientassertion.KeyOptions{Algorithm: algorithm, KeyID: "kid-1"})
 	require.NoError(t, err)
 	return key
 }
@@ -120,5 +85,5 @@ func sleepUntil(t testing.TB, text string) {
 	t.Helper()
 	at, err := time.Parse(time.RFC3339, text)
 	require.NoError(t, err)
-	time.Sleep(time.Until(at))
+	testkit.Sleep(time.Until(at))
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 const uuid = "8a4b6b0e-52b5-4c6b-9d0c-3f5d5a0e7c11"
@@ -216,7 +217,7 @@ func TestCheckDigitsOfOtherDetails(t *testing.T) {
 // beside the key; one with a certificate alone is a clear error.
 func TestT100Certificates(t *testing.T) {
 	t.Parallel()
-	private := sharedEC["ES256"]()
+	private := testkit.EC["ES256"]()
 	certify := func(from, to time.Time, usage x509.KeyUsage) string {
 		template := &x509.Certificate{
 			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "virksomhetssertifikat"}, NotBefore: from, NotAfter: to, KeyUsage: usage,

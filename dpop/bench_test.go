@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"testing"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 func BenchmarkProof(b *testing.B) {
@@ -49,9 +51,9 @@ func (alwaysFirst) Record(context.Context, Use) (bool, error) { return true, nil
 
 // BenchmarkBareECDSA is what proofs can cost at best.
 func BenchmarkBareECDSA(b *testing.B) {
-	key := sharedEC["ES256"]()
+	key := testkit.EC["ES256"]()
 	digest := sha256.Sum256([]byte("proof"))
-	signature := must(ecdsa.SignASN1(rand.Reader, key, digest[:]))
+	signature := testkit.Must(ecdsa.SignASN1(rand.Reader, key, digest[:]))
 	b.Run("sign", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -1,5 +1,3 @@
-//lint:file-ignore SA1019,SA9005 the raw numbers are what must not be printed
-
 package dpop
 
 import (
@@ -16,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // privateJWK is a JWK as a map, to be bent by the tests.
@@ -56,7 +56,7 @@ func TestGenerateKeyOptions(t *testing.T) {
 // sign with what does not fit.
 func TestParseKeyOptions(t *testing.T) {
 	t.Parallel()
-	data := must(json.Marshal(privateJWK(t, "PS256")))
+	data := testkit.Must(json.Marshal(privateJWK(t, "PS256")))
 	key, err := ParseKey(data, KeyOptions{Algorithm: "RS512"})
 	require.NoError(t, err)
 	require.Equal(t, "RS512", key.Algorithm())
@@ -79,7 +79,7 @@ func TestParseKey(t *testing.T) {
 		t.Parallel()
 		members := privateJWK(t, "RS512")
 		delete(members, "alg")
-		data := must(json.Marshal(members))
+		data := testkit.Must(json.Marshal(members))
 		before := bytes.Clone(data)
 		key, err := ParseKey(data, KeyOptions{})
 		require.NoError(t, err)
@@ -90,10 +90,10 @@ func TestParseKey(t *testing.T) {
 	t.Run("T041 an X.509 certificate with its RSA key", func(t *testing.T) {
 		t.Parallel()
 		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, sharedRSA().Public(), sharedRSA())
+		der, err := x509.CreateCertificate(rand.Reader, template, template, testkit.RSA().Public(), testkit.RSA())
 		require.NoError(t, err)
 		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(sharedRSA()))})...)
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: testkit.Must(x509.MarshalPKCS8PrivateKey(testkit.RSA()))})...)
 		key, err := ParseKey(text, KeyOptions{})
 		require.NoError(t, err)
 		jwk := decode(t, makeProof(t, newProver(t, key), Target{URL: parseURL(t, apiURI)})).header["jwk"].(map[string]any)
@@ -102,16 +102,16 @@ func TestParseKey(t *testing.T) {
 	})
 	t.Run("T040 X25519 cannot sign", func(t *testing.T) {
 		t.Parallel()
-		x25519 := must(ecdh.X25519().GenerateKey(rand.Reader))
+		x25519 := testkit.Must(ecdh.X25519().GenerateKey(rand.Reader))
 		b64 := base64.RawURLEncoding.EncodeToString
 		_, err := ParseKey([]byte(`{"kty":"OKP","crv":"X25519","x":"`+b64(x25519.PublicKey().Bytes())+`","d":"`+b64(x25519.Bytes())+`"}`), KeyOptions{})
 		require.ErrorIs(t, err, ErrKey)
-		_, err = ParseKey(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(x25519))}), KeyOptions{})
+		_, err = ParseKey(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: testkit.Must(x509.MarshalPKCS8PrivateKey(x25519))}), KeyOptions{})
 		require.ErrorIs(t, err, ErrKey)
 	})
 	t.Run("what is stored is read again", func(t *testing.T) {
 		t.Parallel()
-		for _, algorithm := range algorithms {
+		for _, algorithm := range testkit.Algorithms {
 			key := keyFor(t, algorithm)
 			data, err := key.MarshalPrivateJWK()
 			require.NoError(t, err)
@@ -134,13 +134,13 @@ func TestNewKey(t *testing.T) {
 	t.Parallel()
 	_, err := NewKey(nil, KeyOptions{})
 	require.ErrorIs(t, err, ErrKey)
-	_, err = NewKey(sharedRSA(), KeyOptions{Algorithm: "ES256"})
+	_, err = NewKey(testkit.RSA(), KeyOptions{Algorithm: "ES256"})
 	require.ErrorIs(t, err, ErrKey, "T094")
-	_, err = NewKey(sharedEC["ES256"](), KeyOptions{Algorithm: "PS256"})
+	_, err = NewKey(testkit.EC["ES256"](), KeyOptions{Algorithm: "PS256"})
 	require.ErrorIs(t, err, ErrKey, "T094")
-	_, err = NewKey(sharedRSA(), KeyOptions{Algorithm: "none"})
+	_, err = NewKey(testkit.RSA(), KeyOptions{Algorithm: "none"})
 	require.ErrorIs(t, err, ErrKey)
-	key, err := NewKey(sharedRSA(), KeyOptions{})
+	key, err := NewKey(testkit.RSA(), KeyOptions{})
 	require.NoError(t, err)
 	require.Equal(t, "PS256", key.Algorithm())
 }
@@ -148,11 +148,12 @@ func TestNewKey(t *testing.T) {
 func TestKeyDoesNotPrintItself(t *testing.T) {
 	t.Parallel()
 	key := keyFor(t, "ES256")
-	secret := sharedEC["ES256"]().D
+	secret := testkit.EC["ES256"]().D //nolint:staticcheck // the raw number is what must not be printed
 	d := privateJWK(t, "ES256")["d"].(string)
 	for _, text := range []string{
 		fmt.Sprint(key), fmt.Sprintf("%+v", key), fmt.Sprintf("%#v", key), fmt.Sprintf("%x", key), fmt.Sprintf("%v", *key),
-		string(must(json.Marshal(key))), fmt.Sprintf("%+v", newProver(t, key)),
+		string(testkit.Must(json.Marshal(key))), //nolint:staticcheck // that nothing comes out is what is tested
+		fmt.Sprintf("%+v", newProver(t, key)),
 	} {
 		require.NotContains(t, text, secret.String())
 		require.NotContains(t, text, fmt.Sprintf("%x", secret))

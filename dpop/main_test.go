@@ -2,11 +2,6 @@ package dpop
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
@@ -17,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 const (
@@ -24,39 +20,9 @@ const (
 	accessToken = "opaque-access-token"
 )
 
-var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}
-
-// Generating an RSA key is slow, so that the tests share one of each kind.
-var (
-	sharedRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-	sharedEC  = map[string]func() *ecdsa.PrivateKey{
-		"ES256": onceEC(elliptic.P256()),
-		"ES384": onceEC(elliptic.P384()),
-		"ES512": onceEC(elliptic.P521()),
-	}
-)
-
-func onceEC(curve elliptic.Curve) func() *ecdsa.PrivateKey {
-	return sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(curve, rand.Reader)) })
-}
-
-func must[T any](value T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return value
-}
-
-func signerFor(algorithm string) crypto.Signer {
-	if generate, ok := sharedEC[algorithm]; ok {
-		return generate()
-	}
-	return sharedRSA()
-}
-
 func keyFor(t testing.TB, algorithm string) *Key {
 	t.Helper()
-	key, err := NewKey(signerFor(algorithm), KeyOptions{Algorithm: algorithm})
+	key, err := NewKey(testkit.Signer(algorithm), KeyOptions{Algorithm: algorithm})
 	require.NoError(t, err)
 	return key
 }
@@ -132,7 +98,7 @@ func newDraft(t testing.TB, key *Key) *draft {
 
 func (d *draft) sign(t testing.TB) string {
 	t.Helper()
-	return signRaw(t, d.key, string(must(json.Marshal(d.header))), string(must(json.Marshal(d.claims))))
+	return signRaw(t, d.key, string(testkit.Must(json.Marshal(d.header))), string(testkit.Must(json.Marshal(d.claims))))
 }
 
 func signRaw(t testing.TB, key *Key, header, claims string) string {

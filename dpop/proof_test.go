@@ -17,6 +17,8 @@ import (
 	"crypto/sha256"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 func TestProof(t *testing.T) {
@@ -24,7 +26,7 @@ func TestProof(t *testing.T) {
 	t.Run("T034 a proof for the token endpoint", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			time.Sleep(time.Until(time.Date(2025, 1, 4, 13, 37, 0, 0, time.UTC)))
+			testkit.Sleep(time.Until(time.Date(2025, 1, 4, 13, 37, 0, 0, time.UTC)))
 			const endpoint = "https://helseid-sts.test.nhn.no/connect/token"
 			got := decode(t, makeProof(t, newProver(t, keyFor(t, "PS256")), Target{Method: "POST", URL: parseURL(t, endpoint)}))
 			require.Len(t, got.header, 3)
@@ -109,7 +111,7 @@ func TestProof(t *testing.T) {
 func TestProofAlgorithms(t *testing.T) {
 	t.Parallel()
 	verifier := newVerifier(t, VerifierConfig{})
-	for _, algorithm := range algorithms {
+	for _, algorithm := range testkit.Algorithms {
 		t.Run(algorithm, func(t *testing.T) {
 			t.Parallel()
 			key := keyFor(t, algorithm)
@@ -161,7 +163,7 @@ func (k *kms) SignContext(ctx context.Context, digest []byte, opts crypto.Signer
 func TestProofWithContextSigner(t *testing.T) {
 	t.Parallel()
 	type mark struct{}
-	signer := &kms{Signer: signerFor("ES256")}
+	signer := &kms{Signer: testkit.Signer("ES256")}
 	key, err := NewKey(signer, KeyOptions{})
 	require.NoError(t, err)
 	proof, err := newProver(t, key).Proof(context.WithValue(context.Background(), mark{}, "here"), Target{URL: parseURL(t, apiURI)})
@@ -196,7 +198,7 @@ func TestProofGolden(t *testing.T) {
 	t.Parallel()
 	// The bytes on the wire, with the jti (random) and the key replaced.
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
+		testkit.Sleep(time.Until(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
 		for file, target := range map[string]Target{
 			"token-request.golden": {Method: "POST", URL: parseURL(t, "https://helseid-sts.test.nhn.no/connect/token"), Nonce: "eyJ7S_zG.eyJH0-Z.HX4w-7v"},
 			"api-request.golden":   {Method: "GET", URL: parseURL(t, apiURI+"?page=2"), AccessToken: "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU", Nonce: "n-2"},

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // useOf is a use with ids that differ in their first 16 bytes.
@@ -39,7 +41,7 @@ func TestMemoryReplayForgets(t *testing.T) {
 			first, err = record(t, store, useOf(1, 1, forget))
 			require.NoError(t, err)
 			require.False(t, first, "still remembered at %v", time.Until(forget))
-			time.Sleep(500 * time.Millisecond)
+			testkit.Sleep(500 * time.Millisecond)
 		}
 		require.Equal(t, 1, store.size)
 		_, err = record(t, store, useOf(2, 2, forget.Add(time.Minute)))
@@ -85,7 +87,7 @@ func TestMemoryReplayCapacity(t *testing.T) {
 		require.NoError(t, err, "a replay is known as one even then")
 		require.False(t, first)
 
-		time.Sleep(10 * time.Second)
+		testkit.Sleep(10 * time.Second)
 		for i := range 10 {
 			first, err := record(t, store, useOf(2000+i, 2000+i, later))
 			require.NoError(t, err)
@@ -125,7 +127,7 @@ func TestMemoryReplayShares(t *testing.T) {
 				}
 				require.ErrorIs(t, by(2), ErrReplayFull)
 				require.ErrorIs(t, by(3), ErrReplayFull, "nothing is forgotten early")
-				time.Sleep(30 * time.Second)
+				testkit.Sleep(30 * time.Second)
 				require.NoError(t, by(1), "and all comes back with time")
 			})
 		})

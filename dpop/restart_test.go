@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // A process that starts after a crash, without the records of its predecessor, does not
@@ -21,7 +23,7 @@ func TestRestartForgetsNoProof(t *testing.T) {
 			return err
 		}
 		require.NoError(t, verify(newVerifier(t, VerifierConfig{}), used))
-		time.Sleep(1500 * time.Millisecond)
+		testkit.Sleep(1500 * time.Millisecond)
 
 		restarted := newVerifier(t, VerifierConfig{})
 		requireReason(t, ReasonBeforeStart, verify(restarted, used))
@@ -32,7 +34,7 @@ func TestRestartForgetsNoProof(t *testing.T) {
 		late.claims["iat"] = time.Now().Unix() - 2
 		requireReason(t, ReasonBeforeStart, verify(restarted, late.sign(t)))
 
-		time.Sleep(2 * time.Second)
+		testkit.Sleep(2 * time.Second)
 		late.claims["iat"] = time.Now().Unix() - 2
 		require.NoError(t, verify(restarted, late.sign(t)), "such a client gets in when its clock has passed the start")
 		requireReason(t, ReasonBeforeStart, verify(restarted, used))

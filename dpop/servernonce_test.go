@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 func TestNonceIssuer(t *testing.T) {
@@ -17,21 +19,21 @@ func TestNonceIssuer(t *testing.T) {
 	t.Run("a step is thirty seconds, and four old ones are accepted", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			issuer := must(NewNonceIssuer(secret))
+			issuer := testkit.Must(NewNonceIssuer(secret))
 			nonce := issuer.Nonce() // the bubble starts at the start of a step
 			require.True(t, validNonce(nonce), "and can be sent")
 			for second := range 200 {
 				require.Equal(t, second < 150, issuer.Valid(nonce), "after %d s", second)
 				require.Equal(t, second < 30, issuer.Nonce() == nonce)
 				require.True(t, issuer.Valid(issuer.Nonce()))
-				time.Sleep(time.Second)
+				testkit.Sleep(time.Second)
 			}
 		})
 	})
 	t.Run("a replica that is ahead", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			issuer := must(NewNonceIssuer(secret))
+			issuer := testkit.Must(NewNonceIssuer(secret))
 			step := currentStep()
 			require.True(t, issuer.Valid(issuer.at(step+1)))
 			require.False(t, issuer.Valid(issuer.at(step+2)))
@@ -43,23 +45,23 @@ func TestNonceIssuer(t *testing.T) {
 	})
 	t.Run("replicas share the secret, strangers do not", func(t *testing.T) {
 		t.Parallel()
-		one, two := must(NewNonceIssuer(secret)), must(NewNonceIssuer(bytes.Clone(secret)))
+		one, two := testkit.Must(NewNonceIssuer(secret)), testkit.Must(NewNonceIssuer(bytes.Clone(secret)))
 		require.True(t, two.Valid(one.Nonce()))
-		require.False(t, must(NewNonceIssuer(nil)).Valid(one.Nonce()))
-		require.False(t, must(NewNonceIssuer(nil)).Valid(must(NewNonceIssuer(nil)).Nonce()))
-		require.False(t, must(NewNonceIssuer(bytes.Repeat([]byte{8}, 32))).Valid(one.Nonce()))
+		require.False(t, testkit.Must(NewNonceIssuer(nil)).Valid(one.Nonce()))
+		require.False(t, testkit.Must(NewNonceIssuer(nil)).Valid(testkit.Must(NewNonceIssuer(nil)).Nonce()))
+		require.False(t, testkit.Must(NewNonceIssuer(bytes.Repeat([]byte{8}, 32))).Valid(one.Nonce()))
 	})
 	t.Run("the secret is a copy", func(t *testing.T) {
 		t.Parallel()
 		own := bytes.Clone(secret)
-		issuer := must(NewNonceIssuer(own))
+		issuer := testkit.Must(NewNonceIssuer(own))
 		clear(own)
-		require.True(t, must(NewNonceIssuer(secret)).Valid(issuer.Nonce()))
+		require.True(t, testkit.Must(NewNonceIssuer(secret)).Valid(issuer.Nonce()))
 	})
 	t.Run("each changed character counts", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			issuer := must(NewNonceIssuer(secret))
+			issuer := testkit.Must(NewNonceIssuer(secret))
 			nonce := issuer.Nonce()
 			for i := range len(nonce) {
 				changed := []byte(nonce)

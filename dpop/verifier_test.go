@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 func TestRFC9449Proofs(t *testing.T) {
@@ -145,7 +147,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"jwk off its curve":               {header("jwk", public(func(m map[string]any) { m["x"] = m["y"] })), ReasonKey},
 		"jwk cut short":                   {header("jwk", public(func(m map[string]any) { m["x"] = m["x"].(string)[:40] })), ReasonKey},
 		"jwk on P-224":                    {header("jwk", public(func(m map[string]any) { m["crv"] = "P-224" })), ReasonKey},
-		"jwk of another key":              {header("jwk", json.RawMessage(must(GenerateKey(KeyOptions{})).key.Public().JWK())), ReasonBinding},
+		"jwk of another key":              {header("jwk", json.RawMessage(testkit.Must(GenerateKey(KeyOptions{})).key.Public().JWK())), ReasonBinding},
 		"jku in place of jwk":             {func(d *draft) { delete(d.header, "jwk"); d.header["jku"] = "https://evil.example/jwks" }, ReasonKey},
 		"x5c in place of jwk":             {func(d *draft) { delete(d.header, "jwk"); d.header["x5c"] = []string{"AAAA"} }, ReasonKey},
 		"crit":                            {header("crit", []string{"exp"}), ReasonMalformed},
@@ -212,7 +214,7 @@ func TestVerifyRefuses(t *testing.T) {
 	key := keyFor(t, "ES256")
 	good := func() (string, string) {
 		d := newDraft(t, key)
-		return string(must(json.Marshal(d.header))), string(must(json.Marshal(d.claims)))
+		return string(testkit.Must(json.Marshal(d.header))), string(testkit.Must(json.Marshal(d.claims)))
 	}
 	headerJSON, claimsJSON := good()
 	proof := signRaw(t, key, headerJSON, claimsJSON)
@@ -231,7 +233,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"claims with rubbish":     {signRaw(t, key, headerJSON, claimsJSON+"x"), ReasonMalformed},
 		"T127 T147 signature":     {proof[:len(proof)-86] + strings.Repeat("A", 86), ReasonSignature},
 		"signature of another":    {swapPart(proof, signRaw(t, key, headerJSON, claimsJSON+" "), 2), ReasonSignature},
-		"signature by another":    {swapPart(proof, signRaw(t, must(GenerateKey(KeyOptions{})), headerJSON, claimsJSON), 2), ReasonSignature},
+		"signature by another":    {swapPart(proof, signRaw(t, testkit.Must(GenerateKey(KeyOptions{})), headerJSON, claimsJSON), 2), ReasonSignature},
 		"T137 a byte too long":    {strings.Repeat("x", MaxProof+1), ReasonTooLong},
 		"padded":                  {proof + "=", ReasonMalformed},
 		"trailing line feed":      {proof + "\n", ReasonMalformed},
@@ -264,7 +266,7 @@ func TestVerifyBindings(t *testing.T) {
 		change func(*Expectation)
 		reason Reason
 	}{
-		"T133 T147 the token is bound to another key": {func(e *Expectation) { e.Thumbprint = must(GenerateKey(KeyOptions{})).Thumbprint() }, ReasonBinding},
+		"T133 T147 the token is bound to another key": {func(e *Expectation) { e.Thumbprint = testkit.Must(GenerateKey(KeyOptions{})).Thumbprint() }, ReasonBinding},
 		"thumbprint in another case":                  {func(e *Expectation) { e.Thumbprint = strings.ToLower(e.Thumbprint) }, ReasonBinding},
 		"another method":                              {func(e *Expectation) { e.Method = "DELETE" }, ReasonMethod},
 		"method not filled in":                        {func(e *Expectation) { e.Method = "" }, ReasonMethod},
@@ -356,9 +358,9 @@ func TestVerifyAccepts(t *testing.T) {
 		t.Parallel()
 		key := keyFor(t, "ES256")
 		d := newDraft(t, key)
-		header := strings.Replace(string(must(json.Marshal(d.header))), "dpop+jwt", `dpop\u002Bjwt`, 1)
+		header := strings.Replace(string(testkit.Must(json.Marshal(d.header))), "dpop+jwt", `dpop\u002Bjwt`, 1)
 		_, err := newVerifier(t, VerifierConfig{}).Verify(context.Background(),
-			signRaw(t, key, header, string(must(json.Marshal(d.claims)))), expectedGET(key))
+			signRaw(t, key, header, string(testkit.Must(json.Marshal(d.claims)))), expectedGET(key))
 		require.NoError(t, err)
 	})
 	t.Run("the server's URL may have a query and a default port", func(t *testing.T) {
@@ -375,9 +377,7 @@ func jwkWith(t testing.TB, d *draft, extra map[string]any) map[string]any {
 	t.Helper()
 	var jwk map[string]any
 	require.NoError(t, json.Unmarshal([]byte(d.key.key.Public().JWK()), &jwk))
-	for name, value := range extra {
-		jwk[name] = value
-	}
+	maps.Copy(jwk, extra)
 	return jwk
 }
 
@@ -500,7 +500,7 @@ func TestReplay(t *testing.T) {
 	t.Run("another key may use the same jti", func(t *testing.T) {
 		t.Parallel()
 		verifier := newVerifier(t, VerifierConfig{})
-		for _, key := range []*Key{must(GenerateKey(KeyOptions{})), must(GenerateKey(KeyOptions{}))} {
+		for _, key := range []*Key{testkit.Must(GenerateKey(KeyOptions{})), testkit.Must(GenerateKey(KeyOptions{}))} {
 			d := newDraft(t, key)
 			d.claims["jti"] = "same"
 			_, err := verifier.Verify(context.Background(), d.sign(t), expectedGET(key))
@@ -542,7 +542,7 @@ func TestReplay(t *testing.T) {
 			_, err := verifier.Verify(t.Context(), proof, expectedGET(key))
 			require.NoError(t, err)
 			for range 120 {
-				time.Sleep(250 * time.Millisecond)
+				testkit.Sleep(250 * time.Millisecond)
 				_, err := verifier.Verify(t.Context(), proof, expectedGET(key))
 				require.ErrorIs(t, err, ErrInvalidProof)
 			}
@@ -559,7 +559,7 @@ func TestReplay(t *testing.T) {
 			proof := d.sign(t)
 			_, err := verifier.Verify(t.Context(), proof, expectedGET(key))
 			require.NoError(t, err)
-			time.Sleep(2 * time.Second)
+			testkit.Sleep(2 * time.Second)
 			clock = clock.Add(2 * time.Second)
 			_, err = verifier.Verify(t.Context(), proof, expectedGET(key))
 			requireReason(t, ReasonReplayed, err)
@@ -582,7 +582,7 @@ func TestReplay(t *testing.T) {
 		errs := make([]error, 60)
 		var group sync.WaitGroup
 		for i := range errs {
-			key := must(GenerateKey(KeyOptions{}))
+			key := testkit.Must(GenerateKey(KeyOptions{}))
 			proof := newDraft(t, key).sign(t)
 			group.Go(func() {
 				var verified *Proof
@@ -610,8 +610,8 @@ func mirrored(t testing.TB, proof string) string {
 
 func TestVerifierNonce(t *testing.T) {
 	t.Parallel()
-	issuer := must(NewNonceIssuer(nil))
-	other := must(NewNonceIssuer(nil))
+	issuer := testkit.Must(NewNonceIssuer(nil))
+	other := testkit.Must(NewNonceIssuer(nil))
 	for name, test := range map[string]struct {
 		nonce any
 		good  bool
@@ -647,14 +647,14 @@ func TestVerifierNonce(t *testing.T) {
 
 func TestVerifierAlgorithms(t *testing.T) {
 	t.Parallel()
-	for _, algorithm := range algorithms {
+	for _, algorithm := range testkit.Algorithms {
 		t.Run("T139 "+algorithm, func(t *testing.T) {
 			t.Parallel()
 			key := keyFor(t, algorithm)
 			_, err := newVerifier(t, VerifierConfig{Algorithms: []string{algorithm}}).
 				Verify(context.Background(), newDraft(t, key).sign(t), expectedGET(key))
 			require.NoError(t, err)
-			others := slices.DeleteFunc(slices.Clone(algorithms), func(a string) bool { return a == algorithm })
+			others := slices.DeleteFunc(slices.Clone(testkit.Algorithms), func(a string) bool { return a == algorithm })
 			_, err = newVerifier(t, VerifierConfig{Algorithms: others}).
 				Verify(context.Background(), newDraft(t, key).sign(t), expectedGET(key))
 			requireReason(t, ReasonAlgorithm, err)
@@ -676,7 +676,7 @@ func TestVerifierAlgorithms(t *testing.T) {
 		config.Algorithms[0] = "RS256"
 		verifier.Algorithms()[0] = "RS256"
 		require.Equal(t, []string{"ES256"}, verifier.Algorithms())
-		require.Equal(t, algorithms, newVerifier(t, VerifierConfig{}).Algorithms())
+		require.Equal(t, testkit.Algorithms, newVerifier(t, VerifierConfig{}).Algorithms())
 	})
 }
 

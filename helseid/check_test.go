@@ -2,7 +2,6 @@ package helseid_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -72,20 +71,20 @@ func TestCheck(t *testing.T) {
 			c.Key, err = clientassertion.NewKey(rsa2048(), clientassertion.KeyOptions{})
 			require.NoError(t, err)
 		}})
-		refusal := requireRefusal(t, w.client.Check(t.Context(), request), "invalid_client")
+		refusal := refusalOf(t, w.client.Check(t.Context(), request), "invalid_client")
 		require.Contains(t, refusal.Advice(), "public key is registered")
 		require.Zero(t, refusal.ClockDifference)
 	})
 	t.Run("the client is not known", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, worldOptions{config: func(c *helseid.Config) { c.ClientID = "another" }})
-		refusal := requireRefusal(t, w.client.Check(t.Context(), request), "invalid_client")
+		refusal := refusalOf(t, w.client.Check(t.Context(), request), "invalid_client")
 		require.Contains(t, refusal.Advice(), "client id")
 	})
 	t.Run("a scope is not granted", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, worldOptions{})
-		refusal := requireRefusal(t, w.client.Check(t.Context(), request, helseid.TokenRequest{Scopes: []string{"nhn:other-api/x"}}), "invalid_scope")
+		refusal := refusalOf(t, w.client.Check(t.Context(), request, helseid.TokenRequest{Scopes: []string{"nhn:other-api/x"}}), "invalid_scope")
 		require.Contains(t, refusal.Advice(), "granted")
 	})
 	t.Run("a scope is left out", func(t *testing.T) {
@@ -144,7 +143,7 @@ func TestCheck(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		w.become(t, multiTenant(), nil)
 		require.NoError(t, w.client.Check(helseid.ForOrganization(t.Context(), parentOrg, ""), request))
-		require.Equal(t, "HID-1001", requireRefusal(t, w.client.Check(helseid.ForOrganization(t.Context(), "994598759", ""), request), "invalid_request").HID)
+		require.Equal(t, "HID-1001", refusalOf(t, w.client.Check(helseid.ForOrganization(t.Context(), "994598759", ""), request), "invalid_request").HID)
 	})
 }
 
@@ -226,7 +225,7 @@ func TestT101T102T104Configuration(t *testing.T) {
 		// A key of the test environment is not known to another: HelseID says so.
 		one, other := newWorld(t, worldOptions{}), newWorld(t, worldOptions{})
 		other.config.Key = one.config.Key
-		refusal := requireRefusal(t, newClient(t, other.config).Check(t.Context(), helseid.TokenRequest{}), "invalid_client")
+		refusal := refusalOf(t, newClient(t, other.config).Check(t.Context(), helseid.TokenRequest{}), "invalid_client")
 		require.Contains(t, refusal.Advice(), "public key")
 	})
 	t.Run("T104 long lists of scopes arrive whole", func(t *testing.T) {
@@ -248,6 +247,6 @@ func TestCheckErrorsAreJoined(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	err := w.client.Check(t.Context(), helseid.TokenRequest{Scopes: []string{"nhn:x/1"}}, helseid.TokenRequest{Scopes: []string{"nhn:x/2"}})
 	var joined interface{ Unwrap() []error }
-	require.True(t, errors.As(err, &joined))
+	require.ErrorAs(t, err, &joined)
 	require.Len(t, joined.Unwrap(), 2)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // tokenAt is a token for an hour that was fetched so long ago by the wall clock, and
@@ -167,7 +168,7 @@ func TestNotedUseFromTheFuture(t *testing.T) {
 		place := uses.rows.places.place("a", time.Now().Add(time.Hour))
 		uses.note(place, time.Now().Add(4*time.Minute).UnixMilli(), time.Now(), 6*time.Second)
 		require.True(t, place.noting.Load())
-		time.Sleep(7 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(7 * time.Second)
 		synctest.Wait()
 		require.False(t, place.noting.Load())
 		uses.work.Close()

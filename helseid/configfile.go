@@ -25,7 +25,7 @@ func LoadConfig(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("%w: %w: is the path right?", ErrConfig, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	data, err := io.ReadAll(io.LimitReader(file, maxConfigFile+1))
 	if err != nil {
 		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)

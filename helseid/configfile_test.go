@@ -162,7 +162,7 @@ func TestParseConfigShapes(t *testing.T) {
 				"scopes": config.Registered.Scopes, "grantTypes": config.Registered.GrantTypes,
 				"redirectUris": config.Registered.RedirectURIs, "postLogoutRedirectUris": config.Registered.PostLogoutRedirectURIs,
 			}
-			require.Equal(t, len(test.want), len(registered[name]), "%s: %v", name, test.value)
+			require.Len(t, registered[name], len(test.want), "%s: %v", name, test.value)
 			if len(test.want) > 0 {
 				require.Equal(t, test.want, registered[name])
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 func (c *eventCount) all() []helseid.Event {
@@ -191,10 +193,10 @@ var (
 // organisations and persons: the fields say so.
 func TestLogsAndEventsNameNobody(t *testing.T) {
 	t.Parallel()
-	var logged lockedBuffer
+	var logged testkit.Log
 	w := newWorld(t, worldOptions{server: demanding})
 	events := w.events
-	var printed lockedBuffer
+	var printed testkit.Log
 	registration := multiTenant()
 	registration.UnsignedTerms = map[string][]string{otherOrg: {otherScope}}
 	w.become(t, registration, func(c *helseid.Config) {
@@ -310,9 +312,7 @@ func serveProxy(t testing.TB, count *int) *url.URL {
 			return
 		}
 		defer response.Body.Close()
-		for name, values := range response.Header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), response.Header)
 		w.WriteHeader(response.StatusCode)
 		_, _ = io.Copy(w, response.Body)
 	})

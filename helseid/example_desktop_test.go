@@ -21,13 +21,13 @@ func ExampleClient_StartLogin_desktop() {
 	// In place of HelseID, and of the file from HelseID Selvbetjening.
 	server, err := helseidtest.Start()
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	defer server.Close()
 	config := server.NewClient(helseidtest.RedirectURI("http://127.0.0.1/callback"))
 	client, err := helseid.New(config)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	defer client.Close()
 
@@ -48,7 +48,7 @@ func ExampleClient_StartLogin_desktop() {
 	defer cancel()
 	session, err := logInFromDesktop(ctx, client, openBrowser)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	fmt.Println("logged in:", session.User().Name)
 	// Output: logged in: KVART GREVLING

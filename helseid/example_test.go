@@ -104,7 +104,7 @@ func ExampleParseConfig_environment() {
 	defer server.Close()
 	secret := server.ConfigFile(helseidtest.Scopes("nhn:kjernejournal/api"))
 	// The platform does this, as the text or in Base64.
-	os.Setenv("HELSEID_CLIENT", base64.StdEncoding.EncodeToString(secret))
+	_ = os.Setenv("HELSEID_CLIENT", base64.StdEncoding.EncodeToString(secret))
 
 	config, err := helseid.ParseConfig([]byte(os.Getenv("HELSEID_CLIENT")))
 	fmt.Println(config.Registered.Scopes, err)
@@ -238,8 +238,7 @@ func ExampleTokenError() {
 	defer cleanup()
 
 	_, err := client.Token(context.Background(), helseid.TokenRequest{Scopes: []string{"nhn:not-ours/api"}})
-	var refusal *helseid.TokenError
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*helseid.TokenError](err); ok {
 		fmt.Println(refusal.Code, refusal.StatusCode)
 		fmt.Println(refusal.Description)
 	}

@@ -300,7 +300,7 @@ func goroutinesOf(label string) string {
 	var profile bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
 	var found []string
-	for _, stack := range strings.Split(profile.String(), "\n\n") {
+	for stack := range strings.SplitSeq(profile.String(), "\n\n") {
 		if strings.Contains(stack, label) {
 			found = append(found, stack)
 		}

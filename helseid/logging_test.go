@@ -14,10 +14,11 @@ import (
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // logLines are the lines of a level or above that were logged, by their members.
-func logLines(t testing.TB, logged *lockedBuffer) (lines []map[string]any) {
+func logLines(t testing.TB, logged *testkit.Log) (lines []map[string]any) {
 	t.Helper()
 	for line := range bytes.Lines([]byte(logged.String())) {
 		var members map[string]any
@@ -27,9 +28,9 @@ func logLines(t testing.TB, logged *lockedBuffer) (lines []map[string]any) {
 	return lines
 }
 
-func newLoggedWorld(t testing.TB, level slog.Level, change func(*helseid.Config)) (*world, *lockedBuffer) {
+func newLoggedWorld(t testing.TB, level slog.Level, change func(*helseid.Config)) (*world, *testkit.Log) {
 	t.Helper()
-	var logged lockedBuffer
+	var logged testkit.Log
 	return newWorld(t, worldOptions{config: func(c *helseid.Config) {
 		c.Logger = slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: level}))
 		c.TokenRetries = -1
@@ -175,7 +176,7 @@ func TestRefusalsOfAPIsAreLogged(t *testing.T) {
 func TestKeyFailuresAreLogged(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		var logged lockedBuffer
+		var logged testkit.Log
 		w, client, _ := kmsWorld(t, func(c *helseid.Config) {
 			c.Logger = slog.New(slog.NewJSONHandler(&logged, nil))
 		})

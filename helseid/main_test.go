@@ -1,13 +1,9 @@
 package helseid_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log"
-	"log/slog"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,38 +12,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
-// TestMain catches what anything writes to the process's log during the whole
-// suite, and fails if a secret is in it.
-func TestMain(m *testing.M) {
-	var logged lockedBuffer
-	log.SetOutput(&logged) //nolint:forbidigo // to see that nobody writes to it
-	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	code := m.Run()
-	if found := secrets.find(logged.String()); found != "" {
-		fmt.Fprintln(os.Stderr, "the suite's log holds", found)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
+// TestMain fails if the suite writes a secret to the process's log.
+func TestMain(m *testing.M) { testkit.RunLogged(m, secrets.find) }
 
 // secretSet holds the credentials that the suite has seen: assertions, proofs,
 // access tokens and key material.

@@ -18,7 +18,7 @@ func TestOAuth2(t *testing.T) {
 	t.Run("gives the same token", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, worldOptions{})
-		var source oauth2.TokenSource = w.client.TokenSource(request).OAuth2(t.Context())
+		var source = w.client.TokenSource(request).OAuth2(t.Context())
 		token, err := source.Token()
 		require.NoError(t, err)
 		own := w.token(t)

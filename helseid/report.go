@@ -136,8 +136,7 @@ func cause(err error) slog.Attr { return slog.String("cause", redact.Cause(err))
 // errorKind returns the kind of an error. The rate of log lines is limited for each
 // kind separately.
 func errorKind(err error) string {
-	var refusal *TokenError
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*TokenError](err); ok {
 		return refusalCodes(refusal.Code, refusal.HID)
 	}
 	for _, category := range []error{ErrKey, ErrLoginRequired, ErrStore, ErrUnavailable, ErrIssuerMismatch, ErrInvalidResponse, ErrScopeNotGranted} {

@@ -16,6 +16,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // sessionParts are those of one process, without HelseID.
@@ -103,7 +104,7 @@ func TestRefresherTakesTurns(t *testing.T) {
 		var sent []string
 		ask := func(_ context.Context, grant tokenGrant) (*userTokens, error) {
 			sent = append(sent, grant.parameters.Get("refresh_token"))
-			time.Sleep(time.Second) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(time.Second)
 			token := &Token{}
 			token.setLifetime(time.Now(), time.Minute)
 			return &userTokens{token: token, refreshToken: "token " + strconv.Itoa(len(sent))}, nil

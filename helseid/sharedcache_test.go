@@ -7,10 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // sharedMap is a TokenCache in memory.
@@ -72,7 +74,7 @@ func TestT079SharedCache(t *testing.T) {
 		require.Equal(t, 2, w.tokenRequests())
 
 		// A token that is near its end is not taken over.
-		time.Sleep(9*time.Minute + 40*time.Second)
+		testkit.Sleep(9*time.Minute + 40*time.Second)
 		third, err := newClient(t, w.config).Token(t.Context(), helseid.TokenRequest{Scopes: []string{testScope}})
 		require.NoError(t, err)
 		require.NotEqual(t, first.Access.Reveal(), third.Access.Reveal())
@@ -169,9 +171,10 @@ func TestForgetTokenOnItsWayToOthers(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			w.token(t)
+			_, err := w.client.Token(t.Context(), helseid.TokenRequest{Scopes: []string{testScope}})
+			assert.NoError(t, err)
 		}()
-		time.Sleep(time.Second)
+		testkit.Sleep(time.Second)
 		w.client.TokenSource(helseid.TokenRequest{Scopes: []string{testScope}}).Forget(t.Context())
 		<-done
 		require.Equal(t, 1, w.tokenRequests())

@@ -43,7 +43,7 @@ func StepUpOf(response *http.Response) (wanted StepUp, ok bool) {
 		if challenge.Parameters["error"] != "insufficient_user_authentication" {
 			continue
 		}
-		for _, value := range strings.Fields(challenge.Parameters["acr_values"]) {
+		for value := range strings.FieldsSeq(challenge.Parameters["acr_values"]) {
 			// The first is the one that the API prefers.
 			if wanted.SecurityLevel, wanted.AssuranceLevel = levelsOf(value); wanted != (StepUp{}) {
 				break

@@ -41,7 +41,7 @@ func (e *hiddenCause) As(target any) bool {
 	case **TokenError, **AuthorizationError, **idtoken.Error:
 		return false
 	}
-	return errors.As(e.cause.Reveal(), target) //nolint:govet // errors.As has checked the target
+	return errors.As(e.cause.Reveal(), target)
 }
 
 // ownErrors are the errors that decide the fate of a session or a login.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // What has expired after a flood of logins does not stay until the next flood.
@@ -25,7 +27,7 @@ func TestExpiredRowsAreSwept(t *testing.T) {
 			}
 		}
 		add("login-", 20_000, LoginLifetime)
-		time.Sleep(2 * time.Hour) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(2 * time.Hour)
 		add("session-", 1, time.Hour)
 		require.Len(t, store.rows, 1)
 		require.Len(t, places.places, 1)

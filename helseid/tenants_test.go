@@ -3,7 +3,6 @@ package helseid_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -512,7 +511,7 @@ func TestTenancyAndOrganizationPerCall(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		api := w.client.HTTPClient(helseid.TokenRequest{Scopes: []string{"a b"}})
 		request := newRequest(t, http.MethodGet, apiURL, nil)
-		_, err := api.Do(request.WithContext(helseid.ForOrganization(t.Context(), parentOrg, ""))) //nolint:bodyclose // there is none
+		_, err := api.Do(request.WithContext(helseid.ForOrganization(t.Context(), parentOrg, "")))
 		require.ErrorIs(t, err, helseid.ErrConfig)
 		require.ErrorContains(t, err, "Scopes")
 	})
@@ -794,7 +793,7 @@ func TestRejectedScopes(t *testing.T) {
 		api := w.api(apiHost, good)
 		request := newRequest(t, http.MethodGet, apiURL, nil)
 		for range 2 {
-			_, err := w.client.HTTPClient(both).Do(request.WithContext(helseid.ForOrganization(t.Context(), otherOrg, ""))) //nolint:bodyclose // there is none
+			_, err := w.client.HTTPClient(both).Do(request.WithContext(helseid.ForOrganization(t.Context(), otherOrg, "")))
 			require.ErrorIs(t, err, helseid.ErrScopeNotGranted)
 			require.ErrorContains(t, err, otherScope)
 			require.ErrorContains(t, err, "terms")
@@ -844,7 +843,7 @@ func TestErrorsNameNoOrganization(t *testing.T) {
 	w.become(t, multiTenant(), nil)
 	_, refused := w.client.Token(helseid.ForOrganization(t.Context(), "994598759", ""), helseid.TokenRequest{})
 	var tokenError *helseid.TokenError
-	require.True(t, errors.As(refused, &tokenError))
+	require.ErrorAs(t, refused, &tokenError)
 	require.Equal(t, "HID-1001", tokenError.HID)
 	for _, err := range []error{
 		refused,

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -111,7 +110,7 @@ func TestNonceRoundTrip(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		w.server.Inject(challenge("fresh"), helseidtest.Fault{Status: http.StatusBadRequest, Body: `{"error":"invalid_scope","error_description":"nope"}`})
 		_, err := w.client.Token(t.Context(), helseid.TokenRequest{})
-		refusal := requireRefusal(t, err, "invalid_scope")
+		refusal := refusalOf(t, err, "invalid_scope")
 		require.Equal(t, "nope", refusal.Description)
 		require.Equal(t, 2, w.tokenRequests())
 	})
@@ -151,7 +150,13 @@ func TestNonceRoundTrip(t *testing.T) {
 	})
 }
 
-func requireRefusal(t testing.TB, err error, code string) *helseid.TokenError {
+func requireRefusal(t testing.TB, err error, code string) {
+	t.Helper()
+	require.Equal(t, code, refusalOf(t, err, code).Code)
+}
+
+// refusalOf requires the same, and gives the refusal.
+func refusalOf(t testing.TB, err error, code string) *helseid.TokenError {
 	t.Helper()
 	requireNoSecret(t, err)
 	var refusal *helseid.TokenError
@@ -230,7 +235,7 @@ func TestRefusals(t *testing.T) {
 			w := newWorld(t, worldOptions{})
 			w.server.Inject(helseidtest.Fault{Status: test.status, Body: test.body})
 			_, err := w.client.Token(t.Context(), helseid.TokenRequest{})
-			refusal := requireRefusal(t, err, test.want.Code)
+			refusal := refusalOf(t, err, test.want.Code)
 			test.want.StatusCode = test.status
 			require.Equal(t, test.want, *refusal)
 			require.ErrorContains(t, err, test.says)
@@ -266,7 +271,7 @@ func TestRefusals(t *testing.T) {
 				_, err := w.client.Token(t.Context(), helseid.TokenRequest{})
 				requireError(t, err, category)
 				var refusal *helseid.TokenError
-				require.False(t, errors.As(err, &refusal))
+				require.NotErrorAs(t, err, &refusal)
 				require.ErrorContains(t, err, strconv.Itoa(status))
 				require.Less(t, len(err.Error()), 300, "a body is quoted")
 			}
@@ -277,7 +282,7 @@ func TestRefusals(t *testing.T) {
 		w := newWorld(t, worldOptions{config: noRetries})
 		w.server.Inject(helseidtest.Fault{Status: 500, Body: `{"error":"server_error","error_description":"later"}`, Times: -1})
 		_, err := w.client.Token(t.Context(), helseid.TokenRequest{})
-		require.Equal(t, 500, requireRefusal(t, err, "server_error").StatusCode)
+		require.Equal(t, 500, refusalOf(t, err, "server_error").StatusCode)
 		require.ErrorIs(t, err, helseid.ErrUnavailable, "an outage is one, also with an OAuth error")
 		require.Equal(t, 1, w.tokenRequests())
 	})

@@ -40,7 +40,7 @@ func TestAdviceForEachNumber(t *testing.T) {
 				require.NoError(t, err)
 				w.server.Inject(helseidtest.Fault{Status: http.StatusBadRequest, Body: string(body)})
 				_, err = w.client.Token(t.Context(), helseid.TokenRequest{})
-				refusal := requireRefusal(t, err, "invalid_request")
+				refusal := refusalOf(t, err, "invalid_request")
 				require.Equal(t, number, refusal.HID)
 				require.Equal(t, http.StatusBadRequest, refusal.StatusCode)
 				require.False(t, refusal.Temporary)
@@ -69,7 +69,7 @@ func TestNumbersThatAreNone(t *testing.T) {
 		require.NoError(t, err)
 		w.server.Inject(helseidtest.Fault{Status: http.StatusBadRequest, Body: string(body)})
 		_, err = w.client.Token(t.Context(), helseid.TokenRequest{})
-		refusal := requireRefusal(t, err, "invalid_scope")
+		refusal := refusalOf(t, err, "invalid_scope")
 		require.Empty(t, refusal.HID, description)
 		require.Contains(t, refusal.Advice(), "spelling", "without a number the code's advice is given")
 	}
@@ -148,7 +148,7 @@ func TestClockDifference(t *testing.T) {
 					w.server.Inject(helseidtest.Fault{Status: http.StatusBadRequest, Body: `{"error":"` + test.code + `","error_description":"HID-1004"}`})
 				}
 				_, err := w.client.Token(t.Context(), helseid.TokenRequest{})
-				refusal := requireRefusal(t, err, test.code)
+				refusal := refusalOf(t, err, test.code)
 				require.Equal(t, test.want, refusal.ClockDifference)
 				switch {
 				case test.want == 0:
@@ -177,7 +177,7 @@ func TestClockDifference(t *testing.T) {
 			w := newWorld(t, worldOptions{})
 			w.server.Inject(helseidtest.Fault{Status: http.StatusBadRequest, Body: `{"error":"invalid_client"}`, Header: http.Header{"Date": {date}}})
 			_, err := w.client.Token(t.Context(), helseid.TokenRequest{})
-			require.Zero(t, requireRefusal(t, err, "invalid_client").ClockDifference, date)
+			require.Zero(t, refusalOf(t, err, "invalid_client").ClockDifference, date)
 		}
 	})
 }

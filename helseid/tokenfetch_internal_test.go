@@ -13,6 +13,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // supplied is a token source without a client: fetch is what asks HelseID.
@@ -41,7 +42,7 @@ func TestOneFetchForAll(t *testing.T) {
 		fetches := 0
 		source := supplied(func(context.Context, tokenGrant) (*Token, error) {
 			fetches++
-			time.Sleep(time.Second) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(time.Second)
 			return tenMinutes(), nil
 		})
 		var group sync.WaitGroup
@@ -80,7 +81,7 @@ func TestRefusalStandsForAWhile(t *testing.T) {
 			require.ErrorIs(t, err, refusal)
 		}
 		require.Equal(t, 2, fetches)
-		time.Sleep(time.Second) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(time.Second)
 		_, err := source.Token(t.Context())
 		require.ErrorIs(t, err, refusal)
 		require.Equal(t, 3, fetches)

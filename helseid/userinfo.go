@@ -60,7 +60,7 @@ func (u *userInfoReader) read(ctx context.Context, subject string, source *Token
 	}
 	request.Header.Set("Accept", "application/json")
 	httpx.SetUserAgent(request.Header)
-	response, err := u.send(ctx, request, source)
+	response, err := u.send(ctx, request, source) //nolint:bodyclose // ReadBody does
 	if err != nil {
 		return nil, fmt.Errorf("UserInfo: %w", err)
 	}

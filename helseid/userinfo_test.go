@@ -39,7 +39,7 @@ func TestUserInfo(t *testing.T) {
 			last := sent[len(sent)-1]
 			require.Equal(t, bearer, last.Proof == "")
 			require.Regexp(t, "^"+name+" ", last.Authorization)
-			require.Len(t, w.refreshes(), 0, "the login's token will do")
+			require.Empty(t, w.refreshes(), "the login's token will do")
 		})
 	}
 }

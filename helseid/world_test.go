@@ -23,6 +23,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 const (
@@ -385,7 +386,7 @@ func at(start time.Time, after time.Duration) { pause(time.Until(start.Add(after
 
 // pause lets the bubble's time pass.
 func pause(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // inside of a synctest bubble, where no real time passes
+	testkit.Sleep(d)
 }
 
 // recordingJar is a cookie jar that must not be used.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // challenge is one challenge of WWW-Authenticate, parsed by the grammar of RFC 9110
@@ -110,7 +111,7 @@ func refusal(t testing.TB, request *http.Request, response *http.Response) (prob
 	}
 	// The API's own name is in the scopes that it demands.
 	requireNoEcho(t, request, strings.ReplaceAll(answer, mint.DefaultAudience, ""))
-	require.NotRegexp(t, identityNumber, answer)
+	require.NotRegexp(t, testkit.IdentityNumber, answer)
 	return document, found
 }
 

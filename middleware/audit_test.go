@@ -20,6 +20,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/testkit"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -130,8 +131,8 @@ func TestAuditLog(t *testing.T) {
 			log := buffer.String()
 			require.Equal(t, len(requests)+1, strings.Count(log, "\n"))
 			require.NotContains(t, log, "Nordmann")
-			require.NotRegexp(t, identityNumber, log)
-			require.NotRegexp(t, jwsLike, log)
+			require.NotRegexp(t, testkit.IdentityNumber, log)
+			require.NotRegexp(t, testkit.JWS, log)
 			for _, text := range []string{"request allowed", "request refused", "helseidtest-client", mint.DefaultHPRNumber, "994598759", "999977775", "987654325", "token_signature", "no_credentials", "scope", "malformed_claims", "INFO", "WARN", "THE-JTI", "requirement cannot be checked", "other"} {
 				require.Contains(t, log, text)
 			}
@@ -232,13 +233,13 @@ func TestAccessTokenIsNeverPrinted(t *testing.T) {
 	for _, value := range []any{token, &token, []identity.Secret{token}, own{token}, &own{token}, map[string]any{"t": token}, w.caller()} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			text := fmt.Sprintf(verb, value)
-			require.NotRegexp(t, jwsLike, text, verb)
+			require.NotRegexp(t, testkit.JWS, text, verb)
 			require.NotContains(t, text, fmt.Sprintf("%x", token.Reveal()))
 		}
 		var buffer bytes.Buffer
 		slog.New(slog.NewTextHandler(&buffer, nil)).Info("x", "value", value)
 		slog.New(slog.NewJSONHandler(&buffer, nil)).Info("x", "value", value)
-		require.NotRegexp(t, jwsLike, buffer.String())
+		require.NotRegexp(t, testkit.JWS, buffer.String())
 	}
 	data, err := json.Marshal(token)
 	require.NoError(t, err)

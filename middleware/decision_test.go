@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/internal/testkit"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
@@ -46,7 +47,7 @@ func TestDecide(t *testing.T) {
 	require.Equal(t, "helseidtest-client", decision.Claims.ClientID)
 	ctx := decision.Context(t.Context())
 	require.Same(t, decision.Claims, middleware.Claims(ctx))
-	require.Equal(t, "DPoP "+middleware.Token(ctx).Reveal(), request.Header["authorization"][0])
+	require.Equal(t, "DPoP "+middleware.Token(ctx).Reveal(), request.Header["authorization"][0]) //nolint:staticcheck // as gRPC writes its names
 	record := w.lastRecord()
 	require.True(t, record.Allowed)
 	require.Equal(t, http.MethodPost, record.Method)
@@ -153,7 +154,7 @@ func TestDecideNonces(t *testing.T) {
 
 	signed := func(nonce string) middleware.Request {
 		request := w.rpc(grpcMethod)
-		token := strings.TrimPrefix(request.Header["authorization"][0], "DPoP ")
+		token := strings.TrimPrefix(request.Header["authorization"][0], "DPoP ") //nolint:staticcheck // as gRPC writes its names
 		request.Header["dpop"] = []string{w.server.Proof(http.MethodPost, "https://api.example.no"+grpcMethod, token, mint.ProofClaim("nonce", nonce))}
 		return request
 	}
@@ -182,7 +183,7 @@ func TestRequestIsNotPrinted(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
 		require.Contains(t, fmt.Sprintf(verb, request), "[redacted]")
 		require.Contains(t, fmt.Sprintf(verb, &request), "[redacted]")
-		require.NotRegexp(t, jwsLike, fmt.Sprintf(verb, w.auth.Decide(t.Context(), w.rpc(grpcMethod))))
+		require.NotRegexp(t, testkit.JWS, fmt.Sprintf(verb, w.auth.Decide(t.Context(), w.rpc(grpcMethod))))
 	}
 }
 

@@ -27,7 +27,7 @@ func journal(w http.ResponseWriter, r *http.Request) {
 func Example() {
 	auth, err := middleware.New(middleware.Config{Issuer: helseid.Test.Issuer(), Audience: "nhn:my-api"})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /journal/{id}", auth.Require(journal,
@@ -44,14 +44,14 @@ func Example() {
 func ExampleMiddleware_Require_test() {
 	server, err := helseidtest.Start(helseidtest.InMemory()) // in a test: helseidtest.NewServer(t)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	defer server.Close()
 	config := middleware.Config{Issuer: server.Issuer(), Audience: "nhn:my-api"}
 	config.Token.HTTPClient = server.HTTPClient()
 	auth, err := middleware.New(config)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	defer auth.Close()
 	handler := auth.Require(journal, middleware.SecurityLevel(4), middleware.HPRNumber())
@@ -88,7 +88,7 @@ func ExampleRequirement() {
 func ExampleMiddleware_Guard() {
 	auth, err := middleware.New(middleware.Config{Issuer: helseid.Test.Issuer(), Audience: "nhn:my-api"})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	guard := auth.Guard(middleware.Scope("nhn:my-api/read"))
 	routes := http.NewServeMux()
@@ -112,7 +112,7 @@ func ExampleAuditLog() {
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	auth, err := middleware.New(middleware.Config{Issuer: helseid.Test.Issuer(), Audience: "nhn:my-api", Audit: middleware.AuditLog(logger)})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /journal/{id}", auth.Require(journal))

@@ -63,8 +63,7 @@ func refused(status int, code, reason, detail string) *Problem {
 
 // tokenProblem turns an error of the validator into a problem.
 func tokenProblem(err error) *Problem {
-	var invalid *tokenvalidation.Error
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*tokenvalidation.Error](err); ok {
 		status := http.StatusUnauthorized
 		code := codeInvalidToken
 		if invalid.Reason == tokenvalidation.ReasonTooLong {
@@ -79,8 +78,7 @@ func tokenProblem(err error) *Problem {
 
 // proofProblem turns an error of the verifier into a problem.
 func (m *Middleware) proofProblem(err error) *Problem {
-	var invalid *dpop.ProofError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*dpop.ProofError](err); ok {
 		problem := refused(http.StatusUnauthorized, codeInvalidProof, string(invalid.Reason), invalid.Error())
 		switch invalid.Reason {
 		case dpop.ReasonNonce, dpop.ReasonBeforeStart: // the client succeeds with a new proof

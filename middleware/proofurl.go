@@ -116,7 +116,7 @@ func (l *location) target(r *http.Request) (target, error) {
 		found.doubt = errPath
 		return found, nil
 	}
-	if found.base, found.doubt = l.base(r, trusted); found.doubt == errForwarded {
+	if found.base, found.doubt = l.base(r, trusted); errors.Is(found.doubt, errForwarded) {
 		return target{}, errForwarded
 	}
 	return found, nil

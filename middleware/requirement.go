@@ -389,7 +389,7 @@ func OrganizationLookup(allowed func(context.Context, identity.Organization) (bo
 		ok, err := allowed(ctx, claims.Organization)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%w: %v", ErrUnavailable, err) // not %w: the error may be a Denial
+			return fmt.Errorf("%w: %v", ErrUnavailable, err) //nolint:errorlint // not %w: the error may be a Denial
 		case !ok:
 			return denial
 		}

@@ -55,7 +55,7 @@ func TestRestart(t *testing.T) {
 				return made
 			}
 			send := func(request *http.Request) *http.Response {
-				response, err := http.DefaultClient.Do(request)
+				response, err := http.DefaultClient.Do(request) //nolint:forbidigo // to loopback, and the test has a deadline
 				require.NoError(t, err)
 				require.NoError(t, response.Body.Close())
 				return response

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/middleware"
@@ -44,7 +45,7 @@ func keep(t testing.TB, rw http.ResponseWriter, r *http.Request) {
 		t.Error(err)
 		return
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if _, onDisk := file.(*os.File); !onDisk {
 		t.Error("the upload is in memory")
 	}
@@ -224,7 +225,7 @@ func TestUploadParsedBefore(t *testing.T) {
 			t.Error("the file is gone:", err)
 			return
 		}
-		file.Close()
+		_ = file.Close()
 	}))
 	status, body := w.call(w.upload(server.URL + "/images/1"))
 	require.Equal(t, http.StatusOK, status, body)
@@ -237,7 +238,7 @@ func TestRequestOutsideOfTheGuard(t *testing.T) {
 	w := newWorld(t, worldOptions{cold: true})
 	mux := http.NewServeMux()
 	mux.Handle("POST /{kind}/{id...}", w.auth.Require(func(rw http.ResponseWriter, r *http.Request) {
-		require.Equal(t, "a note", r.FormValue("note"))
+		assert.Equal(t, "a note", r.FormValue("note"))
 		rw.WriteHeader(http.StatusNoContent)
 	}))
 	guarded := w.auth.Guard()(mux)

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -54,12 +55,8 @@ func newFoundry(t testing.TB, bits int) *foundry {
 func (f *foundry) token(t testing.TB, changes map[string]any) string {
 	t.Helper()
 	claims := make(map[string]any)
-	for name, value := range f.claims {
-		claims[name] = value
-	}
-	for name, value := range changes {
-		claims[name] = value
-	}
+	maps.Copy(claims, f.claims)
+	maps.Copy(claims, changes)
 	payload, err := json.Marshal(claims)
 	require.NoError(t, err)
 	token, err := f.key.SignRaw(context.Background(), fmt.Appendf(nil, `{"alg":"RS256","typ":"at+jwt","kid":%q}`, f.key.ID()), payload)

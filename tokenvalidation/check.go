@@ -63,7 +63,7 @@ func (v *Validator) Check(ctx context.Context) error {
 // offset is how far Config.Time is ahead of HelseID's clock if this machine's clock is
 // ahead by the given duration.
 func (v *Validator) offset(ahead time.Duration) time.Duration {
-	return ahead + v.rules.Now().Sub(time.Now())
+	return ahead + time.Until(v.rules.Now())
 }
 
 func (v *Validator) isOff(ahead time.Duration) bool {

@@ -63,7 +63,7 @@ func ExampleClaim() {
 	token := server.Token(mint.Audience("nhn:some-api"), mint.Claim("nhn:some-api/client/claims/region", "south"))
 	claims, err := validator.Validate(context.Background(), token)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	region, err := tokenvalidation.Claim[string](claims, "nhn:some-api/client/claims/region")
 	fmt.Println(region, err)
@@ -76,11 +76,11 @@ func ExampleValidator_Snapshot() {
 	defer validator.Close()
 	token := server.Token(mint.Audience("nhn:some-api"))
 	if _, err := validator.Validate(context.Background(), token); err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	snapshot, err := validator.Snapshot() // write it to a file
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 
 	// HelseID is down when the API starts again.
@@ -89,7 +89,7 @@ func ExampleValidator_Snapshot() {
 		Issuer: server.Issuer(), Audience: "nhn:some-api", HTTPClient: server.HTTPClient(), Snapshot: snapshot,
 	})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example of a program
+		log.Fatal(err)
 	}
 	defer restarted.Close()
 	_, err = restarted.Validate(context.Background(), token)

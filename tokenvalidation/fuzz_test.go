@@ -2,7 +2,6 @@ package tokenvalidation_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 
@@ -38,7 +37,7 @@ func FuzzValidate(f *testing.F) {
 			return
 		}
 		var refused *tokenvalidation.Error
-		require.True(t, errors.As(err, &refused), err)
+		require.ErrorAs(t, err, &refused, err)
 		require.NotEmpty(t, refused.Error())
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/testkit"
 	"github.com/helseid-go/sdk/internal/verification"
 )
 
@@ -152,13 +153,13 @@ func TestMemoryForgetsWhatIsDead(t *testing.T) {
 				hash, size, claims := tokenOf(t, 1, 1000)
 				put(m, hash, size, claims, 1, 1)
 				for range 3 {
-					time.Sleep(sweepInterval + time.Second)
+					testkit.Sleep(sweepInterval + time.Second)
 					synctest.Wait()
 					tokens, _ := m.held()
 					require.Equal(t, 1, tokens)
 				}
 				at.Store(&test.later)
-				time.Sleep(sweepInterval)
+				testkit.Sleep(sweepInterval)
 				synctest.Wait()
 				tokens, bytes := m.held()
 				require.Equal(t, test.left, tokens)
@@ -187,7 +188,7 @@ func TestMemorySweepsWhatComesDuringASweep(t *testing.T) {
 		t.Cleanup(m.close)
 		hash, size, claims := tokenOf(t, 1, 1000)
 		put(m, hash, size, claims, 1, 1)
-		time.Sleep(2*sweepInterval + time.Second)
+		testkit.Sleep(2*sweepInterval + time.Second)
 		synctest.Wait()
 		require.Equal(t, 2, sweeps)
 	})

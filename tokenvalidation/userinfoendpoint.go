@@ -67,7 +67,7 @@ func askUserInfo(ctx context.Context, source *metadata.Source, client *http.Clie
 	request.Header.Set("Accept", "application/json")
 	httpx.SetUserAgent(request.Header)
 	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := httpx.NoRedirect(client).Do(request)
+	response, err := httpx.NoRedirect(client).Do(request) //nolint:bodyclose // ReadBody does
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

@@ -297,7 +297,7 @@ func TestForwardAuth(t *testing.T) {
 		request.Header.Set("DPoP", server.Proof(http.MethodDelete, "https://api.example.no/journal/1", token))
 		request.Header.Set("X-Forwarded-Method", http.MethodDelete)
 		request.Header.Set("X-Forwarded-Uri", "/journal/1?a=b")
-		response, err := http.DefaultClient.Do(request)
+		response, err := http.DefaultClient.Do(request) //nolint:forbidigo // to loopback, and the test has a deadline
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		return response.StatusCode

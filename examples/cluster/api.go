@@ -28,7 +28,7 @@ func serveAPI(ctx context.Context, settings settings, lines *json.Decoder, out *
 	if err != nil {
 		return err
 	}
-	defer replays.Close()
+	defer func() { _ = replays.Close() }()
 	auth, err := middleware.New(middleware.Config{
 		Issuer:    settings.Issuer,
 		Audience:  audience,

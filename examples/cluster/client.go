@@ -64,7 +64,7 @@ func serveClient(ctx context.Context, settings settings, lines *json.Decoder, ou
 	if err != nil {
 		return err
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }()
 	config, err := helseid.ParseConfig(settings.ConfigFile)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func checkRedis(ctx context.Context, redisURL string) error {
 	if err != nil {
 		return err
 	}
-	defer replays.Close()
+	defer func() { _ = replays.Close() }()
 	return replays.Check(ctx)
 }
 

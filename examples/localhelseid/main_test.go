@@ -241,7 +241,7 @@ func TestServices(t *testing.T) {
 		request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 		require.NoError(t, err)
 		request.Header.Set(header, value)
-		response, err := http.DefaultClient.Do(request)
+		response, err := http.DefaultClient.Do(request) //nolint:forbidigo // to loopback, and the test has a deadline
 		require.NoError(t, err)
 		defer response.Body.Close()
 		answer, err := io.ReadAll(response.Body)

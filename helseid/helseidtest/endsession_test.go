@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
@@ -89,8 +90,8 @@ func TestLogoutOfClients(t *testing.T) {
 		a.register(t, first)
 		var tokens []string
 		a.server.Mount("app.example.no", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			require.Equal(t, "/back", r.URL.Path)
-			require.Equal(t, "POST", r.Method)
+			assert.Equal(t, "/back", r.URL.Path)
+			assert.Equal(t, "POST", r.Method)
 			tokens = append(tokens, r.PostFormValue("logout_token"))
 		}))
 		jar, err := cookiejar.New(nil)

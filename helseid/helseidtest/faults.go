@@ -1,6 +1,7 @@
 package helseidtest
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -121,9 +122,7 @@ func (f *Fault) serve(w http.ResponseWriter, r *http.Request, next http.HandlerF
 		next(w, r)
 	default:
 		w.Header().Set("Content-Type", "application/json")
-		for name, values := range f.Header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), f.Header)
 		if f.Status != 0 {
 			w.WriteHeader(f.Status)
 		}

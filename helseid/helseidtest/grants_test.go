@@ -15,6 +15,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // addClient registers a second client with the same key and returns its id.
@@ -32,7 +33,7 @@ func (r *attempt) as(id string) {
 }
 
 func wait(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // inside of a synctest bubble
+	testkit.Sleep(d)
 }
 
 // Every refusal of the authorization endpoint: a page, since there is no client

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -44,7 +45,7 @@ func (t memoryTransport) RoundTrip(request *http.Request) (*http.Response, error
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		response, err := serveInMemory(handler, request)
+		response, err := serveInMemory(handler, request) //nolint:bodyclose // the caller of RoundTrip does
 		done <- outcome{response, err}
 	}()
 	select {
@@ -101,9 +102,9 @@ type memoryWriter struct {
 
 func (w *memoryWriter) run(handler http.Handler, request *http.Request) (aborted bool) {
 	defer func() {
-		switch fault := recover(); {
-		case fault == nil:
-		case fault == http.ErrAbortHandler:
+		switch fault := recover(); fault {
+		case nil:
+		case http.ErrAbortHandler:
 			aborted = true
 		default:
 			panic(fault)
@@ -129,9 +130,7 @@ func (w *memoryWriter) Write(data []byte) (int, error) {
 
 // replay sends the response that has been recorded here.
 func (w *memoryWriter) replay(to http.ResponseWriter, _ *http.Request) {
-	for name, values := range w.header {
-		to.Header()[name] = values
-	}
+	maps.Copy(to.Header(), w.header)
 	if w.status != 0 {
 		to.WriteHeader(w.status)
 	}

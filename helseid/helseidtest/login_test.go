@@ -12,6 +12,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // A whole life: login, tokens, refresh, userinfo, logout.
@@ -62,7 +63,7 @@ func TestLogin(t *testing.T) {
 		require.Equal(t, mint.DefaultParentOrganization, access["helseid://claims/client/claims/orgnr_parent"])
 		require.Equal(t, map[string]any{"jkt": thumbprint(t, a.dpopKey)}, access["cnf"])
 
-		time.Sleep(10 * time.Minute) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(10 * time.Minute)
 		narrow := a.refresh(t, first.RefreshToken)
 		narrow.form.Set("resource", "nhn:other-api")
 		second := a.send(t, narrow)
@@ -105,7 +106,7 @@ func TestSingleSignOn(t *testing.T) {
 		jar, err := cookiejar.New(nil)
 		require.NoError(t, err)
 		again := func(change func(url.Values), options ...helseidtest.LoginOption) (url.Values, map[string]any) {
-			time.Sleep(10 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(10 * time.Second)
 			r := a.push(t)
 			change(r.form)
 			callback := a.login(t, r, append(options, helseidtest.InBrowser(jar))...)

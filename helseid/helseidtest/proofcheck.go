@@ -33,8 +33,7 @@ func (s *Server) checkProofFor(r *http.Request, expected dpop.Expectation) (*dpo
 	}
 	proof, err := s.verifier.Verify(r.Context(), headers[0], expected)
 	if err != nil {
-		var reason *dpop.ProofError
-		if errors.As(err, &reason) {
+		if reason, ok := errors.AsType[*dpop.ProofError](err); ok {
 			return nil, invalidProof(reason.Error())
 		}
 		return nil, &refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "the replay store is full"}

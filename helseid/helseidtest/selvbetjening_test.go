@@ -15,6 +15,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // selfServer is a client that may use Selvbetjening, with the SDK's client.
@@ -139,23 +140,23 @@ func TestKeyTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelfServer(t, helseidtest.Selvbetjening{KeyDelay: 15 * time.Second, KeyLifetime: time.Hour})
 		key, jwk := newClientKey(t)
-		time.Sleep(30 * time.Minute)
+		testkit.Sleep(30 * time.Minute)
 		status, _ := s.call("POST", "/v1/client-secret", jwk)
 		require.Equal(t, http.StatusOK, status)
 		var refused *helseid.TokenError
 		require.ErrorAs(t, s.tokenWith(key), &refused)
 		require.Equal(t, "invalid_client", refused.Code)
-		time.Sleep(15 * time.Second)
+		testkit.Sleep(15 * time.Second)
 		require.NoError(t, s.tokenWith(key))
 		require.NoError(t, s.tokenWith(s.config.Key))
-		time.Sleep(30 * time.Minute)
+		testkit.Sleep(30 * time.Minute)
 		require.ErrorAs(t, s.tokenWith(s.config.Key), &refused, "the first key has expired")
 		require.NoError(t, s.tokenWith(key))
 		s.config.Key = key
 		status, answer := startSelfServer(t, s.server, s.config).call("GET", "/v1/client-secret", "")
 		require.Equal(t, http.StatusOK, status)
 		require.Len(t, answer, 1)
-		time.Sleep(30 * time.Minute)
+		testkit.Sleep(30 * time.Minute)
 		require.ErrorAs(t, s.tokenWith(key), &refused)
 	})
 }
@@ -380,7 +381,7 @@ func TestClientDrafts(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, status)
 	}
 	status, answer := s.send(s.server.HTTPClient(), "POST", "/v0.1/client-drafts", good, header)
-	require.Equal(t, http.StatusOK, status, answer, "by its older path")
+	require.Equal(t, http.StatusOK, status, "by its older path: %v", answer)
 	status, answer = s.call("GET", "/v1/client-status", "")
 	require.Equal(t, http.StatusOK, status, answer)
 	require.Contains(t, answer, "apiScopes")
@@ -434,9 +435,9 @@ func TestDelegations(t *testing.T) {
 			require.Equal(t, "HID-1001", ask())
 			require.NoError(t, server.Delegate(parent, config.ClientID))
 			if delay > 0 {
-				time.Sleep(delay - time.Second)
+				testkit.Sleep(delay - time.Second)
 				require.Equal(t, "HID-1001", ask())
-				time.Sleep(time.Second)
+				testkit.Sleep(time.Second)
 			}
 			require.Empty(t, ask())
 			require.Equal(t, []string{"222333444", parent}, server.Clients()[0].Delegations)
@@ -453,7 +454,7 @@ func TestDelegations(t *testing.T) {
 			require.NoError(t, server.RevokeDelegation(parent, config.ClientID))
 			if delay > 0 {
 				require.Empty(t, ask())
-				time.Sleep(delay)
+				testkit.Sleep(delay)
 			}
 			require.Equal(t, "HID-1001", ask())
 			require.Error(t, server.Delegate("1", config.ClientID))

@@ -70,7 +70,7 @@ func TestServerRefusesOtherNames(t *testing.T) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.Issuer()+string(helseidtest.EndpointMetadata), nil)
 		require.NoError(t, err)
 		request.Host = host
-		response, err := http.DefaultClient.Do(request)
+		response, err := http.DefaultClient.Do(request) //nolint:forbidigo // to loopback, and the test has a deadline
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, status, response.StatusCode, host)

@@ -16,6 +16,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // Every refusal of the token endpoint, one by one. Each case changes one thing
@@ -305,7 +306,7 @@ func TestCredentialsAreSpent(t *testing.T) {
 				a.server.SetClockSkew(skew)
 				first := a.build(t, a.nonce(t))
 				require.Empty(t, a.send(t, first).Error)
-				time.Sleep(5 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+				testkit.Sleep(5 * time.Second)
 				second := a.build(t, "")
 				second.proofs = first.proofs
 				require.Equal(t, "invalid_dpop_proof", a.send(t, second).Error, "skew %v", skew)
@@ -329,9 +330,9 @@ func TestNonces(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory()))
 			nonce := a.nonce(t)
-			time.Sleep(2*time.Minute - time.Second) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(2*time.Minute - time.Second)
 			require.Empty(t, a.send(t, a.build(t, nonce)).Error)
-			time.Sleep(time.Second) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(time.Second)
 			require.Equal(t, "use_dpop_nonce", a.send(t, a.build(t, nonce)).Error)
 		})
 	})

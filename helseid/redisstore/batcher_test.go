@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -179,7 +180,7 @@ func TestBatchLimit(t *testing.T) {
 		for range maxRequests + 2 {
 			synctest.Wait()
 			go func() {
-				if err := b.do(t.Context(), &question{}); err != context.DeadlineExceeded {
+				if err := b.do(t.Context(), &question{}); !errors.Is(err, context.DeadlineExceeded) {
 					t.Error(err)
 				}
 			}()
@@ -206,7 +207,7 @@ func TestBatcherCloses(t *testing.T) {
 		synctest.Wait()
 		for range 3 {
 			late.Go(func() {
-				if err := b.do(t.Context(), &question{}); err != redis.ErrClosed {
+				if err := b.do(t.Context(), &question{}); !errors.Is(err, redis.ErrClosed) {
 					t.Error(err)
 				}
 			})

@@ -220,7 +220,7 @@ func TestNobodyPassesAfterALogout(t *testing.T) {
 		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, _ error) { rw.WriteHeader(http.StatusBadGateway) },
 	}}
 	go func() { _ = proxy.Serve(front) }()
-	defer proxy.Close()
+	defer func() { _ = proxy.Close() }()
 
 	ctx, stop := context.WithTimeout(t.Context(), *checkerTime)
 	defer stop()

@@ -173,7 +173,7 @@ func TestClusterMovesASlot(t *testing.T) {
 	for _, key := range keys {
 		require.Eventually(t, func() bool { // the other node may be learning of the slot yet
 			admin := from.admin()
-			defer admin.Close()
+			defer func() { _ = admin.Close() }()
 			return admin.Do(t.Context(), "MIGRATE", "127.0.0.1", to.port, key, 0, 5000).Err() == nil
 		}, 30*time.Second, 20*time.Millisecond)
 		there()

@@ -138,7 +138,7 @@ func TestCallersClientStaysOpen(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	client := redis.NewClient(&redis.Options{Network: "unix", Addr: server.socket, ContextTimeoutEnabled: true})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	store, err := New(Config{Client: client, EncryptionKeys: inBase64(testKey)})
 	require.NoError(t, err)
 	require.NoError(t, store.Check(t.Context()))

@@ -38,7 +38,7 @@ func exampleRedis() (url string, cleanup func()) {
 		panic("the examples need a Redis: apt-get install redis-server")
 	}
 	client := redis.NewClient(&redis.Options{Network: "unix", Addr: socket})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	for end := time.Now().Add(20 * time.Second); client.Ping(context.Background()).Err() != nil; {
 		if time.Now().After(end) {
 			panic("Redis does not start")
@@ -76,7 +76,7 @@ func ExampleStore_TokenCache() {
 		fmt.Println(err)
 		return
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }()
 	config.TokenCache = store.TokenCache()
 	config.DPoPKey, err = dpop.GenerateKey(dpop.KeyOptions{}) // made once, and given to all processes
 	if err != nil {
@@ -114,7 +114,7 @@ func ExampleNewReplays() {
 		fmt.Println(err)
 		return
 	}
-	defer replays.Close()
+	defer func() { _ = replays.Close() }()
 	if err := replays.Check(context.Background()); err != nil {
 		fmt.Println(err)
 		return
@@ -141,7 +141,7 @@ func ExampleStore_Rows() {
 		fmt.Println(err)
 		return
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }()
 
 	// What the client does with it: two want to write, and one does.
 	ctx, sessions := context.Background(), store.Rows()
@@ -170,7 +170,7 @@ func ExampleConfig_rotation() {
 		fmt.Println(err)
 		return
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }()
 
 	_, err = redisstore.New(redisstore.Config{URL: identity.NewSecret("redis://redis.example.no:6379"), EncryptionKeys: []identity.Secret{identity.NewSecret("c2hvcnQ=")}})
 	fmt.Println(errors.Is(err, redisstore.ErrConfig))
@@ -189,7 +189,7 @@ func ExampleConfig_sentinel() {
 		TLSConfig:             &tls.Config{},
 		ContextTimeoutEnabled: true, // required
 	})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	store, err := redisstore.New(redisstore.Config{Client: client, EncryptionKeys: []identity.Secret{exampleKey()}})
 	if err != nil {
 		fmt.Println(err)

@@ -87,7 +87,7 @@ func (s *server) start(t testing.TB) {
 	require.NoError(t, s.cmd.Start())
 	require.Eventually(t, func() bool {
 		client := s.admin()
-		defer client.Close()
+		defer func() { _ = client.Close() }()
 		err := client.Ping(t.Context()).Err()
 		return err == nil || replyCode(err) == "NOAUTH"
 	}, 20*time.Second, 10*time.Millisecond, "the server does not start")
@@ -113,7 +113,7 @@ func (s *server) admin() *redis.Client {
 func (s *server) keys(t testing.TB) []string {
 	t.Helper()
 	client := s.admin()
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	keys, err := client.Keys(t.Context(), "*").Result()
 	require.NoError(t, err)
 	return keys
@@ -123,7 +123,7 @@ func (s *server) keys(t testing.TB) []string {
 func (s *server) do(t testing.TB, args ...any) any {
 	t.Helper()
 	client := s.admin()
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	reply, err := client.Do(t.Context(), args...).Result()
 	require.NoError(t, err, "%v", args)
 	return reply

@@ -96,7 +96,7 @@ func TestSessionVersionsAreExact(t *testing.T) {
 	}
 	session, err := table.Load(t.Context(), "a")
 	require.NoError(t, err)
-	require.EqualValues(t, uint64(large), session.Version)
+	require.Equal(t, uint64(large), session.Version)
 	saved, err := table.Save(t.Context(), "a", session)
 	require.NoError(t, err)
 	require.True(t, saved)

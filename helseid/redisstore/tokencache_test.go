@@ -250,7 +250,7 @@ func TestCallersClientIsBounded(t *testing.T) {
 	line := startProxy(t, startServer(t))
 	line.setSilent(true)
 	client := redis.NewClient(&redis.Options{Addr: line.listener.Addr().String(), ContextTimeoutEnabled: true, ReadTimeout: time.Minute})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	store, err := New(Config{Client: client, EncryptionKeys: inBase64(testKey), Timeout: 100 * time.Millisecond})
 	require.NoError(t, err)
 	start := time.Now()

@@ -16,13 +16,13 @@ func Example() {
 	// In place of HelseID, and of the file from HelseID Selvbetjening.
 	server, err := helseidtest.Start(helseidtest.InMemory())
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"))
 
 	client, err := helseid.New(config)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	defer client.Close()
 	web, err := weblogin.New(weblogin.Config{
@@ -30,7 +30,7 @@ func Example() {
 		Login:  helseid.LoginRequest{Scopes: []string{helseid.ScopeProfile, helseid.ScopeHPRNumber}, SecurityLevel: 4},
 	})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	web.Mount(mux)
@@ -46,12 +46,12 @@ func Example() {
 	browser.Jar, _ = cookiejar.New(nil)
 	request, err := http.NewRequest(http.MethodGet, "https://ehr.example.no/me", nil)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	request.Header.Set("Accept", "text/html")
 	response, err := browser.Do(request)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	defer response.Body.Close()
 	page, _ := io.ReadAll(response.Body)

@@ -22,6 +22,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // events are those that the application has been told.
@@ -177,7 +178,7 @@ func TestStepUpIsTheSamePersons(t *testing.T) {
 				}
 				b := w.newBrowser()
 				b.logIn("/login", asElg())
-				time.Sleep(10 * time.Minute) //nolint:forbidigo // inside of a synctest bubble
+				testkit.Sleep(10 * time.Minute)
 				login := test.path
 				if !strings.HasPrefix(login, "/login") {
 					login = b.get(login).location(t)
@@ -338,14 +339,14 @@ func TestCallbackThatIsTriedAgain(t *testing.T) {
 		good    bool
 	}{
 		"at once":       {func(*browser, string) {}, true},
-		"soon":          {func(*browser, string) { time.Sleep(50 * time.Second) }, true},  //nolint:forbidigo // inside of a synctest bubble
-		"a minute late": {func(*browser, string) { time.Sleep(60 * time.Second) }, false}, //nolint:forbidigo // inside of a synctest bubble
+		"soon":          {func(*browser, string) { testkit.Sleep(50 * time.Second) }, true},
+		"a minute late": {func(*browser, string) { testkit.Sleep(60 * time.Second) }, false},
 		"a minute after the first time": {func(b *browser, callback string) {
-			time.Sleep(40 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(40 * time.Second)
 			b.server.Inject(down)
 			b.get(callback)
 			b.server.ClearFaults()
-			time.Sleep(20 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(20 * time.Second)
 		}, false},
 		"a few times": {func(b *browser, callback string) {
 			b.server.Inject(down)

@@ -20,6 +20,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 func TestLogin(t *testing.T) {
@@ -183,7 +184,7 @@ func TestStepUpForAnAPI(t *testing.T) {
 				}
 				b := w.newBrowser()
 				b.logIn("/login", helseidtest.AtLevel(test.level))
-				time.Sleep(test.age) //nolint:forbidigo // inside of a synctest bubble
+				testkit.Sleep(test.age)
 				page := b.get("/call?x=1")
 				if test.location == "" {
 					require.Equal(t, "goes on", page.body)
@@ -280,12 +281,12 @@ func TestT175SessionEnds(t *testing.T) {
 		w := newWorld(t, func(c *weblogin.Config) { c.MaxSessionAge = 2 * time.Hour })
 		b := w.newBrowser()
 		b.logIn("/login")
-		time.Sleep(time.Hour) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(time.Hour)
 		b.logIn("/login")
-		time.Sleep(time.Hour - time.Second) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(time.Hour - time.Second)
 		require.Equal(t, grevling, b.who(), "of the same authentication")
 		id := b.cookie(sessionCookie)
-		time.Sleep(time.Second) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(time.Second)
 		require.Equal(t, "nobody", b.who())
 		require.Empty(t, b.cookie(sessionCookie))
 		_, err := mustClient(w).Sessions().Get(t.Context(), id)
@@ -297,7 +298,7 @@ func TestT175SessionEnds(t *testing.T) {
 		before := time.Now()
 		b.logIn(b.get("/me").location(t))
 		require.Equal(t, grevling, b.who())
-		time.Sleep(2*time.Hour - time.Second - time.Since(before)) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(2*time.Hour - time.Second - time.Since(before))
 		require.Equal(t, grevling, b.who())
 	})
 	require.Equal(t, 8*time.Hour, weblogin.DefaultMaxSessionAge)

@@ -16,6 +16,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/weblogin"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 const circles = "Innloggingen går i ring"
@@ -89,7 +90,7 @@ func TestLoop(t *testing.T) {
 			b.logIn("/login")
 			b.get("/me")
 			inner := b.web
-			time.Sleep(2 * time.Minute) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(2 * time.Minute)
 			b.change = func(c *weblogin.Config) { c.MaxSessionAge = time.Minute }
 			b.start()
 			mux := http.NewServeMux()

@@ -16,6 +16,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/weblogin"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // hiccup is a store that fails to load a session once.
@@ -53,7 +54,7 @@ func TestLogoutWhileTheStoreFailsOnce(t *testing.T) {
 		page := b.send("POST", "/logout")
 		requireProblem(t, page, http.StatusServiceUnavailable, "Du er logget ut her")
 		require.Contains(t, page.body, `href="`+w.server.Issuer()+`/connect/endsession?client_id=`)
-		time.Sleep(time.Minute) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(time.Minute)
 		b.setCookie(sessionCookie, id)
 		require.Equal(t, "nobody", b.who())
 		require.Len(t, w.server.Requests(helseidtest.EndpointRevocation), 1)
@@ -71,7 +72,7 @@ func TestCallbackWhileTheStoreFailsOnce(t *testing.T) {
 		store.due.Store(true)
 		require.Equal(t, "/", b.get(callback).location(t))
 		require.NotEqual(t, old, b.cookie(sessionCookie))
-		time.Sleep(time.Minute) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(time.Minute)
 		other := w.newBrowser()
 		other.setCookie(sessionCookie, old)
 		require.Equal(t, "nobody", other.who())

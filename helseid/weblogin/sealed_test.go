@@ -20,6 +20,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/weblogin"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // Logins that are started and never ended take up no room on the server, and cost
@@ -72,8 +73,8 @@ func TestSealedLogin(t *testing.T) {
 		},
 		"too late": func(b *browser, name string) {
 			value := b.cookie(name)
-			time.Sleep(helseid.LoginLifetime) //nolint:forbidigo // inside of a synctest bubble
-			b.setCookie(name, value)          // also if the browser has kept it
+			testkit.Sleep(helseid.LoginLifetime)
+			b.setCookie(name, value) // also if the browser has kept it
 		},
 		"at another application": func(b *browser, _ string) {
 			b.change = func(c *weblogin.Config) { c.Application = "another" }
@@ -224,11 +225,11 @@ func TestKeysChange(t *testing.T) {
 		b := w.newBrowser()
 		b.begin("/login")
 		first := keyOf(b)
-		time.Sleep(24*time.Hour - 20*time.Second) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(24*time.Hour - 20*time.Second)
 		b = w.newBrowser()
 		callback := b.authenticate(b.begin("/login"))
 		require.Equal(t, first, keyOf(b))
-		time.Sleep(40 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(40 * time.Second)
 		later := w.newBrowser()
 		later.begin("/login")
 		require.NotEqual(t, keyOf(b), keyOf(later))
@@ -248,7 +249,7 @@ func TestKeysAreLost(t *testing.T) {
 		old := w.web
 		w.newBrowser().begin("/login")
 		broken.broken.Store(true)
-		time.Sleep(time.Hour) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(time.Hour)
 		b := w.newBrowser()
 		callback := b.authenticate(b.begin("/login"))
 		broken.broken.Store(false)
@@ -258,7 +259,7 @@ func TestKeysAreLost(t *testing.T) {
 		broken.replace(w.store)
 		w.start() // writes a key of its own
 		w.newBrowser().begin("/login")
-		time.Sleep(5 * time.Minute) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(5 * time.Minute)
 		mux := http.NewServeMux()
 		old.Mount(mux)
 		w.server.Mount("old.example.no", mux)
@@ -287,13 +288,13 @@ func TestUnknownKeys(t *testing.T) {
 			stranger.setCookie(loginCookieName("x"), fmt.Sprintf("1.key%05d.AAAA", i))
 			return stranger.get("/callback?code=x&state=x")
 		}
-		time.Sleep(time.Minute) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(time.Minute)
 		before := watched.loads.Load()
 		for i := range 100 {
 			requireProblem(t, bring(i), http.StatusBadRequest, expired)
 		}
 		require.LessOrEqual(t, watched.loads.Load()-before, int64(1))
-		time.Sleep(time.Minute) //nolint:forbidigo // inside of a synctest bubble
+		testkit.Sleep(time.Minute)
 		broken.broken.Store(true)
 		for i := range 3 {
 			requireProblem(t, bring(i), http.StatusServiceUnavailable, "Tjenesten er ikke tilgjengelig akkurat nå")
@@ -368,7 +369,7 @@ func TestStrangersAndKeys(t *testing.T) {
 				go stranger(held, w, path)
 				synctest.Wait()
 				store.hanging.Store(false)
-				time.Sleep(5 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+				testkit.Sleep(5 * time.Second)
 				waiting, stop := context.WithTimeout(t.Context(), 5*time.Second)
 				defer stop()
 				answer := b.get(callback, func(r *http.Request) { *r = *r.WithContext(waiting) })
@@ -383,7 +384,7 @@ func TestStrangersAndKeys(t *testing.T) {
 			store.broken.Store(true)
 			requireProblem(t, b.get(callback), http.StatusServiceUnavailable, "Tjenesten er ikke tilgjengelig akkurat nå")
 			store.broken.Store(false)
-			time.Sleep(2 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(2 * time.Second)
 			require.Equal(t, "/", b.get(callback).location(t))
 		})
 	})
@@ -394,7 +395,7 @@ func TestStrangersAndKeys(t *testing.T) {
 			store.broken.Store(true)
 			requireProblem(t, b.get(callback), http.StatusServiceUnavailable, "Tjenesten er ikke tilgjengelig akkurat nå")
 			store.broken.Store(false)
-			time.Sleep(time.Minute + time.Second) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(time.Minute + time.Second)
 			requireProblem(t, b.get(callback), http.StatusBadRequest, expired)
 		})
 	})

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(programs)
+		defer func() { _ = os.RemoveAll(programs) }()
 		build := exec.Command("go", "build", "-o", programs+"/", "./examples/weblogin", "./examples/localhelseid", "./examples/api")
 		build.Dir = filepath.Join("..", "..")
 		if output, err := build.CombinedOutput(); err != nil {
@@ -110,7 +110,7 @@ func start(t *testing.T, name string, args ...string) func(event string) map[str
 	}()
 	t.Cleanup(func() {
 		require.NoError(t, command.Process.Signal(os.Interrupt))
-		for range lines { //nolint:revive // until it has ended
+		for range lines {
 		}
 		require.NoError(t, command.Wait(), stderr.String())
 	})

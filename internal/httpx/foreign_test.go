@@ -1,7 +1,6 @@
 package httpx_test
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,7 +22,7 @@ func TestReadBodyInALog(t *testing.T) {
 	require.EqualError(t, err, broke.Error())
 	require.Equal(t, "the answer broke off: the connection broke off", redact.Cause(fmt.Errorf("the answer broke off: %w", err)))
 	_, err = httpx.ReadBody(&http.Response{Body: io.NopCloser(io.LimitReader(endless{}, 2<<20))})
-	require.True(t, errors.Is(err, httpx.ErrTooLarge))
+	require.ErrorIs(t, err, httpx.ErrTooLarge)
 }
 
 type endless struct{}

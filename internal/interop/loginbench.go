@@ -229,7 +229,7 @@ func refused(err error, kinds ...error) error {
 	}
 	for _, kind := range kinds {
 		if !errors.Is(err, kind) {
-			return fmt.Errorf("refused in another way than with %q: %w", kind, err)
+			return fmt.Errorf("refused in another way than with %q: %w", kind.Error(), err)
 		}
 	}
 	return nil

@@ -69,7 +69,7 @@ func (l *lab) startNginx(ctx context.Context, locations func(folder string) stri
 		_ = cmd.Process.Kill() // fails only if it has ended already
 		_ = cmd.Wait()
 	}}
-	for deadline := time.Now().Add(readyTimeout); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(readyTimeout); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) { //nolint:forbidigo // another process starts in real time
 		if connection, err := net.Dial("tcp", address); err == nil {
 			_ = connection.Close()
 			return server, nil

@@ -22,7 +22,7 @@ func runNode(ctx context.Context, l *lab, into any, script string, args ...strin
 	cmd.WaitDelay = time.Second
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
-	l.log.Write(append(stdout.Bytes(), stderr.Bytes()...))
+	_, _ = l.log.Write(append(stdout.Bytes(), stderr.Bytes()...))
 	if err != nil {
 		return fmt.Errorf("%s: %w\n%s", script, err, strings.TrimSpace(stderr.String()))
 	}

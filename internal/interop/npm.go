@@ -35,7 +35,7 @@ func npmInstall(ctx context.Context, log io.Writer) error {
 	npm := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund")
 	npm.Dir = nodeDir
 	output, err := npm.CombinedOutput()
-	log.Write(output)
+	_, _ = log.Write(output)
 	if err != nil {
 		return fmt.Errorf("npm ci: %w\n%s", err, output)
 	}

@@ -193,7 +193,7 @@ func replayedCode(ctx context.Context, l *lab) (string, error) {
 func isInvalidGrant(err error, kind error) error {
 	refusal, ok := errors.AsType[*helseid.TokenError](err)
 	if !ok || refusal.Code != "invalid_grant" || !errors.Is(err, kind) {
-		return fmt.Errorf("want invalid_grant and %q: %w", kind, refused(err, kind))
+		return fmt.Errorf("want invalid_grant and %q: %w", kind.Error(), refused(err, kind))
 	}
 	return nil
 }

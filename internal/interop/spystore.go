@@ -30,13 +30,13 @@ func newSpyStore() *spyStore { return &spyStore{} }
 // Load implements helseid.Store.
 func (s *spyStore) Load(ctx context.Context, key string) (helseid.StoredRow, error) {
 	row, err := s.MemoryStore.Load(ctx, key)
-	time.Sleep(s.latency) // what was read is old when it arrives
+	time.Sleep(s.latency) //nolint:forbidigo // what was read is old when it arrives
 	return row, err
 }
 
 // Save implements helseid.Store.
 func (s *spyStore) Save(ctx context.Context, key string, row helseid.StoredRow) (bool, error) {
-	time.Sleep(s.latency)
+	time.Sleep(s.latency) //nolint:forbidigo // a store far away, in real time
 	saved, err := s.MemoryStore.Save(ctx, key, row)
 	if saved {
 		s.mu.Lock()

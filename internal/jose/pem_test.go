@@ -1,5 +1,3 @@
-//lint:file-ignore SA1019 a key with three primes is what must be refused
-
 package jose
 
 import (
@@ -262,7 +260,7 @@ func TestForeignKeys(t *testing.T) {
 	secp256k1 := asDER(t, privateDER{0, pkix.AlgorithmIdentifier{
 		Algorithm: oidEC, Parameters: asn1.RawValue{FullBytes: []byte{6, 5, 43, 129, 4, 0, 10}},
 	}, []byte{48, 3, 2, 1, 1}})
-	many, err := rsa.GenerateMultiPrimeKey(rand.Reader, 3, 2048)
+	many, err := rsa.GenerateMultiPrimeKey(rand.Reader, 3, 2048) //nolint:staticcheck // three primes are what must be refused
 	require.NoError(t, err)
 	broken := *rsaKey
 	broken.Primes, broken.Precomputed = []*big.Int{broken.Primes[0], new(big.Int).Add(broken.Primes[1], big.NewInt(2))}, rsa.PrecomputedValues{}

@@ -1,5 +1,3 @@
-//lint:file-ignore SA1019 broken keys are made of raw numbers
-
 package jose
 
 import (
@@ -22,7 +20,7 @@ func TestNewPublicKeyRefuses(t *testing.T) {
 		return out.SetBit(out, 0, 1)
 	}
 	off := sharedEC[elliptic.P256()]().PublicKey
-	off.X = new(big.Int).Add(off.X, big.NewInt(1))
+	off.X = new(big.Int).Add(off.X, big.NewInt(1)) //nolint:staticcheck // broken keys are made of raw numbers
 	for name, key := range map[string]crypto.PublicKey{
 		"nil":                nil,
 		"nil RSA":            (*rsa.PublicKey)(nil),
@@ -39,9 +37,9 @@ func TestNewPublicKeyRefuses(t *testing.T) {
 		"RSA exponent large": &rsa.PublicKey{N: n, E: 1<<31 + 1},
 		"RSA modulus even":   &rsa.PublicKey{N: new(big.Int).Lsh(bits(2047), 1), E: 65537},
 		"nil EC":             (*ecdsa.PublicKey)(nil),
-		"EC without curve":   &ecdsa.PublicKey{X: big.NewInt(1), Y: big.NewInt(1)},
+		"EC without curve":   &ecdsa.PublicKey{X: big.NewInt(1), Y: big.NewInt(1)}, //nolint:staticcheck // broken keys are made of raw numbers
 		"EC off its curve":   &off,
-		"EC at infinity":     &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int), Y: new(big.Int)},
+		"EC at infinity":     &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int), Y: new(big.Int)}, //nolint:staticcheck // broken keys are made of raw numbers
 		"EC on P-224":        sharedEC[elliptic.P224()]().Public(),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -84,7 +84,7 @@ func moduleName(folder string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	for lines := bufio.NewScanner(file); lines.Scan(); {
 		if name, ok := strings.CutPrefix(lines.Text(), "module "); ok {
 			return strings.TrimSpace(name), nil

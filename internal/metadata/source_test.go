@@ -3,6 +3,7 @@ package metadata
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -52,9 +53,7 @@ func (h *host) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	recorder := httptest.NewRecorder()
-	for name, values := range header {
-		recorder.Header()[name] = values
-	}
+	maps.Copy(recorder.Header(), header)
 	recorder.WriteHeader(status)
 	_, _ = recorder.WriteString(body)
 	return recorder.Result(), nil

@@ -64,7 +64,7 @@ func run(all bool, only string, verbose bool) (failed int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 
 	noticed := 0
 	for _, m := range mutations {

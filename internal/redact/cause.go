@@ -35,7 +35,7 @@ func (w *words) Unavailable() bool { return w.unavailable }
 // IsOutage reports whether an error, or one that it wraps, means that something is
 // down.
 func IsOutage(err error) bool {
-	switch wrapper := err.(type) {
+	switch wrapper := err.(type) { //nolint:errorlint // each error of the tree is looked at by itself
 	case nil:
 		return false
 	case interface{ Unavailable() bool }:
@@ -43,7 +43,7 @@ func IsOutage(err error) bool {
 			return true
 		}
 	}
-	switch wrapper := err.(type) {
+	switch wrapper := err.(type) { //nolint:errorlint // each error of the tree is looked at by itself
 	case interface{ Unwrap() error }:
 		return IsOutage(wrapper.Unwrap())
 	case interface{ Unwrap() []error }:
@@ -85,7 +85,7 @@ func Cause(err error) string {
 // the foreign text cannot be identified.
 func own(err error) (text string, ok bool) {
 	text = err.Error()
-	if _, ok := err.(*words); ok {
+	if _, ok := err.(*words); ok { //nolint:errorlint // each error of the tree is looked at by itself
 		return text, true
 	}
 	if logs, ok := err.(slog.LogValuer); ok {
@@ -150,7 +150,7 @@ func collectKinds(err error, found *[]string) {
 			return
 		}
 	}
-	switch wrapper := err.(type) {
+	switch wrapper := err.(type) { //nolint:errorlint // each error of the tree is looked at by itself
 	case interface{ Unwrap() error }:
 		collectKinds(wrapper.Unwrap(), found)
 	case interface{ Unwrap() []error }:
@@ -163,7 +163,7 @@ func collectKinds(err error, found *[]string) {
 // kind describes a known error. last reports that the errors which it wraps add
 // nothing.
 func kind(err error) (text string, last bool) {
-	switch err := err.(type) {
+	switch err := err.(type) { //nolint:errorlint // each error of the tree is looked at by itself
 	case *words:
 		return err.text, true
 	case *net.OpError:

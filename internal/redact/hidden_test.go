@@ -38,6 +38,7 @@ func TestHiddenReveals(t *testing.T) {
 	hidden := HideText("secret")
 	again := hidden
 	require.True(t, hidden == again)
-	require.Equal(t, HideText("secret"), HideText("secret")) // for those who compare with reflect.DeepEqual
+	one, two := HideText("secret"), HideText("secret")
+	require.Equal(t, one, two) // for those who compare with reflect.DeepEqual
 	require.NotEqual(t, HideText("secret"), HideText("other"))
 }

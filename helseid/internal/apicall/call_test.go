@@ -139,7 +139,7 @@ func TestNothingIsSentWithoutAToken(t *testing.T) {
 			require.NoError(t, err)
 			request.Response = redirect
 			none := errors.New("none")
-			_, reached, err := caller.Do(base, request, &numbered{err: none}) //nolint:bodyclose // there is none
+			_, reached, err := caller.Do(base, request, &numbered{err: none})
 			require.Equal(t, none, err)
 			require.Equal(t, redirect != nil, reached)
 			require.True(t, body.closed)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -201,9 +202,7 @@ func (e *Exchange) httpRequest(ctx context.Context, endpoint *url.URL, nonce str
 		"client_assertion_type": {clientassertion.Type},
 		"client_assertion":      {assertion},
 	}
-	for name, values := range request.Parameters {
-		form[name] = values
-	}
+	maps.Copy(form, request.Parameters)
 	if len(request.Session) > 0 {
 		object, err := e.Assertions.SignRequestObject(ctx, request.Session...)
 		if err != nil {
@@ -232,7 +231,7 @@ func (e *Exchange) httpRequest(ctx context.Context, endpoint *url.URL, nonce str
 func (e *Exchange) send(request *http.Request) (Answer, error) {
 	ctx, cancel := context.WithTimeout(request.Context(), e.Timeout)
 	defer cancel()
-	resp, err := e.HTTP.Do(request.WithContext(ctx))
+	resp, err := e.HTTP.Do(request.WithContext(ctx)) //nolint:bodyclose // ReadBody does
 	if err != nil {
 		return Answer{}, err
 	}

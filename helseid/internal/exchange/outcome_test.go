@@ -74,7 +74,7 @@ func TestOutcomeOf(t *testing.T) {
 	} {
 		got := ex.outcomeOf(test.ctx, Answer{Status: test.status, Endpoint: TokenEndpoint}, test.err)
 		require.Equal(t, test.want, got.Verdict, name)
-		if test.err == broken && got.Told != nil { // another request's fate is not this one's
+		if errors.Is(test.err, broken) && got.Told != nil { // another request's fate is not this one's
 			err := got.Told(0)
 			require.ErrorIs(t, err, metadata.ErrUnavailable)
 			require.NotErrorIs(t, err, context.DeadlineExceeded)

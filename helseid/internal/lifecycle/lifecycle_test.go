@@ -10,6 +10,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/clock"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // Close ends the lifetime and a caller's work, waits for both, and lets nothing begin.
@@ -20,14 +21,14 @@ func TestClose(t *testing.T) {
 		finished := 0
 		life.Go(func() {
 			require.False(t, clock.Sleep(life.Context(), time.Hour))
-			time.Sleep(time.Second) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(time.Second)
 			finished++
 		})
 		working, done, err := life.Foreground(t.Context())
 		require.NoError(t, err)
 		go func() {
 			<-working.Done()
-			time.Sleep(2 * time.Second) //nolint:forbidigo // inside of a synctest bubble
+			testkit.Sleep(2 * time.Second)
 			finished++
 			done()
 		}()
