@@ -13,6 +13,7 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
+// What the demonstration tokens are for.
 const (
 	// Audience is the API that tokens are for, Scope what they grant.
 	Audience = "nhn:demo-api"

@@ -62,7 +62,7 @@ func StartRedis() (*Redis, error) {
 			r.Close()
 			return nil, fmt.Errorf("%s does not start", filepath.Base(path))
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // another process starts in real time
 	}
 }
 

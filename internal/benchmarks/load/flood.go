@@ -153,7 +153,7 @@ func flood(ctx context.Context, opts options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	server, err := self("logins", "-folder", folder)
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ func soak(ctx context.Context, opts options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	server, err := self("helseid", "-folder", folder)
 	if err != nil {
 		return err
