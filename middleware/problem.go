@@ -102,7 +102,9 @@ func (m *Middleware) proofProblem(err error) *Problem {
 func (p *Problem) expecting(target target) *Problem {
 	if p.Reason == string(dpop.ReasonURI) {
 		p.cause = target.doubt
-		p.expected = redact.Text(target.base)
+		if p.expected = target.base; !target.configured {
+			p.expected = redact.Text(target.base)
+		}
 	}
 	return p
 }

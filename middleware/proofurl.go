@@ -76,6 +76,8 @@ type target struct {
 	base   string // origin and path prefix, such as "https://api.example.no/v1"
 	path   string
 	doubt  error // why there is no URL that a proof could be for
+
+	configured bool // the base is the API's own, and nothing of it a caller's
 }
 
 // uri returns the URL that the proof must name. It is only compared, never requested.
@@ -103,7 +105,7 @@ var (
 // long.
 func (l *location) target(r *http.Request) (target, error) {
 	trusted := l.trusts(r)
-	found := target{method: r.Method}
+	found := target{method: r.Method, configured: l.public != nil || len(l.choice) > 0}
 	if l.auth == nil {
 		found.path = requestPath(r)
 	} else {

@@ -370,7 +370,11 @@ func TestExpectedOrigin(t *testing.T) {
 		"the request's own": {nil, "https://api.example.no/x", nil, "https://api.example.no", ""},
 		"a made-up host":    {nil, "https://06828399789.example.no/x", nil, "https://[redacted].example.no", ""},
 		"PublicURL":         {func(c *middleware.Config) { c.PublicURL = "https://public.example.no/journal/" }, "http://internal/x", nil, "https://public.example.no/journal", ""},
-		"forwarded":         {trusting(middleware.XForwarded), "http://internal/x", set("X-Forwarded-Proto", "https", "X-Forwarded-Host", "public.example.no"), "https://public.example.no", ""},
+		"a long PublicURL": {func(c *middleware.Config) {
+			c.PublicURL = "https://journal-api.test.public.hospital-of-the-north.example.no"
+		}, "http://internal/x", nil, "https://journal-api.test.public.hospital-of-the-north.example.no", ""},
+		"a long host made up": {nil, "https://eyjhbgcioijfuzi1nij9.eyjpc3mioijqb2uifq.example.no/x", nil, "https://[redacted]", ""},
+		"forwarded":           {trusting(middleware.XForwarded), "http://internal/x", set("X-Forwarded-Proto", "https", "X-Forwarded-Host", "public.example.no"), "https://public.example.no", ""},
 		"one of several": {func(c *middleware.Config) {
 			c.PublicURLs = []string{"https://public.example.no/v1", "https://b.example.no"}
 		}, "http://public.example.no/x", nil, "https://public.example.no/v1", ""},

@@ -64,8 +64,8 @@ func (b *batcher[U]) do(ctx context.Context, use U) error {
 	if w == nil {
 		runtime.Gosched() // lets other goroutines add their uses first
 		if w = b.join(use); w == nil {
+			defer b.finish() // also if a hook or log handler of the application panics
 			b.send(ctx, []U{use})
-			b.finish()
 			return nil
 		}
 	}

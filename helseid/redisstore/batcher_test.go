@@ -64,6 +64,21 @@ func ask(t *testing.T, all *sync.WaitGroup, b *batcher[*question], n int) {
 	synctest.Wait()
 }
 
+// A panic of what the application has hooked in leaves no request counted as under way.
+func TestBatchAfterAPanic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, b := newBatcher(time.Millisecond)
+		send := b.send
+		b.send = func(context.Context, []*question) { panic("a log handler") }
+		require.Panics(t, func() { _ = b.do(t.Context(), new(question)) })
+		b.send = send
+		begin := time.Now()
+		require.NoError(t, b.do(t.Context(), new(question)))
+		require.Equal(t, s.takes, time.Since(begin))
+	})
+}
+
 // Sequential uses that find no request under way are sent at once.
 func TestBatchOfOne(t *testing.T) {
 	t.Parallel()

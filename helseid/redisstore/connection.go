@@ -72,6 +72,8 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 	if !ok {
 		return fmt.Errorf("%w: it did not answer a moment ago", ErrUnavailable)
 	}
+	ended := unknown // also if a hook or log handler of the application panics
+	defer func() { end(ended) }()
 	limit := time.Now().Add(c.timeout)
 	deadline, limited := ctx.Deadline()
 	impatient := limited && deadline.Before(limit)
@@ -80,21 +82,21 @@ func (c *connection) use(ctx context.Context, ask func(context.Context) error) e
 	err := ask(bounded)
 	switch {
 	case err == nil || errors.Is(err, redis.Nil):
-		end(answered)
+		ended = answered
 		return err
 	case replyCode(err) != "":
-		end(answered)
+		ended = answered
 		return unavailable(err)
 	case errors.Is(err, redis.ErrClosed), impatient, errors.Is(ctx.Err(), context.Canceled):
 		// Callers that give up or have no time must not be able to open the breaker for
 		// others.
-		end(unknown)
+		ended = unknown
 	case time.Since(limit) > maxLag:
-		end(unknown)
+		ended = unknown
 	case errors.Is(unavailable(err), context.DeadlineExceeded):
-		end(unanswered)
+		ended = unanswered
 	default:
-		end(unreachable)
+		ended = unreachable
 	}
 	if cluster, ok := c.client.(*redis.ClusterClient); ok {
 		// The node may be dead and have been replaced. The client itself checks once a
