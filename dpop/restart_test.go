@@ -79,7 +79,7 @@ func TestNoncesThatOutliveTheirVerifier(t *testing.T) {
 			return err
 		}
 		require.NoError(t, verify(newVerifier(t, VerifierConfig{Nonces: nonces})))
-		time.Sleep(1500 * time.Millisecond)
+		testkit.Sleep(1500 * time.Millisecond)
 		requireReason(t, ReasonBeforeStart, verify(newVerifier(t, VerifierConfig{Nonces: nonces})))
 	})
 }

@@ -83,8 +83,7 @@ func refuse(reason Reason) error { return &Error{reason} }
 // publicError makes a refusal of the rules that all tokens share an *Error. Other
 // errors stay as they are.
 func publicError(err error) error {
-	var refused *verification.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*verification.Error](err); ok {
 		return refuse(Reason(refused.Reason))
 	}
 	return err

@@ -266,6 +266,7 @@ func TestRestart(t *testing.T) {
 	address := free.Addr().String()
 	require.NoError(t, free.Close())
 	token := server.Token(mint.Audience(audience), mint.Scopes(scope))
+	client := &http.Client{Timeout: 10 * time.Second}
 	var request *http.Request
 	for i, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusUnauthorized} {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
@@ -275,7 +276,7 @@ func TestRestart(t *testing.T) {
 				require.NoError(t, err)
 				server.Authorize(request, token)
 			}
-			response, err := http.DefaultClient.Do(request)
+			response, err := client.Do(request)
 			require.NoError(t, err)
 			require.NoError(t, response.Body.Close())
 			require.Equal(t, status, response.StatusCode)

@@ -29,7 +29,7 @@ func chiStack(auth *middleware.Middleware, everybody middleware.Requirement, kee
 			http.Error(w, "a form with the file document is needed", http.StatusBadRequest)
 			return
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 		size, err := keep(r.Context(), file)
 		if err != nil {
 			http.Error(w, "the document cannot be kept", http.StatusInternalServerError)

@@ -28,7 +28,7 @@ func echoStack(auth *middleware.Middleware, everybody middleware.Requirement, ke
 		if err != nil {
 			return err
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 		size, err := keep(c.Request().Context(), file)
 		if err != nil {
 			return err

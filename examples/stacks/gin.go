@@ -28,7 +28,7 @@ func ginStack(auth *middleware.Middleware, everybody middleware.Requirement, kee
 			c.String(http.StatusInternalServerError, "the document cannot be read")
 			return
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 		size, err := keep(c.Request.Context(), file)
 		if err != nil {
 			c.String(http.StatusInternalServerError, "the document cannot be kept")

@@ -110,7 +110,7 @@ func TestWrongAnswers(t *testing.T) {
 					require.False(t, redact.IsOutage(err))
 				} else {
 					require.ErrorIs(t, err, c.is)
-					require.False(t, errors.As(err, &refused), "nobody has refused anything: %v", err)
+					require.NotErrorAs(t, err, &refused, "nobody has refused anything: %v", err)
 					require.Equal(t, c.is == helseid.ErrUnavailable, redact.IsOutage(err)) //nolint:errorlint // which of the two
 				}
 				require.NotErrorIs(t, err, helseid.ErrNoToken)
@@ -134,9 +134,8 @@ func TestProblemIsRedacted(t *testing.T) {
 		require.Error(t, err)
 		var logged strings.Builder
 		slog.New(slog.NewTextHandler(&logged, nil)).Info("failed", "cause", redact.Cause(err))
-		var refused *selvbetjening.Error
 		printed := fmt.Sprintf("%v %+v %#v", err, err, err)
-		if errors.As(err, &refused) {
+		if refused, ok := errors.AsType[*selvbetjening.Error](err); ok {
 			printed += fmt.Sprintf("%+v %#v %s", *refused, refused, refused.LogValue())
 			require.Contains(t, refused.Title, "Ola [redacted]")
 			require.LessOrEqual(t, len([]rune(refused.Detail)), 300)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
@@ -34,13 +35,14 @@ func (e *Error) Error() string {
 
 // words are the status and what the API says about it.
 func (e *Error) words() string {
-	text := fmt.Sprintf("status %d", e.Status)
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("status %d", e.Status))
 	for _, part := range []string{e.Title, e.Detail} {
 		if part != "" {
-			text += ": " + part
+			text.WriteString(": " + part)
 		}
 	}
-	return text
+	return text.String()
 }
 
 // LogValue is the error for a log line: the status and the advice, without what the API

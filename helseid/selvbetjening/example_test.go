@@ -34,14 +34,14 @@ func start(options ...helseidtest.ClientOption) (self *selvbetjening.Client, end
 func Example() {
 	server, err := helseidtest.Start(helseidtest.InMemory(), helseidtest.Selvbetjening{})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	defer server.Close()
 	config := server.NewClient(helseidtest.Scopes(selvbetjening.Scope)) // or helseid.LoadConfig
 
 	client, err := helseid.New(config)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	defer client.Close()
 	self, err := selvbetjening.New(selvbetjening.Config{
@@ -49,11 +49,11 @@ func Example() {
 		BaseURL: server.SelvbetjeningURL(), // not in HelseID's own environments
 	})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	secrets, err := self.ClientSecrets(context.Background())
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	for _, secret := range secrets {
 		days := time.Until(secret.Expiration).Round(24*time.Hour).Hours() / 24
@@ -66,11 +66,11 @@ func Example() {
 func ExampleNew() {
 	key, err := clientassertion.GenerateKey(clientassertion.P256)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	client, err := helseid.New(helseid.Config{Issuer: helseid.Test.Issuer(), ClientID: "some-client", Key: key})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	defer client.Close()
 	_, err = selvbetjening.New(selvbetjening.Config{Client: client})
@@ -90,11 +90,11 @@ func ExampleClient_AddClientSecret() {
 
 	next, err := clientassertion.GenerateKey(clientassertion.P256)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	private, err := next.MarshalPrivateJWK()
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	store := map[string][]byte{next.ID(): private} // a secret store that encrypts it
 
@@ -117,7 +117,7 @@ func ExampleClient_ClientSecrets() {
 	defer end()
 	secrets, err := self.ClientSecrets(context.Background())
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	for _, secret := range secrets {
 		if time.Until(secret.Expiration) < 30*24*time.Hour {
@@ -133,7 +133,7 @@ func ExampleClient_ClientStatus() {
 	defer end()
 	status, err := self.ClientStatus(context.Background())
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	for _, scope := range status.Scopes {
 		fmt.Println(scope.Scope, scope.Status)
@@ -153,11 +153,11 @@ func ExampleClient_Update() {
 		return nil
 	})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	status, err := self.ClientStatus(ctx)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	fmt.Println(len(status.Scopes), status.ChildOrganizations)
 
@@ -185,13 +185,12 @@ func ExampleError() {
 	defer end()
 	key, err := clientassertion.GenerateKey(clientassertion.P256)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	for range 2 {
 		_, err = self.AddClientSecret(context.Background(), key)
 	}
-	var refused *selvbetjening.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*selvbetjening.Error](err); ok {
 		fmt.Println(refused.Status, refused.Title)
 	}
 	// Output: 400 Bad Request

@@ -70,7 +70,7 @@ func (c *Client) sendOnce(ctx context.Context, method, path string, body []byte)
 	request.Header.Set("Accept", "application/json")
 	client := *c.api
 	client.Timeout = c.config.Timeout
-	response, err := client.Do(request)
+	response, err := client.Do(request) //nolint:bodyclose // ReadBody does
 	if err != nil {
 		return answer{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/selvbetjening"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 func newKey(t testing.TB) *clientassertion.Key {
@@ -31,7 +32,7 @@ func TestClientSecrets(t *testing.T) {
 				w := newWorld(t, helseidtest.Selvbetjening{KeyLifetime: 90 * 24 * time.Hour})
 				self := w.self(func(config *selvbetjening.Config) { config.JWKAsText = asText })
 				start := time.Now().UTC()
-				time.Sleep(time.Hour)
+				testkit.Sleep(time.Hour)
 				key := newKey(t)
 				expiration, err := self.AddClientSecret(t.Context(), key)
 				require.NoError(t, err)

@@ -84,8 +84,7 @@ func refuse(reason verification.Reason) error { return &Error{reason} }
 // refusal makes a refusal of the rules that all tokens share an *Error. Other errors
 // stay as they are.
 func refusal(err error) error {
-	var refused *verification.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*verification.Error](err); ok {
 		return refuse(refused.Reason)
 	}
 	return err

@@ -2,15 +2,15 @@ package idtoken_test
 
 import (
 	"encoding/json"
-	"errors"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/idtoken"
-	"github.com/stretchr/testify/require"
 )
 
 // FuzzIDTokenClaims: whatever a genuine ID token or logout token says, it is
@@ -26,7 +26,7 @@ func FuzzIDTokenClaims(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, value string) {
 		requireRefusal := func(err error) {
 			var refused *idtoken.Error
-			require.True(t, errors.As(err, &refused), err)
+			require.ErrorAs(t, err, &refused, err)
 			require.ErrorIs(t, err, idtoken.ErrInvalid)
 		}
 		if token, ok := tryMint(func() string { return idToken(server, mint.Claim(name, json.RawMessage(value))) }); ok {
