@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,24 +19,24 @@ func TestClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		life, start := lifecycle.New(), time.Now()
-		finished := 0
+		var finished atomic.Int32
 		life.Go(func() {
 			require.False(t, clock.Sleep(life.Context(), time.Hour))
 			testkit.Sleep(time.Second)
-			finished++
+			finished.Add(1)
 		})
 		working, done, err := life.Foreground(t.Context())
 		require.NoError(t, err)
 		go func() {
 			<-working.Done()
 			testkit.Sleep(2 * time.Second)
-			finished++
+			finished.Add(1)
 			done()
 		}()
 		synctest.Wait()
 		require.False(t, life.Closed())
 		life.Close()
-		require.Equal(t, 2, finished)
+		require.EqualValues(t, 2, finished.Load())
 		require.Equal(t, 2*time.Second, time.Since(start))
 		require.True(t, life.Closed())
 		require.ErrorIs(t, life.Begin(), lifecycle.ErrClosed)
