@@ -140,8 +140,10 @@ func TestKeyFileChanges(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir := t.TempDir()
 				w := newKeyFileWorld(t, func(content []byte) string { return c.place(t, dir, content) })
-				// The bubble's clock is not the file system's.
-				require.NoError(t, os.Chtimes(w.path, time.Now(), time.Now()))
+				// The bubble's clock is not the file system's: the file is written when it is read.
+				written := time.Now().Add(5 * time.Second)
+				require.NoError(t, os.Chtimes(w.path, written, written))
+				time.Sleep(5 * time.Second)
 				old := keyIn(t, read(t, w.path)).ID()
 				require.Equal(t, old, w.signedBy(t))
 				source := w.client.TokenSource(helseid.TokenRequest{Scopes: []string{otherScope}})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/clock"
 	"github.com/helseid-go/sdk/internal/redact"
 )
@@ -50,6 +51,7 @@ type Rotation struct {
 	self   *Client
 	key    *rotatingKey
 	turn   chan struct{} // holds one element while keys are being worked on
+	runs   *lifecycle.Lifecycle
 
 	// These belong to whoever has the turn.
 	since  time.Time // when the current key was made, or zero
@@ -83,7 +85,7 @@ func NewRotation(ctx context.Context, config RotationConfig) (*Rotation, error) 
 	if stored.Current == nil {
 		return nil, fmt.Errorf("selvbetjening: %w: field Client.Key is required: there is no key in the store", helseid.ErrConfig)
 	}
-	r := &Rotation{config: config, key: &rotatingKey{}, turn: make(chan struct{}, 1), since: stored.CurrentSince, jitter: rand.Float64()}
+	r := &Rotation{config: config, key: &rotatingKey{}, turn: make(chan struct{}, 1), runs: lifecycle.New(), since: stored.CurrentSince, jitter: rand.Float64()}
 	r.key.key.Store(stored.Current)
 	r.key.reload = r.reload
 	config.Client.Key, config.Client.KeySource = nil, r.key
@@ -98,18 +100,26 @@ func NewRotation(ctx context.Context, config RotationConfig) (*Rotation, error) 
 	return r, nil
 }
 
-// Client is the client whose key is replaced. Close belongs to the rotation.
+// Client is the client whose key is replaced. [Rotation.Close] closes it.
 func (r *Rotation) Client() *helseid.Client { return r.client }
 
-// Close closes the client. End [Rotation.Run] first, by its context.
-func (r *Rotation) Close() { r.client.Close() }
+// Close ends [Rotation.Run], waits for it, and closes the client.
+func (r *Rotation) Close() {
+	r.runs.Close()
+	r.client.Close()
+}
 
-// Run looks after the key until ctx ends. It finishes what an earlier process left,
+// Run looks after the key until ctx ends or [Rotation.Close] is called. It finishes what an earlier process left,
 // replaces the key when it is time, tries again after failures (first after a minute,
 // then less often, but often enough before the expiry), and takes over a key that
 // another instance with the same store has made. What goes wrong is in the log and in
 // events ([helseid.EventKeyFailed], [helseid.EventKeyOrphan]).
 func (r *Rotation) Run(ctx context.Context) {
+	ctx, done, err := r.runs.Foreground(ctx)
+	if err != nil {
+		return
+	}
+	defer done()
 	for failures := 0; ctx.Err() == nil; {
 		wait, err := r.work(ctx, false)
 		if err == nil {
@@ -120,8 +130,8 @@ func (r *Rotation) Run(ctx context.Context) {
 			}
 			r.failed(ctx, err)
 			wait = min(firstRetry<<min(failures, 10), maxRetry)
-			if left := time.Until(r.expiry); !r.expiry.IsZero() && left/10 < wait {
-				wait = max(left/10, minRetry)
+			if expiry := r.knownExpiry(); !expiry.IsZero() {
+				wait = max(min(wait, time.Until(expiry)/10), minRetry)
 			}
 			failures++
 		}
@@ -134,7 +144,12 @@ func (r *Rotation) Run(ctx context.Context) {
 // Rotate replaces the key now, or finishes a replacement that was begun. The error wraps
 // [ErrRotation] and says what was being done; the old key is in use then.
 func (r *Rotation) Rotate(ctx context.Context) error {
-	_, err := r.work(ctx, true)
+	ctx, done, err := r.runs.Foreground(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRotation, err)
+	}
+	defer done()
+	_, err = r.work(ctx, true)
 	return err
 }
 
@@ -357,11 +372,11 @@ func (r *Rotation) untilDue() time.Duration {
 func (r *Rotation) failed(ctx context.Context, err error) {
 	key := r.key.key.Load()
 	r.config.Client.Logger.ErrorContext(ctx, "the client's key was not replaced: it is tried again", r.whose(key), slog.String("cause", redact.Cause(err)))
-	r.tell(ctx, helseid.Event{Kind: helseid.EventKeyFailed, KeyID: key.ID(), Expiry: r.expiryIfIdle(), Err: err})
+	r.tell(ctx, helseid.Event{Kind: helseid.EventKeyFailed, KeyID: key.ID(), Expiry: r.knownExpiry(), Err: err})
 }
 
-// expiryIfIdle is the current key's expiry as the client knows it.
-func (r *Rotation) expiryIfIdle() time.Time {
+// knownExpiry is the current key's expiry as the client knows it.
+func (r *Rotation) knownExpiry() time.Time {
 	_, expiry := r.client.KeyExpiry(context.Background())
 	return expiry
 }

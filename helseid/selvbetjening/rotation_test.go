@@ -121,9 +121,9 @@ func kidInUse(t *testing.T, client *helseid.Client) string {
 func TestRotationUnderLoad(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string]helseidtest.Selvbetjening{
-		"old keys live on":           {KeyLifetime: time.Hour},
-		"and new ones take a while":  {KeyLifetime: time.Hour, KeyDelay: 15 * time.Second},
-		"old keys die at once":       {KeyLifetime: time.Hour, OldKeysDie: true},
+		"old keys live on":                        {KeyLifetime: time.Hour},
+		"and new ones take a while":               {KeyLifetime: time.Hour, KeyDelay: 15 * time.Second},
+		"old keys die at once":                    {KeyLifetime: time.Hour, OldKeysDie: true},
 		"old keys die, and new ones take a while": {KeyLifetime: time.Hour, OldKeysDie: true, KeyDelay: 15 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
