@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -314,4 +315,36 @@ func TestFailingKeySource(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Refusals of one key do not hold back requests with the key that has replaced it.
+func TestReplacedKeyIsNotHeldOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var key atomic.Pointer[clientassertion.Key]
+		unknown, err := clientassertion.GenerateKey(clientassertion.P256)
+		require.NoError(t, err)
+		key.Store(unknown)
+		var known *clientassertion.Key
+		log := &bytes.Buffer{}
+		w := newWorld(t, worldOptions{config: func(config *helseid.Config) {
+			known, config.Key = config.Key, nil
+			config.Logger = slog.New(slog.NewTextHandler(log, nil))
+			config.KeySource = sourceOf(func(context.Context) (*clientassertion.Key, error) { return key.Load(), nil })
+		}})
+		for range 2 {
+			_, err := w.client.Token(t.Context(), helseid.TokenRequest{})
+			requireRefusal(t, err, "invalid_client")
+			require.ErrorContains(t, err, unknown.ID())
+		}
+		_, err = w.client.Token(t.Context(), helseid.TokenRequest{})
+		require.Error(t, err)
+		require.Equal(t, 2, w.tokenRequests(), "it is held off")
+		require.Contains(t, log.String(), "kid="+unknown.ID())
+		require.Contains(t, log.String(), "environment="+w.server.Issuer())
+		key.Store(known)
+		_, err = w.client.Token(t.Context(), helseid.TokenRequest{})
+		require.NoError(t, err)
+		require.Equal(t, 3, w.tokenRequests())
+	})
 }

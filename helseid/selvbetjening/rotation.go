@@ -207,16 +207,38 @@ func (r *Rotation) load(ctx context.Context) (StoredKeys, error) {
 	return stored, nil
 }
 
-// reload takes over a key that another instance has left in the store.
+// reload takes over a key that another instance has left in the store: one that works, or
+// one that is pending, if that instance ended before it had tried it.
 func (r *Rotation) reload(ctx context.Context) {
 	select {
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
-		if _, err := r.load(ctx); err != nil {
-			r.failed(ctx, err)
-		}
 	default: // whoever works on the keys loads them
+		return
 	}
+	_, end := r.key.begin(ctx) // others wait, too
+	defer end()
+	if err := r.takeOver(ctx); err != nil && ctx.Err() == nil {
+		r.failed(ctx, err)
+	}
+}
+
+func (r *Rotation) takeOver(ctx context.Context) error {
+	refused := r.key.key.Load()
+	stored, err := r.load(ctx)
+	if err != nil || stored.Pending == nil || r.key.key.Load() != refused {
+		return err
+	}
+	unlock, err := r.config.Lock(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: wait for the lock: %w", ErrRotation, redact.Foreign(err))
+	}
+	defer unlock()
+	stored, err = r.load(ctx) // once more: whoever had the lock may have finished
+	if err != nil || stored.Pending == nil || r.key.key.Load() != refused {
+		return err
+	}
+	return r.replace(ctx, stored, nil, true)
 }
 
 // list lists the client's keys and notes the current one's expiry.
