@@ -8,12 +8,11 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
-	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // ErrKeyExpiry means that the client's key expires within 30 days, or has expired: it
 // must be replaced, or every call fails from then on.
-var ErrKeyExpiry = redact.Words("the client's key expires")
+var ErrKeyExpiry = words("the client's key expires")
 
 const day = 24 * time.Hour
 

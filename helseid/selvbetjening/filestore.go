@@ -19,7 +19,9 @@ import (
 )
 
 // ErrKeyStore is wrapped by the errors of a [FileStore].
-var ErrKeyStore = redact.Words("selvbetjening: key store")
+var ErrKeyStore = errKeyStore
+
+var errKeyStore = redact.Words("selvbetjening: key store")
 
 const (
 	memberKey      = "privateJwk"

@@ -34,7 +34,9 @@ const (
 
 // ErrRotation is wrapped by the errors of a [Rotation]. The key that worked before stays
 // in use after any of them.
-var ErrRotation = redact.Words("selvbetjening: the key was not replaced, and the old one stays in use")
+var ErrRotation = errRotation
+
+var errRotation = redact.Words("selvbetjening: the key was not replaced, and the old one stays in use")
 
 // Rotation is a client whose key is replaced before it expires.
 //
