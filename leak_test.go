@@ -83,6 +83,8 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[helseid.Environment](all),
 		leaktest.Of[helseid.Event](all),
 		leaktest.Of[helseid.EventKind](all),
+		leaktest.Made[helseid.KeyFile](w.keyFile),
+		leaktest.Of[helseid.KeyFileConfig](all),
 		leaktest.Of[helseid.Login]("URL"), // for a browser: a reference to the request
 		leaktest.Of[helseid.LoginRequest]("Application", "RedirectURI", "Scopes", "Resources", "IdentityProvider", "EID", "ACRValues", "OnBehalfOf", "Prompt", "JournalID"),
 		leaktest.Made[helseid.LoginState](w.loginState),
@@ -130,6 +132,12 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[selvbetjening.Config]("BaseURL"),
 		leaktest.Of[selvbetjening.Configuration](all),
 		leaktest.Of[selvbetjening.Error](all),
+		leaktest.Of[selvbetjening.FileStore](all),
+		leaktest.Made[selvbetjening.Rotation](w.rotation),
+		leaktest.Of[selvbetjening.RotationConfig]("Kind", "BaseURL", "Issuer", "ClientID", "Tenancy", "EndpointOrigins", "AllowedOrigins"),
+		leaktest.Made[selvbetjening.StoredKeys](func(s *leaktest.Secrets) any {
+			return selvbetjening.StoredKeys{Current: w.clientKey(s).(*clientassertion.Key)}
+		}),
 		leaktest.Of[selvbetjening.ScopeStatus](all),
 		leaktest.Of[selvbetjening.Status](all),
 
@@ -370,6 +378,42 @@ func (w *leakWorld) clientKey(s *leaktest.Secrets) any {
 	key, err := clientassertion.NewKey(newKMS(w.t, s), clientassertion.KeyOptions{})
 	require.NoError(w.t, err)
 	return key
+}
+
+// writtenKey is a key in memory, as it is written to a file.
+func (w *leakWorld) writtenKey(s *leaktest.Secrets) (path string) {
+	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	require.NoError(w.t, err)
+	jwk, err := key.MarshalPrivateJWK()
+	require.NoError(w.t, err)
+	var members struct{ D string }
+	require.NoError(w.t, json.Unmarshal(jwk, &members))
+	s.Text()
+	s.Add(members.D)
+	path = filepath.Join(w.t.TempDir(), "key.json")
+	require.NoError(w.t, os.WriteFile(path, jwk, 0o600))
+	return path
+}
+
+func (w *leakWorld) keyFile(s *leaktest.Secrets) any {
+	file, err := helseid.NewKeyFile(helseid.KeyFileConfig{Path: w.writtenKey(s)})
+	require.NoError(w.t, err)
+	return file
+}
+
+func (w *leakWorld) rotation(s *leaktest.Secrets) any {
+	file, err := helseid.NewKeyFile(helseid.KeyFileConfig{Path: w.writtenKey(s)})
+	require.NoError(w.t, err)
+	config := w.config
+	config.Key, err = file.Key(context.Background())
+	require.NoError(w.t, err)
+	rotation, err := selvbetjening.NewRotation(context.Background(), selvbetjening.RotationConfig{
+		Client: config, Store: selvbetjening.FileStore{Path: filepath.Join(w.t.TempDir(), "keys.json")},
+		Selvbetjening: selvbetjening.Config{BaseURL: w.server.Issuer() + "/selvbetjening"},
+	})
+	require.NoError(w.t, err)
+	w.t.Cleanup(rotation.Close)
+	return rotation
 }
 
 func (w *leakWorld) newKey(s *leaktest.Secrets) any {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/helseid-go/sdk/internal/jose"
@@ -32,8 +33,11 @@ type Config struct {
 	// single string. Required.
 	Audience string
 
-	// Key signs the assertions. Required.
+	// Key signs the assertions. Required, unless there is a KeySource.
 	Key *Key
+
+	// KeySource, if set, gives the key in place of Key, for each assertion anew.
+	KeySource KeySource
 
 	// Lifetime is the time from iat to exp, from one second to MaxLifetime in
 	// whole seconds. Zero means DefaultLifetime.
@@ -50,7 +54,14 @@ type Signer struct {
 	audience string
 	lifetime int64  // seconds
 	details  string // the name of the claim
-	jws      *jose.Signer
+
+	// Either a key, or where it comes from. Functions and not the source, which would be
+	// printed with what it holds.
+	key     *Key
+	jws     *jose.Signer
+	next    func(context.Context) (*Key, error)
+	refused func(context.Context, *Key)
+	latest  *atomic.Pointer[Signer] // the signer with the key that was given last
 }
 
 // New checks the configuration and reports all its mistakes at once. The error wraps
@@ -63,7 +74,7 @@ func New(config Config) (*Signer, error) {
 	if strings.TrimSpace(config.Audience) == "" {
 		errs = append(errs, errors.New("field Audience is required: the issuer of HelseID"))
 	}
-	if config.Key == nil || config.Key.key == nil {
+	if config.KeySource == nil && (config.Key == nil || config.Key.key == nil) {
 		errs = append(errs, errors.New("field Key is required: make it with ParseKey or NewKey"))
 	}
 	lifetime := config.Lifetime
@@ -80,13 +91,72 @@ func New(config Config) (*Signer, error) {
 	if config.Variants.AuthorizationDetails {
 		details = "authorization_details"
 	}
-	return &Signer{
+	signer := &Signer{
 		details:  details,
 		clientID: config.ClientID,
 		audience: config.Audience,
 		lifetime: int64(lifetime / time.Second),
-		jws:      jose.NewSigner(config.Key.key, jose.Header{Type: headerType}),
-	}, nil
+	}
+	source := config.KeySource
+	if source == nil {
+		return signer.with(config.Key), nil
+	}
+	signer.latest = &atomic.Pointer[Signer]{}
+	signer.next = func(ctx context.Context) (*Key, error) { return nextKey(ctx, source) }
+	if watching, ok := source.(RefusedKeySource); ok {
+		signer.refused = watching.KeyRefused
+	}
+	return signer, nil
+}
+
+// with is the same signer with a key that stays.
+func (s *Signer) with(key *Key) *Signer {
+	fixed := *s
+	fixed.key, fixed.jws = key, jose.NewSigner(key.key, jose.Header{Type: headerType})
+	return &fixed
+}
+
+// Current returns the signer with the key of this moment, which stays: for several
+// signatures that belong together, and to know which key they are by. Errors wrap
+// [ErrKey].
+func (s *Signer) Current(ctx context.Context) (*Signer, error) {
+	if s.key != nil {
+		return s, nil
+	}
+	key, err := s.next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if latest := s.latest.Load(); latest != nil && latest.key == key {
+		return latest, nil
+	}
+	current := s.with(key)
+	s.latest.Store(current)
+	return current, nil
+}
+
+// KeyID is the [Key.ID] of the key. For a signer with a KeySource that is the key
+// which the source has given last, or "".
+func (s *Signer) KeyID() string {
+	if s.key == nil {
+		if s = s.latest.Load(); s == nil {
+			return ""
+		}
+	}
+	return s.key.ID()
+}
+
+// Refused tells the KeySource of a signer that [Signer.Current] has returned that
+// HelseID has refused its key, and reports whether there is another one by now.
+func (s *Signer) Refused(ctx context.Context) (replaced bool) {
+	if s.key == nil || s.next == nil {
+		return false
+	}
+	if s.refused != nil {
+		s.refused(ctx, s.key)
+	}
+	key, err := s.next(ctx)
+	return err == nil && key.Thumbprint() != s.key.Thumbprint()
 }
 
 // Sign makes a new assertion with its own jti. An assertion is for one request only:
@@ -101,7 +171,11 @@ func (s *Signer) Sign(ctx context.Context, details ...Detail) (string, error) {
 		}
 		claims.Raw(s.details, value)
 	}
-	assertion, err := s.jws.Sign(ctx, claims.Bytes())
+	current, err := s.Current(ctx)
+	if err != nil {
+		return "", fmt.Errorf("client assertion: %w", err)
+	}
+	assertion, err := current.jws.Sign(ctx, claims.Bytes())
 	if err != nil {
 		return "", fmt.Errorf("client assertion: %w", err)
 	}
@@ -121,7 +195,11 @@ func (s *Signer) SignRequestObject(ctx context.Context, details ...Detail) (stri
 	}
 	claims := s.claims("client_id")
 	claims.Raw("authorization_details", value)
-	object, err := s.jws.Sign(ctx, claims.Bytes())
+	current, err := s.Current(ctx)
+	if err != nil {
+		return "", fmt.Errorf("request object: %w", err)
+	}
+	object, err := current.jws.Sign(ctx, claims.Bytes())
 	if err != nil {
 		return "", fmt.Errorf("request object: %w", err)
 	}

@@ -23,9 +23,13 @@ var errClock = metadata.ErrClock
 // all of them for later use. Without requests it fetches no token, so the key is not
 // checked.
 //
+// A key that expires within 30 days is an error that wraps [ErrKeyExpiry], if its expiry
+// is known (see [Client.SetKeyExpiry]).
+//
 // The error joins everything that was found: test it with [errors.Is] and
 // [errors.As]. An error that wraps only [ErrUnavailable] is no reason not to start:
-// the client gets its tokens when HelseID is back.
+// the client gets its tokens when HelseID is back. Nor is one that wraps only
+// ErrKeyExpiry.
 func (c *Client) Check(ctx context.Context, requests ...TokenRequest) error {
 	var errs []error
 	if _, err := c.exchange.Endpoint(ctx, exchange.TokenEndpoint); err != nil {
@@ -38,6 +42,9 @@ func (c *Client) Check(ctx context.Context, requests ...TokenRequest) error {
 		if _, err := c.Token(ctx, request); err != nil {
 			errs = append(errs, fmt.Errorf("token request %d %v: %w", i+1, request.Scopes, err))
 		}
+	}
+	if err := c.checkKeyExpiry(ctx); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -55,11 +55,12 @@ func New(config Config) (*Client, error) {
 		ownTransport.ResponseHeaderTimeout = 0 // RequestTimeout and APIHeaderTimeout decide
 	}
 	assertions, err := clientassertion.New(clientassertion.Config{
-		ClientID: config.ClientID,
-		Audience: config.Issuer,
-		Key:      config.Key,
-		Lifetime: config.AssertionLifetime,
-		Variants: config.Variants,
+		ClientID:  config.ClientID,
+		Audience:  config.Issuer,
+		Key:       config.Key,
+		KeySource: config.KeySource,
+		Lifetime:  config.AssertionLifetime,
+		Variants:  config.Variants,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -81,8 +82,11 @@ func New(config Config) (*Client, error) {
 	backChannel := httpx.NoRedirect(config.HTTPClient)
 	source := metadata.NewSource(config.Issuer, backChannel, exchange.TokenEndpoint).Allow(config.EndpointOrigins)
 	work := lifecycle.New()
-	report := &reporter{logger: config.Logger, onEvent: config.OnEvent, clientID: config.ClientID, kid: config.Key.ID()}
-	regarded := &standing{}
+	report := &reporter{logger: config.Logger, onEvent: config.OnEvent, clientID: config.ClientID, environment: environmentText(config.Issuer), keyID: assertions.KeyID}
+	if source, ok := config.KeySource.(clientassertion.ExpiringKeySource); ok {
+		report.expiries.source = source.KeyExpiry
+	}
+	regarded := &standing{keyID: currentKeyID(assertions)}
 	requester := tokenRequester{&exchange.Exchange{
 		ClientID:   config.ClientID,
 		Assertions: assertions,
@@ -95,7 +99,7 @@ func New(config Config) (*Client, error) {
 		Signing:    &exchange.Signing{Timeout: config.RequestTimeout, Retries: config.TokenRetries, Work: work, Failed: report.keyFailed},
 		Work:       work,
 		Observer:   report,
-		Refused:    newTokenError,
+		Refused:    refuser{issuer: config.Issuer, clientID: config.ClientID}.tokenError,
 	}}
 	client := &Client{
 		config:   config,

@@ -33,8 +33,14 @@ type Config struct {
 	// ClientID is the client's id, as registered. Required.
 	ClientID string
 
-	// Key signs the client assertions. Required.
+	// Key signs the client assertions. Required, unless there is a KeySource.
 	Key *clientassertion.Key
+
+	// KeySource, if set, gives the key in place of Key, which is not used then: a
+	// [KeyFile], or a rotation of package selvbetjening. It is asked before each
+	// assertion, so that a key can be replaced while the client runs: its tokens, its
+	// sessions and what has been made of it stay.
+	KeySource clientassertion.KeySource
 
 	// DPoPKey signs the DPoP proofs. Nil means a new P-256 key that exists only in
 	// this client's memory: tokens are bound to it and cannot be used without it.
@@ -182,7 +188,7 @@ func (c Config) checked() (Config, error) {
 	if strings.TrimSpace(c.ClientID) == "" {
 		errs = append(errs, errors.New("field ClientID is required: the id of the client in HelseID Selvbetjening"))
 	}
-	if c.Key == nil {
+	if c.Key == nil && c.KeySource == nil {
 		errs = append(errs, errors.New("field Key is required: make it with clientassertion.ParseKey, or load a configuration file"))
 	}
 	if c.AssertionLifetime != 0 && (c.AssertionLifetime < time.Second || c.AssertionLifetime > clientassertion.MaxLifetime ||

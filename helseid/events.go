@@ -36,6 +36,23 @@ const (
 	// the key took.
 	EventProof EventKind = "proof"
 
+	// EventKeyExpiry: the client's key KeyID expires at Expiry, which is 30, 14, 7 or 1
+	// days away, or has expired. It comes once for each of these, and at once for the
+	// last that has passed when the expiry becomes known.
+	EventKeyExpiry EventKind = "key_expiry"
+
+	// EventKeyFailed: a key that was to replace the client's could not be used, and the
+	// old one stays in use. Err says why.
+	EventKeyFailed EventKind = "key_failed"
+
+	// EventKeyReplaced: KeyID is the client's key from now on.
+	EventKeyReplaced EventKind = "key_replaced"
+
+	// EventKeyOrphan: the key KeyID is registered at HelseID and does not work, or is
+	// given up. It stays there until it expires, or until somebody removes it in HelseID
+	// Selvbetjening.
+	EventKeyOrphan EventKind = "key_orphan"
+
 	// EventTokenDropped: an API refused a token, and it was removed from memory.
 	EventTokenDropped EventKind = "token_dropped"
 )
@@ -55,6 +72,9 @@ type Event struct {
 	// The context is then that of the work and holds no values of any caller's
 	// context.
 	Shared bool
+
+	KeyID  string    // the kid of the client's key, of a round trip or where the kind says so
+	Expiry time.Time // where the kind says so, or zero
 
 	Status   int           // of the HTTP answer, or zero
 	Duration time.Duration // where the kind says so, or zero

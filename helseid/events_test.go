@@ -59,6 +59,8 @@ func TestEventHasNoRoomForPersons(t *testing.T) {
 		"API":      reflect.TypeFor[bool](),
 		"Endpoint": reflect.TypeFor[string](),
 		"Shared":   reflect.TypeFor[bool](),
+		"KeyID":    reflect.TypeFor[string](),    // of the client's own key
+		"Expiry":   reflect.TypeFor[time.Time](), // of that key
 		"Status":   reflect.TypeFor[int](),
 		"Duration": reflect.TypeFor[time.Duration](),
 		"Err":      reflect.TypeFor[error](),
@@ -70,6 +72,7 @@ func TestEventHasNoRoomForPersons(t *testing.T) {
 	kinds := []helseid.EventKind{
 		helseid.EventTokenRequest, helseid.EventRoundTrip, helseid.EventNonceChallenge, helseid.EventRetry, helseid.EventCacheHit,
 		helseid.EventCacheStale, helseid.EventCacheMiss, helseid.EventProof, helseid.EventTokenDropped,
+		helseid.EventKeyExpiry, helseid.EventKeyFailed, helseid.EventKeyReplaced, helseid.EventKeyOrphan,
 	}
 	seen := make(map[helseid.EventKind]bool)
 	for _, kind := range kinds {

@@ -62,7 +62,7 @@ func FuzzTokenAnswer(f *testing.F) {
 		case err == nil && !httpx.IsJSON(a.Header):
 			t.Fatal("a token that did not come as JSON")
 		}
-		failure := (&exchange.Exchange{Refused: newTokenError}).Failure(a)
+		failure := (&exchange.Exchange{Refused: refuser{}.tokenError}).Failure(a)
 		if failure == nil || len(failure.Error()) > 2000 {
 			t.Fatal("no error, or one that holds the body")
 		}

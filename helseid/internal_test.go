@@ -37,7 +37,7 @@ func TestIsRefusal(t *testing.T) {
 func TestTokenErrorIs(t *testing.T) {
 	t.Parallel()
 	for status, unavailable := range map[int]bool{400: false, 401: false, 403: false, 429: true, 500: true, 503: true} {
-		err := (&exchange.Exchange{Refused: newTokenError}).Failure(exchange.Answer{Status: status, Body: []byte(`{"error":"x"}`)})
+		err := (&exchange.Exchange{Refused: refuser{}.tokenError}).Failure(exchange.Answer{Status: status, Body: []byte(`{"error":"x"}`)})
 		require.Equal(t, unavailable, errors.Is(err, ErrUnavailable), status)
 		require.NotErrorIs(t, err, ErrInvalidResponse)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/internal/exchange"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/redact"
 )
@@ -13,11 +14,13 @@ import (
 // reporter reports what the client does: as events, if the configuration asks for
 // them, and as log lines.
 type reporter struct {
-	logger   *slog.Logger
-	onEvent  func(context.Context, Event) // or nil
-	clientID string
-	kid      string
-	limit    logLimit
+	logger      *slog.Logger
+	onEvent     func(context.Context, Event) // or nil
+	clientID    string
+	environment string
+	keyID       func() string // the kid of the client's key
+	expiries    keyExpiries
+	limit       logLimit
 }
 
 func (r *reporter) emit(ctx context.Context, event Event) {
@@ -66,8 +69,9 @@ func namesOf(scopes []string) []string {
 }
 
 // RoundTrip implements [exchange.Observer].
-func (r *reporter) RoundTrip(ctx context.Context, endpoint string, status int, took time.Duration, err error) {
-	r.emit(ctx, Event{Kind: EventRoundTrip, Endpoint: endpoint, Status: status, Duration: took, Err: err})
+func (r *reporter) RoundTrip(ctx context.Context, endpoint, keyID string, status int, took time.Duration, err error) {
+	r.tellExpiry(ctx, keyID)
+	r.emit(ctx, Event{Kind: EventRoundTrip, Endpoint: endpoint, KeyID: keyID, Status: status, Duration: took, Err: err})
 }
 
 // NonceChallenge implements [exchange.Observer].
@@ -96,10 +100,10 @@ func (r *reporter) Failed(ctx context.Context, endpoint string, err error) {
 // after it.
 func (r *reporter) keyFailed(ctx context.Context, err error, wait time.Duration) {
 	if wait == 0 {
-		r.logLimited(ctx, slog.LevelError, "", "a key did not sign", cause(err))
+		r.logLimited(ctx, slog.LevelError, r.keyOf(err), "", "a key did not sign", cause(err))
 		return
 	}
-	r.logLimited(ctx, slog.LevelWarn, "", "a key did not sign and is tried again", slog.Duration("wait", wait), cause(err))
+	r.logLimited(ctx, slog.LevelWarn, r.keyOf(err), "", "a key did not sign and is tried again", slog.Duration("wait", wait), cause(err))
 }
 
 // logRefusal logs that HelseID has refused a request, if that is what the error says.
@@ -116,18 +120,22 @@ func (r *reporter) logRefusal(ctx context.Context, endpoint string, err error) {
 	} else if refusal.Code == "invalid_grant" && !leavesRefreshToken[refusal.HID] {
 		level = slog.LevelInfo
 	}
-	r.logLimited(ctx, level, endpoint+" "+errorKind(err), "HelseID refused a request", slog.String("endpoint", endpoint), cause(refusal))
+	attributes := []slog.Attr{slog.String("endpoint", endpoint), cause(refusal)}
+	if isInvalidClient(err) {
+		attributes = append(attributes, slog.String("environment", r.environment))
+	}
+	r.logLimited(ctx, level, r.keyOf(err), endpoint+" "+errorKind(err), "HelseID refused a request", attributes...)
 }
 
 // logRenewal logs that a token could not be renewed in the background. The old token
 // can still be used for a while.
 func (r *reporter) logRenewal(ctx context.Context, err error) {
-	r.logLimited(ctx, slog.LevelWarn, errorKind(err), "a token was not renewed, and the old one is near its end", cause(err))
+	r.logLimited(ctx, slog.LevelWarn, r.keyOf(err), errorKind(err), "a token was not renewed, and the old one is near its end", cause(err))
 }
 
 // logAPIRefusal logs that an API has refused a token or a proof.
 func (r *reporter) logAPIRefusal(ctx context.Context, host, code string) {
-	r.logLimited(ctx, slog.LevelWarn, host+" "+code, "an API refused a token or its proof", slog.String("host", host), slog.String("cause", code))
+	r.logLimited(ctx, slog.LevelWarn, r.keyID(), host+" "+code, "an API refused a token or its proof", slog.String("host", host), slog.String("cause", code))
 }
 
 // cause returns what may be logged of an error.
@@ -147,9 +155,19 @@ func errorKind(err error) string {
 	return ""
 }
 
+// keyOf is the kid of the key that an error is about: the one that was used, not the
+// one that may have replaced it since.
+func (r *reporter) keyOf(err error) string {
+	var about *exchange.KeyError
+	if errors.As(err, &about) {
+		return about.KeyID
+	}
+	return r.keyID()
+}
+
 // logLimited writes a line that names the client and its key, unless one of the same
 // kind has been written within the last minute.
-func (r *reporter) logLimited(ctx context.Context, level slog.Level, kind, message string, attributes ...slog.Attr) {
+func (r *reporter) logLimited(ctx context.Context, level slog.Level, keyID, kind, message string, attributes ...slog.Attr) {
 	if !r.logger.Enabled(ctx, level) {
 		return
 	}
@@ -157,7 +175,7 @@ func (r *reporter) logLimited(ctx context.Context, level slog.Level, kind, messa
 	if !ok {
 		return
 	}
-	attributes = append(attributes, slog.String("client_id", r.clientID), slog.String("kid", r.kid))
+	attributes = append(attributes, slog.String("client_id", r.clientID), slog.String("kid", keyID))
 	if omitted > 0 {
 		attributes = append(attributes, slog.Int("omitted", omitted))
 	}

@@ -98,7 +98,7 @@ type pushedRequests struct {
 // authorization endpoint.
 func (p *pushedRequests) push(ctx context.Context, request exchange.Request) (authorize *url.URL, result exchange.Answer, err error) {
 	start := time.Now()
-	if err := p.standing.refusal(start, false); err != nil {
+	if err := p.standing.refusal(ctx, start, false); err != nil {
 		return nil, exchange.Answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, tokenRequestTimeout)

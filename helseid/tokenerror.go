@@ -1,6 +1,7 @@
 package helseid
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -46,9 +47,11 @@ type TokenError struct {
 	exchange bool // of a token exchange
 }
 
-// newTokenError returns the error for a refusal.
-func newTokenError(refusal exchange.Refusal) error {
-	return &TokenError{
+// refuser returns the errors for refusals of one client.
+type refuser struct{ issuer, clientID string }
+
+func (r refuser) tokenError(refusal exchange.Refusal) error {
+	refused := &TokenError{
 		Code:            refusal.Code,
 		Description:     refusal.Description,
 		HID:             refusal.HID,
@@ -57,6 +60,40 @@ func newTokenError(refusal exchange.Refusal) error {
 		RetryAfter:      refusal.RetryAfter,
 		ClockDifference: refusal.ClockDifference,
 	}
+	if refusal.Code != "invalid_client" {
+		return refused
+	}
+	return &clientRefusal{refused, r.clientID, environmentText(r.issuer), refusal.KeyID}
+}
+
+// clientRefusal is a refusal of the client, and names what may be mistaken.
+type clientRefusal struct {
+	*TokenError
+	clientID, environment, keyID string
+}
+
+func (e *clientRefusal) Unwrap() error { return e.TokenError }
+
+func (e *clientRefusal) Error() string { return e.TokenError.Error() + e.whose() }
+
+// LogValue is the error for a log line.
+func (e *clientRefusal) LogValue() slog.Value {
+	return slog.StringValue(e.TokenError.LogValue().String() + e.whose())
+}
+
+func (e *clientRefusal) whose() string {
+	return fmt.Sprintf(" (client %s, key %s, %s)", e.clientID, cmp.Or(e.keyID, "unknown"), e.environment)
+}
+
+// environmentText names the environment with an issuer.
+func environmentText(issuer string) string {
+	switch issuer {
+	case Production.Issuer():
+		return "production, " + issuer
+	case Test.Issuer():
+		return "the test environment, " + issuer
+	}
+	return issuer
 }
 
 // Error returns what HelseID answered and what to do about it.

@@ -100,7 +100,7 @@ func (s *TokenSource) fly() (any, error) {
 // obtain gets a token from the shared cache or from HelseID and caches it, unless a
 // refusal is in force.
 func (s *TokenSource) obtain(ctx context.Context, entry *cacheEntry, forgets uint64) (*Token, error) {
-	if err := errors.Join(s.tokens.standing.refusal(time.Now(), s.isSystem()), entry.refused.Check(time.Now())); err != nil {
+	if err := errors.Join(s.tokens.standing.refusal(ctx, time.Now(), s.isSystem()), entry.refused.Check(time.Now())); err != nil {
 		return nil, err
 	}
 	if token := s.tokens.shared.get(ctx, s.request); token != nil {

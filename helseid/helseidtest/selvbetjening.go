@@ -38,6 +38,11 @@ type Selvbetjening struct {
 	// HelseID's caches cause a delay of 10 to 20 seconds. Zero means no delay.
 	KeyDelay time.Duration
 
+	// OldKeysDie makes the keys that a client has stop to work when it registers another
+	// through the API. Otherwise they work until they expire. HelseID does not publish
+	// which of the two it does.
+	OldKeysDie bool
+
 	// ManualApproval makes scopes and claims that a client requests wait for
 	// [Server.Approve]. Otherwise they are granted at once.
 	ManualApproval bool

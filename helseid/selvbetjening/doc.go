@@ -57,6 +57,22 @@
 // [Client.AddClientSecret] and [Client.Update] says which errors leave it open whether it
 // has been done.
 //
+// # Keys that are replaced
+//
+// [NewRotation] makes a client whose key is replaced before it expires, while the client
+// runs:
+//
+//	rotation, err := selvbetjening.NewRotation(ctx, selvbetjening.RotationConfig{
+//		Client: config,
+//		Store:  selvbetjening.FileStore{Path: "client.json"},
+//	})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	defer rotation.Close()
+//	go rotation.Run(ctx)
+//	client := rotation.Client()
+//
 // # Errors
 //
 // A refusal of the API's is an [*Error] (RFC 9457). An API that cannot be reached, does

@@ -41,7 +41,8 @@ const (
 )
 
 // ClientSecrets lists the keys that the client is registered with (GET
-// /v1/client-secret). There can be several that work at the same time.
+// /v1/client-secret). There can be several that work at the same time. The client is told
+// when its own expires ([helseid.Client.SetKeyExpiry]).
 //
 // The error is an [*Error] if the API refuses, wraps [helseid.ErrUnavailable] if it is
 // down, and [helseid.ErrInvalidResponse] if the answer is not one of its own. One that
@@ -55,6 +56,12 @@ func (c *Client) ClientSecrets(ctx context.Context) ([]ClientSecret, error) {
 	secrets, err := readSecrets(document)
 	if err != nil {
 		return nil, named(http.MethodGet, pathSecret, err)
+	}
+	keyID, _ := c.config.Client.KeyExpiry(ctx)
+	for _, secret := range secrets {
+		if !secret.Expiration.IsZero() && (secret.KeyID == keyID || secret.Thumbprint == keyID) {
+			c.config.Client.SetKeyExpiry(keyID, secret.Expiration)
+		}
 	}
 	return secrets, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/metadata"
@@ -22,6 +23,16 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
+
+	signer *clientassertion.Signer // of the assertion in the request, or nil
+}
+
+// keyID is the kid of the key that signed the assertion, or "".
+func (a Answer) keyID() string {
+	if a.signer == nil {
+		return ""
+	}
+	return a.signer.KeyID()
 }
 
 func (a Answer) ok() bool { return a.Status == http.StatusOK || a.Status == http.StatusCreated }
@@ -32,6 +43,9 @@ type Refusal struct {
 	Description string // without tokens and national identity numbers
 	HID         string // HelseID's own number for it, or ""
 	StatusCode  int
+
+	// KeyID is the kid of the key that signed the assertion, or "".
+	KeyID string
 
 	// Temporary reports that a later attempt may succeed without any change.
 	Temporary bool
@@ -69,6 +83,7 @@ func (a Answer) refusal() (Refusal, error) {
 				StatusCode:  a.Status,
 				Temporary:   TemporaryStatus(a.Status),
 				RetryAfter:  a.pause(),
+				KeyID:       a.keyID(),
 			}
 			if code == "invalid_client" || code == "invalid_dpop_proof" {
 				failure.ClockDifference = clockDifference(a.Header, a.At)
@@ -77,7 +92,7 @@ func (a Answer) refusal() (Refusal, error) {
 		}
 	}
 	if wait := a.pause(); wait > 0 && a.Status == http.StatusTooManyRequests {
-		return Refusal{StatusCode: a.Status, Temporary: true, RetryAfter: wait}, nil
+		return Refusal{StatusCode: a.Status, Temporary: true, RetryAfter: wait, KeyID: a.keyID()}, nil
 	}
 	category := metadata.ErrInvalid
 	if TemporaryStatus(a.Status) {

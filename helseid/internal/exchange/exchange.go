@@ -46,8 +46,9 @@ type Exchange struct {
 
 // Observer is called for what happens, in the context of the request.
 type Observer interface {
-	// RoundTrip reports an answer, or a missing answer (status 0).
-	RoundTrip(ctx context.Context, endpoint string, status int, took time.Duration, err error)
+	// RoundTrip reports an answer, or a missing answer (status 0), to an assertion by the
+	// key with that kid.
+	RoundTrip(ctx context.Context, endpoint, keyID string, status int, took time.Duration, err error)
 
 	// NonceChallenge reports that HelseID demanded a DPoP nonce.
 	NonceChallenge(ctx context.Context, endpoint string)
@@ -102,21 +103,28 @@ func (e *Exchange) Do(ctx context.Context, turn *bulkhead.Turn, request Request)
 	}
 }
 
-// roundTrips makes one attempt, or two if HelseID answers the first with the nonce
-// that it demands. Such a first attempt does not use up a code or a refresh token.
+// roundTrips makes one attempt, another if HelseID answers with the nonce that it
+// demands, and one more if it refuses a key that has been replaced meanwhile. Those before
+// the last do not use up a code or a refresh token.
 func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request Request) (Answer, error) {
 	endpoint, err := e.Endpoint(ctx, request.Endpoint)
 	if err != nil {
 		return Answer{}, err
 	}
 	nonce := e.Nonces.Get(endpoint)
-	for challenged := false; ; challenged = true {
+	challenged, replaced := false, false
+	for {
 		result, err := e.attempt(ctx, turn, endpoint, nonce, request)
 		if err != nil || result.ok() {
 			return result, err
 		}
-		failure := e.Failure(result)
-		if refusal, err := result.refusal(); err != nil || refusal.Code != "use_dpop_nonce" {
+		var failure error = &KeyError{result.keyID(), e.Failure(result)}
+		refusal, err := result.refusal()
+		if err == nil && !replaced && refusal.Code == "invalid_client" && !refusal.Temporary && result.signer.Refused(ctx) {
+			replaced, nonce = true, e.Nonces.Get(endpoint)
+			continue
+		}
+		if err != nil || refusal.Code != "use_dpop_nonce" {
 			if request.Once && !unprocessed(result.Status) {
 				failure = fmt.Errorf("%w: %w", ErrOutcomeUnknown, failure)
 			}
@@ -135,7 +143,7 @@ func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request 
 		case fresh == nonce:
 			return Answer{}, fmt.Errorf("%w: HelseID demands a DPoP nonce and gave the one that was just used", failure)
 		}
-		nonce = fresh
+		challenged, nonce = true, fresh
 	}
 }
 
@@ -156,8 +164,11 @@ func (e *Exchange) attempt(ctx context.Context, turn *bulkhead.Turn, endpoint *u
 func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce string, request Request) (Answer, error) {
 	var progress sendProgress
 	var httpRequest *http.Request
+	var signer *clientassertion.Signer
 	err := e.Signing.Sign(ctx, func() { e.Observer.KeyRetry(ctx, request.Endpoint) }, func(signing context.Context) (err error) {
-		httpRequest, err = e.httpRequest(signing, endpoint, nonce, request)
+		if signer, err = e.Assertions.Current(signing); err == nil {
+			httpRequest, err = e.httpRequest(signing, signer, endpoint, nonce, request)
+		}
 		return err
 	})
 	if err != nil {
@@ -169,8 +180,8 @@ func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce strin
 	}
 	start := time.Now()
 	result, err := e.send(httpRequest)
-	result.Endpoint = request.Endpoint
-	e.Observer.RoundTrip(ctx, request.Endpoint, result.Status, time.Since(start), err)
+	result.Endpoint, result.signer = request.Endpoint, signer
+	e.Observer.RoundTrip(ctx, request.Endpoint, signer.KeyID(), result.Status, time.Since(start), err)
 	if err != nil {
 		tooLarge := errors.Is(err, httpx.ErrTooLarge)
 		category := metadata.ErrUnavailable
@@ -192,10 +203,10 @@ func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce strin
 
 // httpRequest makes a request. Its context is the one that the signatures in it are
 // made in.
-func (e *Exchange) httpRequest(ctx context.Context, endpoint *url.URL, nonce string, request Request) (*http.Request, error) {
-	assertion, err := e.Assertions.Sign(ctx, request.Details...)
+func (e *Exchange) httpRequest(ctx context.Context, signer *clientassertion.Signer, endpoint *url.URL, nonce string, request Request) (*http.Request, error) {
+	assertion, err := signer.Sign(ctx, request.Details...)
 	if err != nil {
-		return nil, err
+		return nil, &KeyError{signer.KeyID(), err}
 	}
 	form := url.Values{
 		"client_id":             {e.ClientID},
@@ -204,9 +215,9 @@ func (e *Exchange) httpRequest(ctx context.Context, endpoint *url.URL, nonce str
 	}
 	maps.Copy(form, request.Parameters)
 	if len(request.Session) > 0 {
-		object, err := e.Assertions.SignRequestObject(ctx, request.Session...)
+		object, err := signer.SignRequestObject(ctx, request.Session...)
 		if err != nil {
-			return nil, err
+			return nil, &KeyError{signer.KeyID(), err}
 		}
 		form.Set("request", object)
 	}

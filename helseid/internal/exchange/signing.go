@@ -23,6 +23,18 @@ type Signing struct {
 	Failed func(ctx context.Context, err error, wait time.Duration)
 }
 
+// KeyError is an error of a request with the client's key: the key did not sign, or
+// HelseID has refused what it had signed. It reads as what it wraps.
+type KeyError struct {
+	KeyID string // the kid
+	Err   error
+}
+
+func (e *KeyError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error.
+func (e *KeyError) Unwrap() error { return e.Err }
+
 // Sign calls do, which signs, until it succeeds, since a KMS may throttle. A retry is
 // safe: nothing has been sent with the signature that failed. The attempts end with
 // the context, and take no longer together than Timeout. retrying is called before

@@ -68,6 +68,9 @@ type Options struct {
 	KeyLifetime time.Duration
 	KeyDelay    time.Duration
 
+	// OldKeysDie ends the keys before when one is registered through the API.
+	OldKeysDie bool
+
 	// ManualApproval makes new scopes and claims wait.
 	ManualApproval bool
 }

@@ -24,7 +24,8 @@ func (a *API) listSecrets(_ *http.Request, client Client) (any, *problem) {
 	return secrets, nil
 }
 
-// addSecret registers another key. Earlier keys work until they expire.
+// addSecret registers another key. Earlier keys work until they expire, unless
+// OldKeysDie.
 func (a *API) addSecret(r *http.Request, client Client) (any, *problem) {
 	if !httpx.IsJSON(r.Header) {
 		return nil, errMediaType
@@ -44,6 +45,9 @@ func (a *API) addSecret(r *http.Request, client Client) (any, *problem) {
 		taken = slices.ContainsFunc(client.Keys, func(other clientkey.Key) bool {
 			return !other.Expired(now) && (other.ID == key.ID || other.Public.Thumbprint() == key.Public.Thumbprint())
 		})
+		if !taken && a.OldKeysDie {
+			client.Keys = nil
+		}
 		if !taken {
 			client.Keys = append(slices.Clip(client.Keys), key)
 		}
