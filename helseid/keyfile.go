@@ -203,7 +203,7 @@ func readKeyFile(path string) (fs.FileInfo, []byte, error) {
 	if err != nil {
 		return nil, nil, unreadable(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if found, err = file.Stat(); err != nil { // of what is read, whatever stands there by now
 		return nil, nil, unreadable(err)
 	}

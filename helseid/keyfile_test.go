@@ -7,10 +7,11 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // keyFileWorld is a client whose key is in a file, and what is told of it.
@@ -144,7 +146,7 @@ func TestKeyFileChanges(t *testing.T) {
 				// The bubble's clock is not the file system's: the file is written when it is read.
 				written := time.Now().Add(5 * time.Second)
 				require.NoError(t, os.Chtimes(w.path, written, written))
-				time.Sleep(5 * time.Second)
+				testkit.Sleep(5 * time.Second)
 				old := keyIn(t, read(t, w.path)).ID()
 				require.Equal(t, old, w.signedBy(t))
 				source := w.client.TokenSource(helseid.TokenRequest{Scopes: []string{otherScope}})
@@ -153,7 +155,7 @@ func TestKeyFileChanges(t *testing.T) {
 
 				content := w.register(t) // the old key is not registered any more
 				c.replace(t, dir, w.path, content)
-				time.Sleep(5 * time.Second)
+				testkit.Sleep(5 * time.Second)
 				require.Equal(t, keyIn(t, content).ID(), w.signedBy(t))
 				token, err := source.Token(t.Context())
 				require.NoError(t, err)
@@ -194,7 +196,10 @@ func TestBrokenKeyFile(t *testing.T) {
 		},
 		"a pipe": func(t *testing.T, w *keyFileWorld) {
 			require.NoError(t, os.Remove(w.path))
-			require.NoError(t, syscall.Mkfifo(w.path, 0o600))
+			if runtime.GOOS == "windows" {
+				t.Skip("it has no pipes among its files")
+			}
+			require.NoError(t, exec.CommandContext(t.Context(), "mkfifo", w.path).Run())
 		},
 		"another client's": func(t *testing.T, w *keyFileWorld) {
 			require.NoError(t, os.WriteFile(w.path, w.server.ConfigFile(), 0o600))
@@ -212,7 +217,7 @@ func TestBrokenKeyFile(t *testing.T) {
 				old := keyIn(t, whole).ID()
 				breakIt(t, w)
 				for range 3 {
-					time.Sleep(time.Minute)
+					testkit.Sleep(time.Minute)
 					require.Equal(t, old, w.signedBy(t))
 				}
 				failed := w.told(helseid.EventKeyFailed)
@@ -226,7 +231,7 @@ func TestBrokenKeyFile(t *testing.T) {
 				content := w.register(t)
 				require.NoError(t, os.RemoveAll(w.path))
 				require.NoError(t, os.WriteFile(w.path, content, 0o600))
-				time.Sleep(time.Minute)
+				testkit.Sleep(time.Minute)
 				require.Equal(t, keyIn(t, content).ID(), w.signedBy(t))
 				require.Len(t, w.told(helseid.EventKeyFailed), 1)
 			})
@@ -281,7 +286,7 @@ func TestRefusedKeyIsReplacedWithinTheCall(t *testing.T) {
 		require.Error(t, err)
 		require.Equal(t, asked, w.tokenRequests())
 		require.NoError(t, os.WriteFile(w.path, content, 0o600))
-		time.Sleep(10 * time.Second)
+		testkit.Sleep(10 * time.Second)
 		require.Equal(t, keyIn(t, content).ID(), w.signedBy(t))
 
 		content = w.register(t)

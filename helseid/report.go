@@ -158,8 +158,7 @@ func errorKind(err error) string {
 // keyOf is the kid of the key that an error is about: the one that was used, not the
 // one that may have replaced it since.
 func (r *reporter) keyOf(err error) string {
-	var about *exchange.KeyError
-	if errors.As(err, &about) {
+	if about, ok := errors.AsType[*exchange.KeyError](err); ok {
 		return about.KeyID
 	}
 	return r.keyID()

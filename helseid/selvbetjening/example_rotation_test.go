@@ -16,23 +16,23 @@ import (
 func ExampleNewRotation() {
 	server, err := helseidtest.Start(helseidtest.InMemory(), helseidtest.Selvbetjening{})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	defer server.Close()
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "client.json") // as handed out by HelseID Selvbetjening
 	if err := os.WriteFile(file, server.ConfigFile(helseidtest.Scopes(selvbetjening.Scope)), 0o600); err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 
 	ctx := context.Background()
 	config, err := helseid.LoadConfig(file)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	config.HTTPClient = server.HTTPClient() // not in HelseID's own environments
 	rotation, err := selvbetjening.NewRotation(ctx, selvbetjening.RotationConfig{
@@ -43,17 +43,17 @@ func ExampleNewRotation() {
 		Settle:        -1,                                                       // nor this
 	})
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	defer rotation.Close()
 	go rotation.Run(ctx) // replaces the key when it is time
 
 	if err := rotation.Rotate(ctx); err != nil { // or now
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	stored, err := helseid.LoadConfig(file)
 	if err != nil {
-		log.Fatal(err) //nolint:forbidigo // an example
+		log.Fatal(err)
 	}
 	kid, _ := rotation.Client().KeyExpiry(ctx)
 	fmt.Println("another key:", kid != config.Key.ID(), "in the file:", kid == stored.Key.ID())

@@ -135,7 +135,7 @@ func (s FileStore) read() (document *jose.Object, path string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrKeyStore, redact.Foreign(err))
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	content, err := io.ReadAll(io.LimitReader(file, maxStoredFile+1))
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrKeyStore, redact.Foreign(err))
@@ -251,7 +251,7 @@ func replaceFile(path string, content []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	defer directory.Close()
+	defer func() { _ = directory.Close() }()
 	_ = directory.Sync() // not every system has it; the file itself is on the disk
 	return nil
 }

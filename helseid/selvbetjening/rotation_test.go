@@ -21,6 +21,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/selvbetjening"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // rotationWorld is a HelseID and a client's configuration file.
@@ -147,7 +148,7 @@ func TestRotationUnderLoad(t *testing.T) {
 								cancel()
 							}
 							calls.Add(1)
-							time.Sleep(10 * time.Second)
+							testkit.Sleep(10 * time.Second)
 						}
 					})
 				}
@@ -155,7 +156,7 @@ func TestRotationUnderLoad(t *testing.T) {
 				if options.KeyDelay > 0 {
 					rotations = 3
 				}
-				time.Sleep(time.Duration(rotations) * 48 * time.Minute)
+				testkit.Sleep(time.Duration(rotations) * 48 * time.Minute)
 				cancel()
 				group.Wait()
 				require.GreaterOrEqual(t, w.count(helseid.EventKeyReplaced), rotations)
@@ -214,7 +215,7 @@ func TestRotationFails(t *testing.T) {
 					kid, _ := r.Client().KeyExpiry(t.Context())
 					require.Equal(t, old, kid)
 					w.server.ClearFaults()
-					time.Sleep(time.Minute)
+					testkit.Sleep(time.Minute)
 					require.NoError(t, r.Rotate(t.Context()))
 					require.NotEqual(t, old, kidInUse(t, r.Client()))
 					require.Equal(t, 2, w.registered())
@@ -320,7 +321,7 @@ func TestInstancesRotateOnce(t *testing.T) {
 					instances = append(instances, r)
 					group.Go(func() { r.Run(ctx) })
 				}
-				time.Sleep(90 * time.Minute)
+				testkit.Sleep(90 * time.Minute)
 				for _, r := range instances {
 					require.Equal(t, w.stored(t).Current.ID(), kidInUse(t, r.Client()))
 				}
@@ -355,7 +356,7 @@ func TestExpiryIsTold(t *testing.T) {
 		require.NoError(t, w.client.Check(t.Context()))
 		told := []int{}
 		for hours := 1; hours < 40*24; hours++ {
-			time.Sleep(time.Hour)
+			testkit.Sleep(time.Hour)
 			before := len(events)
 			_, err := w.client.Token(t.Context(), helseid.TokenRequest{Scopes: []string{otherScope}})
 			require.NoError(t, err)

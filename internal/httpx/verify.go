@@ -30,7 +30,8 @@ func TransportSkipsVerification(transport http.RoundTripper) bool {
 		case nil:
 			transport = http.DefaultTransport
 		case *http.Transport:
-			return inner != nil && SkipsVerification(inner.TLSClientConfig)
+			// Clone waits for the first request of others, which fills the configuration.
+			return inner != nil && SkipsVerification(inner.Clone().TLSClientConfig)
 		case wrapper:
 			transport = inner.Unwrap()
 		default:

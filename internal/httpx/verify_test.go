@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,4 +57,23 @@ func TestCheckVerifiedOfTheDefaultTransport(t *testing.T) {
 	http.DefaultTransport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // it is to be refused
 	require.ErrorIs(t, CheckVerified(&http.Client{}, "https://issuer.test"), ErrUnverified)
 	require.ErrorIs(t, CheckVerified(NoRedirect(&http.Client{}), "https://issuer.test"), ErrUnverified)
+}
+
+// A transport can be in use already: net/http fills its configuration at the first
+// request.
+func TestVerificationOfATransportInUse(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		transport := &http.Transport{}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			response, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "http://127.0.0.1:1/", nil))
+			if err == nil {
+				_ = response.Body.Close()
+			}
+		}()
+		require.False(t, TransportSkipsVerification(transport))
+		<-done
+	}
 }
