@@ -68,20 +68,31 @@ func rotationOnSockets(path, url string, store selvbetjening.KeyStore, transport
 	})
 }
 
-// TestRotatingProcess is what the processes of TestKilledProcesses run.
-func TestRotatingProcess(t *testing.T) {
-	path := os.Getenv(envFile)
-	if path == "" {
-		t.Skip("it is run by another test")
+// TestMain runs a process of TestKilledProcesses in place of the tests.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(envFile); path != "" {
+		if err := rotatingProcess(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
+	os.Exit(m.Run())
+}
+
+func rotatingProcess(path string) error {
 	step, err := strconv.ParseInt(os.Getenv(envStep), 10, 64)
-	require.NoError(t, err)
+	if err != nil {
+		return err
+	}
 	reaper := &reaper{FileStore: selvbetjening.FileStore{Path: path}, base: http.DefaultTransport}
 	reaper.last.Store(step)
 	r, err := rotationOnSockets(path, os.Getenv(envURL), reaper, reaper)
-	require.NoError(t, err)
+	if err != nil {
+		return err
+	}
 	defer r.Close()
-	require.NoError(t, r.Rotate(t.Context()))
+	return r.Rotate(context.Background())
 }
 
 // A process that is killed at any step loses no call of another one, is not locked out
@@ -99,7 +110,7 @@ func TestKilledProcesses(t *testing.T) {
 				content := server.ConfigFile(helseidtest.Client{ID: id}, helseidtest.Scopes(selvbetjening.Scope, otherScope))
 				require.NoError(t, os.WriteFile(path, content, 0o600))
 				start := func(step int) error {
-					process := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRotatingProcess$")
+					process := exec.CommandContext(t.Context(), os.Args[0])
 					process.Env = append(os.Environ(), envFile+"="+path, envURL+"="+server.SelvbetjeningURL(), envStep+"="+strconv.Itoa(step))
 					output, err := process.CombinedOutput()
 					var exit *exec.ExitError

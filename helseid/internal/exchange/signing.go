@@ -30,9 +30,10 @@ type KeyError struct {
 	Err   error
 }
 
+// Error is the text of the error.
 func (e *KeyError) Error() string { return e.Err.Error() }
 
-// Unwrap gives the error.
+// Unwrap returns the error.
 func (e *KeyError) Unwrap() error { return e.Err }
 
 // Sign calls do, which signs, until it succeeds, since a KMS may throttle. A retry is
