@@ -15,11 +15,10 @@ const (
 	// Type is the value of the parameter client_assertion_type (RFC 7523).
 	Type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-	// DefaultLifetime is the default lifetime of an assertion.
-	DefaultLifetime = 10 * time.Second
-
 	// MaxLifetime is the longest lifetime that HelseID accepts.
 	MaxLifetime = 60 * time.Second
+
+	defaultLifetime = 10 * time.Second
 
 	headerType = "client-authentication+jwt"
 )
@@ -39,8 +38,8 @@ type Config struct {
 	// KeySource, if set, gives the key in place of Key, for each assertion anew.
 	KeySource KeySource
 
-	// Lifetime is the time from iat to exp, from one second to MaxLifetime in
-	// whole seconds. Zero means DefaultLifetime.
+	// Lifetime is the time from iat to exp, 1 to 60 whole seconds. Zero means 10
+	// seconds.
 	Lifetime time.Duration
 
 	// Variants choose between forms on which HelseID's sources disagree. Only
@@ -79,7 +78,7 @@ func New(config Config) (*Signer, error) {
 	}
 	lifetime := config.Lifetime
 	if lifetime == 0 {
-		lifetime = DefaultLifetime
+		lifetime = defaultLifetime
 	}
 	if lifetime < time.Second || lifetime > MaxLifetime || lifetime%time.Second != 0 {
 		errs = append(errs, fmt.Errorf("field Lifetime is %v: it must be 1s to %v in whole seconds", config.Lifetime, MaxLifetime))

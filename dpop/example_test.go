@@ -103,7 +103,7 @@ func ExampleParseKey() {
 // A store that takes less memory than the default one.
 func ExampleNewMemoryReplay() {
 	// For as many requests in 12 seconds, three quarters of them by one client.
-	replay := dpop.NewMemoryReplay(50_000)
+	replay := dpop.NewMemoryReplay(dpop.MemoryReplayConfig{Capacity: 50_000})
 	fmt.Println("bytes at most:", replay.MaxBytes())
 	_, err := dpop.NewVerifier(dpop.VerifierConfig{Replay: replay})
 	if err != nil {
@@ -138,7 +138,7 @@ func ExampleNonces() {
 }
 
 func ExampleNonceIssuer() {
-	issuer, err := dpop.NewNonceIssuer(nil)
+	issuer, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -190,7 +190,7 @@ func runFaults(t *testing.T, lifetime time.Duration) {
 	f.server, err = helseidtest.Start(helseidtest.TokenLifetime(lifetime))
 	require.NoError(t, err)
 	defer f.server.Close()
-	nonces, err := dpop.NewNonceIssuer(nil)
+	nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{})
 	require.NoError(t, err)
 	auth, err := middleware.New(middleware.Config{
 		Issuer: f.server.Issuer(), Audience: mint.DefaultAudience, Proof: dpop.VerifierConfig{Nonces: nonces},

@@ -253,7 +253,7 @@ func TestKeyFileWithAKeyAlone(t *testing.T) {
 		"JWK": (*clientassertion.Key).MarshalPrivateJWK,
 		"PEM": (*clientassertion.Key).MarshalPrivatePEM,
 	} {
-		key, err := clientassertion.GenerateKey(clientassertion.P256)
+		key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 		require.NoError(t, err)
 		content, err := write(key)
 		require.NoError(t, err)
@@ -327,7 +327,7 @@ func TestReplacedKeyIsNotHeldOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var key atomic.Pointer[clientassertion.Key]
-		unknown, err := clientassertion.GenerateKey(clientassertion.P256)
+		unknown, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 		require.NoError(t, err)
 		key.Store(unknown)
 		var known *clientassertion.Key

@@ -355,7 +355,9 @@ func TestTokenWindow(t *testing.T) {
 // one with a single key: other clients are still accepted.
 func TestReplayShareIsTheClients(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Replay = dpop.NewMemoryReplay(40) }})
+	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) {
+		c.Proof.Replay = dpop.NewMemoryReplay(dpop.MemoryReplayConfig{Capacity: 40})
+	}})
 	w.publishForge()
 	call := func(client string) int {
 		var err error

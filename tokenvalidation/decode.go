@@ -17,7 +17,7 @@ const (
 	claimSupplier   = "helseid://claims/client/claims/orgnr_supplier"
 	claimJournalID  = "nhn:sfm:journal-id"
 	claimSFMID      = "e-helse:sfm.api/client/claims/sfm-id"
-	claimAttest     = "nhn:tillitsrammeverk:parameters"
+	claimAttest     = claims.AttestType
 )
 
 // decoder reads the claims that access tokens alone have.

@@ -264,7 +264,7 @@ func (r *Rotation) replace(ctx context.Context, stored StoredKeys, secrets []Cli
 		stored.Pending, registered = nil, false
 	}
 	if stored.Pending == nil {
-		key, err := clientassertion.GenerateKey(r.config.Kind)
+		key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: r.config.Kind})
 		if err != nil {
 			return fmt.Errorf("%w: make a key: %w", ErrRotation, err)
 		}
