@@ -125,9 +125,6 @@ func NewMemoryReplay(config MemoryReplayConfig) *MemoryReplay {
 	}
 }
 
-// MaxBytes returns the maximum memory of the store, in bytes.
-func (m *MemoryReplay) MaxBytes() int { return m.capacity * replayBytesPerProof }
-
 // Record implements [ReplayStore]. Its error is [ErrReplayFull] or [ErrBeforeStart].
 func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {
 	proof, client := replayID(use.Proof[:16]), replayID(use.Client[:16])

@@ -134,7 +134,7 @@ func TestMemoryReplayShares(t *testing.T) {
 	}
 	require.Equal(t, 1<<20, NewMemoryReplay(MemoryReplayConfig{}).capacity)
 	require.Equal(t, 1<<20, NewMemoryReplay(MemoryReplayConfig{Capacity: -1}).capacity)
-	require.Equal(t, 128<<20, NewMemoryReplay(MemoryReplayConfig{}).MaxBytes())
+	require.Equal(t, 128<<20, NewMemoryReplay(MemoryReplayConfig{}).capacity*replayBytesPerProof)
 }
 
 // If the client is not known, the share is the key's.
@@ -219,8 +219,8 @@ func TestMemoryReplayBound(t *testing.T) {
 			}
 		}
 		after := heap()
-		require.LessOrEqual(t, int(after-before), store.MaxBytes(), "%d proofs", n)
-		t.Logf("%d proofs: %d bytes each, %d allowed", n, int(after-before)/n, store.MaxBytes()/n)
+		require.LessOrEqual(t, int(after-before), store.capacity*replayBytesPerProof, "%d proofs", n)
+		t.Logf("%d proofs: %d bytes each, %d allowed", n, int(after-before)/n, replayBytesPerProof*store.capacity/n)
 		_, err := record(t, store, useOf(n+1, n+1, base))
 		require.ErrorIs(t, err, ErrReplayFull)
 		runtime.KeepAlive(store)
