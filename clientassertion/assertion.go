@@ -170,15 +170,7 @@ func (s *Signer) Sign(ctx context.Context, details ...Detail) (string, error) {
 		}
 		claims.Raw(s.details, value)
 	}
-	current, err := s.Current(ctx)
-	if err != nil {
-		return "", fmt.Errorf("client assertion: %w", err)
-	}
-	assertion, err := current.jws.Sign(ctx, claims.Bytes())
-	if err != nil {
-		return "", fmt.Errorf("client assertion: %w", err)
-	}
-	return assertion, nil
+	return s.sign(ctx, "client assertion", claims)
 }
 
 // SignRequestObject makes the signed request object of a pushed authorization request
@@ -194,15 +186,20 @@ func (s *Signer) SignRequestObject(ctx context.Context, details ...Detail) (stri
 	}
 	claims := s.claims("client_id")
 	claims.Raw("authorization_details", value)
+	return s.sign(ctx, "request object", claims)
+}
+
+// sign signs with the current key. The errors say what was to be signed.
+func (s *Signer) sign(ctx context.Context, what string, claims *jose.ObjectBuilder) (string, error) {
 	current, err := s.Current(ctx)
 	if err != nil {
-		return "", fmt.Errorf("request object: %w", err)
+		return "", fmt.Errorf("%s: %w", what, err)
 	}
-	object, err := current.jws.Sign(ctx, claims.Bytes())
+	signed, err := current.jws.Sign(ctx, claims.Bytes())
 	if err != nil {
-		return "", fmt.Errorf("request object: %w", err)
+		return "", fmt.Errorf("%s: %w", what, err)
 	}
-	return object, nil
+	return signed, nil
 }
 
 // claims returns the claims that assertions and request objects share. The client ID is
