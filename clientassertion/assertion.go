@@ -35,7 +35,7 @@ type Config struct {
 	// Key signs the assertions. Required, unless there is a KeySource.
 	Key *Key
 
-	// KeySource, if set, gives the key in place of Key, for each assertion anew.
+	// KeySource, if set, gives the key in place of Key, for each assertion.
 	KeySource KeySource
 
 	// Lifetime is the time from iat to exp, 1 to 60 whole seconds. Zero means 10

@@ -183,7 +183,7 @@ func read(t *testing.T, path string) []byte {
 	return content
 }
 
-// A file that cannot be used is told of once, and the key before stays, until it can.
+// A file that cannot be used is reported once, and the key before stays, until it can.
 func TestBrokenKeyFile(t *testing.T) {
 	t.Parallel()
 	breakages := map[string]func(t *testing.T, w *keyFileWorld){

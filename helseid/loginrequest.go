@@ -116,7 +116,7 @@ type LoginRequest struct {
 
 	// BindCode sends a DPoP proof with the pushed authorization request, so that the
 	// code is useless without the client's key (RFC 9449 section 10.1). It requires
-	// [Config.DPoPKey]. HelseID is not known to demand it.
+	// [Config.DPoPKey]. HelseID is not known to require it.
 	BindCode bool
 }
 

@@ -729,7 +729,7 @@ func TestStoreLosesTheMark(t *testing.T) {
 	})
 }
 
-// A user logs out during a refresh that fails: its token is revoked all the same.
+// A user logs out during a refresh that fails: its token is revoked anyway.
 func TestLogoutDuringAFailingRefresh(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {

@@ -122,7 +122,7 @@ func (s *TokenSource) Authorize(ctx context.Context, request *http.Request) erro
 }
 
 // ObserveResponse keeps the DPoP nonce of an API's response for the next
-// [TokenSource.Authorize]. It reports whether the response demands that nonce, so
+// [TokenSource.Authorize]. It reports whether the response requires that nonce, so
 // that the request should be authorized and sent once more: status 401 or 400, with
 // the error use_dpop_nonce in a challenge or in a small JSON body. The response's
 // body can still be read in full.

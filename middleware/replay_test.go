@@ -58,7 +58,7 @@ func TestReplay(t *testing.T) {
 		w.requireOK(w.genuine())
 	})
 	again := map[string]func(w *world, token string) *http.Request{
-		"the same jti, signed anew": func(w *world, token string) *http.Request {
+		"the same jti, signed again": func(w *world, token string) *http.Request {
 			return plain("DPoP "+token, w.proof(token, nil, with("jti", `"the-jti"`)))
 		},
 		"the same jti, written with escapes": func(w *world, token string) *http.Request {

@@ -31,7 +31,7 @@ func show(ctx context.Context, opts options, tell *narrator, stderr io.Writer) e
 	defer redis.close()
 	tell.step("redis", nil, "Redis is there and does what is needed.")
 
-	// The server demands no nonce, so that one token needs one request.
+	// The server requires no nonce, so that one token needs one request.
 	helseid, err := helseidtest.Start(helseidtest.Relaxed(rule.Nonce))
 	if err != nil {
 		return err

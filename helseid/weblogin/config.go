@@ -76,7 +76,7 @@ type Config struct {
 
 	// SamePerson checks the person who has logged in before a session is made, with
 	// the request of the callback. An application with users of its own must make
-	// sure that both are the same person, as HelseID's security profile demands:
+	// sure that both are the same person, as HelseID's security profile requires:
 	// return an error if they are not. An error that wraps [helseid.ErrUnavailable]
 	// means that this could not be found out.
 	SamePerson func(ctx context.Context, r *http.Request, user identity.User) error

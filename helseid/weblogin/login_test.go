@@ -150,7 +150,7 @@ func TestStepUp(t *testing.T) {
 	require.Equal(t, "/login?level=4&return_to=%2F", w.web.LoginURL("//evil.example", 4))
 }
 
-// An API's demand leads to a login if one helps, and to no other.
+// An API's challenge leads to a login if one helps, and to no other.
 func TestStepUpForAnAPI(t *testing.T) {
 	t.Parallel()
 	const demand = `DPoP error="insufficient_user_authentication", `
