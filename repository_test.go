@@ -87,7 +87,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"helseid/helseidtest", "helseid/selvbetjening", "helseid/weblogin"},
 		{"helseid/cmd/helseid/internal/cli", "helseid/cmd/helseid/internal/jwtview"},
 		{"helseid/cmd/helseid/internal/clientflags"},
-		{"helseid/cmd/helseid/internal/keytext"},
+		{"helseid/cmd/helseid/internal/input", "helseid/cmd/helseid/internal/keytext"},
 		{"helseid/cmd/helseid/internal/token"},
 		{"helseid/cmd/helseid/internal/inspect", "helseid/cmd/helseid/internal/key"},
 		{"helseid/cmd/helseid"},

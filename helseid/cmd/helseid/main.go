@@ -20,6 +20,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/inspect"
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/key"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/token"
 )
 
@@ -38,6 +39,7 @@ func root() cli.Command {
 		Commands: []cli.Command{
 			token.Command(),
 			inspect.Command(),
+			key.Command(),
 		},
 	}
 }

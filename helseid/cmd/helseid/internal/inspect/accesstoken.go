@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/input"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/tokenvalidation"
@@ -279,7 +280,7 @@ func (q questions) accessTokenVerdict(ctx context.Context, r *report, e *expecte
 // confirmationOf is the cnf of a token as a validator reads it, whatever else is wrong with
 // the token.
 func confirmationOf(ctx context.Context, jwt string) (tokenvalidation.Confirmation, error) {
-	token := (&report{}).parse("token", jwt, maxInput)
+	token := (&report{}).parse("token", jwt, input.Max)
 	if token == nil {
 		return tokenvalidation.Confirmation{}, errors.New("it cannot be read")
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/input"
 	"github.com/helseid-go/sdk/internal/metadata"
 )
 
@@ -52,9 +53,10 @@ func setup(flags *cli.Flags) cli.Run {
 	flags.StringVar(&q.nonce, "nonce", "", "`nonce` that a proof or an ID token must have")
 	flags.StringVar(&asked, "kind", "", "`kind` of JWT, in place of recognising it: "+strings.Join(kindsOfJWT(), ", "))
 	flags.Var(&q.now, "now", "`time` to judge at, in place of now: as 2026-01-31T12:00:00Z, in Unix seconds, or iat, when the input says that it was issued")
-	flags.NoEnvironment("now")
+	flags.NoEnvironment("now", "kind")
 	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if err := checkArguments(arguments); err != nil {
+		name, err := input.Name(arguments)
+		if err != nil {
 			return err
 		}
 		q.kind = kind(asked)
@@ -62,7 +64,7 @@ func setup(flags *cli.Flags) cli.Run {
 			return err
 		}
 		if tokenFile != "" {
-			data, err := readInput(out, tokenFile)
+			data, err := input.Read(out, tokenFile)
 			if err != nil {
 				return err
 			}
@@ -70,11 +72,7 @@ func setup(flags *cli.Flags) cli.Run {
 				return cli.Usagef("-token: the file holds no access token")
 			}
 		}
-		name := "-"
-		if len(arguments) == 1 {
-			name = arguments[0]
-		}
-		data, err := readInput(out, name)
+		data, err := input.Read(out, name)
 		if err != nil {
 			return err
 		}
@@ -112,43 +110,43 @@ func (q *questions) check() error {
 func inspect(ctx context.Context, out *cli.Output, q questions, data []byte) error {
 	found := recognise(data, q.kind)
 	var failed error
-	for _, input := range found {
-		r, err := q.report(ctx, input)
+	for _, one := range found {
+		r, err := q.report(ctx, one)
 		if err != nil {
 			return err
 		}
 		if !r.print(out) {
 			failed = cli.ErrReported
 		}
-		if input.kind == kindAccessToken && q.accessToken == "" {
-			q.accessToken = input.text // of the proof that follows
+		if one.kind == kindAccessToken && q.accessToken == "" {
+			q.accessToken = one.text // of the proof that follows
 		}
 	}
 	return failed
 }
 
-func (q questions) report(ctx context.Context, input input) (*report, error) {
-	switch input.kind {
+func (q questions) report(ctx context.Context, one recognised) (*report, error) {
+	switch one.kind {
 	case kindAccessToken:
-		return q.inspectAccessToken(ctx, input.text)
+		return q.inspectAccessToken(ctx, one.text)
 	case kindIDToken:
-		return q.inspectIDToken(ctx, input.text)
+		return q.inspectIDToken(ctx, one.text)
 	case kindLogoutToken:
-		return q.inspectLogoutToken(ctx, input.text)
+		return q.inspectLogoutToken(ctx, one.text)
 	case kindProof:
-		return q.inspectProof(ctx, input.text)
+		return q.inspectProof(ctx, one.text)
 	case kindAssertion, kindRequestObject:
-		return q.inspectAssertion(input.kind, input.text)
+		return q.inspectAssertion(one.kind, one.text)
 	case kindJWK:
-		return inspectJWK(input.text), nil
+		return inspectJWK(one.text), nil
 	case kindJWKS:
-		return inspectKeySet(ctx, input.text)
+		return inspectKeySet(ctx, one.text)
 	case kindPEM:
-		return inspectPEM(input.text), nil
+		return inspectPEM(one.text), nil
 	case kindConfiguration:
-		return inspectConfiguration(input.text), nil
+		return inspectConfiguration(one.text), nil
 	}
 	r := &report{kind: kindUnknown}
-	r.breaks("recognised", input.text)
+	r.breaks("recognised", one.text)
 	return r, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/input"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/jwtview"
 	"github.com/helseid-go/sdk/internal/jose"
 )
@@ -28,7 +29,7 @@ func (r *report) parse(prefix, jwt string, longest int) *parsed {
 	if len(jwt) > longest {
 		r.breaks(prefix+"_too_long", fmt.Sprintf("it has %d bytes, and %d are read", len(jwt), longest))
 	}
-	compact, err := jose.ParseCompact(jwt, maxInput)
+	compact, err := jose.ParseCompact(jwt, input.Max)
 	if err == nil {
 		var claims jose.Object
 		if claims, err = compact.Claims(); err == nil {

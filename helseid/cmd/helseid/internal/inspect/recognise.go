@@ -38,26 +38,26 @@ func kindsOfJWT() []string {
 	return names
 }
 
-// input is something that has been recognised. For what has not, the text says so.
-type input struct {
+// recognised is an input whose kind is known. For what has not, the text says so.
+type recognised struct {
 	kind kind
 	text string
 }
 
 // recognise finds out what the input is. Two headers are two inputs.
-func recognise(data []byte, asked kind) []input {
+func recognise(data []byte, asked kind) []recognised {
 	if unwrapped := jose.UnwrapJSON(data); len(unwrapped) > 0 && unwrapped[0] == '{' {
-		return []input{recogniseJSON(string(unwrapped))}
+		return []recognised{recogniseJSON(string(unwrapped))}
 	}
 	text := string(data)
 	if strings.Contains(text, "-----BEGIN ") {
-		return []input{{kindPEM, text}}
+		return []recognised{{kindPEM, text}}
 	}
 	token, proof := headers(text)
 	if token != "" && proof != "" {
 		asked = ""
 	}
-	var found []input
+	var found []recognised
 	for _, value := range []string{token, proof} {
 		if value != "" {
 			found = append(found, recogniseJWT(value, asked))
@@ -74,7 +74,7 @@ var configurationNames = []string{
 	"clientId", "authority", "privateJwk", "rsaPrivateKey", "HelseID", "HelseIdConfiguration", "HelseIdWebKonfigurasjon", "HelseIdWorkerKonfigurasjon",
 }
 
-func recogniseJSON(text string) input {
+func recogniseJSON(text string) recognised {
 	var members map[string]json.RawMessage
 	_ = json.Unmarshal([]byte(text), &members) // lenient: what is wrong is said later
 	has := func(name string) bool {
@@ -90,30 +90,30 @@ func recogniseJSON(text string) input {
 	}
 	// A file that cannot be read may hold a key anywhere, so its other names come first.
 	if slices.ContainsFunc(configurationNames, has) {
-		return input{kindConfiguration, text}
+		return recognised{kindConfiguration, text}
 	}
 	switch {
 	case has("keys"):
-		return input{kindJWKS, text}
+		return recognised{kindJWKS, text}
 	case has("kty"):
-		return input{kindJWK, text}
+		return recognised{kindJWK, text}
 	}
-	return input{kindUnknown, "it is JSON, but neither a JWK (kty), a key set (keys) nor a configuration file (clientId)"}
+	return recognised{kindUnknown, "it is JSON, but neither a JWK (kty), a key set (keys) nor a configuration file (clientId)"}
 }
 
-func recogniseJWT(jwt string, asked kind) input {
+func recogniseJWT(jwt string, asked kind) recognised {
 	switch dots := strings.Count(jwt, "."); {
 	case jwt == "":
-		return input{kindUnknown, "the input is empty"}
+		return recognised{kindUnknown, "the input is empty"}
 	case dots == 4 && strings.HasPrefix(jwt, "eyJ"):
-		return input{kindUnknown, "it is encrypted (JWE, five parts): only whoever has the key can read it"}
+		return recognised{kindUnknown, "it is encrypted (JWE, five parts): only whoever has the key can read it"}
 	case dots != 2 || strings.Trim(jwt, jwtCharacters) != "":
-		return input{kindUnknown, "it is neither a JWT (three parts with dots between), JSON nor PEM: a refresh token or a code says nothing that can be read"}
+		return recognised{kindUnknown, "it is neither a JWT (three parts with dots between), JSON nor PEM: a refresh token or a code says nothing that can be read"}
 	case asked != "":
-		return input{asked, jwt}
+		return recognised{asked, jwt}
 	}
 	header, claims := membersOf(jwt)
-	return input{kindOfJWT(header, claims), jwt}
+	return recognised{kindOfJWT(header, claims), jwt}
 }
 
 // membersOf reads a JWT leniently.

@@ -61,7 +61,7 @@ func (r *report) breaks(rule string, problem ...string) {
 	found := r.find(rule)
 	found.unchecked = ""
 	for _, text := range problem {
-		if text = printable(text); text != "" && !slices.Contains(found.problems, text) {
+		if text = jwtview.Printable(text); text != "" && !slices.Contains(found.problems, text) {
 			found.problems = append(found.problems, text)
 		}
 	}
@@ -78,7 +78,7 @@ func (r *report) unchecked(rule, why string) {
 }
 
 func (r *report) hint(format string, values ...any) {
-	r.hints = append(r.hints, printable(fmt.Sprintf(format, values...)))
+	r.hints = append(r.hints, jwtview.Printable(fmt.Sprintf(format, values...)))
 }
 
 func (r *report) isBroken(rule string) bool {

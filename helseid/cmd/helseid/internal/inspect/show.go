@@ -6,17 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf16"
 
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/jwtview"
 )
-
-// notShown stands for what must not be seen.
-const notShown = "[not shown]"
 
 // maxShownDepth bounds the nesting of what is shown.
 const maxShownDepth = 64
@@ -26,9 +20,6 @@ var secretNames = []string{
 	"d", "p", "q", "dp", "dq", "qi", "oth", "k",
 	"privatejwk", "rsaprivatekey", "client_secret", "clientsecret", "client_assertion", "access_token", "id_token", "refresh_token", "password",
 }
-
-// secretText is a JWS, and a private key as text.
-var secretText = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}|PRIVATE KEY|RSAKeyValue|"(?:d|k|p|q)"\s*:`)
 
 // shown is a JSON document as it may be printed: without private keys and tokens in it, with
 // national identity numbers masked, and with escapes for what does not print. It keeps
@@ -58,7 +49,7 @@ func showValue(text *bytes.Buffer, decoder *json.Decoder, depth int) error {
 		}
 		return showNested(text, decoder, token == '{', depth+1)
 	case string:
-		text.WriteString(quoted(token))
+		text.WriteString(jwtview.Quote(token))
 	case json.Number:
 		text.WriteString(maskedNumber(token.String()))
 	case nil:
@@ -92,13 +83,13 @@ func showNested(text *bytes.Buffer, decoder *json.Decoder, isObject bool, depth 
 			if err != nil {
 				return err
 			}
-			text.WriteString(quoted(name.(string)) + ":")
+			text.WriteString(jwtview.Quote(name.(string)) + ":")
 			if slices.Contains(secretNames, strings.ToLower(name.(string))) {
 				var hidden json.RawMessage
 				if err := decoder.Decode(&hidden); err != nil {
 					return err
 				}
-				text.WriteString(quoted(notShown))
+				text.WriteString(jwtview.Quote(jwtview.NotShown))
 				continue
 			}
 		}
@@ -111,46 +102,6 @@ func showNested(text *bytes.Buffer, decoder *json.Decoder, isObject bool, depth 
 	return err
 }
 
-// quoted is a JSON string of a text, as it may be printed.
-func quoted(text string) string {
-	return `"` + escaped(withoutSecrets(text), `"\`) + `"`
-}
-
-// printable is a text as it may be printed in a sentence.
-func printable(text string) string { return escaped(withoutSecrets(text), "") }
-
-func withoutSecrets(text string) string {
-	if secretText.MatchString(text) {
-		return notShown
-	}
-	return string(jwtview.Mask([]byte(text)))
-}
-
-// escaped has escapes for what does not print, since a token comes from anywhere and a
-// terminal obeys it, and a backslash before the special characters.
-func escaped(text, special string) string {
-	if !strings.ContainsFunc(text, unprintable) && !strings.ContainsAny(text, special) {
-		return text
-	}
-	var escaped strings.Builder
-	for _, char := range text {
-		switch {
-		case strings.ContainsRune(special, char):
-			escaped.WriteByte('\\')
-			escaped.WriteRune(char)
-		case unprintable(char):
-			for _, unit := range utf16.Encode([]rune{char}) {
-				fmt.Fprintf(&escaped, `\u%04x`, unit)
-			}
-		default:
-			escaped.WriteRune(char)
-		}
-	}
-	return escaped.String()
-}
-
-func unprintable(char rune) bool { return !unicode.IsPrint(char) }
-
 // maxQuoted bounds what a sentence repeats of the input.
 const maxQuoted = 200
 
@@ -159,5 +110,5 @@ func named(text string) string {
 	if runes := []rune(text); len(runes) > maxQuoted {
 		text = string(runes[:maxQuoted]) + "…"
 	}
-	return `"` + printable(text) + `"`
+	return `"` + jwtview.Printable(text) + `"`
 }
