@@ -41,8 +41,10 @@ const (
 	// last that has passed when the expiry becomes known.
 	EventKeyExpiry EventKind = "key_expiry"
 
-	// EventKeyFailed: a key that was to replace the client's could not be used, and the
-	// old one stays in use. Err says why.
+	// EventKeyFailed: a key did not sign, or not in time, and what needed the signature
+	// failed; or a key that was to replace the client's could not be used, and the old
+	// one stays in use. Err says why, and wraps [ErrKey] in the first case. KeyID is
+	// empty if the DPoP key did not sign.
 	EventKeyFailed EventKind = "key_failed"
 
 	// EventKeyReplaced: KeyID is the client's key from now on.

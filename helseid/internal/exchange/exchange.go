@@ -178,6 +178,7 @@ func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce strin
 	if err := ctx.Err(); err != nil {
 		return Answer{}, fmt.Errorf("%s: %w: %w", request.Endpoint, metadata.ErrUnavailable, err)
 	}
+	lifecycle.Commit(ctx)
 	start := time.Now()
 	result, err := e.send(httpRequest)
 	result.Endpoint, result.signer = request.Endpoint, signer
