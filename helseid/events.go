@@ -17,7 +17,7 @@ const (
 	// an answer; Duration and Err are set.
 	EventRoundTrip EventKind = "round_trip"
 
-	// EventNonceChallenge: a server demanded a DPoP nonce, or a newer one. API says
+	// EventNonceChallenge: a server required a DPoP nonce, or a newer one. API says
 	// whether it was an API rather than HelseID.
 	EventNonceChallenge EventKind = "nonce_challenge"
 
