@@ -29,7 +29,7 @@ func New(source *metadata.Source, clientID string, client *http.Client) *Validat
 	rules := verification.Rules{
 		Issuer:   source.Issuer(),
 		Audience: clientID,
-		// HelseID's ID tokens have the type JWT. OpenID Connect does not demand
+		// HelseID's ID tokens have the type JWT. OpenID Connect does not require
 		// one, and any other type means that the token is not an ID token.
 		Types:  []string{"jwt", ""},
 		Leeway: int64(verification.DefaultLeeway / time.Second),

@@ -99,7 +99,7 @@ func TestIDToken(t *testing.T) {
 	}
 }
 
-// What was not asked for is not demanded: after a refresh there is no nonce.
+// What was not asked for is not required: after a refresh there is no nonce.
 func TestIDTokenWithoutExpectations(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)

@@ -1,4 +1,4 @@
-// Command mutation breaks one security check after the other and demands that a
+// Command mutation breaks one security check after the other and requires that a
 // test notices. It replaces files for the compiler only (go test -overlay): the
 // tree stays as it is.
 //

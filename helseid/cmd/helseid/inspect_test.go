@@ -673,7 +673,7 @@ func acceptsAssertion(t *testing.T, server *helseidtest.Server, clientID, assert
 
 func TestInspectRequestObjects(t *testing.T) {
 	t.Parallel()
-	key := testkit.Must(clientassertion.GenerateKey(clientassertion.P256))
+	key := testkit.Must(clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256}))
 	signer, err := clientassertion.New(clientassertion.Config{ClientID: "c", Audience: "https://helseid-sts.test.nhn.no", Key: key})
 	require.NoError(t, err)
 	detail, err := clientassertion.OrganizationDetail(clientassertion.Organization{Child: "999977775"}, identity.SingleTenant, clientassertion.Variants{})

@@ -131,7 +131,7 @@ func TestInspectEscapes(t *testing.T) {
 func TestInspectKeys(t *testing.T) {
 	t.Parallel()
 	private := func(key *jose.Key) string { return string(testkit.Must(key.MarshalPrivateJWK())) }
-	elliptic256, elliptic521 := testkit.Must(jose.GenerateKey()), testkit.Must(jose.GenerateECKey(elliptic.P521()))
+	elliptic256, elliptic521 := testkit.Must(jose.GenerateKey()), testkit.Must(jose.GenerateECKey(elliptic.P521(), jose.KeyOptions{}))
 	rsa2048 := testkit.Must(jose.NewKey(testkit.Signer("RS256"), jose.KeyOptions{Algorithm: jose.RS256}))
 	change := func(jwk string, changes members) string {
 		var changed members
@@ -227,7 +227,7 @@ func TestInspectArguments(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)
 	token := server.Token()
-	key := testkit.Must(testkit.Must(clientassertion.GenerateKey(clientassertion.P256)).MarshalPrivateJWK())
+	key := testkit.Must(testkit.Must(clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})).MarshalPrivateJWK())
 	long := filepath.Join(t.TempDir(), "long")
 	require.NoError(t, os.WriteFile(long, make([]byte, 1<<20+1), 0o600))
 	for name, arguments := range map[string][]string{
@@ -238,7 +238,7 @@ func TestInspectArguments(t *testing.T) {
 		"the token or key itself":      {"-token", token, "-"},
 		"flags come before FILE":       {"-", "-json"},
 		"one FILE":                     {"a", "b"},
-		"no such file":                 {"missing"},
+		"open missing":                 {"missing"},
 		"longer than 1 MiB":            {long},
 		"-issuer":                      {"-issuer", "http://helseid.example", "-"},
 		"-kind":                        {"-kind", "jwk", "-"},

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer func() { _ = os.RemoveAll(folder) }()
-		program = filepath.Join(folder, "helseid")
+		program = filepath.Join(folder, "helseid.exe") // Windows wants the ending; others do not mind
 		if output, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 			panic(string(output))
 		}

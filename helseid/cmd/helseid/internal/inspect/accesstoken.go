@@ -14,6 +14,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/input"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/jose"
+	"github.com/helseid-go/sdk/internal/verification"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -25,7 +26,7 @@ const (
 
 func (q questions) inspectAccessToken(ctx context.Context, jwt string) (*report, error) {
 	r := &report{kind: kindAccessToken}
-	token := r.parse("token", jwt, tokenvalidation.MaxToken)
+	token := r.parse("token", jwt, verification.MaxToken)
 	if token == nil {
 		return r, nil
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/claims"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/metadata"
 )
@@ -212,7 +213,7 @@ func (a *assertionCheck) detailList(value jose.Value) {
 		seen = append(seen, detail.Type())
 		object, _ := value.Object()
 		switch detail.Type() {
-		case clientassertion.OrganizationType:
+		case claims.OrganizationType:
 			a.organization(object)
 		case "nhn:sfm:journal-id":
 			journal, _ := object.Get("value").Object()
@@ -220,7 +221,7 @@ func (a *assertionCheck) detailList(value jose.Value) {
 			if _, err := clientassertion.JournalIDDetail(id); err != nil {
 				a.breaks("assertion_details", err.Error())
 			}
-		case clientassertion.AttestType:
+		case claims.AttestType:
 		default:
 			a.breaks("assertion_details", "HelseID knows no detail of type "+named(detail.Type())+" (HID-1007)")
 		}

@@ -38,7 +38,7 @@ var good = dpop.Expectation{Method: "GET", URI: somewhere}
 
 func (q questions) inspectProof(ctx context.Context, jwt string) (*report, error) {
 	r := &report{kind: kindProof}
-	proof := r.parse("proof", jwt, dpop.MaxProof)
+	proof := r.parse("proof", jwt, jose.MaxProof)
 	if proof == nil {
 		return r, nil
 	}

@@ -67,7 +67,7 @@ func makeKey(out *cli.Output, kind clientassertion.KeyKind, to destination) erro
 	if err := to.check(); err != nil {
 		return err
 	}
-	key, err := clientassertion.GenerateKey(kind)
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: kind})
 	if err != nil {
 		return err
 	}
