@@ -124,9 +124,9 @@ func tokenReason(t *testing.T, server *helseidtest.Server, jwt string) string {
 }
 
 // proofReason is the same of a proof, which is for the token and GET inspectedURL.
-func proofReason(t *testing.T, jwt, proof string) string {
+func proofReason(t *testing.T, now time.Time, jwt, proof string) string {
 	t.Helper()
-	verifier, err := dpop.NewVerifier(dpop.VerifierConfig{AcceptProofsFromBeforeStart: true})
+	verifier, err := dpop.NewVerifier(dpop.VerifierConfig{AcceptProofsFromBeforeStart: true, Time: func() time.Time { return now }})
 	require.NoError(t, err)
 	var claims struct{ Cnf struct{ Jkt string } }
 	require.NoError(t, json.Unmarshal(payloadOf(t, jwt), &claims))
@@ -138,6 +138,8 @@ func proofReason(t *testing.T, jwt, proof string) string {
 	require.ErrorAs(t, err, &refused)
 	return string(refused.Reason)
 }
+
+func unix(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
 
 func payloadOf(t *testing.T, jwt string) []byte {
 	t.Helper()
@@ -200,6 +202,7 @@ func TestInspectTestTokens(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			now := server.Now()
 			token, proof := askTestToken(t, server, test.body)
 			found := inspect(t, token, "-kind", "access_token", "-issuer", server.Issuer(), "-audience", inspectedAPI)
 			require.Equal(t, "access_token", found.kind)
@@ -209,10 +212,10 @@ func TestInspectTestTokens(t *testing.T) {
 			if proof == "" {
 				return
 			}
-			found = inspect(t, proof, "-method", "GET", "-url", inspectedURL+"?a=b#c", "-token", tokenFile(t, token))
+			found = inspect(t, proof, "-now", unix(now), "-method", "GET", "-url", inspectedURL+"?a=b#c", "-token", tokenFile(t, token))
 			require.Equal(t, "dpop_proof", found.kind)
 			require.Equal(t, test.proof, found.broken, found.problems)
-			requireSameVerdict(t, proofReason(t, token, proof), found)
+			requireSameVerdict(t, proofReason(t, now, token, proof), found)
 		})
 	}
 }
@@ -413,6 +416,7 @@ func TestInspectProofs(t *testing.T) {
 		{"ProofAge", []mint.ProofOption{mint.ProofAge(12 * time.Second)}, bound, broken("proof_iat")},
 		{"BrokenProofSignature", []mint.ProofOption{mint.BrokenProofSignature()}, bound, broken("proof_signature")},
 		{"PrivateKeyInProof", []mint.ProofOption{mint.PrivateKeyInProof()}, bound, broken("proof_jwk")},
+		{"PrivateKeyInProof: behind another fault", []mint.ProofOption{mint.PrivateKeyInProof(), header("typ", "JWT")}, bound, broken("proof_jwk", "proof_typ")},
 		{"ProofKey", []mint.ProofOption{mint.ProofKey(private)}, ownToken, nil},
 		{"ProofKey: of another token", []mint.ProofOption{mint.ProofKey(private)}, bound, broken("proof_key_mismatch")},
 		{"ProofWithAnotherKey", []mint.ProofOption{mint.ProofWithAnotherKey()}, bound, broken("proof_key_mismatch")},
@@ -433,12 +437,13 @@ func TestInspectProofs(t *testing.T) {
 	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			now := server.Now()
 			proof := server.Proof("GET", inspectedURL, test.token, test.options...)
-			found := inspect(t, proof, "-kind", "dpop_proof", "-method", "GET", "-url", inspectedURL, "-token", tokenFile(t, test.token))
+			found := inspect(t, proof, "-now", unix(now), "-kind", "dpop_proof", "-method", "GET", "-url", inspectedURL, "-token", tokenFile(t, test.token))
 			require.Equal(t, test.broken, found.broken, found.problems)
-			requireSameVerdict(t, proofReason(t, test.token, proof), found)
+			requireSameVerdict(t, proofReason(t, now, test.token, proof), found)
 			// Without what it is compared with, only what the proof is by itself.
-			for _, rule := range inspect(t, proof, "-kind", "dpop_proof").broken {
+			for _, rule := range inspect(t, proof, "-now", unix(now), "-kind", "dpop_proof").broken {
 				require.Contains(t, found.broken, rule)
 			}
 		})
@@ -459,12 +464,12 @@ func TestInspectComparesWhatItIsAsked(t *testing.T) {
 	require.Equal(t, broken("proof_htu"), inspect(t, proof, "-now", "iat", "-url", "https://other.example/x").broken)
 	require.Equal(t, broken("proof_ath"), inspect(t, proof, "-now", "iat", "-token", tokenFile(t, server.Token())).broken)
 	unbound := server.Token(mint.Unbound())
-	require.Equal(t, broken("token_binding"), inspect(t, server.Proof("GET", inspectedURL, unbound), "-token", tokenFile(t, unbound)).broken)
+	require.Equal(t, broken("token_binding"), inspect(t, server.Proof("GET", inspectedURL, unbound), "-now", "iat", "-token", tokenFile(t, unbound)).broken)
 
 	require.Contains(t, inspect(t, token).unchecked, "token_signature")
 	require.Equal(t, broken("token_audience"), inspect(t, token, "-audience", "nhn:b").broken)
 	require.Equal(t, broken("token_issuer"), inspect(t, token, "-issuer", helseidtest.NewServer(t).Issuer()).broken)
-	require.Equal(t, broken("token_expired"), inspect(t, token, "-now", strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)).broken)
+	require.Equal(t, broken("token_expired"), inspect(t, token, "-now", unix(time.Now().Add(time.Hour))).broken)
 	require.Equal(t, broken("token_not_yet_valid"), inspect(t, token, "-now", time.Now().Add(-time.Hour).Format(time.RFC3339)).broken)
 	require.Empty(t, inspect(t, server.Token(mint.Expired()), "-now", "iat").broken)
 
@@ -592,7 +597,7 @@ func TestInspectClientAssertions(t *testing.T) {
 	key := testkit.Must(jose.NewKey(signer, jose.KeyOptions{}))
 	now := server.Now().Unix()
 	header := members{"typ": "client-authentication+jwt", "alg": "ES256", "kid": key.ID()}
-	claims := members{"iss": config.ClientID, "sub": config.ClientID, "aud": server.Issuer(), "iat": now, "nbf": now, "exp": now + 10}
+	claims := members{"iss": config.ClientID, "sub": config.ClientID, "aud": server.Issuer(), "iat": now, "nbf": now, "exp": now + 60}
 	organization := func(system, kind, value string) any {
 		return members{"type": "helseid_authorization", "practitioner_role": members{"organization": members{"identifier": members{"system": system, "type": kind, "value": value}}}}
 	}
@@ -618,7 +623,7 @@ func TestInspectClientAssertions(t *testing.T) {
 		"two minutes":            {nil, members{"exp": now + 120}, broken("assertion_lifetime"), false},
 		"one minute":             {nil, members{"exp": now + 60}, nil, false},
 		"expired":                {nil, members{"iat": now - 60, "nbf": now - 60, "exp": now - 30}, broken("assertion_expired"), false},
-		"dated in the future":    {nil, members{"iat": now + 30, "exp": now + 40}, broken("assertion_not_yet_valid"), false},
+		"dated in the future":    {nil, members{"iat": now + 30, "exp": now + 60}, broken("assertion_not_yet_valid"), false},
 		"nbf in the future":      {nil, members{"nbf": now + 30}, broken("assertion_not_yet_valid"), false},
 		"nbf a text":             {nil, members{"nbf": "x"}, broken("assertion_times"), false},
 		"no exp":                 {nil, members{"exp": nil}, broken("assertion_times"), false},
@@ -674,7 +679,7 @@ func acceptsAssertion(t *testing.T, server *helseidtest.Server, clientID, assert
 func TestInspectRequestObjects(t *testing.T) {
 	t.Parallel()
 	key := testkit.Must(clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256}))
-	signer, err := clientassertion.New(clientassertion.Config{ClientID: "c", Audience: "https://helseid-sts.test.nhn.no", Key: key})
+	signer, err := clientassertion.New(clientassertion.Config{ClientID: "c", Audience: "https://helseid-sts.test.nhn.no", Key: key, Lifetime: clientassertion.MaxLifetime})
 	require.NoError(t, err)
 	detail, err := clientassertion.OrganizationDetail(clientassertion.Organization{Child: "999977775"}, identity.SingleTenant, clientassertion.Variants{})
 	require.NoError(t, err)

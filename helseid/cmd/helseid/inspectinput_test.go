@@ -70,7 +70,7 @@ func TestInspectPastedHeaders(t *testing.T) {
 	another := server.Proof("GET", inspectedURL, server.Token(), mint.ProofWithAnotherKey())
 	require.Equal(t, 1, run(t, nil, []byte("Authorization: DPoP "+token+"\nDPoP: "+another), "inspect").exit)
 	// So is a token in a file that is a whole header.
-	require.Empty(t, inspect(t, proof, "-token", tokenFile(t, "Authorization: DPoP "+token+"\n")).broken)
+	require.Empty(t, inspect(t, proof, "-now", "iat", "-token", tokenFile(t, "Authorization: DPoP "+token+"\n")).broken)
 }
 
 // What cannot be read as what it seems to be is said with where it is wrong.
@@ -213,6 +213,7 @@ func TestInspectConfigurations(t *testing.T) {
 		strings.Replace(file, `"clientId"`, `"x"`, 1):                                              {"field ClientID"},
 		strings.Replace(strings.Replace(file, `"clientId"`, `"x"`, 1), server.Issuer(), "a.no", 1): {"field Issuer", "field ClientID"},
 		file[:len(file)-10]: {"cut off"},
+		"\xff\xfe" + strings.Join(strings.Split(file, ""), "\x00") + "\x00": {"UTF-16"},
 	} {
 		found := inspect(t, text)
 		require.Equal(t, "configuration", found.kind)

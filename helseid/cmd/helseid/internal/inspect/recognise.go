@@ -47,7 +47,11 @@ type recognised struct {
 // recognise finds out what the input is. Two headers are two inputs.
 func recognise(data []byte, asked kind) []recognised {
 	if unwrapped := jose.UnwrapJSON(data); len(unwrapped) > 0 && unwrapped[0] == '{' {
-		return []recognised{recogniseJSON(string(unwrapped))}
+		found := recogniseJSON(string(unwrapped))
+		if found.kind == kindConfiguration {
+			found.text = string(data) // it must be readable as it is
+		}
+		return []recognised{found}
 	}
 	text := string(data)
 	if strings.Contains(text, "-----BEGIN ") {

@@ -17,6 +17,8 @@ type report struct {
 	rules   []finding
 	hints   []string
 	verdict string // of the SDK's own validator, in words, or ""
+
+	surprised bool // the verdict names a rule that seemed to be kept
 }
 
 // part is a piece of the input as it may be shown.
@@ -93,7 +95,7 @@ func (r *report) judged(judge, rule, problem string) {
 		return
 	}
 	r.verdict = judge + " refuses it: " + problem
-	if !r.isBroken(rule) {
+	if r.surprised = !r.isBroken(rule); r.surprised {
 		r.breaks(rule, problem)
 	}
 }

@@ -15,15 +15,16 @@ import (
 const fetchTimeout = 20 * time.Second
 
 // checkSignature verifies a token's signature with the issuer's keys, if the issuer was
-// named: only then is anything sent.
-func (q questions) checkSignature(ctx context.Context, r *report, jwt string) error {
-	if q.issuer == "" {
-		r.unchecked("token_signature", "name the issuer with -issuer, and its keys are fetched")
-		return nil
-	}
+// named: only then is anything sent. It reports whether a validator can be asked about the
+// whole token afterwards.
+func (q questions) checkSignature(ctx context.Context, r *report, jwt string) (askable bool, err error) {
 	if r.isBroken("token_too_long") {
 		r.unchecked("token_signature", "the token is too long")
-		return nil
+		return false, nil
+	}
+	if q.issuer == "" {
+		r.unchecked("token_signature", "name the issuer with -issuer, and its keys are fetched")
+		return true, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -32,9 +33,8 @@ func (q questions) checkSignature(ctx context.Context, r *report, jwt string) er
 	keys := jwks.New(metadata.NewSource(q.issuer, client, "jwks_uri"), client)
 	defer keys.Close()
 	r.keeps("token_signature")
-	_, err := verification.Signature(ctx, keys, jwt)
 	var refused *verification.Error
-	switch {
+	switch _, err = verification.Signature(ctx, keys, jwt); {
 	case err == nil:
 	case errors.As(err, &refused):
 		r.breaks(string(refused.Reason), refused.Error())
@@ -43,6 +43,7 @@ func (q questions) checkSignature(ctx context.Context, r *report, jwt string) er
 		}
 	default:
 		r.breaks("token_signature", "it could not be checked: "+cli.WithoutQuery(err).Error())
+		return false, ctx.Err()
 	}
-	return ctx.Err()
+	return true, nil
 }

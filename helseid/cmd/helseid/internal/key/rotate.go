@@ -97,7 +97,9 @@ func (r *rotating) start(ctx context.Context, config helseid.Config, before time
 	return rotation, nil
 }
 
-func (r *rotating) store() selvbetjening.FileStore { return selvbetjening.FileStore{Path: r.client.File} }
+func (r *rotating) store() selvbetjening.FileStore {
+	return selvbetjening.FileStore{Path: r.client.File}
+}
 
 // once replaces the key if it is time.
 func (r *rotating) once(ctx context.Context, out *cli.Output, rotation *selvbetjening.Rotation, key *clientassertion.Key, within time.Duration) error {
