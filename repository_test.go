@@ -88,6 +88,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"helseid/cmd/helseid/internal/cli", "helseid/cmd/helseid/internal/jwtview"},
 		{"helseid/cmd/helseid/internal/clientflags"},
 		{"helseid/cmd/helseid/internal/token"},
+		{"helseid/cmd/helseid/internal/doctor"},
 		{"helseid/cmd/helseid"},
 		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest", "internal/surface", "internal/testkit"},
 	}

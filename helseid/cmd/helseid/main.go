@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/doctor"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/token"
 )
 
@@ -36,6 +37,7 @@ func root() cli.Command {
 		Help: "helseid gets tokens from HelseID, calls APIs with them, and says what is wrong when that fails.",
 		Commands: []cli.Command{
 			token.Command(),
+			doctor.Command(),
 		},
 	}
 }
