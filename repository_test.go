@@ -90,6 +90,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"helseid/cmd/helseid/internal/input", "helseid/cmd/helseid/internal/keytext"},
 		{"helseid/cmd/helseid/internal/token"},
 		{"helseid/cmd/helseid/internal/inspect", "helseid/cmd/helseid/internal/key"},
+		{"helseid/cmd/helseid/internal/doctor"},
 		{"helseid/cmd/helseid"},
 		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest", "internal/surface", "internal/testkit"},
 	}

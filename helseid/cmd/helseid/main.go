@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/doctor"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/inspect"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/key"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/token"
@@ -40,6 +41,7 @@ func root() cli.Command {
 			token.Command(),
 			inspect.Command(),
 			key.Command(),
+			doctor.Command(),
 		},
 	}
 }
