@@ -85,6 +85,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"helseid/helseidtest/mint", "helseid/helseidtest/internal/selvbetjening"},
 		{"helseid/helseidtest/internal/testtoken"},
 		{"helseid/helseidtest", "helseid/selvbetjening", "helseid/weblogin"},
+		{"helseid/helseidtest/desk"},
 		{"helseid/cmd/helseid/internal/cli", "helseid/cmd/helseid/internal/jwtview"},
 		{"helseid/cmd/helseid/internal/clientflags"},
 		{"helseid/cmd/helseid/internal/token"},
