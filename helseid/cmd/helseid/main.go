@@ -18,7 +18,9 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/call"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/serve"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/token"
 )
 
@@ -36,6 +38,8 @@ func root() cli.Command {
 		Help: "helseid gets tokens from HelseID, calls APIs with them, and says what is wrong when that fails.",
 		Commands: []cli.Command{
 			token.Command(),
+			call.Command(),
+			serve.Command(),
 		},
 	}
 }
