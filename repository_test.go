@@ -88,7 +88,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"helseid/helseidtest/desk"},
 		{"helseid/cmd/helseid/internal/cli", "helseid/cmd/helseid/internal/jwtview"},
 		{"helseid/cmd/helseid/internal/clientflags"},
-		{"helseid/cmd/helseid/internal/token"},
+		{"helseid/cmd/helseid/internal/token", "helseid/cmd/helseid/internal/call", "helseid/cmd/helseid/internal/proxy", "helseid/cmd/helseid/internal/serve", "helseid/cmd/helseid/internal/probe"},
 		{"helseid/cmd/helseid"},
 		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest", "internal/surface", "internal/testkit"},
 	}

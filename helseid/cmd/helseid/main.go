@@ -20,6 +20,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/call"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/proxy"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/serve"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/token"
 )
@@ -35,11 +36,22 @@ func main() {
 func root() cli.Command {
 	return cli.Command{
 		Name: "helseid",
-		Help: "helseid gets tokens from HelseID, calls APIs with them, and says what is wrong when that fails.",
+		Help: `helseid gets tokens from HelseID, calls APIs with them, and says what is wrong when that fails.
+
+Try it without HelseID: run a local one, which writes a client's configuration file, and in
+another terminal get a token and call the local one's own API.
+
+  helseid serve -write client.json
+  helseid token
+  helseid call http://127.0.0.1:8181/api/echo
+
+With the configuration file that HelseID Selvbetjening hands out as client.json, token and call
+work the same against HelseID.`,
 		Commands: []cli.Command{
 			token.Command(),
 			call.Command(),
 			serve.Command(),
+			proxy.Command(),
 		},
 	}
 }

@@ -44,6 +44,7 @@ type options struct {
 	method  string
 	data    string
 	hasData bool
+	lines   []string // headers
 	headers http.Header
 	file    string
 	verbose bool
@@ -59,7 +60,10 @@ func setup(flags *cli.Flags) cli.Run {
 	token.Add(flags)
 	flags.StringVar(&opts.method, "X", "", "HTTP `method`; empty: GET, or POST with -d")
 	flags.StringVar(&opts.data, "d", "", "`body` of the request: text, @FILE, or @- for standard input; its type is application/json unless -H names another")
-	flags.Func("H", "`header` of the request, such as \"Accept: text/plain\"; can be given several times", opts.addHeader)
+	flags.Func("H", "`header` of the request, such as \"Accept: text/plain\"; can be given several times", func(line string) error {
+		opts.lines = append(opts.lines, line) // an error here would quote the value
+		return nil
+	})
 	flags.StringVar(&opts.file, "o", "", "`file` to write the body of the answer to, readable by its owner only")
 	flags.BoolVar(&opts.verbose, "v", false, "print what is sent and received to standard error, without credentials")
 	return func(ctx context.Context, out *cli.Output, arguments []string) error {

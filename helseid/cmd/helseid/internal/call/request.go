@@ -23,9 +23,9 @@ func (o *options) addHeader(line string) error {
 	name = http.CanonicalHeaderKey(strings.TrimSpace(name))
 	switch {
 	case !found:
-		return errors.New(`a header has the form "Name: value"`)
+		return errors.New(`-H: a header has the form "Name: value"`)
 	case slices.Contains(ownHeaders, name):
-		return fmt.Errorf("%s is not yours to set", name)
+		return fmt.Errorf("-H: %s is not yours to set", name)
 	}
 	o.headers.Add(name, strings.TrimSpace(value))
 	return nil
@@ -50,6 +50,11 @@ func (o *options) request(ctx context.Context, stdin io.Reader, arguments []stri
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), nil)
 	if err != nil {
 		return nil, errors.New("-X: it is no HTTP method")
+	}
+	for _, line := range o.lines {
+		if err := o.addHeader(line); err != nil {
+			return nil, err
+		}
 	}
 	request.Header = o.headers.Clone()
 	if !o.hasData {

@@ -163,7 +163,7 @@ func TestWhatTheAPISees(t *testing.T) {
 	w := newWorld(t, "/base/", nil)
 	status, _, body := w.raw(request("PUT /a%2Fb//c%20d/?q=1;2&x=%zz", "authorization: Bearer mine", "AUTHORIZATION: DPoP mine", "dpop: mine", "Cookie: a=b",
 		"Proxy-Authorization: Basic eDp4", "Connection: X-Own, close", "X-Own: 1", "Keep-Alive: 5", "TE: gzip", "X-Forwarded-For: 10.0.0.1",
-		"X-Forwarded-Host: evil.example", "Forwarded: host=evil.example", "Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "X-Kept: 2", "Content-Length: 2")+"{}")
+		"X-Forwarded-Host: evil.example", "Forwarded: host=evil.example", "Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "X-Kept: 2", "Content-Length: 2") + "{}")
 	require.Equal(t, http.StatusOK, status, body)
 	seen := <-w.seen
 	require.Equal(t, "/base/a%2Fb//c%20d/?q=1;2&x=%zz", seen.RequestURI)
