@@ -20,6 +20,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/call"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/probe"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/proxy"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/serve"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/token"
@@ -52,6 +53,7 @@ work the same against HelseID.`,
 			call.Command(),
 			serve.Command(),
 			proxy.Command(),
+			probe.Command(),
 		},
 	}
 }

@@ -25,7 +25,8 @@ func TestFromAnEmptyFolder(t *testing.T) {
 	third := begin(t, folder, nil, "serve", "-write", "client.json", "-listen", "127.0.0.1:0") // another port than the help's, which may be in use
 	issuer, found := strings.CutPrefix(third.next(), "listening on ")
 	require.True(t, found)
-	for line := third.next(); !strings.Contains(line, "helseid call"); line = third.next() { //nolint:revive // waits for the line
+	for !strings.Contains(third.next(), "helseid call") {
+		continue // until all is written
 	}
 	content, err := os.ReadFile(filepath.Join(folder, "client.json"))
 	require.NoError(t, err)

@@ -85,21 +85,21 @@ type Config struct {
 func (c Config) check() error {
 	var errs []error
 	if c.ClientsFile != "" && c.ClientFile != "" {
-		errs = append(errs, errors.New("ClientFile is for the client that is made without ClientsFile"))
+		errs = append(errs, errors.New("field ClientFile is for the client that is made without ClientsFile"))
 	}
 	if c.CAFile != "" && !c.TLS {
-		errs = append(errs, errors.New("CAFile is for TLS"))
+		errs = append(errs, errors.New("field CAFile is for TLS"))
 	}
 	host, err := c.listenHost()
 	switch {
 	case err != nil:
 		errs = append(errs, err)
 	case !httpx.IsLoopback(host) && !c.AllowRemote:
-		errs = append(errs, errors.New("Listen: it listens on loopback only, such as 127.0.0.1:8181, unless AllowRemote is set"))
+		errs = append(errs, errors.New("field Listen: it listens on loopback only, such as 127.0.0.1:8181, unless AllowRemote is set"))
 	case c.PublicURL == "" && isUnspecified(host):
-		errs = append(errs, errors.New("PublicURL: name the address that clients use, since all addresses are listened on"))
+		errs = append(errs, errors.New("field PublicURL: name the address that clients use, since all addresses are listened on"))
 	case c.PublicURL == "" && !httpx.IsLoopback(host) && !c.TLS:
-		errs = append(errs, errors.New("TLS: clients accept plain http for loopback hosts only"))
+		errs = append(errs, errors.New("field TLS: clients accept plain http for loopback hosts only"))
 	}
 	if c.PublicURL != "" {
 		public, err := url.Parse(c.PublicURL)
@@ -108,9 +108,9 @@ func (c Config) check() error {
 		}
 		switch {
 		case err != nil:
-			errs = append(errs, fmt.Errorf("PublicURL: %w", err))
+			errs = append(errs, fmt.Errorf("field PublicURL: %w", err))
 		case c.TLS && public.Scheme != "https":
-			errs = append(errs, errors.New("PublicURL: it is https with TLS"))
+			errs = append(errs, errors.New("field PublicURL: it is https with TLS"))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -125,7 +125,7 @@ func (c Config) listenHost() (string, error) {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return "", errors.New("Listen: it is a host and a port, such as 127.0.0.1:8181")
+		return "", errors.New("field Listen: it is a host and a port, such as 127.0.0.1:8181")
 	}
 	return host, nil
 }

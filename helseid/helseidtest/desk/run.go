@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,8 +53,8 @@ type desk struct {
 }
 
 func (d *desk) close() {
-	for i := len(d.undo) - 1; i >= 0; i-- {
-		d.undo[i]()
+	for _, undo := range slices.Backward(d.undo) {
+		undo()
 	}
 }
 
@@ -92,7 +93,7 @@ func (d *desk) start() error {
 	d.undo = append(d.undo, d.server.Close)
 	if d.echo != nil {
 		if err := d.echo.guard(d.server, d.API); err != nil {
-			return fmt.Errorf("%w: API: %w", ErrConfig, err)
+			return fmt.Errorf("%w: field API: %w", ErrConfig, err)
 		}
 		d.undo = append(d.undo, d.echo.close)
 	}

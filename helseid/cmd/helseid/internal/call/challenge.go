@@ -29,13 +29,13 @@ func explain(response *http.Response) []string {
 	lines := []string{"the answer is " + response.Status}
 	challenges := wwwauth.Parse(response.Header.Values("WWW-Authenticate"))
 	for _, challenge := range challenges {
-		line := "the API demands " + schemeName(challenge.Scheme)
+		demand := []string{"the API demands " + schemeName(challenge.Scheme)}
 		for _, name := range []string{"error", "error_description", "scope", "acr_values", "max_age"} {
 			if value := challenge.Parameters[name]; value != "" {
-				line += fmt.Sprintf(", %s=%q", name, redact.Text(value))
+				demand = append(demand, fmt.Sprintf("%s=%q", name, redact.Text(value)))
 			}
 		}
-		lines = append(lines, line)
+		lines = append(lines, strings.Join(demand, ", "))
 		if text := advice[challenge.Parameters["error"]]; text != "" {
 			lines = append(lines, text)
 		}

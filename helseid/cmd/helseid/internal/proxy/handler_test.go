@@ -265,7 +265,7 @@ func TestStreams(t *testing.T) {
 		}
 	})
 	body, sending := io.Pipe()
-	defer sending.Close()
+	defer func() { _ = sending.Close() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	outgoing, err := http.NewRequestWithContext(ctx, "POST", w.proxy.URL+"/a", body)

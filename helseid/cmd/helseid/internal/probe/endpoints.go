@@ -1,0 +1,133 @@
+package probe
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/jose"
+)
+
+var endpointQuestions = []question{
+	{
+		"par_proof", "Does the PAR endpoint take, or demand, a DPoP proof?", "two pushed authorization requests that nobody goes on with, with a proof and without",
+		func(ctx context.Context, l *lab) (found answer, err error) {
+			pushed, err := l.pushForm("openid")
+			if err != nil {
+				return found, err
+			}
+			without, err := l.try(ctx, attempt{endpoint: parEndpoint, form: pushed.form, noProof: true})
+			if err != nil {
+				return found, err
+			}
+			none := ""
+			unanswered, err := l.try(ctx, attempt{endpoint: parEndpoint, form: pushed.form, nonce: &none})
+			if err != nil {
+				return found, err
+			}
+			with, err := l.try(ctx, attempt{endpoint: parEndpoint, form: pushed.form})
+			found.see("without a proof", without)
+			found.see("with a proof that has no nonce", unanswered)
+			found.see("with a proof", with)
+			switch {
+			case without.ok() && with.ok():
+				found.text = "taken, not demanded"
+			case with.ok():
+				found.text = "demanded"
+			case without.ok():
+				found.text = "not taken"
+			default:
+				found.text = "neither is accepted"
+			}
+			return found, err
+		},
+	},
+	{
+		"par_lifetime", "How long is a request_uri valid?", "a pushed authorization request that nobody goes on with",
+		func(ctx context.Context, l *lab) (found answer, err error) {
+			pushed, err := l.pushForm("openid")
+			if err != nil {
+				return found, err
+			}
+			got, err := l.push(ctx, pushed)
+			if err != nil {
+				return found, err
+			}
+			found.see("PAR", got)
+			lifetime, ok := got.body.Get("expires_in").Seconds()
+			found.text = "not told"
+			if ok {
+				found.text = fmt.Sprintf("expires_in is %d s", lifetime)
+			}
+			return found, nil
+		},
+	},
+	{
+		"end_session_post", "Does the end-session endpoint take POST, as OpenID Connect demands?", "a GET and a POST without a session, which end nothing",
+		func(ctx context.Context, l *lab) (found answer, err error) {
+			endpoint, err := l.document.Endpoint("end_session_endpoint")
+			if err != nil {
+				return found, err
+			}
+			var replies []reply
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				got, err := l.call(ctx, method, endpoint.String(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, "")
+				if err != nil {
+					return found, err
+				}
+				found.see(method, got)
+				replies = append(replies, got)
+			}
+			found.text = yesNo(replies[1].status/100 == replies[0].status/100 && replies[1].status < 400)
+			return found, nil
+		},
+	},
+}
+
+const parEndpoint = "pushed_authorization_request_endpoint"
+
+// pushed is a pushed authorization request.
+type pushed struct {
+	form     url.Values
+	redirect *url.URL
+	state    string
+	verifier string
+}
+
+func (l *lab) pushForm(scopes ...string) (*pushed, error) {
+	redirect := l.redirectURI()
+	if redirect == nil {
+		return nil, needsRedirectURI
+	}
+	p := &pushed{redirect: redirect, state: jose.NewID(), verifier: jose.NewID() + jose.NewID()}
+	challenge := sha256.Sum256([]byte(p.verifier))
+	p.form = url.Values{
+		"response_type": {"code"}, "scope": {strings.Join(scopes, " ")}, "redirect_uri": {redirect.String()}, "state": {p.state}, "nonce": {jose.NewID()},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
+	}
+	return p, nil
+}
+
+// push sends a pushed authorization request, with a proof if one is demanded.
+func (l *lab) push(ctx context.Context, p *pushed) (reply, error) {
+	got, err := l.try(ctx, attempt{endpoint: parEndpoint, form: p.form, noProof: true})
+	if err == nil && !got.ok() {
+		got, err = l.try(ctx, attempt{endpoint: parEndpoint, form: p.form})
+	}
+	return got, err
+}
+
+// redirectURI is the first that this machine can listen at.
+func (l *lab) redirectURI() *url.URL {
+	for _, text := range l.config.Registered.RedirectURIs {
+		if u, err := url.Parse(text); err == nil && httpx.IsPlainLoopback(u) {
+			return u
+		}
+	}
+	return nil
+}
