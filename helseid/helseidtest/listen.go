@@ -21,7 +21,8 @@ import (
 //
 // Everybody who reaches the listener can log in as any of the server's users and, with
 // [Selvbetjening], register clients. Requests must name the issuer's host or a loopback
-// host. [Server.HTTPClient] reaches the server without the listener.
+// host. [Server.HTTPClient] reaches the server without the listener, and [Server.Requests]
+// has about the newest thousand only, since such a server may run for long.
 func ServeOn(listener net.Listener, issuer string) Option {
 	return option(func(o *options) { o.listener, o.issuer = listener, issuer })
 }

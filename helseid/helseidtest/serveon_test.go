@@ -44,6 +44,12 @@ func TestServeOn(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusOK, response.StatusCode, "others are reached as usual")
+	for range 2100 {
+		response, err := server.HTTPClient().Get(server.Issuer() + string(helseidtest.EndpointJWKS))
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+	}
+	require.Less(t, len(server.Requests()), 2001)
 }
 
 // Test material does not take the name of another server, and no issuer that no client
