@@ -145,13 +145,17 @@ var privateKeys struct {
 	parts []string
 }
 
-var privatePart = regexp.MustCompile(`\\?"d\\?" *: *\\?"([A-Za-z0-9_-]+)`)
+// privatePart also finds it in a JWK that is a text.
+var privatePart = regexp.MustCompile(`\\?"d\\?" *: *\\?"([A-Za-z0-9_-]{20,})`)
 
-func rememberKeys(configuration []byte) {
+func rememberKeys(t testing.TB, configuration []byte) {
+	t.Helper()
+	found := privatePart.FindAllSubmatch(configuration, -1)
+	require.NotEmpty(t, found)
 	privateKeys.Lock()
 	defer privateKeys.Unlock()
-	for _, found := range privatePart.FindAllSubmatch(configuration, -1) {
-		privateKeys.parts = append(privateKeys.parts, string(found[1]))
+	for _, match := range found {
+		privateKeys.parts = append(privateKeys.parts, string(match[1]))
 	}
 }
 
@@ -170,8 +174,7 @@ func configFile(t *testing.T, server *helseidtest.Server, client helseidtest.Cli
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "client.json")
 	content := server.ConfigFile(client)
-	rememberKeys(content)
-	require.NotEmpty(t, privateKeys.parts)
+	rememberKeys(t, content)
 	require.NoError(t, os.WriteFile(path, content, 0o600))
 	return path
 }

@@ -49,7 +49,7 @@ func TestProbe(t *testing.T) {
 	require.Equal(t, 0, p.stop())
 	content, err := os.ReadFile(newFile)
 	require.NoError(t, err)
-	rememberKeys(content)
+	rememberKeys(t, content)
 	requireNoSecret(t, p.stderr.String())
 	_, err = helseid.LoadConfig(newFile)
 	require.NoError(t, err)

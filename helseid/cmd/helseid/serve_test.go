@@ -30,7 +30,7 @@ func TestFromAnEmptyFolder(t *testing.T) {
 	}
 	content, err := os.ReadFile(filepath.Join(folder, "client.json"))
 	require.NoError(t, err)
-	rememberKeys(content)
+	rememberKeys(t, content)
 	fourth := runIn(t, folder, nil, nil, "token")
 	require.Equal(t, 0, fourth.exit, fourth.stderr)
 	fifth := runIn(t, folder, nil, nil, "call", issuer+"/api/echo")

@@ -19,9 +19,10 @@ func ExampleRun() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	file := filepath.Join(folder, "client.json")
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	output, printed := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {

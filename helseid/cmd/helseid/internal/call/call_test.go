@@ -16,13 +16,13 @@ import (
 func TestOwnHeaders(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
-		"Authorization: a", "authorization:a", "AUTHORIZATION : a", "dpop: a", "DPoP: a", "Cookie: a", "cookie:a", "Proxy-Authorization: a", "Host: a",
-		"Connection: a", "Content-Length: 1", "Transfer-Encoding: chunked", "Upgrade: a", "no header", "",
+		"Authorization: hidden", "authorization:hidden", "AUTHORIZATION : hidden", "dpop: hidden", "DPoP: hidden", "Cookie: hidden", "cookie:hidden", "Proxy-Authorization: hidden", "Host: hidden",
+		"Connection: hidden", "Content-Length: 1", "Transfer-Encoding: chunked", "Upgrade: hidden", "no header", "",
 	} {
 		opts := options{headers: http.Header{}, lines: []string{line}}
 		_, err := opts.request(t.Context(), nil, []string{"https://api.example"})
 		require.Error(t, err, line)
-		require.NotContains(t, err.Error(), ": a")
+		require.NotContains(t, err.Error(), "hidden")
 	}
 	opts := options{headers: http.Header{}, lines: []string{"Accept: a", "x-own: b:c", "X-Own:d"}}
 	request, err := opts.request(t.Context(), nil, []string{"https://api.example"})
@@ -72,7 +72,7 @@ func TestExplain(t *testing.T) {
 		"a bearer token":    {401, []string{"Bearer"}, []string{"demands Bearer", "bearer tokens only"}, ""},
 		"both schemes":      {401, []string{"Bearer", "DPoP"}, []string{"demands Bearer", "demands DPoP"}, "bearer tokens only"},
 		"nothing":           {401, nil, []string{"does not say why"}, ""},
-		"a redirect":        {304, nil, []string{"304 Not Modified", "cannot be followed"}, ""},
+		"a redirect":        {304, nil, []string{"Not Modified", "can be followed"}, ""},
 		"a number in words": {401, []string{`DPoP error="invalid_token", error_description="06828399789"`}, []string{"[redacted]"}, "06828399789"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestExplain(t *testing.T) {
 				StatusCode: test.status, Status: http.StatusText(test.status), Header: http.Header{"Www-Authenticate": test.challenge},
 			}), "\n")
 			for _, part := range test.want {
-				require.Contains(t, text, strings.TrimPrefix(part, "304 "))
+				require.Contains(t, text, part)
 			}
 			if test.without != "" {
 				require.NotContains(t, text, test.without)
