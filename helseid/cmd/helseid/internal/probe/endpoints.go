@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/jose"
 )
@@ -68,6 +69,25 @@ var endpointQuestions = []question{
 		},
 	},
 	{
+		"par_required", "Is an authorization request accepted that was not pushed?", "a request to the authorization endpoint, as a browser that nobody goes on with",
+		func(ctx context.Context, l *lab) (found answer, err error) {
+			p, err := l.pushForm("openid")
+			if err != nil {
+				return found, err
+			}
+			endpoint, err := l.document.Endpoint("authorization_endpoint")
+			if err != nil {
+				return found, err
+			}
+			p.form.Set("client_id", l.config.ClientID)
+			endpoint.RawQuery = p.form.Encode()
+			status, next, err := l.open(ctx, endpoint)
+			found.seen = append(found.seen, strings.TrimSpace(fmt.Sprintf("not pushed: %d %s", status, next)))
+			found.text = yesNo(status < 400 && !strings.Contains(strings.ToLower(next), "error"))
+			return found, err
+		},
+	},
+	{
 		"end_session_post", "Does the end-session endpoint take POST, as OpenID Connect demands?", "a GET and a POST without a session, which end nothing",
 		func(ctx context.Context, l *lab) (found answer, err error) {
 			endpoint, err := l.document.Endpoint("end_session_endpoint")
@@ -120,6 +140,29 @@ func (l *lab) push(ctx context.Context, p *pushed) (reply, error) {
 		got, err = l.try(ctx, attempt{endpoint: parEndpoint, form: p.form})
 	}
 	return got, err
+}
+
+// open gets a page as a browser does, without credentials, and says where it leads to: the
+// path of a redirect.
+func (l *lab) open(ctx context.Context, page *url.URL) (status int, next string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page.String(), nil)
+	if err != nil {
+		return 0, "", err
+	}
+	httpx.SetUserAgent(request.Header)
+	l.requests++
+	response, err := l.transport.RoundTrip(request)
+	if err != nil {
+		return 0, "", fmt.Errorf("%w: %w", helseid.ErrUnavailable, err)
+	}
+	httpx.Discard(response.Body)
+	if target, err := response.Location(); err == nil {
+		next = "to " + shown(target.Path)
+		if target.Query().Has("error") {
+			next += " with an error"
+		}
+	}
+	return response.StatusCode, next, nil
 }
 
 // redirectURI is the first that this machine can listen at.

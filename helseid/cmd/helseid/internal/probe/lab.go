@@ -32,6 +32,7 @@ type lab struct {
 	key        *jose.Key
 	proofKey   *jose.Key
 	http       *http.Client
+	transport  http.RoundTripper // of http
 	note       func(format string, values ...any)
 	sleep      func(ctx context.Context, d time.Duration) bool
 
@@ -76,6 +77,7 @@ func newLab(config helseid.Config, request helseid.TokenRequest, opts options) (
 		l.detail = detail.String()
 	}
 	base, _ := httpx.OrNew(config.HTTPClient)
+	l.transport = httpx.Transport(base)
 	l.http = httpx.NoRedirect(base)
 	l.http.Timeout = 30 * time.Second
 	return l, nil

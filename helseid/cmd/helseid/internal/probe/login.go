@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/helseid-go/sdk/internal/httpx"
@@ -20,9 +21,28 @@ import (
 type login struct {
 	access, refresh string
 	lifetime        jose.Value // rt_expires_in
+	members         []string   // of the token response
 }
 
 var loginQuestions = []question{
+	{
+		"login_response", "What is the ID token called in a token response, and what else is there?", "with -login: a user logs in; the report has names of members",
+		func(ctx context.Context, l *lab) (found answer, err error) {
+			if err := l.logIn(ctx); err != nil {
+				return found, err
+			}
+			for _, name := range l.session.members {
+				found.seen = append(found.seen, shown(name))
+			}
+			found.text = "none"
+			for _, name := range []string{"identity_token", "id_token"} {
+				if slices.Contains(l.session.members, name) {
+					found.text = name
+				}
+			}
+			return found, nil
+		},
+	},
 	{
 		"userinfo_scheme", "Which scheme does the UserInfo endpoint take for a token that is bound to a key?", "with -login: a user logs in; two requests to UserInfo, with DPoP and with Bearer",
 		func(ctx context.Context, l *lab) (found answer, err error) {
@@ -182,7 +202,7 @@ func (l *lab) logIn(ctx context.Context) error {
 	if !got.ok() {
 		return notAskedError(fmt.Sprintf("the code is not redeemed: %v", got))
 	}
-	l.session = &login{access: got.text("access_token"), refresh: got.text("refresh_token"), lifetime: got.body.Get("rt_expires_in")}
+	l.session = &login{access: got.text("access_token"), refresh: got.text("refresh_token"), lifetime: got.body.Get("rt_expires_in"), members: got.body.Names()}
 	return nil
 }
 

@@ -78,37 +78,44 @@ func TestAnswers(t *testing.T) {
 		world
 		question, want string
 	}{
-		"a token":                      {world{}, "token_form", "typ at+jwt, alg RS256, token_type DPoP, expires_in 600 s"},
-		"a token of another type":      {world{change: func(s *helseidtest.Server) { s.AlterAccessTokens(mint.Header("typ", "JWT")) }}, "token_form", "typ JWT, alg RS256, token_type DPoP, expires_in 600 s"},
-		"a token of another lifetime":  {world{server: []helseidtest.Option{helseidtest.TokenLifetime(time.Hour)}}, "token_form", "typ at+jwt, alg RS256, token_type DPoP, expires_in 3600 s"},
-		"metadata":                     {world{}, "metadata_form", "booleans"},
-		"metadata of the environment":  {world{server: []helseidtest.Option{helseidtest.TestEnvironmentMetadata()}}, "metadata_form", "texts"},
-		"no expired keys":              {world{}, "expired_keys", "no key set"},
-		"a nonce":                      {world{}, "nonce_demanded", "yes"},
-		"no nonce":                     {world{server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce)}}, "nonce_demanded", "no"},
-		"a nonce twice":                {world{}, "nonce_reuse", "yes"},
-		"a nonce once":                 {world{change: func(s *helseidtest.Server) { s.DemandNewNonceEachTime(true) }}, "nonce_reuse", "no"},
-		"a proof twice":                {world{}, "proof_reuse", "no"},
-		"times of a proof":             {world{}, "proof_time", "in the past: 10s, and not 20s; in the future: 5s, and not 10s"},
-		"another clock":                {world{change: func(s *helseidtest.Server) { s.SetClockSkew(3 * time.Hour) }}, "proof_time", "in the past: 10s, and not 20s; in the future: 5s, and not 10s"},
-		"a nonce once, and times":      {world{change: func(s *helseidtest.Server) { s.DemandNewNonceEachTime(true) }}, "proof_time", "in the past: 10s, and not 20s; in the future: 5s, and not 10s"},
-		"no bearer token":              {world{}, "bearer_token", "a refusal"},
-		"a bearer token":               {world{client: helseidtest.Client{AllowBearer: true}}, "bearer_token", "a token of type Bearer"},
-		"an assertion twice":           {world{}, "assertion_reuse", "no"},
-		"types of an assertion":        {world{}, "assertion_type", "accepted: none of them"},
-		"an assertion without kid":     {world{}, "assertion_kid", "accepted: no kid"},
-		"audiences of an assertion":    {world{}, "assertion_audience", "accepted: none of them"},
-		"a long assertion":             {world{}, "assertion_lifetime", "1m0s, and not 1m1s"},
-		"times of an assertion":        {world{}, "assertion_time", "iat and nbf in the future: 5s, and not 10s; after exp: 2s, and not 5s"},
-		"the name of details":          {world{client: supplier, request: forParent}, "details_name", "accepted: in its place"},
-		"details in an array":          {world{client: supplier, request: forParent}, "details_array", "accepted: an array"},
-		"a parent":                     {world{client: supplier, request: forParent}, "organization_form", "accepted: the parent alone, the parent and a colon"},
-		"a child":                      {world{client: helseidtest.Client{ChildOrganizations: []string{"999977775"}}, request: forChild}, "organization_form", "accepted: urn:oid:2.16.578.1.12.4.1.4.101, urn:oid:2.16.578.1.12.4.1.2.101"},
-		"PAR with and without a proof": {world{client: registered}, "par_proof", "taken, not demanded"},
-		"PAR with a proof":             {world{client: registered, server: []helseidtest.Option{helseidtest.DemandProofAtPAR()}}, "par_proof", "demanded"},
-		"a request URI":                {world{client: registered}, "par_lifetime", "expires_in is 60 s"},
-		"a request URI, with a proof":  {world{client: registered, server: []helseidtest.Option{helseidtest.DemandProofAtPAR()}}, "par_lifetime", "expires_in is 60 s"},
-		"POST at the end":              {world{}, "end_session_post", "yes"},
+		"a token":                       {world{}, "token_form", "typ at+jwt, alg RS256, token_type DPoP, expires_in 600 s"},
+		"a token of another type":       {world{change: func(s *helseidtest.Server) { s.AlterAccessTokens(mint.Header("typ", "JWT")) }}, "token_form", "typ JWT, alg RS256, token_type DPoP, expires_in 600 s"},
+		"a token of another lifetime":   {world{server: []helseidtest.Option{helseidtest.TokenLifetime(time.Hour)}}, "token_form", "typ at+jwt, alg RS256, token_type DPoP, expires_in 3600 s"},
+		"metadata":                      {world{}, "metadata_form", "booleans"},
+		"metadata of the environment":   {world{server: []helseidtest.Option{helseidtest.TestEnvironmentMetadata()}}, "metadata_form", "texts"},
+		"no expired keys":               {world{}, "expired_keys", "no key set"},
+		"a nonce":                       {world{}, "nonce_demanded", "yes"},
+		"no nonce":                      {world{server: []helseidtest.Option{helseidtest.Relaxed(rule.Nonce)}}, "nonce_demanded", "no"},
+		"a nonce twice":                 {world{}, "nonce_reuse", "yes"},
+		"a nonce once":                  {world{change: func(s *helseidtest.Server) { s.DemandNewNonceEachTime(true) }}, "nonce_reuse", "no"},
+		"a proof twice":                 {world{}, "proof_reuse", "no"},
+		"times of a proof":              {world{}, "proof_time", "in the past: 10s, and not 20s; in the future: 5s, and not 10s"},
+		"another clock":                 {world{change: func(s *helseidtest.Server) { s.SetClockSkew(3 * time.Hour) }}, "proof_time", "in the past: 10s, and not 20s; in the future: 5s, and not 10s"},
+		"a nonce once, and times":       {world{change: func(s *helseidtest.Server) { s.DemandNewNonceEachTime(true) }}, "proof_time", "in the past: 10s, and not 20s; in the future: 5s, and not 10s"},
+		"no bearer token":               {world{}, "bearer_token", "a refusal"},
+		"a bearer token":                {world{client: helseidtest.Client{AllowBearer: true}}, "bearer_token", "a token of type Bearer"},
+		"an assertion twice":            {world{}, "assertion_reuse", "no"},
+		"types of an assertion":         {world{}, "assertion_type", "accepted: none of them"},
+		"an assertion without kid":      {world{}, "assertion_kid", "accepted: no kid"},
+		"audiences of an assertion":     {world{}, "assertion_audience", "accepted: none of them"},
+		"a long assertion":              {world{}, "assertion_lifetime", "1m0s, and not 1m1s"},
+		"times of an assertion":         {world{}, "assertion_time", "iat and nbf in the future: 5s, and not 10s; after exp: 2s, and not 5s"},
+		"the name of details":           {world{client: supplier, request: forParent}, "details_name", "accepted: in its place"},
+		"details in an array":           {world{client: supplier, request: forParent}, "details_array", "accepted: an array"},
+		"a parent":                      {world{client: supplier, request: forParent}, "organization_form", "accepted: the parent alone, the parent and a colon"},
+		"a child":                       {world{client: helseidtest.Client{ChildOrganizations: []string{"999977775"}}, request: forChild}, "organization_form", "accepted: urn:oid:2.16.578.1.12.4.1.4.101, urn:oid:2.16.578.1.12.4.1.2.101"},
+		"PAR with and without a proof":  {world{client: registered}, "par_proof", "taken, not demanded"},
+		"PAR with a proof":              {world{client: registered, server: []helseidtest.Option{helseidtest.DemandProofAtPAR()}}, "par_proof", "demanded"},
+		"a request URI":                 {world{client: registered}, "par_lifetime", "expires_in is 60 s"},
+		"a request URI, with a proof":   {world{client: registered, server: []helseidtest.Option{helseidtest.DemandProofAtPAR()}}, "par_lifetime", "expires_in is 60 s"},
+		"a request that was not pushed": {world{client: registered}, "par_required", "no"},
+		"a request that was not pushed, taken": {world{client: registered, change: func(s *helseidtest.Server) {
+			s.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointAuthorize, Status: 302, Header: http.Header{"Location": {"/login?secret=1"}}})
+		}}, "par_required", "yes"},
+		"a request that was not pushed, a page": {world{client: registered, change: func(s *helseidtest.Server) {
+			s.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointAuthorize, Status: 302, Header: http.Header{"Location": {"/home/error?errorId=1"}}})
+		}}, "par_required", "no"},
+		"POST at the end": {world{}, "end_session_post", "yes"},
 		"no POST at the end": {world{change: func(s *helseidtest.Server) {
 			s.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointEndSession, Status: 200}, helseidtest.Fault{Endpoint: helseidtest.EndpointEndSession, Status: 405})
 		}}, "end_session_post", "no"},
@@ -158,6 +165,7 @@ func TestLogins(t *testing.T) {
 		want   map[string]string
 	}{
 		"strict": {[]helseidtest.Option{helseidtest.RefreshTokenLifetime(time.Hour)}, map[string]string{
+			"login_response":  "id_token",
 			"userinfo_scheme": "DPoP", "refresh_lifetime": "rt_expires_in is 3(600|599) s", "refresh_key": "no",
 			"refresh_reuse": "no; the second use ends those that came after it",
 		}},
@@ -173,7 +181,7 @@ func TestLogins(t *testing.T) {
 			client := helseidtest.Client{RedirectURIs: []string{freeURI(t)}, Scopes: []string{someScope, "offline_access"}}
 			l, server := world{server: test.server, client: client, options: options{login: true}}.newTestLab(t)
 			l.note = browse(t, server)
-			for _, question := range []string{"userinfo_scheme", "refresh_lifetime", "refresh_key", "refresh_reuse"} {
+			for _, question := range []string{"login_response", "userinfo_scheme", "refresh_lifetime", "refresh_key", "refresh_reuse"} {
 				got, err := ask(t, l, question)
 				require.NoError(t, err)
 				if want := test.want[question]; want != "" {

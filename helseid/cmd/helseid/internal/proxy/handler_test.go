@@ -364,3 +364,45 @@ func TestTarget(t *testing.T) {
 		require.Equal(t, want, target.String())
 	}
 }
+
+// What is under way when the program is stopped comes to its end.
+func TestGracefulStop(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	arrived, release := make(chan struct{}), make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			close(arrived)
+			<-release
+			_, _ = io.WriteString(w, "the end")
+		}))
+	}()
+	body := make(chan string, 1)
+	go func() {
+		defer close(body)
+		response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(httptest.NewRequest("GET", "http://"+listener.Addr().String(), nil))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer response.Body.Close()
+		content, _ := io.ReadAll(response.Body)
+		body <- string(content)
+	}()
+	<-arrived
+	stop()
+	require.Eventually(t, func() bool {
+		connection, err := net.Dial("tcp", listener.Addr().String())
+		if err == nil {
+			_ = connection.Close()
+		}
+		return err != nil
+	}, 10*time.Second, 5*time.Millisecond, "it takes nothing new")
+	require.Empty(t, ended)
+	close(release)
+	require.Equal(t, "the end", <-body)
+	require.NoError(t, <-ended)
+}
