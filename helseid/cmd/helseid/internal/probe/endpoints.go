@@ -151,7 +151,7 @@ func (l *lab) open(ctx context.Context, page *url.URL) (status int, next string,
 	}
 	httpx.SetUserAgent(request.Header)
 	l.requests++
-	response, err := l.transport.RoundTrip(request)
+	response, err := l.transport.RoundTrip(request) //nolint:bodyclose // Discard does
 	if err != nil {
 		return 0, "", fmt.Errorf("%w: %w", helseid.ErrUnavailable, err)
 	}

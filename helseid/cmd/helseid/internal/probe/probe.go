@@ -24,15 +24,15 @@ can be used, by sending requests of your client, right and wrong ones, and looki
 It prints what was seen as a report, which holds neither tokens nor numbers of people nor your
 client's id: please send it to https://github.com/helseid-go/sdk/issues.
 
-Without further flags it sends about 70 requests, waits for the age of nonces (-patience) and changes
+Without further flags it sends about 60 requests, waits for the age of nonces (-patience) and changes
 nothing at HelseID. -list says for each question what is sent, and sends nothing. Two flags ask
 questions that change something:
 
   -login             a test user logs in with a browser; refresh tokens are used twice, and the
                      login is ended
-  -register-key F    two keys are registered for the client at HelseID Selvbetjening; the private
-                     half of one is thrown away, that of the other is in F before it is registered,
-                     as the client's new configuration file: HelseID may stop to take the old key
+  -register-key F    two keys are registered for the client at HelseID Selvbetjening. Before that
+                     they are in F, the client's new configuration file: use it from then on, since
+                     HelseID may stop to take the old key
 
 It refuses production. -parent or -child let it ask about organisations.`,
 		Examples: []string{
