@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -43,13 +44,7 @@ func TestFromAnEmptyFolder(t *testing.T) {
 func TestServeWithTLS(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	p := begin(t, folder, nil, "serve", "-json", "-tls", "-ca", "ca.pem", "-write", "client.json", "-listen", "0.0.0.0:0", "-allow-remote", "-public-url", "https://localhost:1")
-	listening := p.event()
-	require.Equal(t, "https://localhost:1", listening["issuer"])
-	require.Equal(t, "client", p.event()["event"])
-	require.Equal(t, 0, p.stop())
-
-	p = begin(t, folder, nil, "serve", "-json", "-tls", "-ca", "ca.pem", "-write", "client.json", "-listen", "localhost:0")
+	p := begin(t, folder, nil, "serve", "-json", "-tls", "-ca", "ca.pem", "-write", "client.json", "-listen", "localhost:0")
 	issuer := p.event()["issuer"].(string)
 	require.True(t, strings.HasPrefix(issuer, "https://localhost:"))
 	require.Equal(t, "client", p.event()["event"])
@@ -59,6 +54,25 @@ func TestServeWithTLS(t *testing.T) {
 	got = runIn(t, folder, nil, nil, "call", issuer+"/api/echo")
 	require.Equal(t, 1, got.exit)
 	require.Contains(t, got.stderr, "certificate")
+	require.Equal(t, 0, p.stop())
+}
+
+// A container publishes its port on the loopback address of its host.
+func TestServeInContainer(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	folder := t.TempDir()
+	environment := []string{"HELSEID_LISTEN=0.0.0.0:" + port, "HELSEID_PUBLIC_URL=http://localhost:" + port, "HELSEID_WRITE=client.json", "HELSEID_JSON=true"}
+	p := begin(t, folder, environment, "serve", "-allow-remote")
+	listening := p.event()
+	require.Equal(t, "http://localhost:"+port, listening["issuer"])
+	require.Equal(t, "client", p.event()["event"])
+	got := runIn(t, folder, nil, nil, "call", listening["api"].(string))
+	require.Equal(t, 0, got.exit, got.stderr)
 	require.Equal(t, 0, p.stop())
 }
 

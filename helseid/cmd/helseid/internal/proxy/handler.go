@@ -69,7 +69,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	(&httputil.ReverseProxy{
 		Rewrite:        h.rewrite,
-		Transport:      repeatable{h.transport},
+		Transport:      outgoing{h.transport},
 		FlushInterval:  -1, // what streams shall not wait
 		ErrorLog:       discard,
 		ModifyResponse: h.cleanAnswer,
@@ -155,7 +155,7 @@ func (h *handler) rewrite(r *httputil.ProxyRequest) {
 		RawPath:  h.target.EscapedPath() + r.In.URL.EscapedPath(),
 		RawQuery: r.In.URL.RawQuery, ForceQuery: r.In.URL.ForceQuery,
 	}
-	r.Out.Host = ""
+	r.Out.Host, r.Out.Trailer = "", nil
 	for _, name := range []string{secretHeader, "Authorization", "Dpop", "Cookie", "Proxy-Authorization", "Expect"} {
 		r.Out.Header.Del(name)
 	}
@@ -215,22 +215,36 @@ func failure(err error) *refusal {
 // be sent again when the API demands a nonce. A longer one is streamed.
 const maxRepeatable = 64 << 10
 
-// repeatable makes the bodies of small requests repeatable.
-type repeatable struct{ base http.RoundTripper }
+// outgoing makes the bodies of small requests repeatable, and drops what comes after a body
+// (RFC 9110 section 6.5): nobody looks at it on the way.
+type outgoing struct{ base http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
-func (t repeatable) RoundTrip(request *http.Request) (*http.Response, error) {
+func (o outgoing) RoundTrip(request *http.Request) (*http.Response, error) {
+	if err := makeRepeatable(request); err != nil {
+		return nil, err
+	}
+	response, err := o.base.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	answer := *response // net/http fills the trailer of the original
+	answer.Trailer = nil
+	return &answer, nil
+}
+
+func makeRepeatable(request *http.Request) error {
 	if request.Body == nil || request.ContentLength <= 0 || request.ContentLength > maxRepeatable {
-		return t.base.RoundTrip(request)
+		return nil
 	}
 	body, err := io.ReadAll(io.LimitReader(request.Body, maxRepeatable+1))
 	_ = request.Body.Close()
 	if err != nil {
-		return nil, fmt.Errorf("the body of the request broke off: %w", err)
+		return fmt.Errorf("the body of the request broke off: %w", err)
 	}
 	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	request.Body, _ = request.GetBody()
-	return t.base.RoundTrip(request)
+	return nil
 }
 
 // answerWriter keeps the API's informational answers (1xx) to itself, whose headers nobody

@@ -204,6 +204,33 @@ func TestWhatTheCallerSees(t *testing.T) {
 	}
 }
 
+// What comes after a body is dropped, both ways.
+func TestTrailers(t *testing.T) {
+	t.Parallel()
+	trailers := make(chan http.Header, 1)
+	w := newWorld(t, "", func(answer http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		trailers <- r.Trailer
+		answer.Header().Set("Trailer", "Set-Cookie")
+		_, _ = io.WriteString(answer, "the body")
+		_ = http.NewResponseController(answer).Flush()
+		answer.Header().Set("Set-Cookie", "late=1")
+		answer.Header().Set(http.TrailerPrefix+"X-Late", "1")
+	})
+	connection, err := net.Dial("tcp", w.proxy.Listener.Addr().String())
+	require.NoError(t, err)
+	defer connection.Close()
+	require.NoError(t, connection.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(connection, request("POST /a", "Transfer-Encoding: chunked", "Trailer: Authorization, Cookie")+"2\r\n{}\r\n0\r\nAuthorization: Bearer x\r\nCookie: a=b\r\n\r\n")
+	require.NoError(t, err)
+	raw, err := io.ReadAll(connection)
+	require.NoError(t, err)
+	require.Contains(t, string(raw), "the body")
+	require.NotContains(t, string(raw), "late=1")
+	require.NotContains(t, string(raw), "X-Late")
+	require.Empty(t, <-trailers)
+}
+
 // Neither the token nor the secret follows a redirect to another origin: programs send
 // their own headers along.
 func TestRedirects(t *testing.T) {
