@@ -3,8 +3,6 @@ package probe
 import (
 	"context"
 	"encoding/json"
-
-	"github.com/helseid-go/sdk/clientassertion"
 )
 
 var detailQuestions = []question{
@@ -62,7 +60,7 @@ var detailQuestions = []question{
 func organizationDetail(system, value string) any {
 	identifier := map[string]any{"system": system, "type": "ENH", "value": value}
 	return map[string]any{
-		"type":              clientassertion.OrganizationType,
+		"type":              "helseid_authorization",
 		"practitioner_role": map[string]any{"organization": map[string]any{"identifier": identifier}},
 	}
 }

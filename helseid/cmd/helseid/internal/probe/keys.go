@@ -134,10 +134,10 @@ func (l *lab) writeKeys(ctx context.Context) (asText, asObject *clientassertion.
 	if l.configFile == "" || l.configFile == "-" {
 		return nil, nil, notAskedError("-register-key needs a configuration file to make the new one of")
 	}
-	if asText, err = clientassertion.GenerateKey(clientassertion.P256); err != nil {
+	if asText, err = clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256}); err != nil {
 		return nil, nil, err
 	}
-	if asObject, err = clientassertion.GenerateKey(clientassertion.P256); err != nil {
+	if asObject, err = clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256}); err != nil {
 		return nil, nil, err
 	}
 	if err := copyNew(l.configFile, l.keyFile); err != nil {

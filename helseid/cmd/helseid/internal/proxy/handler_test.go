@@ -3,7 +3,6 @@ package proxy
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -318,7 +317,7 @@ func TestStreams(t *testing.T) {
 // A small body is sent again when the API demands a nonce.
 func TestNonce(t *testing.T) {
 	t.Parallel()
-	issuer, err := dpop.NewNonceIssuer([]byte(rand.Text() + rand.Text()))
+	issuer, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{})
 	require.NoError(t, err)
 	hid := helseidtest.NewServer(t)
 	api := httptest.NewUnstartedServer(nil)
