@@ -57,6 +57,7 @@ func TestReadmeAPI(t *testing.T) {
 }
 
 // region handler
+
 func journal(w http.ResponseWriter, r *http.Request) {
 	caller := middleware.Claims(r.Context())
 	fmt.Fprintln(w, caller.User.HPRNumber, "for", caller.Organization.Parent)
