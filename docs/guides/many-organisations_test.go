@@ -41,7 +41,7 @@ func TestManyOrganisations(t *testing.T) {
 
 	_, err = api.Get("https://api.example.nhn.no/v1/things")
 	require.ErrorIs(t, err, helseid.ErrConfig)
-	require.Equal(t, "", customerProblem(helseid.ForOrganization(ctx, "994598759", ""), client))
+	require.Empty(t, customerProblem(helseid.ForOrganization(ctx, "994598759", ""), client))
 	require.Contains(t, customerProblem(helseid.ForOrganization(ctx, "999977774", ""), client), "Altinn")
 }
 

@@ -3,6 +3,7 @@
 package guides_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -23,7 +24,7 @@ func newServer(t *testing.T, opts ...helseidtest.Option) *helseidtest.Server {
 	const api = "https://api.example.nhn.no"
 	server.Mount("api.example.nhn.no", guard(t, server, api).Require(func(w http.ResponseWriter, r *http.Request) {
 		organization := middleware.Claims(r.Context()).Organization
-		io.WriteString(w, string(organization.Parent)+" "+string(organization.Child)) //nolint:errcheck // a test
+		fmt.Fprintf(w, "%s %s", organization.Parent, organization.Child)
 	}, middleware.Scope("nhn:some-api/read")))
 	return server
 }
