@@ -190,7 +190,7 @@ func TestLogIn(t *testing.T) {
 	response, err = browser.PostForm("https://ehr.example.no/organisation", url.Values{"parent": {"999977774"}})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusForbidden, response.StatusCode)
-	require.NotEqual(t, "", body(t, response))
+	require.NotEmpty(t, body(t, response))
 	require.Equal(t, "KVART GREVLING, HPR number 565505933", get("/prescribe"))
 	require.Empty(t, get("/sessions/end"))
 }
