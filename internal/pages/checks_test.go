@@ -116,8 +116,9 @@ func TestChecks(t *testing.T) {
 		"no configuration":   {code, "```nginx\nlisten 80;\n```", "nothing runs"},
 		"no language":        {code, "```\na\n```", "no language"},
 
-		"a figure":  {figures, "It takes 33.9 µs.", ""},
-		"no figure": {figures, "It takes 33.8 µs.", "not measured"},
+		"a figure":     {figures, "It takes 33.9 µs.", ""},
+		"in Norwegian": {figures, "Det tar 33,9 µs.", ""},
+		"no figure":    {figures, "It takes 33.8 µs.", "not measured"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

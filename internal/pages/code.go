@@ -57,7 +57,7 @@ func Code(root fs.FS, page Page, parseYAML func(text string) error) []Problem {
 }
 
 func isGuide(path string) bool {
-	return strings.HasPrefix(path, "docs/guides/")
+	return strings.HasPrefix(path, "docs/guides/") || strings.HasPrefix(path, "README")
 }
 
 // Update returns the page's text with what its sources say.
@@ -79,7 +79,7 @@ func Update(root fs.FS, page Page) (string, error) {
 }
 
 // speed are figures that only a measurement gives. Times in milliseconds are often limits.
-var speed = regexp.MustCompile(`\d[\d.]* (?:ns|µs|×)`)
+var speed = regexp.MustCompile(`\d[\d.,]* (?:ns|µs|×)`)
 
 // Figures reports measured figures of a page that the page of the measurements does not
 // have.
@@ -87,7 +87,7 @@ func Figures(page Page, measured string) []Problem {
 	var problems []Problem
 	for i, line := range page.Lines {
 		for _, figure := range speed.FindAllString(line, -1) {
-			if !strings.Contains(measured, figure) {
+			if !strings.Contains(measured, strings.ReplaceAll(figure, ",", ".")) { // which is a comma in Norwegian
 				problems = append(problems, problemf(page, i+1, "%s was not measured", figure))
 			}
 		}

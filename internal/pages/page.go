@@ -54,7 +54,7 @@ var (
 
 // Parse reads a page.
 func Parse(path, text string) Page {
-	page := Page{Path: path, Lines: strings.Split(text, "\n")}
+	page := Page{Path: path, Lines: strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")}
 	anchors := make(map[string]int)
 	var block *Block
 	above := ""

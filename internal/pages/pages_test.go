@@ -42,7 +42,7 @@ func all(t *testing.T) []pages.Page {
 		found = append(found, pages.Parse(name, string(text)))
 		return nil
 	}))
-	require.Greater(t, len(found), 4)
+	require.Greater(t, len(found), 10)
 	return found
 }
 
@@ -143,4 +143,19 @@ func TestFiguresAreThoseOfTheBenchmarks(t *testing.T) {
 	for _, page := range all(t) {
 		none(t, pages.Figures(page, measured))
 	}
+}
+
+// Who opens the repository decides in ten minutes.
+func TestReadmeIsShort(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"README.md", "README.nb.md"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(text), 10<<10, name)
+	}
+}
+
+func TestNorwegianReadmeFollowsTheEnglishOne(t *testing.T) {
+	t.Parallel()
+	none(t, pages.Translation(page(t, "README.md"), page(t, "README.nb.md")))
 }
