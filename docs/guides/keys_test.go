@@ -1,14 +1,17 @@
 package guides_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -113,82 +116,127 @@ func TestRotation(t *testing.T) {
 
 // region store
 
-// vaultStore keeps a client's keys in a vault.
-type vaultStore struct{ vault vault }
-
-// Load returns what was saved last.
-func (s vaultStore) Load(ctx context.Context) (keys selvbetjening.StoredKeys, err error) {
-	secret, err := s.vault.Read(ctx, "helseid-keys")
-	if errors.Is(err, errNothing) {
-		return keys, nil // the first time: the key of the configuration counts
-	}
-	if err != nil {
-		return keys, err
-	}
-	keys.CurrentSince, keys.PendingSince = secret.CurrentSince, secret.PendingSince
-	if keys.Current, err = clientassertion.ParseKey(secret.Current, clientassertion.KeyOptions{}); err != nil {
-		return keys, err
-	}
-	if secret.Pending != nil {
-		keys.Pending, err = clientassertion.ParseKey(secret.Pending, clientassertion.KeyOptions{})
-	}
-	return keys, err
+// kubernetesStore keeps the keys in a Secret, within the client's configuration file.
+type kubernetesStore struct {
+	api  *http.Client            // trusts the cluster's authority
+	url  string                  // https://kubernetes.default.svc/api/v1/namespaces/journal/secrets/helseid
+	file selvbetjening.FileStore // a copy, in a folder that is in memory
 }
 
-// Save replaces all of it at once, and returns when it is durable.
-func (s vaultStore) Save(ctx context.Context, keys selvbetjening.StoredKeys) error {
-	secret := vaultSecret{CurrentSince: keys.CurrentSince, PendingSince: keys.PendingSince}
-	var err error
-	if secret.Current, err = keys.Current.MarshalPrivateJWK(); err != nil {
+type secret struct {
+	Data map[string][]byte `json:"data"` // in Base64, as encoding/json and Kubernetes have it
+}
+
+// Load fetches the file and reads it.
+func (s kubernetesStore) Load(ctx context.Context) (selvbetjening.StoredKeys, error) {
+	found, err := s.call(ctx, http.MethodGet, nil)
+	if err == nil {
+		err = os.WriteFile(s.file.Path, found.Data["client.json"], 0o600)
+	}
+	if err != nil {
+		return selvbetjening.StoredKeys{}, err
+	}
+	return s.file.Load(ctx)
+}
+
+// Save changes the copy and puts it into the Secret.
+func (s kubernetesStore) Save(ctx context.Context, keys selvbetjening.StoredKeys) error {
+	if err := s.file.Save(ctx, keys); err != nil {
 		return err
 	}
-	if keys.Pending != nil {
-		if secret.Pending, err = keys.Pending.MarshalPrivateJWK(); err != nil {
-			return err
-		}
+	content, err := os.ReadFile(s.file.Path)
+	if err != nil {
+		return err
 	}
-	return s.vault.Write(ctx, "helseid-keys", secret)
+	patch, err := json.Marshal(secret{Data: map[string][]byte{"client.json": content}})
+	if err == nil {
+		_, err = s.call(ctx, http.MethodPatch, patch)
+	}
+	return err
+}
+
+func (s kubernetesStore) call(ctx context.Context, method string, body []byte) (found secret, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, s.url, bytes.NewReader(body))
+	if err != nil {
+		return found, err
+	}
+	token, err := os.ReadFile(tokenFile) // for each request: Kubernetes replaces it
+	if err != nil {
+		return found, err
+	}
+	request.Header.Set("Authorization", "Bearer "+string(token))
+	request.Header.Set("Content-Type", "application/merge-patch+json")
+	response, err := s.api.Do(request)
+	if err != nil {
+		return found, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return found, fmt.Errorf("the Secret: %s", response.Status)
+	}
+	return found, json.NewDecoder(response.Body).Decode(&found)
 }
 
 // endregion
 
-type vaultSecret struct {
-	Current, Pending           []byte
-	CurrentSince, PendingSince time.Time
-}
+var tokenFile string // /var/run/secrets/kubernetes.io/serviceaccount/token
 
-var errNothing = errors.New("nothing there")
-
-type vault map[string]vaultSecret
-
-func (v vault) Read(_ context.Context, name string) (vaultSecret, error) {
-	secret, found := v[name]
-	if !found {
-		return secret, errNothing
-	}
-	return secret, nil
-}
-
-func (v vault) Write(_ context.Context, name string, secret vaultSecret) error {
-	v[name] = secret
-	return nil
-}
-
-func TestRotationWithAStoreOfOnesOwn(t *testing.T) {
+// A rotation in one pod changes the Secret, and a client in another one goes on with the
+// new key.
+func TestRotationInKubernetes(t *testing.T) {
 	server := newServer(t, helseidtest.Selvbetjening{})
-	config := server.NewClient(helseidtest.Scopes(selvbetjening.Scope))
-	kept := vault{}
-	rotation, err := selvbetjening.NewRotation(t.Context(), selvbetjening.RotationConfig{
-		Client: config, Store: vaultStore{kept}, Selvbetjening: selvbetjening.Config{BaseURL: server.SelvbetjeningURL()},
-		Kind: clientassertion.P256, Settle: -1,
+	folder := t.TempDir()
+	tokenFile = filepath.Join(folder, "token")
+	require.NoError(t, os.WriteFile(tokenFile, []byte("a-token"), 0o600))
+	mounted := filepath.Join(folder, "mounted.json")
+	require.NoError(t, os.WriteFile(mounted, server.ConfigFile(helseidtest.Scopes(selvbetjening.Scope, "nhn:some-api/read")), 0o600))
+	cluster := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer a-token" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		var patch secret
+		if r.Method == http.MethodPatch && json.NewDecoder(r.Body).Decode(&patch) == nil {
+			_ = os.WriteFile(mounted, patch.Data["client.json"], 0o600)
+		}
+		content, _ := os.ReadFile(mounted)
+		_ = json.NewEncoder(w).Encode(secret{Data: map[string][]byte{"client.json": content}})
+	}))
+	t.Cleanup(cluster.Close)
+
+	config, err := helseid.LoadConfig(mounted)
+	require.NoError(t, err)
+	before := config.Key.ID()
+	config.HTTPClient = server.HTTPClient()
+	reader := config
+	reader.KeySource, err = helseid.NewKeyFile(helseid.KeyFileConfig{Path: mounted, Interval: time.Nanosecond})
+	require.NoError(t, err)
+	client := newClient(t, reader)
+
+	ctx := t.Context()
+	api, secretURL, copied := cluster.Client(), cluster.URL, filepath.Join(folder, "client.json")
+	own := selvbetjening.Config{BaseURL: server.SelvbetjeningURL()}
+	// region rotate
+	rotation, err := selvbetjening.NewRotation(ctx, selvbetjening.RotationConfig{
+		Client:        config, // of the mounted file
+		Store:         kubernetesStore{api: api, url: secretURL, file: selvbetjening.FileStore{Path: copied}},
+		Selvbetjening: own,                  // hide
+		Kind:          clientassertion.P256, // hide
+		Settle:        -1,                   // hide
 	})
 	require.NoError(t, err)
 	defer rotation.Close()
-	require.NoError(t, rotation.Rotate(t.Context()))
-	keys, err := vaultStore{kept}.Load(t.Context())
+	err = rotation.Rotate(ctx)
+	// endregion
 	require.NoError(t, err)
-	require.NotEqual(t, config.Key.ID(), keys.Current.ID())
-	require.Nil(t, keys.Pending)
+	after, err := helseid.LoadConfig(mounted)
+	require.NoError(t, err)
+	require.NotEqual(t, before, after.Key.ID())
+	require.Equal(t, config.ClientID, after.ClientID)
+	_, err = client.Token(ctx, helseid.TokenRequest{Scopes: []string{"nhn:some-api/read"}})
+	require.NoError(t, err)
+	kid, _ := client.KeyExpiry(ctx)
+	require.Equal(t, after.Key.ID(), kid)
 }
 
 func TestKeyOfAnHSM(t *testing.T) {
