@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -33,6 +34,7 @@ func (n Names) folders(name string) []string {
 // tests and internal packages.
 func CollectNames(root fs.FS) (Names, error) {
 	names := make(Names)
+	typed := make(map[string]map[string]string) // types of constants and variables
 	err := fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -52,17 +54,31 @@ func CollectNames(root fs.FS) (Names, error) {
 		}
 		folder := path.Dir(name)
 		if names[folder] == nil {
-			names[folder] = make(map[string]bool)
+			names[folder], typed[folder] = make(map[string]bool), make(map[string]string)
 		}
 		for _, declaration := range file.Decls {
-			collect(names[folder], declaration)
+			collect(names[folder], typed[folder], declaration)
 		}
 		return nil
 	})
+	for folder := range names {
+		addMethodsOfValues(names[folder], typed[folder])
+	}
 	return names, err
 }
 
-func collect(names map[string]bool, declaration ast.Decl) {
+// addMethodsOfValues adds Test.Issuer, if Test is an Environment with that method.
+func addMethodsOfValues(names map[string]bool, typed map[string]string) {
+	for value, of := range typed {
+		for name := range maps.Clone(names) {
+			if method, ok := strings.CutPrefix(name, of+"."); ok {
+				names[value+"."+method] = true
+			}
+		}
+	}
+}
+
+func collect(names map[string]bool, typed map[string]string, declaration ast.Decl) {
 	switch declaration := declaration.(type) {
 	case *ast.FuncDecl:
 		name := declaration.Name.Name
@@ -76,6 +92,9 @@ func collect(names map[string]bool, declaration ast.Decl) {
 			case *ast.ValueSpec:
 				for _, name := range spec.Names {
 					names[name.Name] = true
+					if of, ok := spec.Type.(*ast.Ident); ok {
+						typed[name.Name] = of.Name
+					}
 				}
 			case *ast.TypeSpec:
 				names[spec.Name.Name] = true
