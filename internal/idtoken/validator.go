@@ -41,6 +41,13 @@ func New(source *metadata.Source, clientID string, client *http.Client) *Validat
 	return &Validator{rules, logout}
 }
 
+// At is the same validator with another clock, for tokens that are judged afterwards.
+func (v *Validator) At(now func() time.Time) *Validator {
+	other := *v
+	other.rules.Now, other.logout.Now = now, now
+	return &other
+}
+
 // Close ends a fetch of keys that is under way.
 func (v *Validator) Close() { v.rules.Keys.Close() }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 	"sync"
 )
 
@@ -74,15 +75,27 @@ func (o *Output) colour(code, text string) string {
 }
 
 // WithoutQuery removes the query from the URL in errors of net/http, since queries may
-// contain personal data.
+// contain personal data. The errors inside stay what they are.
 func WithoutQuery(err error) error {
-	var failed *url.Error
-	if !errors.As(err, &failed) {
+	failed, ok := errors.AsType[*url.Error](err)
+	if !ok {
 		return err
 	}
-	target, parseErr := url.Parse(failed.URL)
-	if parseErr != nil {
-		return failed.Err
+	shown := "a URL"
+	if target, parseErr := url.Parse(failed.URL); parseErr == nil {
+		shown = (&url.URL{Scheme: target.Scheme, Host: target.Host, Path: target.Path, RawPath: target.RawPath}).String()
 	}
-	return fmt.Errorf("%s %s://%s%s: %w", failed.Op, target.Scheme, target.Host, target.EscapedPath(), failed.Err)
+	before, _, found := strings.Cut(err.Error(), failed.Error())
+	if !found {
+		before = ""
+	}
+	return &withoutQuery{error: err, text: fmt.Sprintf("%s%s %s: %v", before, failed.Op, shown, WithoutQuery(failed.Err))}
 }
+
+type withoutQuery struct {
+	error
+	text string
+}
+
+func (e *withoutQuery) Error() string { return e.text }
+func (e *withoutQuery) Unwrap() error { return e.error }
