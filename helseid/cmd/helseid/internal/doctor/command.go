@@ -52,10 +52,7 @@ func setup(flags *cli.Flags) cli.Run {
 	flags.StringVar(&given.method, "method", http.MethodGet, "HTTP `method` of the call, which has no body")
 	flags.StringVar(&given.selvbetjening, "selvbetjening", "", "base `URL` of the API of HelseID Selvbetjening, for a server that is neither HelseID's test environment nor production")
 	flags.DurationVar(&given.timeout, "timeout", defaultTimeout, "how long a step may take")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if len(arguments) > 0 {
-			return cli.Usagef("unexpected argument %q", arguments[0])
-		}
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		if given.timeout <= 0 {
 			return cli.Usagef("-timeout must be positive")
 		}

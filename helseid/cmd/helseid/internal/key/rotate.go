@@ -51,10 +51,7 @@ func setupRotate(flags *cli.Flags) cli.Run {
 	var r rotating
 	r.add(flags)
 	within := flags.Duration("within", 0, "replace the key only if it expires within this `time`; 0: in any case")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if err := noArguments(arguments); err != nil {
-			return err
-		}
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		if *within < 0 {
 			return cli.Usagef("-within is negative")
 		}

@@ -28,10 +28,7 @@ func setupWatch(flags *cli.Flags) cli.Run {
 	var r rotating
 	r.add(flags)
 	before := flags.Duration("before", 30*24*time.Hour, "how `long` before its expiry a key is replaced, or a third of its lifetime if that is less")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if err := noArguments(arguments); err != nil {
-			return err
-		}
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		config, err := r.client.Config(out)
 		if err != nil {
 			return err

@@ -52,10 +52,7 @@ func setup(flags *cli.Flags) cli.Run {
 	flags.BoolVar(&config.TestMetadata, "test-metadata", false, "write the metadata as HelseID's test environment does, with booleans as strings")
 	keyFile := flags.String("test-token-key-file", "", "`file` with the key that the endpoint of Test-Token-Tjenesten takes; empty: a new key")
 	flags.NoEnvironment("allow-remote")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if len(arguments) > 0 {
-			return cli.Usagef("unexpected argument %q", arguments[0])
-		}
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		if *keyFile != "" {
 			key, err := cli.ReadSecret(*keyFile, out.Stdin)
 			if err != nil {
