@@ -59,12 +59,25 @@ func setup(flags *cli.Flags) cli.Run {
 		if _, err := os.Stat(given.client.File); err != nil && !flags.Given("config") && !flags.Given("issuer") {
 			return cli.Usagef("there is no %s here: name the configuration file with -config or $HELSEID_CONFIG; HelseID Selvbetjening hands it out", given.client.File)
 		}
+		if err := checkMethod(given.method); err != nil {
+			return err
+		}
 		target, err := parseTarget(given.url)
 		if err != nil {
 			return err
 		}
 		return examine(ctx, out, newState(given, target, out.Stdin))
 	}
+}
+
+func checkMethod(method string) error {
+	if _, err := http.NewRequest(method, "https://api.example.no", http.NoBody); err != nil { //nolint:noctx // it is not sent
+		return cli.Usagef("-method is no HTTP method, such as GET or POST")
+	}
+	if method == http.MethodTrace || method == http.MethodConnect {
+		return cli.Usagef("-method: a %s request must not carry a token", method)
+	}
+	return nil
 }
 
 // parseTarget reads -url. The error does not repeat it, since it may name a person.
