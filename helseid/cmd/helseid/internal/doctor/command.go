@@ -57,7 +57,7 @@ func setup(flags *cli.Flags) cli.Run {
 			return cli.Usagef("-timeout must be positive")
 		}
 		if _, err := os.Stat(given.client.File); err != nil && !flags.Given("config") && !flags.Given("issuer") {
-			return cli.Usagef("there is no %s here: name the configuration file with -config or $HELSEID_CONFIG; HelseID Selvbetjening hands it out", given.client.File)
+			return cli.Usagef("there is no %s here: name the configuration file with -config or $HELSEID_CONFIG; HelseID Selvbetjening hands it out, and \"helseid serve -write FILE\" makes one for tests", given.client.File)
 		}
 		if err := checkMethod(given.method); err != nil {
 			return err
