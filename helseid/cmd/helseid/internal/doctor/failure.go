@@ -123,7 +123,7 @@ func isTimeout(err error) bool {
 func innermost(err error) error {
 	for {
 		inner := errors.Unwrap(err)
-		if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this error itself, not what it wraps
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
 			if wrapped := several.Unwrap(); len(wrapped) > 0 {
 				inner = wrapped[len(wrapped)-1]
 			}
