@@ -323,7 +323,12 @@ func TestKeyRotateFails(t *testing.T) {
 	require.Equal(t, before, w.kid())
 	config, err := os.ReadFile(w.file)
 	require.NoError(t, err)
-	require.Equal(t, 2, run(t, nil, config, "key", "rotate", "-config", "-").exit)
+	for _, command := range []string{"rotate", "watch"} {
+		got := run(t, nil, nil, "key", command, "-config", "-")
+		require.Equal(t, 2, got.exit)
+		require.Contains(t, got.stderr, "-config must be a file")
+		require.NotContains(t, run(t, nil, nil, "key", command, "-h").stdout, "standard input")
+	}
 	for _, flags := range [][]string{{"-within", "-1h"}, {"-settle", "-1s"}, {"-kind", "DSA"}, {"-parent", "1"}, {"x"}} {
 		got := run(t, nil, nil, w.arguments("rotate", flags...)...)
 		require.Equal(t, 2, got.exit, flags)

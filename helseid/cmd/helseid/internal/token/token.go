@@ -37,10 +37,7 @@ func setup(flags *cli.Flags) cli.Run {
 	token.Add(flags)
 	show := flags.Bool("show-token", false, "print the token itself as well")
 	flags.NoEnvironment("show-token")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if len(arguments) > 0 {
-			return cli.Usagef("unexpected argument %q", arguments[0])
-		}
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		config, err := client.Config(out)
 		if err != nil {
 			return err
