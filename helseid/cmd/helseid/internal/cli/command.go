@@ -44,7 +44,10 @@ var ErrReported = errors.New("reported")
 // UsageError ends the program with [ExitUsage].
 type UsageError struct{ Err error }
 
+// Error is the text of the error inside.
 func (e *UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error inside, for [errors.Is] and [errors.As].
 func (e *UsageError) Unwrap() error { return e.Err }
 
 // Usagef makes a [UsageError].
