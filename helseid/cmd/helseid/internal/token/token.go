@@ -69,10 +69,13 @@ func printToken(out *cli.Output, token *helseid.Token, show bool) {
 	event := map[string]any{
 		"event": "token", "token_type": token.Type, "scopes": token.Scopes, "expires": token.Expiry.Unix(),
 	}
-	_, claims, err := jwtview.Decode(token.Access.Reveal())
+	var claims json.RawMessage
+	_, payload, err := jwtview.Decode(token.Access.Reveal())
 	if err == nil {
-		claims = jwtview.Mask(claims)
-		event["claims"] = json.RawMessage(claims)
+		claims, err = jwtview.Show(payload)
+	}
+	if err == nil {
+		event["claims"] = claims
 	}
 	if show {
 		event["token"] = token.Access.Reveal()
