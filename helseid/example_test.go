@@ -245,6 +245,6 @@ func ExampleTokenError() {
 	fmt.Println("may trying later help?", errors.Is(err, helseid.ErrUnavailable))
 	// Output:
 	// invalid_scope 400
-	// a scope is not granted to the client
+	// a scope is not granted to the client, or is an identity scope, which a system does not get
 	// may trying later help? false
 }
