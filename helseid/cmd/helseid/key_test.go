@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -349,7 +348,7 @@ func TestKeyWatch(t *testing.T) {
 	w := newKeyWorld(t, helseidtest.Selvbetjening{KeyLifetime: 10 * 24 * time.Hour})
 	before := w.kid()
 	command := exec.CommandContext(t.Context(), program, w.arguments("watch", "-json", "-settle", "0s", "-kind", "P-256")...)
-	var stderr bytes.Buffer
+	var stderr testkit.Log // it is read while the program writes
 	command.Stderr = &stderr
 	output, err := command.StdoutPipe()
 	require.NoError(t, err)
