@@ -52,15 +52,17 @@ func TestBrokenLinksAreFound(t *testing.T) {
 	for text, want := range map[string]int{
 		"See [Middleware.Guard], [Config.PublicURL], [http.Handler], [http.Server.Handler] and [*Denial].": 0,
 		"See [tokenvalidation.Claims.User] and Config.PublicURL.":                                          0,
+		"See Proof.Replay and [Config].Token.Issuer.":                                                      0,
+		"See Proof.Replays and [Config].Token.Issuers.":                                                    2,
 		"See [github.com/helseid-go/sdk/helseid/helseidtest.Server.Token].":                                0,
 		"See [the RFC].\n\n[the RFC]: https://www.rfc-editor.org/rfc/rfc9449":                              0,
 		"See [Middleware.Guards] and [Guard].":                                                             2,
 		"See [http.Handlers] and [http.Server.Handle].":                                                    2,
-		"See [helseid.Client].": 1, // not imported
-		"See [tokenvalidation.Claims.Users] and Config.PublicURI.":           2,
-		"See [github.com/helseid-go/sdk/helseid/helseidtest.Server.Tokens].": 1,
-		"See [the RFC] and http://www.rfc-editor.org.":                       2,
-		"See it.\n\n[the RFC]: http://www.rfc-editor.org/rfc/rfc9449":        2,
+		"See [helseid.Client].":                                                                            1, // not imported
+		"See [tokenvalidation.Claims.Users] and Config.PublicURI.":                                         2,
+		"See [github.com/helseid-go/sdk/helseid/helseidtest.Server.Tokens].":                               1,
+		"See [the RFC] and http://www.rfc-editor.org.":                                                     2,
+		"See it.\n\n[the RFC]: http://www.rfc-editor.org/rfc/rfc9449":                                      2,
 	} {
 		require.Len(t, packages.brokenLinks(documented, text), want, text)
 	}
@@ -157,7 +159,9 @@ func (p *typedPackages) brokenLinks(documented *doc.Package, text string) []stri
 				}
 			}
 			for _, name := range qualified.FindAllStringSubmatch(foreign.ReplaceAllString(bracketed.ReplaceAllString(string(part), ""), ""), -1) {
-				declared := func(imported string) bool { return p.declares(imported, name[2], name[3]) }
+				declared := func(imported string) bool {
+					return p.declares(imported, name[2], name[3]) || p.hasPath(imported, name[2], name[3])
+				}
 				if !slices.ContainsFunc(p.named(documented, name[1]), declared) {
 					mistakes = append(mistakes, name[0]+" is not declared")
 				}
@@ -218,10 +222,28 @@ func (p *typedPackages) declares(imported, receiver, name string) bool {
 	case receiver == "":
 		return name == "" || token.IsExported(name) && pkg.Scope().Lookup(name) != nil
 	}
-	of := pkg.Scope().Lookup(receiver)
-	if of == nil {
+	if of := pkg.Scope().Lookup(receiver); of != nil {
+		return hasMember(of.Type(), name)
+	}
+	return false
+}
+
+// hasMember reports whether a type has a method or field of that name. Those of an embedded
+// field do not count: they have no place in the documentation.
+func hasMember(typ types.Type, name string) bool {
+	_, index, _ := types.LookupFieldOrMethod(typ, true, nil, name)
+	return len(index) == 1
+}
+
+// hasPath reports whether a struct of a package has a field whose type has a member, as
+// Proof.Replay of middleware.Config.
+func (p *typedPackages) hasPath(imported, field, name string) bool {
+	pkg, err := p.Import(imported)
+	if err != nil {
 		return false
 	}
-	_, index, _ := types.LookupFieldOrMethod(of.Type(), true, pkg, name)
-	return len(index) == 1 // not promoted: that has no place in the documentation
+	return slices.ContainsFunc(pkg.Scope().Names(), func(of string) bool {
+		found, index, _ := types.LookupFieldOrMethod(pkg.Scope().Lookup(of).Type(), true, nil, field)
+		return len(index) == 1 && hasMember(found.Type(), name)
+	})
 }

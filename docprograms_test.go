@@ -57,14 +57,14 @@ func TestProgramsThatDoNotCompileAreFound(t *testing.T) {
 		require.Len(t, packages.mistakes("program", code), want, code)
 	}
 	for code, want := range map[string]int{
-		"web, err := weblogin.New(config)\nlog.Fatal(err)\n":   0,
-		"Client: redis.NewClusterClient(options),\n":           0,
-		"func home(web *weblogin.Web) { web.Mount(mux) }\n":    0,
-		"web := weblogin.NewWeb(config)\n":                     1,
-		"login := helseid.LoginRequest{Level: 4}\n":            1,
-		"config := redisstore.Config{Address: secret}\n":       1,
-		"func home(web *weblogin.Web) { web.MountAll(mux) }\n": 1,
-		"web := weblogin.New(\n":                               1,
+		"web, err := weblogin.New(config)\n…\nlog.Fatal(err)\n": 0,
+		"Client: redis.NewClusterClient(options),\n":            0,
+		"func home(web *weblogin.Web) { web.Mount(mux) }\n":     0,
+		"web := weblogin.NewWeb(config)\n":                      1,
+		"login := helseid.LoginRequest{Level: 4}\n":             1,
+		"config := redisstore.Config{Address: secret}\n":        1,
+		"func home(web *weblogin.Web) { web.MountAll(mux) }\n":  1,
+		"web := weblogin.New(\n":                                1,
 	} {
 		require.Len(t, packages.mistakesOfPart("part", code), want, code)
 	}
@@ -90,6 +90,7 @@ var (
 	goCode = regexp.MustCompile(`(?m) := |^func |^\t*\w+\.\w+\(.*\)$|[a-z]\.[A-Z]\w+\{`)
 	// surroundings are what the rest of the program would have.
 	surroundings = regexp.MustCompile(`: (?:undefined: \w+|declared and not used: \w+|missing return|".*" imported and not used)$`)
+	omission     = regexp.MustCompile(`(?m)^\t*…$`)
 )
 
 // mistakesOfPart returns those of declarations, of statements or of fields that do not
@@ -101,6 +102,7 @@ func (p *typedPackages) mistakesOfPart(name, code string) []string {
 			head += fmt.Sprintf("import %q\n", path.Join(module, folder))
 		}
 	}
+	code = omission.ReplaceAllString(code, "")
 	for _, form := range []string{"%s", "func _() {\n%s\n}", "var _ = []any{\n%s\n}"} {
 		whole := head + fmt.Sprintf(form, code)
 		if _, err := parser.ParseFile(token.NewFileSet(), name, whole, 0); err == nil {

@@ -2,9 +2,10 @@
 // tokens of a client ([helseid.TokenCache]), the sessions of logged-in users
 // ([helseid.Store]) and the used proofs of an API ([dpop.ReplayStore]).
 //
-// Use it when a client or an API runs in more than one process. A single process needs
-// none: its memory is the default. It is a separate module, so that only programs that use
-// it depend on the Redis client.
+// Use it when a client or an API runs in more than one process. A single process keeps all
+// this in memory by default, and needs this package only for sessions that outlast a
+// restart. It is a separate module, so that only programs that use it depend on the Redis
+// client.
 //
 // A client whose processes share its tokens, and the sessions of the users who log
 // in with helseid or weblogin:
