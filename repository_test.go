@@ -86,7 +86,8 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"helseid/helseidtest/internal/testtoken"},
 		{"helseid/helseidtest", "helseid/selvbetjening", "helseid/weblogin"},
 		{"helseid/helseidtest/desk"},
-		{"helseid/cmd/helseid/internal/cli", "helseid/cmd/helseid/internal/jwtview"},
+		{"helseid/cmd/helseid/internal/jwtview"},
+		{"helseid/cmd/helseid/internal/cli"},
 		{"helseid/cmd/helseid/internal/clientflags"},
 		{"helseid/cmd/helseid/internal/input", "helseid/cmd/helseid/internal/keytext"},
 		{

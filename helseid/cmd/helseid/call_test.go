@@ -163,6 +163,7 @@ func TestCallJSON(t *testing.T) {
 	event, _ = call(api.url + "/binary")
 	require.Equal(t, "/wAB", event.Body_base64)
 	file := filepath.Join(t.TempDir(), "answer")
+	require.NoError(t, os.WriteFile(file, []byte("an older and longer answer"), 0o644))
 	event, _ = call("-d", "text", "-o", file, api.url+"/echo")
 	require.Equal(t, file, event.File)
 	require.Empty(t, event.Body)

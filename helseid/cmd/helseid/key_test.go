@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -323,7 +322,12 @@ func TestKeyRotateFails(t *testing.T) {
 	require.Equal(t, before, w.kid())
 	config, err := os.ReadFile(w.file)
 	require.NoError(t, err)
-	require.Equal(t, 2, run(t, nil, config, "key", "rotate", "-config", "-").exit)
+	for _, command := range []string{"rotate", "watch"} {
+		got := run(t, nil, nil, "key", command, "-config", "-")
+		require.Equal(t, 2, got.exit)
+		require.Contains(t, got.stderr, "-config must be a file")
+		require.NotContains(t, run(t, nil, nil, "key", command, "-h").stdout, "standard input")
+	}
 	for _, flags := range [][]string{{"-within", "-1h"}, {"-settle", "-1s"}, {"-kind", "DSA"}, {"-parent", "1"}, {"x"}} {
 		got := run(t, nil, nil, w.arguments("rotate", flags...)...)
 		require.Equal(t, 2, got.exit, flags)
@@ -344,7 +348,7 @@ func TestKeyWatch(t *testing.T) {
 	w := newKeyWorld(t, helseidtest.Selvbetjening{KeyLifetime: 10 * 24 * time.Hour})
 	before := w.kid()
 	command := exec.CommandContext(t.Context(), program, w.arguments("watch", "-json", "-settle", "0s", "-kind", "P-256")...)
-	var stderr bytes.Buffer
+	var stderr testkit.Log // it is read while the program writes
 	command.Stderr = &stderr
 	output, err := command.StdoutPipe()
 	require.NoError(t, err)

@@ -96,8 +96,24 @@ func TestServeUsage(t *testing.T) {
 			got := run(t, test.environment, nil, append([]string{"serve"}, test.arguments...)...)
 			require.Equal(t, test.exit, got.exit, got.stderr)
 			require.Empty(t, got.stdout)
+			require.NotRegexp(t, "field|AllowRemote|PublicURL|File|desk:", got.stderr, "it names flags")
 		})
 	}
+}
+
+// Who tries serve where a client of HelseID's lives keeps that client's key.
+func TestServeReplacesNoClient(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	path := filepath.Join(folder, "client.json")
+	precious := []byte(`{"authority":"https://helseid-sts.test.nhn.no","clientId":"a","privateJwk":{}}`)
+	require.NoError(t, os.WriteFile(path, precious, 0o600))
+	got := runIn(t, folder, nil, nil, "serve", "-write", "client.json", "-listen", "127.0.0.1:0")
+	require.Equal(t, 2, got.exit)
+	require.Contains(t, got.stderr, "client.json is there, and no earlier run has written it")
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, precious, content)
 }
 
 func TestServeReadsKey(t *testing.T) {

@@ -18,6 +18,9 @@ import (
 // 825 days at most.
 const certificateLifetime = 820 * 24 * time.Hour
 
+// authorityName is the common name of the authorities.
+const authorityName = "helseid-go local test authority"
+
 // newAuthority makes a certificate authority and a certificate of it for loopback and the
 // host. The authority's key is forgotten here, and its certificate names the only hosts
 // that it is good for (RFC 5280 section 4.2.1.10): who trusts it gives nobody power over
@@ -30,7 +33,7 @@ func newAuthority(host string) (config *tls.Config, authorityPEM []byte, err err
 		names = append(names, host)
 	}
 	authority := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "helseid-go local test authority"}, IsCA: true, MaxPathLenZero: true, BasicConstraintsValid: true,
+		Subject: pkix.Name{CommonName: authorityName}, IsCA: true, MaxPathLenZero: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign, PermittedDNSDomainsCritical: true, PermittedDNSDomains: names,
 	}
 	for _, address := range addresses {

@@ -47,14 +47,16 @@ type Config struct {
 
 	// CAFile is the file that the authority's certificate is written to, as PEM. Clients
 	// must trust it: programs in Go on Linux do if SSL_CERT_FILE names it. Empty means one
-	// in a temporary folder.
+	// in a temporary folder. A file that is there is replaced only if an earlier run has
+	// written it.
 	CAFile string
 
 	// ClientsFile is the JSON file of clients and users. Empty means that a client is made.
 	ClientsFile string
 
 	// ClientFile is the file that the made client's configuration is written to, with its
-	// private key. Empty means one in a temporary folder.
+	// private key. Empty means one in a temporary folder. A file that is there is replaced
+	// only if it is for a server at the same address, or for one on this machine.
 	ClientFile string
 
 	// API is the short name of the protected API at /api/echo, such as "nhn:demo-api": the

@@ -97,7 +97,8 @@ func TestMadeClient(t *testing.T) {
 	// What stood there, and was for everybody to read, is neither kept nor followed.
 	folder := t.TempDir()
 	path, other := filepath.Join(folder, "made.json"), filepath.Join(folder, "other")
-	require.NoError(t, os.WriteFile(other, []byte("x"), 0o644))
+	const old = `{"authority":"http://127.0.0.1:1"}`
+	require.NoError(t, os.WriteFile(other, []byte(old), 0o644))
 	require.NoError(t, os.Symlink(other, path))
 	p := start(t, Config{ClientFile: path})
 	made := p.next("client")
@@ -107,7 +108,7 @@ func TestMadeClient(t *testing.T) {
 	require.EqualValues(t, 0o600, info.Mode())
 	content, err := os.ReadFile(other)
 	require.NoError(t, err)
-	require.Equal(t, "x", string(content))
+	require.Equal(t, old, string(content))
 	config, err := helseid.LoadConfig(path)
 	require.NoError(t, err)
 	require.Equal(t, p.issuer, config.Issuer)
@@ -368,6 +369,52 @@ func TestConfig(t *testing.T) {
 			require.ErrorContains(t, err, test.want)
 		})
 	}
+}
+
+// A file that another program needs is not replaced by one for tests.
+func TestOtherFilesStay(t *testing.T) {
+	t.Parallel()
+	_, authority, err := newAuthority("helseid.example")
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		content  string
+		asClient bool // it may be replaced by a client's file
+		asCA     bool // or by an authority's certificate
+	}{
+		"a client of HelseID's":    {content: `{"authority":"https://helseid-sts.nhn.no","clientId":"a","privateJwk":{}}`},
+		"a client with no server":  {content: `{"clientId":"a"}`},
+		"a client of another host": {content: `{"authority":"https://127.0.0.1.example"}`},
+		"a local client":           {content: `{"authority":"http://localhost:8181"}`, asClient: true},
+		"a client of its own":      {content: `{"authority":"https://helseid.example:8443"}`, asClient: true},
+		"a certificate of its own": {content: string(authority), asCA: true},
+		"several certificates":     {content: string(authority) + string(authority)},
+		"a program":                {content: "package main"},
+		"an empty file":            {asClient: true, asCA: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, as := range []struct {
+				isOld func([]byte) bool
+				want  bool
+			}{{isClientOf("https://helseid.example:8443"), test.asClient}, {isAuthority, test.asCA}} {
+				path := filepath.Join(t.TempDir(), "file")
+				require.NoError(t, os.WriteFile(path, []byte(test.content), 0o600))
+				_, _, err := output{path, "", []byte("new"), 0o600, as.isOld}.write()
+				content, readErr := os.ReadFile(path)
+				require.NoError(t, readErr)
+				if as.want {
+					require.NoError(t, err)
+					require.Equal(t, "new", string(content))
+					continue
+				}
+				require.ErrorIs(t, err, ErrConfig)
+				require.ErrorContains(t, err, "no earlier run has written it")
+				require.Equal(t, test.content, string(content))
+			}
+		})
+	}
+	_, _, err = output{path: t.TempDir()}.write()
+	require.ErrorContains(t, err, "is not a file")
 }
 
 // Without Output it works all the same, and an address that is taken is no mistake in the

@@ -12,8 +12,8 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/desk"
 )
 
-// A program of one's own has a HelseID beside it while it runs.
-func ExampleRun() {
+// A HelseID beside a program of your own, while it runs.
+func Example() {
 	folder, err := os.MkdirTemp("", "desk-")
 	if err != nil {
 		fmt.Println(err)

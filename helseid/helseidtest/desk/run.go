@@ -128,7 +128,7 @@ func (d *desk) secure(listener net.Listener, issuer *url.URL) (net.Listener, err
 	if err != nil {
 		return listener, err
 	}
-	path, cleanup, err := writeFile(d.CAFile, "helseid-ca.pem", authority, 0o644)
+	path, cleanup, err := output{d.CAFile, "helseid-ca.pem", authority, 0o644, isAuthority}.write()
 	if err != nil {
 		return listener, fmt.Errorf("the certificate authority's file: %w", err)
 	}
@@ -159,7 +159,7 @@ func (d *desk) serveMadeClient(ctx context.Context) error {
 		PostLogoutRedirectURIs: []string{"http://localhost:8080/"},
 		ChildOrganizations:     []string{"999977775"},
 	})
-	path, cleanup, err := writeFile(d.ClientFile, "client.json", file, 0o600)
+	path, cleanup, err := output{d.ClientFile, "client.json", file, 0o600, isClientOf(d.server.Issuer())}.write()
 	if err != nil {
 		return fmt.Errorf("the client's file: %w", err)
 	}

@@ -52,13 +52,20 @@ func answer(out *cli.Output, response *http.Response, file string) error {
 	return nil
 }
 
-// save writes a body to a file that its owner alone can read: it may hold health data.
+// save writes a body to a file that its owner alone can read, also if it was there before:
+// it may hold health data.
 func save(body io.Reader, path string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(file, body)
+	info, err := file.Stat()
+	if err == nil && info.Mode().IsRegular() { // and no device, such as /dev/null
+		err = file.Chmod(0o600)
+	}
+	if err == nil {
+		_, err = io.Copy(file, body)
+	}
 	if closed := file.Close(); err == nil {
 		err = closed
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/clientflags"
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Command returns the command.
@@ -118,7 +119,7 @@ func parseURL(arguments []string) (*url.URL, error) {
 	case len(arguments) == 0:
 		return nil, cli.Usagef("the URL is missing")
 	case len(arguments) > 1:
-		return nil, cli.Usagef("unexpected argument %q", arguments[1])
+		return nil, cli.Usagef("unexpected argument %q", redact.Text(arguments[1]))
 	}
 	target, err := url.Parse(arguments[0])
 	if err != nil {

@@ -28,7 +28,9 @@ func (t *tracer) RoundTrip(request *http.Request) (*http.Response, error) {
 	if api {
 		t.headers(">", request.Header)
 		if _, claims, err := jwtview.Decode(request.Header.Get("DPoP")); err == nil {
-			t.out.Note("> the proof says %s", jwtview.Mask(claims))
+			if said, err := jwtview.Show(claims); err == nil {
+				t.out.Note("> the proof says %s", said)
+			}
 		}
 	}
 	response, err := t.base.RoundTrip(request)

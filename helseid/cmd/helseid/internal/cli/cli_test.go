@@ -107,17 +107,18 @@ func TestExitCodes(t *testing.T) {
 		exit        int
 		stderr      string
 	}{
-		"good":               {line: []string{"try"}},
-		"a problem":          {fail: problem, line: []string{"try"}, exit: cli.ExitProblem, stderr: "tool try: it does not work\n"},
-		"reported before":    {fail: cli.ErrReported, line: []string{"try"}, exit: cli.ExitProblem},
-		"usage":              {fail: cli.Usagef("not so: %w", problem), line: []string{"try"}, exit: cli.ExitUsage, stderr: "tool try: not so: it does not work\ntool try: see tool try -h, which has examples\n"},
-		"an unknown flag":    {line: []string{"try", "-other"}, exit: cli.ExitUsage, stderr: "-other"},
-		"a bad value":        {line: []string{"try", "-count", "x"}, exit: cli.ExitUsage, stderr: "-count"},
-		"a bad variable":     {environment: map[string]string{"HELSEID_COUNT": "secret"}, line: []string{"try"}, exit: cli.ExitUsage, stderr: "HELSEID_COUNT cannot be used as -count"},
-		"no command":         {exit: cli.ExitUsage, stderr: "Usage: tool COMMAND"},
-		"an unknown command": {line: []string{"other"}, exit: cli.ExitUsage, stderr: `no command "other"`},
-		"no second command":  {line: []string{"group"}, exit: cli.ExitUsage, stderr: "tool group COMMAND"},
-		"a second command":   {line: []string{"group", "one"}},
+		"good":                          {line: []string{"try"}},
+		"a problem":                     {fail: problem, line: []string{"try"}, exit: cli.ExitProblem, stderr: "tool try: it does not work\n"},
+		"reported before":               {fail: cli.ErrReported, line: []string{"try"}, exit: cli.ExitProblem},
+		"usage":                         {fail: cli.Usagef("not so: %w", problem), line: []string{"try"}, exit: cli.ExitUsage, stderr: "tool try: not so: it does not work\ntool try: see tool try -h, which has examples\n"},
+		"an unknown flag":               {line: []string{"try", "-other"}, exit: cli.ExitUsage, stderr: "-other"},
+		"a bad value":                   {line: []string{"try", "-count", "x"}, exit: cli.ExitUsage, stderr: "-count"},
+		"a bad variable":                {environment: map[string]string{"HELSEID_COUNT": "secret"}, line: []string{"try"}, exit: cli.ExitUsage, stderr: "HELSEID_COUNT cannot be used as -count"},
+		"no command":                    {exit: cli.ExitUsage, stderr: "Usage: tool COMMAND"},
+		"an unknown command":            {line: []string{"other"}, exit: cli.ExitUsage, stderr: `no command "other"`},
+		"no second command":             {line: []string{"group"}, exit: cli.ExitUsage, stderr: "tool group COMMAND"},
+		"a second command":              {line: []string{"group", "one"}},
+		"an argument that is not taken": {line: []string{"group", "one", "other"}, exit: cli.ExitUsage, stderr: `unexpected argument "other"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -129,6 +130,19 @@ func TestExitCodes(t *testing.T) {
 				require.Empty(t, got.stderr)
 			}
 		})
+	}
+}
+
+// What is repeated of a wrong command line may be a token that has slipped into the wrong
+// place.
+func TestWrongLinesAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	token := "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJhIjoxfQ.c2ln"
+	for _, line := range [][]string{{token}, {"group", token}, {"group", "one", token}, {"try", "-" + token}, {"try", "-count", token}, {"try", "-count=" + token}} {
+		got, _ := run(t, nil, nil, false, line...)
+		require.Equal(t, cli.ExitUsage, got.exit, line)
+		require.Contains(t, got.stderr, "[redacted]")
+		require.NotContains(t, got.stderr+got.stdout, token[:30])
 	}
 }
 
@@ -215,6 +229,7 @@ func TestWithoutQuery(t *testing.T) {
 	require.EqualError(t, cli.WithoutQuery(&url.Error{Op: "Get", URL: "::secret", Err: inner}), "Get a URL: connection refused")
 	require.EqualError(t, cli.WithoutQuery(&url.Error{Op: "Get", URL: "https://a?x", Err: failed}), "Get https://a: Get https://api.example/a%2Fb: connection refused")
 	require.Equal(t, inner, cli.WithoutQuery(inner))
+	require.EqualError(t, cli.WithoutQuery(&url.Error{Op: "Get", URL: "https://a/person/06828399789/b", Err: inner}), "Get https://a/person/***********/b: connection refused")
 }
 
 func TestReadSecret(t *testing.T) {

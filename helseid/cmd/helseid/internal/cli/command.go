@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // The exit codes, which scripts rely on.
@@ -20,7 +22,7 @@ const (
 // Command is a command of the program, or one below it.
 type Command struct {
 	Name      string
-	Arguments string // as help shows them, such as "[FILE]"
+	Arguments string // as help shows them, such as "[FILE]"; without it there are none
 	Summary   string // one line, without a full stop
 	Help      string // what it does, in paragraphs
 	Examples  []string
@@ -42,7 +44,10 @@ var ErrReported = errors.New("reported")
 // UsageError ends the program with [ExitUsage].
 type UsageError struct{ Err error }
 
+// Error is the text of the error inside.
 func (e *UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error inside, for [errors.Is] and [errors.As].
 func (e *UsageError) Unwrap() error { return e.Err }
 
 // Usagef makes a [UsageError].
@@ -92,7 +97,7 @@ func noCommand(command Command, path, name string, arguments []string, system Sy
 	case "":
 		writeCommands(system.Stderr, command, path)
 	default:
-		fmt.Fprintf(system.Stderr, "%s: no command %q; %s -h lists them\n", path, name, path)
+		fmt.Fprintf(system.Stderr, "%s: no command %q; %s -h lists them\n", path, redact.Text(name), path)
 	}
 	return ExitUsage
 }
@@ -109,6 +114,9 @@ func runCommand(ctx context.Context, command Command, path string, arguments []s
 	out := &Output{Stdin: system.Stdin, stdout: system.Stdout, stderr: system.Stderr, asJSON: *asJSON, colours: system.Terminal && !*asJSON, path: path}
 	if plain, _ := system.Getenv("NO_COLOR"); plain != "" { // https://no-color.org
 		out.colours = false
+	}
+	if err == nil && command.Arguments == "" && len(flags.arguments) > 0 {
+		err = Usagef("unexpected argument %q", redact.Text(flags.arguments[0]))
 	}
 	if err == nil {
 		err = run(ctx, out, flags.arguments)

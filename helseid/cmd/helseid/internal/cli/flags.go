@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Flags are the flags of a command. Each can also be set by an environment variable,
@@ -39,7 +41,7 @@ func (f *Flags) parse(arguments []string, getenv func(string) (string, bool)) er
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
-		return &UsageError{Err: err}
+		return Usagef("%s", redact.Text(err.Error())) // it repeats what may be a token in the wrong place
 	}
 	return f.parseEnvironment(getenv)
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/jwtview"
 )
 
 // Output is what a command prints to: words, or with -json one object per line. It can be
@@ -74,8 +76,8 @@ func (o *Output) colour(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// WithoutQuery removes the query from the URL in errors of net/http, since queries may
-// contain personal data. The errors inside stay what they are.
+// WithoutQuery removes the query from the URL in errors of net/http, and masks national
+// identity numbers in its path, since both may contain personal data. The errors inside stay what they are.
 func WithoutQuery(err error) error {
 	failed, ok := errors.AsType[*url.Error](err)
 	if !ok {
@@ -84,6 +86,7 @@ func WithoutQuery(err error) error {
 	shown := "a URL"
 	if target, parseErr := url.Parse(failed.URL); parseErr == nil {
 		shown = (&url.URL{Scheme: target.Scheme, Host: target.Host, Path: target.Path, RawPath: target.RawPath}).String()
+		shown = string(jwtview.Mask([]byte(shown)))
 	}
 	before, _, found := strings.Cut(err.Error(), failed.Error())
 	if !found {

@@ -36,7 +36,10 @@ func TestMask(t *testing.T) {
 		`{"exp":1796011622,"orgnr":"994598759"}`:     `{"exp":1796011622,"orgnr":"994598759"}`,
 		"060000 00000 and 060000-00000":              "************ and ************",
 		`{"number":1234567890,"other":123456789012}`: `{"number":1234567890,"other":123456789012}`,
-		"A" + number + " 1" + number + number + "1":  "A" + number + " 1" + number + number + "1", // a part of something longer
+		"pid_" + number + "x and A" + number:         "pid_***********x and A***********",
+		number + " " + number + "-" + number:         "*********** ***********-***********",
+		"1" + number + " " + number + number + "1":   "1" + number + " " + number + number + "1", // parts of longer numbers
+		"123456 060000 00000":                        "123456 ************",
 	} {
 		require.Equal(t, want, string(jwtview.Mask([]byte(text))))
 	}
@@ -46,4 +49,15 @@ func TestIndent(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "{\n  \"a\": 1\n}", jwtview.Indent([]byte(`{"a":1}`)))
 	require.Equal(t, "no JSON", jwtview.Indent([]byte("no JSON")))
+}
+
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"https://user:word@a.example/b?c=d@e": "https://[not shown]@a.example/b?c=d@e",
+		"https://a.example/b@c":               "https://a.example/b@c",
+		"a\x1b[31m\u202e":                     `a\u001b[31m\u202e`,
+	} {
+		require.Equal(t, want, jwtview.Printable(text))
+	}
 }

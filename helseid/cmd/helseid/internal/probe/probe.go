@@ -69,10 +69,7 @@ func setup(flags *cli.Flags) cli.Run {
 	flags.StringVar(&opts.keyFile, "register-key", "", "`file` for the client's configuration with a new key, which is registered")
 	flags.StringVar(&opts.selfURL, "selvbetjening", "", "`URL` of the API of HelseID Selvbetjening; empty: that of the test environment")
 	flags.NoEnvironment("login", "register-key")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if len(arguments) > 0 {
-			return cli.Usagef("unexpected argument %q", arguments[0])
-		}
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		asked, err := choose(opts.only)
 		if err != nil {
 			return &cli.UsageError{Err: err}

@@ -139,6 +139,7 @@ func plainPath(u *url.URL) bool {
 		return false
 	}
 	for segment := range strings.SplitSeq(u.Path, "/") {
+		segment, _, _ = strings.Cut(segment, ";") // some servers take the rest off
 		if segment == "." || segment == ".." {
 			return false
 		}
@@ -175,6 +176,10 @@ func (h *handler) cleanAnswer(response *http.Response) error {
 	} {
 		response.Header.Del(name)
 	}
+	locations := response.Header.Values("Location")
+	if len(locations) > 1 { // programs differ in which one they follow
+		return errSeveralLocations
+	}
 	location := response.Header.Get("Location")
 	if location == "" {
 		return nil
@@ -202,6 +207,8 @@ func (h *handler) cleanAnswer(response *http.Response) error {
 // errElsewhere: programs that follow redirects would send the secret along, as curl does
 // with headers of its user's.
 var errElsewhere = errors.New("the API redirects to another origin, where neither a token nor the secret may go")
+
+var errSeveralLocations = errors.New("the API answers with several headers Location")
 
 func failure(err error) *refusal {
 	status := http.StatusBadGateway

@@ -134,6 +134,8 @@ func TestRefusals(t *testing.T) {
 		"up":                             {request("GET /../a"), 400},
 		"up, encoded":                    {request("GET /a/%2e%2e/b"), 400},
 		"up, all encoded":                {request("GET /%2e%2e%2fa"), 400},
+		"up, with a parameter":           {request("GET /..;a=b/c"), 400},
+		"up, with an encoded parameter":  {request("GET /a/..%3b/c"), 400},
 		"no slash":                       {request("GET evil.example"), 400},
 		"a broken escape":                {request("GET /%zz"), 400},
 		"a header with a space":          {request("GET /a", "Authorization : Bearer x"), 400},
@@ -235,13 +237,16 @@ func TestTrailers(t *testing.T) {
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		location string // of the API; %s is another server, %p the API itself
+		location string // of the API, or several with | between; %s is another server, %p the API itself
 		status   int
 		want     int
 		next     string
 	}{
 		"another origin":          {"%s/next?secret=1", 302, 502, ""},
 		"another origin, 307":     {"%s/next", 307, 502, ""},
+		"another origin, second":  {"/base/next|%s/next?secret=1", 302, 502, ""},
+		"another origin, hidden":  {"|%s/next?secret=1", 302, 502, ""},
+		"nowhere":                 {"", 302, 302, ""},
 		"without a scheme":        {"//evil.example/base/next", 302, 502, ""},
 		"another scheme":          {"ftp://evil.example/", 302, 502, ""},
 		"not readable":            {"http://[", 302, 502, ""},
@@ -260,7 +265,9 @@ func TestRedirects(t *testing.T) {
 			t.Parallel()
 			var w *world
 			w = newWorld(t, "/base", func(answer http.ResponseWriter, _ *http.Request) {
-				answer.Header().Set("Location", strings.NewReplacer("%s", w.elsewhere.URL, "%p", w.api.URL).Replace(test.location))
+				for location := range strings.SplitSeq(test.location, "|") {
+					answer.Header().Add("Location", strings.NewReplacer("%s", w.elsewhere.URL, "%p", w.api.URL).Replace(location))
+				}
 				answer.WriteHeader(test.status)
 			})
 			status, header, body := w.raw(request("GET /a"))

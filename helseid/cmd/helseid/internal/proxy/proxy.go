@@ -51,10 +51,7 @@ func setup(flags *cli.Flags) cli.Run {
 	listen := flags.String("listen", "127.0.0.1:0", "loopback `address` to listen on; port 0 takes a free one")
 	secretFile := flags.String("secret-file", "", "`file` with the secret that requests must have, or - for standard input; empty: a new secret is printed")
 	verbose := flags.Bool("v", false, "print method, path and status of each request")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if len(arguments) > 0 {
-			return cli.Usagef("unexpected argument %q", arguments[0])
-		}
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		origin, err := parseTarget(*target)
 		if err != nil {
 			return cli.Usagef("-target: %w", err)

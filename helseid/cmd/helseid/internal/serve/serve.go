@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
 	"github.com/helseid-go/sdk/helseid/helseidtest/desk"
@@ -20,7 +21,8 @@ users, the API of HelseID Selvbetjening, the endpoint of Test-Token-Tjenesten, a
 API at /api/echo that answers what it was called with. The start page shows clients, users and
 what is in a token.
 
-Without -clients it registers a client and writes its configuration file. The format of -clients
+Without -clients it registers a client and writes its configuration file. A file that is not
+of an earlier run, such as one from HelseID Selvbetjening, is not replaced. The format of -clients
 is documented at https://pkg.go.dev/github.com/helseid-go/sdk/helseid/helseidtest/desk; the file
 is read again whenever it changes.
 
@@ -52,10 +54,7 @@ func setup(flags *cli.Flags) cli.Run {
 	flags.BoolVar(&config.TestMetadata, "test-metadata", false, "write the metadata as HelseID's test environment does, with booleans as strings")
 	keyFile := flags.String("test-token-key-file", "", "`file` with the key that the endpoint of Test-Token-Tjenesten takes; empty: a new key")
 	flags.NoEnvironment("allow-remote")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if len(arguments) > 0 {
-			return cli.Usagef("unexpected argument %q", arguments[0])
-		}
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		if *keyFile != "" {
 			key, err := cli.ReadSecret(*keyFile, out.Stdin)
 			if err != nil {
@@ -72,8 +71,15 @@ func setup(flags *cli.Flags) cli.Run {
 		}
 		err := desk.Run(ctx, config)
 		if errors.Is(err, desk.ErrConfig) {
-			return &cli.UsageError{Err: err}
+			return cli.Usagef("%s", asFlags.Replace(err.Error()))
 		}
 		return err
 	}
 }
+
+// asFlags names flags in place of the fields that they set.
+var asFlags = strings.NewReplacer(
+	desk.ErrConfig.Error()+": ", "", "field ", "",
+	"Listen", "-listen", "AllowRemote", "-allow-remote", "PublicURL", "-public-url", "TLS", "-tls",
+	"CAFile", "-ca", "ClientFile", "-write", "ClientsFile", "-clients",
+)
