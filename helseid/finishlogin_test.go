@@ -489,3 +489,21 @@ func TestLoginAfterClose(t *testing.T) {
 	_, err = w.client.FinishLogin(t.Context(), state, answer)
 	require.ErrorIs(t, err, helseid.ErrClosed)
 }
+
+// A login that was started with another issuer is not finished with this one, whatever
+// the answer says (RFC 9700 section 4.4.2): the state remembers where it was started.
+func TestLoginStateOfAnotherIssuer(t *testing.T) {
+	t.Parallel()
+	w := newLoginWorld(t, worldOptions{})
+	state, answer := w.callback(t, loginRequest())
+	stored, err := state.Encode()
+	require.NoError(t, err)
+	elsewhere := strings.Replace(string(stored), w.server.Issuer(), "https://another.example", 1)
+	require.NotEqual(t, string(stored), elsewhere)
+	state, err = helseid.DecodeLoginState([]byte(elsewhere))
+	require.NoError(t, err)
+	_, err = w.client.FinishLogin(t.Context(), state, answer)
+	requireError(t, err, helseid.ErrLogin)
+	require.ErrorContains(t, err, "another client")
+	require.Empty(t, w.server.Requests(helseidtest.EndpointToken))
+}
