@@ -140,7 +140,7 @@ func tryAll(list []mutation, tests map[string]map[string][]string, jobs int, ver
 			mu.Lock()
 			defer mu.Unlock()
 			noticed[m.Name] = found
-			fmt.Printf("tried %s (%.1f s)\n", m.Name, time.Since(start).Seconds())
+			fmt.Printf("tried %s: %d of %d tests notice it (%.1f s)\n", m.Name, len(found), count(tests[m.Name]), time.Since(start).Seconds())
 			if err != nil { // what cannot be tried is not noticed
 				fmt.Printf("FAIL  %s: %v\n", m.Name, err)
 			}
@@ -149,6 +149,13 @@ func tryAll(list []mutation, tests map[string]map[string][]string, jobs int, ver
 	}
 	_ = all.Wait() // none fails
 	return noticed
+}
+
+func count(tests map[string][]string) (sum int) {
+	for _, named := range tests {
+		sum += len(named)
+	}
+	return sum
 }
 
 // faults tells what is wrong with a row, if these tests noticed the mutations.
