@@ -75,7 +75,7 @@
 //
 // # Errors
 //
-// A refusal of the API's is an [*Error] (RFC 9457). An API that cannot be reached, does
+// An answer of 4xx or 5xx is an [*Error] (RFC 9457). An API that cannot be reached, does
 // not answer in time or is in trouble (429, 5xx) is [helseid.ErrUnavailable], and an
 // answer that is not one of its own [helseid.ErrInvalidResponse]. An error that wraps
 // [helseid.ErrNoToken] has not reached the API: HelseID gave no token, for instance.
