@@ -85,7 +85,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"helseid/helseidtest/mint", "helseid/helseidtest/internal/selvbetjening"},
 		{"helseid/helseidtest/internal/testtoken"},
 		{"helseid/helseidtest", "helseid/selvbetjening", "helseid/weblogin"},
-		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest", "internal/surface", "internal/testkit"},
+		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest", "internal/rotationkill", "internal/surface", "internal/testkit"},
 	}
 	layerOf := make(map[string]int)
 	for i, packages := range layers {

@@ -235,15 +235,15 @@ type mortalStore struct {
 	after         bool // it dies after the save, not before
 }
 
-func (s *mortalStore) Save(ctx context.Context, keys selvbetjening.StoredKeys) error {
+func (s *mortalStore) Save(ctx context.Context, keys selvbetjening.StoredKeys) (string, error) {
 	s.saves++
 	if s.saves == s.mortal {
 		if s.after {
-			if err := s.FileStore.Save(ctx, keys); err != nil {
-				return err
+			if _, err := s.FileStore.Save(ctx, keys); err != nil {
+				return "", err
 			}
 		}
-		return errKilled
+		return "", errKilled
 	}
 	return s.FileStore.Save(ctx, keys)
 }
@@ -384,8 +384,15 @@ func TestFileStore(t *testing.T) {
 	before, err := helseid.LoadConfig(path)
 	require.NoError(t, err)
 	store := selvbetjening.FileStore{Path: link}
-	keys := selvbetjening.StoredKeys{Current: newKey(t), CurrentSince: time.Unix(1e9, 0), Pending: newKey(t), PendingSince: time.Unix(2e9, 0)}
-	require.NoError(t, store.Save(t.Context(), keys))
+	first, err := store.Load(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, before.Key.ID(), first.Current.ID())
+	keys := selvbetjening.StoredKeys{
+		Current: newKey(t), CurrentSince: time.Unix(1e9, 0), Pending: newKey(t), PendingSince: time.Unix(2e9, 0),
+		Replaced: []string{"a", "b"}, Version: first.Version,
+	}
+	version, err := store.Save(t.Context(), keys)
+	require.NoError(t, err)
 
 	info, err := os.Lstat(link)
 	require.NoError(t, err)
@@ -407,7 +414,18 @@ func TestFileStore(t *testing.T) {
 	require.Equal(t, keys.Pending.ID(), loaded.Pending.ID())
 	require.True(t, loaded.PendingSince.Equal(keys.PendingSince))
 	require.True(t, loaded.CurrentSince.Equal(keys.CurrentSince))
-	require.NoError(t, store.Save(t.Context(), selvbetjening.StoredKeys{Current: keys.Pending}))
+	require.Equal(t, keys.Replaced, loaded.Replaced)
+	require.Equal(t, version, loaded.Version)
+	for _, version := range []string{"", first.Version} {
+		_, err = store.Save(t.Context(), selvbetjening.StoredKeys{Current: keys.Pending, Version: version})
+		require.ErrorIs(t, err, selvbetjening.ErrKeysChanged)
+		require.ErrorIs(t, err, selvbetjening.ErrKeyStore)
+	}
+	unchanged, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, text, unchanged)
+	_, err = store.Save(t.Context(), selvbetjening.StoredKeys{Current: keys.Pending, Version: version})
+	require.NoError(t, err)
 	loaded, err = store.Load(t.Context())
 	require.NoError(t, err)
 	require.Nil(t, loaded.Pending)
@@ -419,7 +437,12 @@ func TestFileStore(t *testing.T) {
 	loaded, err = alone.Load(t.Context())
 	require.NoError(t, err)
 	require.Nil(t, loaded.Current)
-	require.NoError(t, alone.Save(t.Context(), keys))
+	require.Empty(t, loaded.Version)
+	_, err = alone.Save(t.Context(), keys)
+	require.ErrorIs(t, err, selvbetjening.ErrKeysChanged, "there is nothing of that version")
+	keys.Version = ""
+	_, err = alone.Save(t.Context(), keys)
+	require.NoError(t, err)
 	loaded, err = alone.Load(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, keys.Current.ID(), loaded.Current.ID())
@@ -430,7 +453,8 @@ func TestFileStore(t *testing.T) {
 		_, err := broken.Load(t.Context())
 		require.ErrorIs(t, err, selvbetjening.ErrKeyStore, name)
 		if name != "a broken key" {
-			require.ErrorIs(t, broken.Save(t.Context(), keys), selvbetjening.ErrKeyStore, name)
+			_, err := broken.Save(t.Context(), keys)
+			require.ErrorIs(t, err, selvbetjening.ErrKeyStore, name)
 		}
 	}
 }
