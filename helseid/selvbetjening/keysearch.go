@@ -34,15 +34,15 @@ func (s *searches) patience(refused *clientassertion.Key) time.Duration {
 // uses by now, or the pending one, which may be registered although this or another
 // process has not been told so. It needs neither the turn nor the lock, whose holders may
 // wait for HelseID themselves.
-func (r *Rotation) startSearch(refused *clientassertion.Key, found chan<- struct{}) {
+func (r *Rotation) startSearch(search *search) {
 	if r.runs.Begin() != nil {
-		go r.key.searched(found)
+		go r.key.searched() // the caller has the key's mutex
 		return
 	}
 	go func() {
 		defer r.runs.Done()
-		defer r.key.searched(found)
-		r.search(r.runs.Context(), refused)
+		defer r.key.searched()
+		r.search(r.runs.Context(), search.refused)
 	}()
 }
 

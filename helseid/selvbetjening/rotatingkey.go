@@ -13,13 +13,18 @@ import (
 type rotatingKey struct {
 	used atomic.Pointer[usedKey]
 
-	// search looks for another key than one that is refused, in the background, and
-	// closes found when it has one or gives up.
-	search func(refused *clientassertion.Key, found chan<- struct{})
+	// start starts a search in the background, which ends with searched.
+	start func(search *search)
 
 	mu        sync.Mutex
-	trial     *trial        // of a key that may be registered already, or nil
-	searching chan struct{} // closed at the end of the search that is under way, or nil
+	trial     *trial  // of a key that may be registered already, or nil
+	searching *search // under way, or nil
+}
+
+// search is one for another key than a refused one.
+type search struct {
+	refused *clientassertion.Key
+	done    chan struct{} // closed when it has found one, or gives up
 }
 
 // usedKey is the key in use, and what is known of it.
@@ -49,35 +54,35 @@ func (k *rotatingKey) KeyRefused(ctx context.Context, refused *clientassertion.K
 	if trial := k.underTrial(); trial != nil {
 		trial.hurry()
 	}
-	select {
-	case <-k.join(refused):
-	case <-ctx.Done():
+	for same(k.current(), refused) && ctx.Err() == nil {
+		search := k.join(refused)
+		select {
+		case <-search.done:
+		case <-ctx.Done():
+		}
+		if same(search.refused, refused) { // and not for a key before it
+			return
+		}
 	}
 }
 
 // join starts a search, or joins the one that is under way.
-func (k *rotatingKey) join(refused *clientassertion.Key) <-chan struct{} {
+func (k *rotatingKey) join(refused *clientassertion.Key) *search {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.searching != nil {
-		return k.searching
+	if k.searching == nil {
+		k.searching = &search{refused, make(chan struct{})}
+		k.start(k.searching)
 	}
-	found := make(chan struct{})
-	if !same(k.current(), refused) {
-		close(found)
-		return found
-	}
-	k.searching = found
-	k.search(refused, found)
-	return found
+	return k.searching
 }
 
-// searched ends a search.
-func (k *rotatingKey) searched(found chan<- struct{}) {
+// searched ends the search that is under way.
+func (k *rotatingKey) searched() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	close(k.searching.done)
 	k.searching = nil
-	close(found)
 }
 
 func (k *rotatingKey) underTrial() *trial {

@@ -95,7 +95,7 @@ func NewRotation(ctx context.Context, config RotationConfig) (*Rotation, error) 
 		turn: make(chan struct{}, 1), runs: lifecycle.New(), reported: make(map[string]bool),
 	}
 	r.key.used.Store(&usedKey{Key: stored.Current, since: stored.CurrentSince, jitter: rand.Float64()})
-	r.key.search = r.startSearch
+	r.key.start = r.startSearch
 	config.Client.Key, config.Client.KeySource = nil, r.key
 	if r.client, err = helseid.New(config.Client); err != nil {
 		return nil, err

@@ -1,7 +1,9 @@
 package selvbetjening_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,6 +31,7 @@ type mishap struct {
 	status     int // zero: there is no answer
 	processed  bool
 	retryAfter string
+	body       string // empty means an object
 }
 
 // fault is a mishap of all requests from a given one on.
@@ -65,7 +68,7 @@ func (f *fault) roundTrip(transport http.RoundTripper, request *http.Request) (*
 	if f.retryAfter != "" {
 		header.Set("Retry-After", f.retryAfter)
 	}
-	return &http.Response{StatusCode: f.status, Header: header, Body: io.NopCloser(strings.NewReader("{}")), Request: request}, nil
+	return &http.Response{StatusCode: f.status, Header: header, Body: io.NopCloser(strings.NewReader(cmp.Or(f.body, "{}"))), Request: request}, nil
 }
 
 // inject puts a fault in the place of the one before. Nil is none.
@@ -161,6 +164,63 @@ func TestCallsAfterAnUnknownUpload(t *testing.T) {
 		require.Equal(t, w.stored(t).Current.ID(), kidInUse(t, r.Client()))
 		require.Equal(t, 1, w.count(helseid.EventKeyReplaced))
 	})
+}
+
+// When another process has ended after it has registered a key that HelseID does not know
+// everywhere yet, a call of this one waits for that, and is served with it.
+func TestCallWaitsForAnotherProcessesKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newRotationWorld(t, helseidtest.Selvbetjening{OldKeysDie: true, KeyDelay: 15 * time.Second})
+		r := w.rotation(t)
+		old := kidInUse(t, r.Client())
+		ending := w.rotation(t, func(config *selvbetjening.RotationConfig) { config.Settle, config.VerifyTimeout = -1, time.Second })
+		require.Error(t, ending.Rotate(t.Context()))
+		ending.Close()
+		start := time.Now()
+		require.NotEqual(t, old, kidInUse(t, r.Client()))
+		require.Greater(t, time.Since(start), 10*time.Second)
+		require.Less(t, time.Since(start), 20*time.Second)
+		require.Nil(t, w.stored(t).Pending, "and it is saved that the key works")
+	})
+}
+
+// What HelseID says in words is in the error, and neither in the event nor in the log.
+func TestFailuresAreToldWithoutWords(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"/client-secret": `{"title":"Sykehuset Solsikke"}`,
+		"/token":         `{"error":"invalid_scope","error_description":"Sykehuset Solsikke"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newRotationWorld(t, helseidtest.Selvbetjening{})
+				r := w.rotation(t)
+				w.inject(&fault{path: name, from: 1, mishap: mishap{status: http.StatusBadRequest, body: body}})
+				err := r.Rotate(t.Context())
+				require.ErrorIs(t, err, selvbetjening.ErrRotation)
+				require.ErrorContains(t, err, "Sykehuset")
+				ctx, cancel := context.WithCancel(t.Context())
+				var group sync.WaitGroup
+				group.Go(func() { r.Run(ctx) })
+				testkit.Sleep(10 * time.Second)
+				cancel()
+				group.Wait()
+				require.NotContains(t, w.log.String(), "Sykehuset")
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				failed := w.events[len(w.events)-1]
+				require.Equal(t, helseid.EventKeyFailed, failed.Kind)
+				require.ErrorIs(t, failed.Err, selvbetjening.ErrRotation)
+				require.NotContains(t, fmt.Sprintf("%v %+v", failed.Err, failed.Err), "Sykehuset")
+				var answer *selvbetjening.Error
+				var refused *helseid.TokenError
+				require.True(t, errors.As(failed.Err, &answer) || errors.As(failed.Err, &refused))
+				require.NotContains(t, fmt.Sprint(answer, refused), "Sykehuset")
+			})
+		})
+	}
 }
 
 // A pause that HelseID asks for is kept, unless the key would expire.

@@ -36,7 +36,39 @@ func (r *Rotation) failed(ctx context.Context, err error) {
 	key, expiry := r.key.current(), r.knownExpiry()
 	r.config.Client.Logger.ErrorContext(ctx, "the client's key was not replaced: it is tried again",
 		r.whose(key), slog.Time("expiry", expiry), slog.String("cause", redact.Cause(err)))
-	r.tell(ctx, helseid.Event{Kind: helseid.EventKeyFailed, KeyID: key.ID(), Expiry: expiry, Err: err})
+	r.tell(ctx, helseid.Event{Kind: helseid.EventKeyFailed, KeyID: key.ID(), Expiry: expiry, Err: &toldError{redact.Cause(err), withoutWords(err)}})
+}
+
+// toldError is an error as an event has it: without what HelseID said in words, which may
+// name an organisation.
+type toldError struct {
+	text   string
+	causes []error
+}
+
+func (e *toldError) Error() string { return e.text }
+
+func (e *toldError) Unwrap() []error { return e.causes }
+
+// LogValue is the error for a log line.
+func (e *toldError) LogValue() slog.Value { return slog.StringValue(e.text) }
+
+// withoutWords are what callers test an error for.
+func withoutWords(err error) (causes []error) {
+	for _, category := range []error{ErrRotation, ErrKeysChanged, ErrKeyStore, helseid.ErrNoToken, helseid.ErrUnavailable, helseid.ErrInvalidResponse, helseid.ErrKey, helseid.ErrStore} {
+		if errors.Is(err, category) {
+			causes = append(causes, category)
+		}
+	}
+	if answer, ok := errors.AsType[*Error](err); ok {
+		causes = append(causes, &Error{Status: answer.Status, RetryAfter: answer.RetryAfter})
+	}
+	if refused, ok := errors.AsType[*helseid.TokenError](err); ok {
+		bare := *refused
+		bare.Description = ""
+		causes = append(causes, &bare)
+	}
+	return causes
 }
 
 // orphan tells of a key at HelseID that does not work, or is nobody's.

@@ -62,12 +62,10 @@ func (r *Rotation) retryIn(failures int, err error) time.Duration {
 
 // pauseIn is the pause that HelseID has asked for, or zero.
 func pauseIn(err error) (pause time.Duration) {
-	var answer *Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*Error](err); ok {
 		pause = answer.RetryAfter
 	}
-	var refused *helseid.TokenError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*helseid.TokenError](err); ok {
 		pause = max(pause, refused.RetryAfter)
 	}
 	return pause
