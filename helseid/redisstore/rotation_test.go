@@ -41,7 +41,7 @@ func keyStore(t testing.TB, store *Store) selvbetjening.KeyStore {
 
 func newClientKey(t testing.TB) *clientassertion.Key {
 	t.Helper()
-	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	require.NoError(t, err)
 	return key
 }

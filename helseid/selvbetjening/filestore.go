@@ -123,11 +123,11 @@ func (s FileStore) Save(ctx context.Context, keys StoredKeys) (version string, e
 		return "", fmt.Errorf("%w: its directory cannot be locked: %w", ErrKeyStore, redact.Foreign(err))
 	}
 	defer unlock()
-	document, found, path, err := s.read()
+	document, found, resolved, err := s.read()
 	if err != nil {
 		return "", err
 	}
-	if found != keys.Version {
+	if found != keys.Version || resolved != path {
 		return "", fmt.Errorf("%w: %w", ErrKeyStore, ErrKeysChanged)
 	}
 	content, err := withKeys(document, keys)

@@ -17,7 +17,7 @@ func TestSearchesForSeveralKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var keys []*clientassertion.Key
 		for range 3 {
-			key, err := clientassertion.GenerateKey(clientassertion.P256)
+			key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 			require.NoError(t, err)
 			keys = append(keys, key)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -53,6 +52,8 @@ var errRotation = redact.Words("selvbetjening: the key was not replaced, and the
 // works until it expires, so it is reported once ([helseid.EventKeyOrphan], and the log)
 // with its kid and its expiry, to be removed in HelseID Selvbetjening.
 type Rotation struct {
+	unprintable
+
 	config   RotationConfig
 	client   *helseid.Client
 	self     *Client
@@ -63,14 +64,6 @@ type Rotation struct {
 	searches searches
 	reported map[string]bool // the kids of orphans; it belongs to whoever has the turn
 }
-
-// Format prints what it is, for every verb.
-func (r *Rotation) Format(state fmt.State, _ rune) {
-	_, _ = io.WriteString(state, "HelseID key rotation")
-}
-
-// LogValue returns what it is.
-func (r *Rotation) LogValue() slog.Value { return slog.StringValue("HelseID key rotation") }
 
 // NewRotation reads the current key from the store and makes the client. It calls
 // neither HelseID nor its API: [Rotation.Run] does. Mistakes in the configuration wrap
@@ -91,7 +84,7 @@ func NewRotation(ctx context.Context, config RotationConfig) (*Rotation, error) 
 		return nil, fmt.Errorf("selvbetjening: %w: field Client.Key is required: there is no key in the store", helseid.ErrConfig)
 	}
 	r := &Rotation{
-		config: config, key: &rotatingKey{}, generate: clientassertion.GenerateKey,
+		config: config, key: &rotatingKey{}, generate: generateKey,
 		turn: make(chan struct{}, 1), runs: lifecycle.New(), reported: make(map[string]bool),
 	}
 	r.key.used.Store(&usedKey{Key: stored.Current, since: stored.CurrentSince, jitter: rand.Float64()})
@@ -106,6 +99,10 @@ func NewRotation(ctx context.Context, config RotationConfig) (*Rotation, error) 
 		return nil, err
 	}
 	return r, nil
+}
+
+func generateKey(kind clientassertion.KeyKind) (*clientassertion.Key, error) {
+	return clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: kind})
 }
 
 // Client is the client whose key is replaced. [Rotation.Close] closes it.

@@ -359,7 +359,7 @@ func TestInstancesWithoutALock(t *testing.T) {
 					r.MakeKeysWith(func(kind clientassertion.KeyKind) (*clientassertion.Key, error) {
 						ready.Done() // each has seen that there is none
 						ready.Wait()
-						return clientassertion.GenerateKey(kind)
+						return clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: kind})
 					})
 					instances = append(instances, r)
 				}

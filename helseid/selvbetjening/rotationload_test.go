@@ -37,7 +37,7 @@ var loadKeys = sync.OnceValues(func() (keys []*clientassertion.Key, err error) {
 		if round%2 == 1 {
 			kind = clientassertion.P256
 		}
-		key, err := clientassertion.GenerateKey(kind)
+		key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: kind})
 		if err != nil {
 			return nil, err
 		}
