@@ -13,6 +13,9 @@
 //     mints.
 //   - [github.com/helseid-go/sdk/helseid/redisstore]: what processes share, on
 //     Redis or Valkey; a module of its own.
+//   - [github.com/helseid-go/sdk/middleware/grpcauth] and
+//     [github.com/helseid-go/sdk/helseid/grpccredentials]: gRPC servers and clients;
+//     modules of their own.
 //   - [github.com/helseid-go/sdk/tokenvalidation],
 //     [github.com/helseid-go/sdk/dpop] and
 //     [github.com/helseid-go/sdk/clientassertion]: what those are made of.

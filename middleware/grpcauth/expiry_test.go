@@ -89,7 +89,9 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 					return err
 				}
 				start := time.Now()
-				stream := w.duplex(w.authorized(duplex, mint.ExpiresIn(lifetime)))
+				ctx, cancel := context.WithTimeout(w.authorized(duplex, mint.ExpiresIn(lifetime)), 10*lifetime)
+				defer cancel()
+				stream := w.duplex(ctx)
 				exchange(t, stream)
 				<-time.After(lifetime - time.Second)
 				select {

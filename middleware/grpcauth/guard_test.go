@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/helseid-go/sdk/dpop"
@@ -159,6 +160,36 @@ func TestOpen(t *testing.T) {
 	require.NoError(t, err)
 	_, err = closed.empty(t.Context())
 	require.Equal(t, codes.Unauthenticated, status.Code(err), "the method has requirements")
+}
+
+// A proxy's handler for unknown methods is guarded, too. Its callers choose the names, and
+// these do not get into the audit log.
+func TestUnknownServiceHandler(t *testing.T) {
+	t.Parallel()
+	reached := false
+	w := newWorld(t, worldOptions{
+		guard: func(c *grpcauth.Config) { c.Services["proxied.v1.Any"] = nil },
+		server: []grpc.ServerOption{grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
+			reached = true
+			return nil
+		})},
+	})
+	for method, reason := range map[string]string{
+		"/proxied.v1.Any/06828399789":       "",
+		"/other.v1.Any/06828399789":         grpcauth.ReasonUnlisted,
+		"/proxied.v1.Any/a/06828399789":     grpcauth.ReasonUnlisted,
+		"//proxied.v1.Any/06828399789":      grpcauth.ReasonUnlisted,
+		"/proxied.v1.Any?x=/06828399789":    "proof_htu", // gRPC's path has a question mark, a proof's URL not
+		"/grpc.health.v1.Health/x/../Check": grpcauth.ReasonUnlisted,
+	} {
+		reached = false
+		var trailer metadata.MD
+		err := w.conn.Invoke(w.authorized(method), method, &testgrpc.Empty{}, &testgrpc.Empty{}, grpc.Trailer(&trailer))
+		require.Error(t, err, "the handler sends nothing")
+		require.Equal(t, reason, answer{trailer: trailer}.of("reason"), method)
+		require.Equal(t, reason == "", reached, method)
+		require.Empty(t, w.log()[len(w.log())-1].Route)
+	}
 }
 
 // A client learns how long to wait when something is down.
