@@ -71,7 +71,12 @@
 // that URL and that method. The scheme is https if the server's own transport
 // credentials are TLS. Behind a proxy (Envoy, nginx's grpc_pass) everything is as in
 // package middleware: set PublicURL, PublicURLs or TrustedProxies of
-// [middleware.Config]; the proxy's headers are the call's metadata.
+// [middleware.Config]; the proxy's headers are the call's metadata. Envoy leaves the
+// authority as it is and sets x-forwarded-proto. nginx replaces the authority; for
+// TrustedProxies it needs
+//
+//	grpc_set_header X-Forwarded-Host $http_host;
+//	grpc_set_header X-Forwarded-Proto $scheme;
 //
 // # Refusals
 //
