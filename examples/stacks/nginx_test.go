@@ -6,7 +6,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -111,7 +110,7 @@ func TestNginx(t *testing.T) {
 	refusing.url = "http://" + startNginx(t, strings.TrimPrefix(refusing.url, "http://"))
 	_, err = refusing.newClient().caller(t.Context())
 	var refused *grpccredentials.RefusedError
-	require.True(t, errors.As(err, &refused), "%v", err)
+	require.ErrorAs(t, err, &refused)
 	require.Equal(t, "user", refused.Reason)
 
 	// The same call with a proof for the address inside.
