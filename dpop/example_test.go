@@ -16,6 +16,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 )
 
+// A client makes a proof, and an API verifies it: once.
 func Example() {
 	key, err := dpop.GenerateKey(dpop.KeyOptions{})
 	if err != nil {
@@ -56,6 +57,52 @@ func Example() {
 	// Output:
 	// from the right key: true
 	// a second time: true proof_replayed
+}
+
+// A proof goes with its token in the headers of one request.
+func ExampleProver_Proof() {
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	prover, err := dpop.NewProver(dpop.ProverConfig{Key: key})
+	if err != nil {
+		log.Fatal(err)
+	}
+	const token = "the-access-token" // bound to prover.Thumbprint()
+	request, err := http.NewRequest(http.MethodGet, "https://api.example.no/v1/things", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	proof, err := prover.Proof(context.Background(), dpop.Target{
+		Method: request.Method, URL: request.URL, AccessToken: token,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	request.Header.Set("Authorization", "DPoP "+token)
+	request.Header.Set(dpop.HeaderName, proof)
+	fmt.Println(len(request.Header), "headers")
+	// Output: 2 headers
+}
+
+// A refusal has a reason, which an API can log; its text holds nothing of the proof.
+func ExampleVerifier_Verify() {
+	verifier, err := dpop.NewVerifier(dpop.VerifierConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = verifier.Verify(context.Background(), "not a proof", dpop.Expectation{
+		Method: http.MethodGet, URI: "https://api.example.no/v1/things", AccessToken: "the-access-token",
+	})
+	var refused *dpop.ProofError
+	switch {
+	case errors.As(err, &refused):
+		fmt.Println(refused.Reason)
+	case errors.Is(err, dpop.ErrUnavailable):
+		fmt.Println("the replay store does not answer: the proof may be valid")
+	}
+	// Output: proof_malformed
 }
 
 // The key can be in a KMS or HSM that it cannot leave.
@@ -102,9 +149,9 @@ func ExampleParseKey() {
 
 // A store that takes less memory than the default one.
 func ExampleNewMemoryReplay() {
-	// For as many requests in 12 seconds, three quarters of them by one client.
-	replay := dpop.NewMemoryReplay(50_000)
-	fmt.Println("bytes at most:", replay.MaxBytes())
+	// For as many requests in 12 seconds, three quarters of them by one client. It takes
+	// 6.4 MB at most.
+	replay := dpop.NewMemoryReplay(dpop.MemoryReplayConfig{Capacity: 50_000})
 	_, err := dpop.NewVerifier(dpop.VerifierConfig{Replay: replay})
 	if err != nil {
 		log.Fatal(err)
@@ -120,7 +167,6 @@ func ExampleNewMemoryReplay() {
 		fmt.Println(first, err)
 	}
 	// Output:
-	// bytes at most: 6400000
 	// true <nil>
 	// false <nil>
 }
@@ -138,7 +184,7 @@ func ExampleNonces() {
 }
 
 func ExampleNonceIssuer() {
-	issuer, err := dpop.NewNonceIssuer(nil)
+	issuer, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

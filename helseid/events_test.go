@@ -113,7 +113,7 @@ func TestEvents(t *testing.T) {
 			at(start, 575*time.Second)
 			w.events.reset()
 			call()
-			// The nonce lives for two minutes, so that a new one is demanded.
+			// The nonce lives for two minutes, so that a new one is required.
 			require.Equal(t, count("cache_stale", 1, "proof api", 1, "token_request", 1, "round_trip", 2, "nonce_challenge", 1), w.events.kinds())
 			at(start, 575*time.Second+599*time.Second)
 			w.events.reset()
@@ -244,8 +244,9 @@ func TestLogsAndEventsNameNobody(t *testing.T) {
 	for name, text := range map[string]string{"log": logged.String(), "events": printed.String()} {
 		require.Empty(t, secrets.findPart(text), name)
 		require.Empty(t, jwsLike.FindString(text), name)
-		require.Empty(t, elevenDigits.FindString(text), name)
-		require.Empty(t, organizationDigits.FindString(text), name)
+		digits := strings.ReplaceAll(text, w.client.ID(), "") // a UUID, which can have nine in a row
+		require.Empty(t, elevenDigits.FindString(digits), name)
+		require.Empty(t, organizationDigits.FindString(digits), name)
 		for _, secret := range []string{journalID, goodAttest().DecisionID, clientassertionOf(w)} {
 			require.NotContains(t, text, secret, name)
 		}

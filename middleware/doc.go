@@ -2,6 +2,9 @@
 // valid access token and a DPoP proof for exactly this request, and gives handlers the
 // caller's claims.
 //
+// It works with net/http, and with chi, gin and echo. For other protocols there is
+// [Middleware.Decide]. Packages tokenvalidation and dpop are the parts that it is made of.
+//
 //	package main
 //
 //	import (
@@ -70,7 +73,7 @@
 //	401 invalid_request                  headers repeated or missing
 //	401 invalid_token                    the token, the scheme, or another key's proof (proof_key_mismatch)
 //	401 invalid_dpop_proof               the proof, or it has been used before
-//	401 use_dpop_nonce                   a nonce is demanded (Config.Proof.Nonces)
+//	401 use_dpop_nonce                   a nonce is required (Config.Proof.Nonces)
 //	401 insufficient_user_authentication the user must log in in another way
 //	403 insufficient_scope               the caller may not do this
 //	414 invalid_request                  the path and the query are too long

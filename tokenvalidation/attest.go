@@ -7,17 +7,13 @@ import (
 	"github.com/helseid-go/sdk/internal/claims"
 )
 
-// AttestLifetime is how long an attest may be used (ATT-58 of the trust
-// framework's business rules).
-const AttestLifetime = 60 * time.Minute
-
 // maxPatients is how many patients an attest may name. It is made for the one whose
 // data is asked for, and another patient takes another attest (ATT-58). All of them are
 // copied at each call.
 const maxPatients = 32
 
 // Attest is the trust framework's statement of why a clinician may see a
-// patient's data, as HelseID has completed it. Parts that the token has not are
+// patient's data, as HelseID has completed it. Parts that the token lacks are
 // zero.
 //
 // Source: Norsk helsenett, Tillitsrammeverk, information and data model.
@@ -28,8 +24,7 @@ type Attest struct {
 	Practitioner     Practitioner
 	CareRelationship CareRelationship
 
-	// Patients are 32 at most: a longer list counts as one of a wrong type, and none
-	// of it is here.
+	// Patients are 32 at most: a longer list counts as malformed and is left out.
 	Patients []Patient
 }
 
@@ -45,7 +40,7 @@ type Practitioner struct {
 	Department    Identifier
 }
 
-// CareRelationship is the ground for the access.
+// CareRelationship is the reason for the access.
 type CareRelationship struct {
 	HealthcareService   Code
 	PurposeOfUse        Code

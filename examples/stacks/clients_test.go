@@ -175,7 +175,7 @@ func TestRequirementThatPanicsInRPC(t *testing.T) {
 
 // All clients answer a demand for a nonce by themselves.
 func TestClientsAnswerNonces(t *testing.T) {
-	nonces, err := dpop.NewNonceIssuer(nil)
+	nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{})
 	require.NoError(t, err)
 	demanding := func() worldOptions {
 		return worldOptions{config: func(c *middleware.Config) { c.Proof.Nonces = nonces }}

@@ -86,7 +86,7 @@ func startNginx(t *testing.T, server string) string {
 // Behind nginx, a proof is for the address that clients use, and refusals get through
 // with their challenge, nonce and reason.
 func TestNginx(t *testing.T) {
-	nonces, err := dpop.NewNonceIssuer(nil)
+	nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{})
 	require.NoError(t, err)
 	trusting := func(c *middleware.Config) {
 		c.TrustedProxies, c.Proof.Nonces = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nonces

@@ -34,7 +34,7 @@ func unauthenticated() error { return status.Error(codes.Unauthenticated, "no") 
 func TestNonces(t *testing.T) {
 	t.Parallel()
 	secret := sha256.Sum256([]byte("nonces"))
-	nonces, err := dpop.NewNonceIssuer(secret[:])
+	nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{Secret: secret[:]})
 	require.NoError(t, err)
 	demanding := worldOptions{auth: func(c *middleware.Config) { c.Proof.Nonces = nonces }}
 	demand := func() (metadata.MD, error) {

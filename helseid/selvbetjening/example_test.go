@@ -31,6 +31,7 @@ func start(options ...helseidtest.ClientOption) (self *selvbetjening.Client, end
 	return self, func() { client.Close(); server.Close() }
 }
 
+// When do the client's keys expire?
 func Example() {
 	server, err := helseidtest.Start(helseidtest.InMemory(), helseidtest.Selvbetjening{})
 	if err != nil {
@@ -64,7 +65,7 @@ func Example() {
 
 // A client of one environment cannot be used with the API of another.
 func ExampleNew() {
-	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func ExampleClient_AddClientSecret() {
 	defer end()
 	ctx := context.Background()
 
-	next, err := clientassertion.GenerateKey(clientassertion.P256)
+	next, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -183,7 +184,7 @@ func ExampleClient_Delegations() {
 func ExampleError() {
 	self, end := start()
 	defer end()
-	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	if err != nil {
 		log.Fatal(err)
 	}

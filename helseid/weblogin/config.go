@@ -18,13 +18,12 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// DefaultMaxSessionAge is how long after the user's authentication a session ends
-// unless [Config.MaxSessionAge] is set: a working day.
-const DefaultMaxSessionAge = 8 * time.Hour
+const (
+	defaultMaxSessionAge = 8 * time.Hour // a working day
+	minSessionAge        = time.Minute
 
-const minSessionAge = time.Minute
-
-const defaultCookieName = "helseid-session"
+	defaultCookieName = "helseid-session"
+)
 
 // Config says how an application's users log in. Client alone is enough if its
 // configuration names one redirect URI.
@@ -43,7 +42,7 @@ type Config struct {
 	// Application distinguishes this application's sessions and logins from those of
 	// others that share the client: one that was made for another application is not
 	// accepted, and finishes no login here. It must be the same in all processes and
-	// never change, or all users must log in again. Empty means Login.Application, or
+	// never change, or all users must log in again. Empty means Application of Login, or
 	// else the redirect URI and CookieName.
 	Application string
 
@@ -67,17 +66,17 @@ type Config struct {
 	// ends, no matter how much it is used, in whole seconds and at least a minute.
 	// When nine tenths of that time have passed, HelseID's own session is not used
 	// for a login any more: the user must authenticate again (max_age). Zero means
-	// Login.MaxSessionAge, or else [DefaultMaxSessionAge].
+	// MaxSessionAge of Login, or else 8 hours.
 	MaxSessionAge time.Duration
 
 	// IdleTimeout is how long a session may be unused before it ends, in whole
-	// seconds: each request with its cookie is a use. Zero means Login.IdleTimeout,
+	// seconds: each request with its cookie is a use. Zero means IdleTimeout of Login,
 	// or else no limit.
 	IdleTimeout time.Duration
 
 	// SamePerson checks the person who has logged in before a session is made, with
 	// the request of the callback. An application with users of its own must make
-	// sure that both are the same person, as HelseID's security profile demands:
+	// sure that both are the same person, as HelseID's security profile requires:
 	// return an error if they are not. An error that wraps [helseid.ErrUnavailable]
 	// means that this could not be found out.
 	SamePerson func(ctx context.Context, r *http.Request, user identity.User) error
@@ -163,7 +162,7 @@ func (c Config) checked() (Config, place, error) {
 		value, login *time.Duration
 		fallback     time.Duration
 	}{
-		{"MaxSessionAge", &c.MaxSessionAge, &c.Login.MaxSessionAge, DefaultMaxSessionAge},
+		{"MaxSessionAge", &c.MaxSessionAge, &c.Login.MaxSessionAge, defaultMaxSessionAge},
 		{"IdleTimeout", &c.IdleTimeout, &c.Login.IdleTimeout, 0},
 	} {
 		if *field.value != 0 && *field.login != 0 && *field.value != *field.login {

@@ -25,7 +25,6 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 	"github.com/helseid-go/sdk/middleware/grpcauth"
-	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // calls are a call without streams and one with them, of the same service.
@@ -77,7 +76,7 @@ func TestRefused(t *testing.T) {
 		"an expired token": {call: func(w *world, method string) context.Context { return w.authorized(method, mint.Expired()) }, reason: "token_expired", code: "Unauthenticated"},
 		"another API's":    {call: func(w *world, method string) context.Context { return w.authorized(method, mint.Audience("nhn:other")) }, reason: "token_audience", code: "Unauthenticated"},
 		"a long token": {call: func(w *world, _ string) context.Context {
-			return with(w.Context(), "authorization", "DPoP "+string(bytes.Repeat([]byte("x"), tokenvalidation.MaxToken+1)), "dpop", "x")
+			return with(w.Context(), "authorization", "DPoP "+string(bytes.Repeat([]byte("x"), 16<<10+1)), "dpop", "x")
 		}, reason: "token_too_long", code: "ResourceExhausted"},
 		"no scope": {call: func(w *world, method string) context.Context { return w.authorized(method, mint.Scopes()) }, reason: "scope", code: "PermissionDenied"},
 		"a level too low": {options: worldOptions{guard: func(c *grpcauth.Config) {
@@ -210,7 +209,7 @@ func TestUnavailable(t *testing.T) {
 func TestNonces(t *testing.T) {
 	t.Parallel()
 	secret := bytes.Repeat([]byte("s"), 32)
-	nonces, err := dpop.NewNonceIssuer(secret)
+	nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{Secret: secret})
 	require.NoError(t, err)
 	w := newWorld(t, worldOptions{config: func(c *middleware.Config) { c.Proof.Nonces = nonces }})
 	for method, call := range calls(w) {

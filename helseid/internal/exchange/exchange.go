@@ -50,7 +50,7 @@ type Observer interface {
 	// key with that kid.
 	RoundTrip(ctx context.Context, endpoint, keyID string, status int, took time.Duration, err error)
 
-	// NonceChallenge reports that HelseID demanded a DPoP nonce.
+	// NonceChallenge reports that HelseID required a DPoP nonce.
 	NonceChallenge(ctx context.Context, endpoint string)
 
 	// Retry reports that a request is retried after a wait.
@@ -104,7 +104,7 @@ func (e *Exchange) Do(ctx context.Context, turn *bulkhead.Turn, request Request)
 }
 
 // roundTrips makes one attempt, another if HelseID answers with the nonce that it
-// demands, and one more if it refuses a key that has been replaced meanwhile. Those before
+// requires, and one more if it refuses a key that has been replaced meanwhile. Those before
 // the last do not use up a code or a refresh token.
 func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request Request) (Answer, error) {
 	endpoint, err := e.Endpoint(ctx, request.Endpoint)
@@ -178,6 +178,7 @@ func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce strin
 	if err := ctx.Err(); err != nil {
 		return Answer{}, fmt.Errorf("%s: %w: %w", request.Endpoint, metadata.ErrUnavailable, err)
 	}
+	lifecycle.Commit(ctx)
 	start := time.Now()
 	result, err := e.send(httpRequest)
 	result.Endpoint, result.signer = request.Endpoint, signer

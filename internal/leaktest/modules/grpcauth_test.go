@@ -17,7 +17,7 @@ import (
 func TestGrpcauthPrintsNoSecret(t *testing.T) {
 	t.Parallel()
 	config := func(s *leaktest.Secrets) grpcauth.Config {
-		nonces, err := dpop.NewNonceIssuer([]byte(s.Text()))
+		nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{Secret: []byte(s.Text())})
 		require.NoError(t, err)
 		auth, err := middleware.New(middleware.Config{
 			Issuer: "https://helseid-sts.test.nhn.no", Audience: "nhn:test-api", Proof: dpop.VerifierConfig{Nonces: nonces},
