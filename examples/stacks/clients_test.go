@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/helseid-go/sdk/dpop"
+	"github.com/helseid-go/sdk/examples/stacks/stacksv1"
+	"github.com/helseid-go/sdk/examples/stacks/stacksv1/stacksv1connect"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/grpccredentials"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
@@ -94,6 +96,82 @@ func TestStream(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A stream ends when its token is not accepted any more, also while its handler waits. The
+// client learns why.
+func TestStreamsEndWithTheirTokens(t *testing.T) {
+	waiting := backend{
+		keep: measure,
+		news: func(ctx context.Context) iter.Seq[event] {
+			return func(yield func(event) bool) {
+				if yield(event{"one"}) {
+					<-ctx.Done()
+					yield(event{"two"})
+				}
+			}
+		},
+	}
+	for name, test := range map[string]struct {
+		stack string
+		http2 bool
+		speak []connect.ClientOption
+	}{
+		"connect over HTTP/1.1": {stack: "connect"},
+		"connect over HTTP/2":   {stack: "connect", http2: true},
+		"connect's gRPC":        {stack: "connect", http2: true, speak: []connect.ClientOption{connect.WithGRPC()}},
+		"gRPC":                  {stack: "grpc", http2: true, speak: []connect.ClientOption{connect.WithGRPC()}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, test.stack, worldOptions{own: waiting})
+			protocols := w.client.Transport.(*http.Transport).Protocols
+			protocols.SetHTTP1(!test.http2)
+			protocols.SetUnencryptedHTTP2(test.http2)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			const left = 2 * time.Second
+			token := []mint.TokenOption{ // which the leeway of five seconds still accepts
+				mint.Claim("iat", time.Now().Add(-time.Minute).Unix()), mint.Claim("nbf", time.Now().Add(-time.Minute).Unix()),
+				mint.Claim("exp", time.Now().Add(left-5*time.Second).Unix()),
+			}
+			api := stacksv1connect.NewApiClient(&http.Client{Transport: &authorizing{w, token}}, w.url, test.speak...)
+			events, err := api.Events(ctx, connect.NewRequest(&stacksv1.EventsRequest{}))
+			require.NoError(t, err)
+			require.True(t, events.Receive(), "%v", events.Err())
+			upload := api.Upload(ctx)
+			require.NoError(t, upload.Send(&stacksv1.Chunk{Data: []byte("text")}))
+
+			require.False(t, events.Receive(), "a message has come after the token's end")
+			requireExpired(t, events.Err())
+			for err = nil; err == nil; <-time.After(10 * time.Millisecond) {
+				err = upload.Send(&stacksv1.Chunk{Data: []byte("text")})
+			}
+			_, err = upload.CloseAndReceive()
+			requireExpired(t, err)
+			require.NoError(t, events.Close())
+		})
+	}
+}
+
+func requireExpired(t *testing.T, err error) {
+	t.Helper()
+	var refused *connect.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, connect.CodeUnauthenticated, refused.Code(), "%v", err)
+	require.Equal(t, "token_expired", refused.Meta().Get("Reason"))
+}
+
+// authorizing puts tokens and proofs on requests.
+type authorizing struct {
+	world *world
+	token []mint.TokenOption
+}
+
+func (a *authorizing) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	a.world.helseid.Authorize(request, a.world.helseid.Token(a.token...))
+	return a.world.client.Transport.RoundTrip(request)
 }
 
 // Each client learns that it has been refused, in each kind of call.

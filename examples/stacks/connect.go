@@ -5,26 +5,30 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"connectrpc.com/connect"
 
 	"github.com/helseid-go/sdk/examples/stacks/stacksv1"
 	"github.com/helseid-go/sdk/examples/stacks/stacksv1/stacksv1connect"
 	"github.com/helseid-go/sdk/middleware"
+	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
 // connectStack is the API in Connect, whose handlers are net/http's. The guards are
-// around them, so clients of all of Connect's protocols are guarded.
+// around them, so clients of all of Connect's protocols are guarded. A guard decides when
+// a call begins: that a stream ends with its token is untilExpiry's concern.
 func connectStack(auth *middleware.Middleware, everybody middleware.Requirement, own backend) http.Handler {
 	guarded := auth.Guard(everybody)
 	clinician := auth.Guard(middleware.SecurityLevel(4), middleware.HPRNumber())
 
+	options := connect.WithHandlerOptions(connect.WithRecover(connectRecover), connect.WithInterceptors(untilExpiry{}))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
-	path, handler := stacksv1connect.NewApiHandler(&connectAPI{own: own}, connect.WithRecover(connectRecover))
-	mux.Handle(path, guarded(handler))
-	path, handler = stacksv1connect.NewClinicianHandler(&connectClinician{own: own}, connect.WithRecover(connectRecover))
-	mux.Handle(path, guarded(clinician(handler)))
+	path, handler := stacksv1connect.NewApiHandler(&connectAPI{own: own}, options)
+	mux.Handle(path, guarded(readUntilExpiry(handler)))
+	path, handler = stacksv1connect.NewClinicianHandler(&connectClinician{own: own}, options)
+	mux.Handle(path, guarded(clinician(readUntilExpiry(handler))))
 	return mux
 }
 
@@ -86,6 +90,67 @@ func connectUpload(ctx context.Context, own backend, stream *connect.ClientStrea
 // connectRecover makes an error of a handler's panic.
 func connectRecover(context.Context, connect.Spec, http.Header, any) error {
 	return connect.NewError(connect.CodeInternal, errors.New("internal error")) // log it
+}
+
+// expiryOf returns when the guard would refuse another call with the caller's token. The
+// leeway is the default of tokenvalidation.Config.
+func expiryOf(ctx context.Context) time.Time {
+	return middleware.Claims(ctx).Expiry.Add(5 * time.Second)
+}
+
+// readUntilExpiry ends the reading of a request when its token expires, so that no handler
+// waits for messages longer than that.
+func readUntilExpiry(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(expiryOf(r.Context()))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// untilExpiry ends streams when their tokens expire, as package grpcauth does: the
+// handler's context ends, receiving and sending fail, and the client learns why. Only a
+// message that is being sent to a client that does not read is not given up.
+type untilExpiry struct{}
+
+func (untilExpiry) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc { return next }
+
+func (untilExpiry) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+func (untilExpiry) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		stream := &expiringStream{conn, expiryOf(ctx)}
+		ctx, cancel := context.WithDeadline(ctx, stream.expiry)
+		defer cancel()
+		return stream.unlessExpired(next(ctx, stream))
+	}
+}
+
+type expiringStream struct {
+	connect.StreamingHandlerConn
+	expiry time.Time
+}
+
+func (s *expiringStream) Receive(message any) error {
+	return s.unlessExpired(s.StreamingHandlerConn.Receive(message))
+}
+
+func (s *expiringStream) Send(message any) error {
+	if err := s.unlessExpired(nil); err != nil {
+		return err
+	}
+	return s.StreamingHandlerConn.Send(message)
+}
+
+// unlessExpired returns the error or, if the token has expired, the refusal for that.
+func (s *expiringStream) unlessExpired(err error) error {
+	if time.Now().Before(s.expiry) {
+		return err
+	}
+	refused := connect.NewError(connect.CodeUnauthenticated, errors.New("the access token has expired"))
+	refused.Meta().Set("Reason", string(tokenvalidation.ReasonExpired))
+	return refused
 }
 
 // connectClient calls the API. Its HTTP client is that of package helseid.

@@ -58,7 +58,9 @@
 //		log.Fatal(server.Serve(listener))
 //	}
 //
-//	type journal struct{ journalpb.UnimplementedJournalServer }
+//	type journal struct {
+//		journalpb.UnimplementedJournalServer
+//	}
 //
 //	func (journal) Get(ctx context.Context, request *journalpb.GetRequest) (*journalpb.GetResponse, error) {
 //		caller := middleware.Claims(ctx)

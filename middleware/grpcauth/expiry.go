@@ -53,8 +53,8 @@ func (s *limitedStream) look() {
 	s.refused = errPanicked
 	defer func() {
 		if s.panicked = recover(); s.refused != nil {
+			close(s.expired) // first, so that a handler that wakes because of its context sends nothing
 			s.cancel(s.refused)
-			close(s.expired)
 		}
 	}()
 	decision, accepted := s.decide()

@@ -124,6 +124,27 @@ func exchangeOne(stream testgrpc.TestService_FullDuplexCallServer) {
 	_ = stream.Send(&testgrpc.StreamingOutputCallResponse{})
 }
 
+// A handler that wakes because its context has ended sends nothing more, however long it
+// takes to end the contexts below it.
+func TestNothingIsSentOnceTheContextHasEnded(t *testing.T) {
+	t.Parallel()
+	bubble(t, worldOptions{}, func(t *testing.T, w *world) {
+		w.api.talk = func(stream testgrpc.TestService_FullDuplexCallServer) error {
+			exchangeOne(stream)
+			for range 100_000 {
+				_, cancel := context.WithCancel(stream.Context())
+				defer cancel()
+			}
+			<-stream.Context().Done()
+			return stream.Send(&testgrpc.StreamingOutputCallResponse{})
+		}
+		stream := w.duplex(w.authorized(duplex, mint.ExpiresIn(lifetime)))
+		exchange(t, stream)
+		_, err := stream.Recv()
+		require.Equal(t, codes.Unauthenticated, status.Code(err), "a message has come")
+	})
+}
+
 // A stream that ends before its token does is not affected, and neither are calls
 // without streams.
 func TestExpiryAfterTheEnd(t *testing.T) {
