@@ -4,7 +4,8 @@
 //	go -C examples/stacks run . -stack chi -issuer https://helseid-sts.test.nhn.no -audience nhn:some-api -scope nhn:some-api/read
 //
 // Each of servemux.go, chi.go, gin.go, echo.go, connect.go and grpc.go is the whole API,
-// ready to be copied. All routes but the first need a valid DPoP token with the scope:
+// ready to be copied; api.go, and for the last two rpc.go, stand for what is your own. All
+// routes but the first need a valid DPoP token with the scope:
 //
 //	GET  /healthz                       everybody
 //	GET  /caller                        who is calling
