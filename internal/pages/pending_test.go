@@ -18,7 +18,7 @@ import (
 var (
 	pendingFiles = []string{
 		"docs/threat-model.md", "docs/monitoring.md", "SECURITY.md", "CONTRIBUTING.md",
-		"middleware/grpcauth", "helseid/grpccredentials", "helseid/otelhelseid",
+		"helseid/otelhelseid",
 	}
 	pendingCommands = []string{}
 )
