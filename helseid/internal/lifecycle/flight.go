@@ -9,6 +9,35 @@ import (
 // context of its own.
 type Flight struct {
 	signing atomic.Int32 // signatures under way
+	work    atomic.Pointer[context.Context]
+	boarded atomic.Bool
+}
+
+// Board notes that the flight has begun.
+func (f *Flight) Board() { f.boarded.Store(true) }
+
+// Boarded reports whether the flight has begun: it has not if its maker joined another
+// one.
+func (f *Flight) Boarded() bool { return f.boarded.Load() }
+
+// SetContext notes the context in which the flight does its work.
+func (f *Flight) SetContext(ctx context.Context) { f.work.Store(&ctx) }
+
+// Running reports that the flight does its work.
+func (f *Flight) Running() bool {
+	work := f.Context()
+	return work != nil && work.Err() == nil
+}
+
+// Context returns that context, or nil if there is none, also for a nil flight.
+func (f *Flight) Context() context.Context {
+	if f == nil {
+		return nil
+	}
+	if work := f.work.Load(); work != nil {
+		return *work
+	}
+	return nil
 }
 
 type flightKey struct{}
