@@ -48,13 +48,13 @@ func (s *TokenSource) wait(ctx context.Context) (*Token, error) {
 	case result := <-s.depart(ctx, own):
 		landed := result.Val.(landing)
 		if !own.Boarded() {
-			s.tokens.report.waited(ctx, landed.flight, since, result.Err)
+			s.tokens.report.waited(ctx, landed.work, since, result.Err)
 		}
 		return landed.token, result.Err
 	case <-ctx.Done():
 		err := s.gaveUp(ctx)
-		if current := s.entry().flight.Load(); current != own && current.Running() {
-			s.tokens.report.waited(ctx, current, since, err)
+		if current := s.entry().flight.Load(); current != own {
+			s.tokens.report.waited(ctx, current.Context(), since, err)
 		}
 		return nil, err
 	}
@@ -62,15 +62,15 @@ func (s *TokenSource) wait(ctx context.Context) (*Token, error) {
 
 // landing is what a flight ends with.
 type landing struct {
-	token  *Token
-	flight *lifecycle.Flight
+	token *Token
+	work  context.Context // or nil
 }
 
 // depart joins the flight that fetches the token, or lets this one start.
 func (s *TokenSource) depart(caller context.Context, flight *lifecycle.Flight) <-chan singleflight.Result {
 	return s.tokens.memory.flights.DoChan(string(s.request.key[:]), func() (any, error) {
 		token, err := s.fly(caller, flight)
-		return landing{token, flight}, err
+		return landing{token, flight.Land()}, err
 	})
 }
 
@@ -130,7 +130,7 @@ func (s *TokenSource) obtain(ctx, caller context.Context, entry *cacheEntry, for
 		return token, nil
 	}
 	ctx, end := s.tokens.report.beginTokenRequest(ctx, caller, renewal)
-	lifecycle.FlightOf(ctx).SetContext(ctx)
+	lifecycle.FlightOf(ctx).Work(ctx)
 	start := time.Now()
 	token, err := s.fetch(ctx)
 	end(err)

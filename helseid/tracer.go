@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
-	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 )
 
 // Tracer makes spans of what a client does: [Config.OnEvent] tells what has happened, a
@@ -43,12 +42,10 @@ func (r *reporter) begin(ctx, caller context.Context, event Event) (work context
 	}
 }
 
-// waited reports that a call has waited for another one's flight.
-func (r *reporter) waited(ctx context.Context, flight *lifecycle.Flight, since time.Time, err error) {
-	if r.tracer == nil {
-		return
-	}
-	if work := flight.Context(); work != nil {
+// waited reports that a call has waited for the work of another one's flight, if there
+// was any.
+func (r *reporter) waited(ctx, work context.Context, since time.Time, err error) {
+	if r.tracer != nil && work != nil {
 		r.tracer.Waited(ctx, work, r.complete(ctx, Event{Kind: EventCacheMiss, Duration: time.Since(since), Err: err}))
 	}
 }

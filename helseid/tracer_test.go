@@ -2,6 +2,7 @@ package helseid_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -22,6 +23,7 @@ type drawing struct {
 	lines []string
 	begun int
 	open  int
+	errs  []error
 }
 
 type workKey struct{}
@@ -53,6 +55,7 @@ func (d *drawing) Begin(ctx, caller context.Context, event helseid.Event) (conte
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.open--
+		d.errs = append(d.errs, event.Err)
 		d.write("%s ends with status %d after %v, failed %v", name, event.Status, event.Duration, event.Err != nil)
 	}
 }
@@ -60,6 +63,7 @@ func (d *drawing) Begin(ctx, caller context.Context, event helseid.Event) (conte
 func (d *drawing) Waited(ctx, work context.Context, event helseid.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.errs = append(d.errs, event.Err)
 	d.write("%s has waited for %s: %s after %v, failed %v", nameOf(ctx), nameOf(work), event.Kind, event.Duration, event.Err != nil)
 }
 
@@ -119,6 +123,25 @@ func TestTracerOfTokens(t *testing.T) {
 			"token_request 3 ends with status 0 after 0s, failed true",
 		}, drawn.take(t))
 	})
+}
+
+// What HelseID says in words may name an organisation: no tracer is told.
+func TestTracerIsToldNoWords(t *testing.T) {
+	t.Parallel()
+	drawn := &drawing{}
+	w := newWorld(t, worldOptions{config: func(config *helseid.Config) { config.Tracer = drawn }})
+	w.server.Inject(helseidtest.Fault{Status: http.StatusBadRequest, Body: `{"error":"invalid_request","error_description":"HID-1001: 999977774 has not delegated"}`})
+	_, err := w.client.Token(t.Context(), apiRequest)
+	require.ErrorContains(t, err, "999977774")
+	var refusals int
+	for _, err := range drawn.errs {
+		if refusal, ok := errors.AsType[*helseid.TokenError](err); ok {
+			refusals++
+			require.Equal(t, "HID-1001", refusal.HID)
+			require.NotContains(t, err.Error(), "999977774")
+		}
+	}
+	require.Positive(t, refusals)
 }
 
 // A login's round trips are parts of the calls that make them.

@@ -20,16 +20,11 @@ func (f *Flight) Board() { f.boarded.Store(true) }
 // one.
 func (f *Flight) Boarded() bool { return f.boarded.Load() }
 
-// SetContext notes the context in which the flight does its work.
-func (f *Flight) SetContext(ctx context.Context) { f.work.Store(&ctx) }
+// Work notes the context in which the flight does its work.
+func (f *Flight) Work(ctx context.Context) { f.work.Store(&ctx) }
 
-// Running reports that the flight does its work.
-func (f *Flight) Running() bool {
-	work := f.Context()
-	return work != nil && work.Err() == nil
-}
-
-// Context returns that context, or nil if there is none, also for a nil flight.
+// Context returns that context while the work goes on, otherwise nil, also for a nil
+// flight.
 func (f *Flight) Context() context.Context {
 	if f == nil {
 		return nil
@@ -38,6 +33,14 @@ func (f *Flight) Context() context.Context {
 		return *work
 	}
 	return nil
+}
+
+// Land notes that the work is done, and returns its context or nil. A flight that is
+// kept keeps no context.
+func (f *Flight) Land() context.Context {
+	work := f.Context()
+	f.work.Store(nil)
+	return work
 }
 
 type flightKey struct{}
