@@ -334,7 +334,7 @@ func proofClaims(t testing.TB, w *world, request *http.Request, target string) m
 	scheme, token, _ := strings.Cut(request.Header.Get("Authorization"), " ")
 	require.Equal(t, "DPoP", scheme)
 	require.Len(t, request.Header.Values("Authorization"), 1)
-	verifier, err := dpop.NewVerifier(dpop.VerifierConfig{})
+	verifier, err := dpop.NewVerifier(dpop.VerifierConfig{AcceptProofsFromBeforeStart: true}) // the proof is older than it
 	require.NoError(t, err)
 	_, err = verifier.Verify(t.Context(), proofs[0], dpop.Expectation{
 		Method: request.Method, URI: target, AccessToken: token, Thumbprint: w.key.Thumbprint(),
