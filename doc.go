@@ -13,6 +13,8 @@
 //     mints.
 //   - [github.com/helseid-go/sdk/helseid/redisstore]: what processes share, on
 //     Redis or Valkey; a module of its own.
+//   - [github.com/helseid-go/sdk/helseid/otelhelseid]: metrics and spans for
+//     OpenTelemetry; a module of its own.
 //   - [github.com/helseid-go/sdk/tokenvalidation],
 //     [github.com/helseid-go/sdk/dpop] and
 //     [github.com/helseid-go/sdk/clientassertion]: what those are made of.

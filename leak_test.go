@@ -63,6 +63,8 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Made[dpop.Key](w.dpopKey),
 		leaktest.Of[dpop.KeyOptions](all),
 		leaktest.Of[dpop.MemoryReplay](),
+		leaktest.Of[dpop.MemoryReplayConfig](all),
+		leaktest.Of[dpop.NonceIssuerConfig]().Raw("an empty secret is a mistake, and none is not, which only a slice can tell apart"),
 		leaktest.Made[dpop.NonceIssuer](w.nonceIssuer),
 		leaktest.Of[dpop.Nonces](),
 		leaktest.Of[dpop.Proof](all), // what has been used up
@@ -328,7 +330,7 @@ func newLeakWorld(t *testing.T) *leakWorld {
 	w.claims, err = w.checker.Validate(ctx, user)
 	require.NoError(t, err)
 	require.Equal(t, mint.DefaultPersonalIdentityNumber, w.claims.User.PersonalIdentityNumber.Reveal())
-	nonces, err := dpop.NewNonceIssuer([]byte(leaktest.Text))
+	nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{Secret: []byte(leaktest.Text)})
 	require.NoError(t, err)
 	w.guard, err = middleware.New(middleware.Config{
 		Issuer: w.server.Issuer(), Audience: leakAudience, BearerOnly: true, Token: tokenvalidation.Config{HTTPClient: w.server.HTTPClient()},
@@ -382,7 +384,7 @@ func (w *leakWorld) clientKey(s *leaktest.Secrets) any {
 
 // writtenKey is a key in memory, as it is written to a file.
 func (w *leakWorld) writtenKey(s *leaktest.Secrets) (path string) {
-	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	require.NoError(w.t, err)
 	jwk, err := key.MarshalPrivateJWK()
 	require.NoError(w.t, err)
@@ -437,7 +439,7 @@ func (w *leakWorld) prover(s *leaktest.Secrets) any {
 }
 
 func (w *leakWorld) nonceIssuer(s *leaktest.Secrets) any {
-	issuer, err := dpop.NewNonceIssuer([]byte(s.Text()))
+	issuer, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{Secret: []byte(s.Text())})
 	require.NoError(w.t, err)
 	return issuer
 }

@@ -15,11 +15,10 @@ const (
 	// Type is the value of the parameter client_assertion_type (RFC 7523).
 	Type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-	// DefaultLifetime is the default lifetime of an assertion.
-	DefaultLifetime = 10 * time.Second
-
 	// MaxLifetime is the longest lifetime that HelseID accepts.
 	MaxLifetime = 60 * time.Second
+
+	defaultLifetime = 10 * time.Second
 
 	headerType = "client-authentication+jwt"
 )
@@ -36,11 +35,11 @@ type Config struct {
 	// Key signs the assertions. Required, unless there is a KeySource.
 	Key *Key
 
-	// KeySource, if set, gives the key in place of Key, for each assertion anew.
+	// KeySource, if set, gives the key in place of Key, for each assertion.
 	KeySource KeySource
 
-	// Lifetime is the time from iat to exp, from one second to MaxLifetime in
-	// whole seconds. Zero means DefaultLifetime.
+	// Lifetime is the time from iat to exp, 1 to 60 whole seconds. Zero means 10
+	// seconds.
 	Lifetime time.Duration
 
 	// Variants choose between forms on which HelseID's sources disagree. Only
@@ -79,7 +78,7 @@ func New(config Config) (*Signer, error) {
 	}
 	lifetime := config.Lifetime
 	if lifetime == 0 {
-		lifetime = DefaultLifetime
+		lifetime = defaultLifetime
 	}
 	if lifetime < time.Second || lifetime > MaxLifetime || lifetime%time.Second != 0 {
 		errs = append(errs, fmt.Errorf("field Lifetime is %v: it must be 1s to %v in whole seconds", config.Lifetime, MaxLifetime))
@@ -171,15 +170,7 @@ func (s *Signer) Sign(ctx context.Context, details ...Detail) (string, error) {
 		}
 		claims.Raw(s.details, value)
 	}
-	current, err := s.Current(ctx)
-	if err != nil {
-		return "", fmt.Errorf("client assertion: %w", err)
-	}
-	assertion, err := current.jws.Sign(ctx, claims.Bytes())
-	if err != nil {
-		return "", fmt.Errorf("client assertion: %w", err)
-	}
-	return assertion, nil
+	return s.sign(ctx, "client assertion", claims)
 }
 
 // SignRequestObject makes the signed request object of a pushed authorization request
@@ -195,15 +186,20 @@ func (s *Signer) SignRequestObject(ctx context.Context, details ...Detail) (stri
 	}
 	claims := s.claims("client_id")
 	claims.Raw("authorization_details", value)
+	return s.sign(ctx, "request object", claims)
+}
+
+// sign signs with the current key. The errors say what was to be signed.
+func (s *Signer) sign(ctx context.Context, what string, claims *jose.ObjectBuilder) (string, error) {
 	current, err := s.Current(ctx)
 	if err != nil {
-		return "", fmt.Errorf("request object: %w", err)
+		return "", fmt.Errorf("%s: %w", what, err)
 	}
-	object, err := current.jws.Sign(ctx, claims.Bytes())
+	signed, err := current.jws.Sign(ctx, claims.Bytes())
 	if err != nil {
-		return "", fmt.Errorf("request object: %w", err)
+		return "", fmt.Errorf("%s: %w", what, err)
 	}
-	return object, nil
+	return signed, nil
 }
 
 // claims returns the claims that assertions and request objects share. The client ID is

@@ -254,7 +254,6 @@ func TestType(t *testing.T) {
 	t.Parallel()
 	// RFC 7523 section 2.2.
 	require.Equal(t, "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", clientassertion.Type)
-	require.Equal(t, 10*time.Second, clientassertion.DefaultLifetime)
 	require.Equal(t, time.Minute, clientassertion.MaxLifetime)
 }
 

@@ -5,18 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/helseid-go/sdk/internal/claims"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
-
-// AttestLifetime is how long an attest may be used (ATT-58 of the trust framework's
-// business rules).
-const AttestLifetime = 60 * time.Minute
-
-// AttestType is the type of the detail that carries an attest.
-const AttestType = "nhn:tillitsrammeverk:parameters"
 
 // Code systems of the trust framework.
 const (
@@ -47,7 +40,7 @@ const (
 
 // Attest states why a clinician may see a patient's data, according to the trust
 // framework (tillitsrammeverket). It contains codes and identifiers only; HelseID adds
-// their names and the identity of the clinician. It may be used for [AttestLifetime],
+// their names and the identity of the clinician. It may be used for 60 minutes (ATT-58),
 // and must be discarded when the user switches to another patient. Printed, logged or
 // marshalled it reads "[redacted]".
 //
@@ -140,7 +133,7 @@ func (a Attest) Detail() (Detail, error) {
 		addIdentifier(&patient, "department", place.Department, systemDepartment)
 		patients[i] = string(patient.Bytes())
 	}
-	detail.String("type", AttestType)
+	detail.String("type", claims.AttestType)
 	detail.Raw("practitioner", string(practitioner.Bytes()))
 	detail.Raw("care_relationship", string(relationship.Bytes()))
 	if len(patients) > 0 {

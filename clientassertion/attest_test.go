@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -72,7 +71,6 @@ func TestAttestGolden(t *testing.T) {
 		require.Equal(t, strings.TrimSpace(string(want)), detail.String(), name)
 		require.Equal(t, "nhn:tillitsrammeverk:parameters", detail.Type())
 	}
-	require.Equal(t, time.Hour, clientassertion.AttestLifetime)
 }
 
 func TestAttestDefaults(t *testing.T) {

@@ -46,7 +46,9 @@
 //
 // [ParseKey] takes keys in most of the forms that they come in, [NewKey] any
 // crypto.Signer, such as one of an HSM, and [GenerateKey] makes new ones. Only
-// [Key.MarshalPrivateJWK] and [Key.MarshalPrivatePEM] give a private key away.
+// [Key.MarshalPrivateJWK] and [Key.MarshalPrivatePEM] give a private key away. In
+// examples/keys are programs whose key is in an HSM (PKCS#11), in a .p12 file or in
+// HashiCorp Vault.
 //
 // # Rules
 //

@@ -114,7 +114,7 @@ func ExampleAttest_Detail() {
 
 // A key is stored before its public half is registered, and read again later.
 func ExampleGenerateKey() {
-	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func TestGenerateKey(t *testing.T) {
 	} {
 		t.Run("kind "+string(kind), func(t *testing.T) {
 			t.Parallel()
-			key, err := clientassertion.GenerateKey(kind)
+			key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: kind})
 			require.NoError(t, err)
 			require.Equal(t, want.algorithm, key.Algorithm())
 			require.Equal(t, key.Thumbprint(), key.ID())
@@ -73,20 +73,39 @@ func TestGenerateKey(t *testing.T) {
 	}
 	t.Run("each is new", func(t *testing.T) {
 		t.Parallel()
-		one, err := clientassertion.GenerateKey(clientassertion.P256)
+		one, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 		require.NoError(t, err)
-		two, err := clientassertion.GenerateKey(clientassertion.P256)
+		two, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 		require.NoError(t, err)
 		require.NotEqual(t, one.Thumbprint(), two.Thumbprint())
 	})
 	t.Run("of another kind", func(t *testing.T) {
 		t.Parallel()
 		for _, kind := range []clientassertion.KeyKind{"RSA", "rsa-4096", "RSA-2048", "P-224", "Ed25519", " "} {
-			_, err := clientassertion.GenerateKey(kind)
+			_, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: kind})
 			require.ErrorIs(t, err, clientassertion.ErrKey)
 			require.ErrorContains(t, err, "RSA-4096, RSA-3072, P-256, P-384 or P-521")
 		}
 	})
+}
+
+// Options name the kid and the algorithm of a key that is made, and a kind only then.
+func TestGenerateKeyTakesTheOptions(t *testing.T) {
+	t.Parallel()
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256, KeyID: "chosen", Algorithm: "ES256"})
+	require.NoError(t, err)
+	require.Equal(t, "ES256 key chosen", key.String())
+	_, err = clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256, Algorithm: "PS256"})
+	require.ErrorIs(t, err, clientassertion.ErrKey)
+
+	jwk, err := key.MarshalPrivateJWK()
+	require.NoError(t, err)
+	_, err = clientassertion.ParseKey(jwk, clientassertion.KeyOptions{Kind: clientassertion.P256})
+	require.ErrorIs(t, err, clientassertion.ErrKey)
+	require.ErrorContains(t, err, "Kind")
+	_, err = clientassertion.NewKey(testkit.RSA(), clientassertion.KeyOptions{Kind: clientassertion.RSA4096})
+	require.ErrorIs(t, err, clientassertion.ErrKey)
+	require.ErrorContains(t, err, "Kind")
 }
 
 // The kid and the algorithm of a key are in its JWK, and not in its PEM.

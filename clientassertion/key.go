@@ -20,8 +20,8 @@ type ContextSigner interface {
 	SignContext(ctx context.Context, digest []byte, opts crypto.SignerOpts) (signature []byte, err error)
 }
 
-// KeyOptions override what a key says of itself. The zero value overrides
-// nothing.
+// KeyOptions override what a key says of itself, and say what key to make. The zero
+// value overrides nothing.
 type KeyOptions struct {
 	// Algorithm is the JWS algorithm to sign with: RS256, RS384, RS512, PS256,
 	// PS384, PS512, ES256, ES384 or ES512. Default: the alg of the JWK, else
@@ -31,10 +31,22 @@ type KeyOptions struct {
 	// KeyID is the kid under which the public key is registered with HelseID.
 	// Default: the kid of the JWK, else the RFC 7638 SHA-256 thumbprint.
 	KeyID string
+
+	// Kind is what [GenerateKey] makes. Empty means [RSA4096]. [NewKey] and [ParseKey],
+	// which are given a key, fail if it is set.
+	Kind KeyKind
 }
 
 func (o KeyOptions) jose() jose.KeyOptions {
 	return jose.KeyOptions{Algorithm: jose.Algorithm(o.Algorithm), ID: o.KeyID}
+}
+
+// checkGiven refuses options that have no meaning for a key that exists.
+func (o KeyOptions) checkGiven() error {
+	if o.Kind != "" {
+		return fmt.Errorf("%w: the option Kind is for GenerateKey: the kind of a given key is what it is", ErrKey)
+	}
+	return nil
 }
 
 // Key is a client's private key with its signature algorithm. It is safe for concurrent
@@ -58,6 +70,9 @@ type Key struct {
 // encrypted, PKCS#12, a public key or a certificate for instance, they say what it
 // is and the command that makes a key of it.
 func ParseKey(data []byte, options KeyOptions) (*Key, error) {
+	if err := options.checkGiven(); err != nil {
+		return nil, err
+	}
 	key, err := jose.ParseKey(data, options.jose())
 	if err != nil {
 		return nil, err
@@ -68,6 +83,9 @@ func ParseKey(data []byte, options KeyOptions) (*Key, error) {
 // NewKey takes any crypto.Signer with an RSA or EC key: one in memory, or one
 // in a KMS or HSM (see ContextSigner). Errors wrap ErrKey.
 func NewKey(signer crypto.Signer, options KeyOptions) (*Key, error) {
+	if err := options.checkGiven(); err != nil {
+		return nil, err
+	}
 	key, err := jose.NewKey(signer, options.jose())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/claims"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
@@ -76,12 +77,9 @@ func OrganizationDetail(organization Organization, tenancy identity.Tenancy, var
 	case variants.OldSingleTenantSystem:
 		system = systemSingleTenantOld
 	}
-	return newDetail(OrganizationType, `{"type":"`+OrganizationType+`","practitioner_role":{"organization":{"identifier":{"system":"`+system+
+	return newDetail(claims.OrganizationType, `{"type":"`+claims.OrganizationType+`","practitioner_role":{"organization":{"identifier":{"system":"`+system+
 		`","type":"ENH","value":"`+value+`"}}}}`), nil
 }
-
-// OrganizationType is the type of the detail that names an organisation.
-const OrganizationType = "helseid_authorization"
 
 func checkOrganization(organization Organization, tenancy identity.Tenancy) error {
 	var errs []error

@@ -18,6 +18,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/claims"
 	"github.com/helseid-go/sdk/internal/testkit"
 )
 
@@ -330,7 +331,7 @@ func FuzzAttest(f *testing.F) {
 			require.Empty(t, detail.String())
 			return
 		}
-		require.Equal(t, clientassertion.AttestType, detail.Type())
+		require.Equal(t, claims.AttestType, detail.Type())
 		var got attestJSON
 		require.NoError(t, json.Unmarshal([]byte(detail.String()), &got))
 		same := func(want, got string) {

@@ -71,7 +71,7 @@ func BenchmarkBareECDSA(b *testing.B) {
 }
 
 func BenchmarkMemoryReplay(b *testing.B) {
-	store := NewMemoryReplay(1 << 24)
+	store := NewMemoryReplay(MemoryReplayConfig{Capacity: 1 << 24})
 	base := time.Now().Add(time.Hour)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

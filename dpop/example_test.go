@@ -102,9 +102,9 @@ func ExampleParseKey() {
 
 // A store that takes less memory than the default one.
 func ExampleNewMemoryReplay() {
-	// For as many requests in 12 seconds, three quarters of them by one client.
-	replay := dpop.NewMemoryReplay(50_000)
-	fmt.Println("bytes at most:", replay.MaxBytes())
+	// For as many requests in 12 seconds, three quarters of them by one client. It takes
+	// 6.4 MB at most.
+	replay := dpop.NewMemoryReplay(dpop.MemoryReplayConfig{Capacity: 50_000})
 	_, err := dpop.NewVerifier(dpop.VerifierConfig{Replay: replay})
 	if err != nil {
 		log.Fatal(err)
@@ -120,7 +120,6 @@ func ExampleNewMemoryReplay() {
 		fmt.Println(first, err)
 	}
 	// Output:
-	// bytes at most: 6400000
 	// true <nil>
 	// false <nil>
 }
@@ -138,7 +137,7 @@ func ExampleNonces() {
 }
 
 func ExampleNonceIssuer() {
-	issuer, err := dpop.NewNonceIssuer(nil)
+	issuer, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

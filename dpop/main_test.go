@@ -63,7 +63,7 @@ type decoded struct {
 
 func decode(t testing.TB, proof string) decoded {
 	t.Helper()
-	compact, err := jose.ParseCompact(proof, MaxProof)
+	compact, err := jose.ParseCompact(proof, maxProof)
 	require.NoError(t, err)
 	jwk, ok := compact.Header.Get("jwk").Object()
 	require.True(t, ok)

@@ -116,7 +116,7 @@ func TestProofAlgorithms(t *testing.T) {
 			t.Parallel()
 			key := keyFor(t, algorithm)
 			proof := makeProof(t, newProver(t, key), Target{Method: "GET", URL: parseURL(t, apiURI), AccessToken: accessToken})
-			require.LessOrEqual(t, len(proof), MaxProof)
+			require.LessOrEqual(t, len(proof), maxProof)
 			require.Equal(t, algorithm, decode(t, proof).header["alg"])
 			verified, err := verifier.Verify(context.Background(), proof, expectedGET(key))
 			require.NoError(t, err)

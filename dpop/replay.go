@@ -101,12 +101,19 @@ type replayBucket struct {
 	shares map[replayID]int32 // proofs of each client
 }
 
-// NewMemoryReplay makes a store for this many proofs at the same time. Each is
-// remembered until the verifier's MaxAge and two seconds after its iat, so for about 12
-// seconds by default. One client can use three quarters of the capacity. Memory is
-// allocated as needed, at most 128 bytes for each proof. Zero or less means 1 048 576
-// proofs, so at most 128 MiB.
-func NewMemoryReplay(capacity int) *MemoryReplay {
+// MemoryReplayConfig configures a [MemoryReplay].
+type MemoryReplayConfig struct {
+	// Capacity is how many proofs the store holds at the same time. Each is remembered
+	// until the verifier's MaxAge and two seconds after its iat, so for about 12 seconds
+	// by default. One client can use three quarters of the capacity. Memory is allocated
+	// as needed, at most 128 bytes for each proof. Zero or less means 1 048 576 proofs,
+	// so at most 128 MiB.
+	Capacity int
+}
+
+// NewMemoryReplay makes an empty store.
+func NewMemoryReplay(config MemoryReplayConfig) *MemoryReplay {
+	capacity := config.Capacity
 	if capacity <= 0 {
 		capacity = defaultReplayCapacity
 	}
@@ -117,9 +124,6 @@ func NewMemoryReplay(capacity int) *MemoryReplay {
 		buckets:  make(map[int64]*replayBucket),
 	}
 }
-
-// MaxBytes returns the maximum memory of the store, in bytes.
-func (m *MemoryReplay) MaxBytes() int { return m.capacity * replayBytesPerProof }
 
 // Record implements [ReplayStore]. Its error is [ErrReplayFull] or [ErrBeforeStart].
 func (m *MemoryReplay) Record(_ context.Context, use Use) (bool, error) {

@@ -13,7 +13,7 @@ import (
 func TestReplayOutlivesAClockStep(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	store := NewMemoryReplay(10)
+	store := NewMemoryReplay(MemoryReplayConfig{Capacity: 10})
 	use := Use{Proof: [32]byte{1}, Thumbprint: [32]byte{2}, Expiry: now.Add(12 * time.Second).Round(time.Second)}
 	first, err := store.Record(t.Context(), use)
 	require.NoError(t, err)

@@ -32,7 +32,7 @@ func record(t testing.TB, store *MemoryReplay, use Use) (bool, error) {
 func TestMemoryReplayForgets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemoryReplay(8)
+		store := NewMemoryReplay(MemoryReplayConfig{Capacity: 8})
 		forget := time.Unix(time.Now().Unix()+12, 0)
 		first, err := record(t, store, useOf(1, 1, forget))
 		require.NoError(t, err)
@@ -54,7 +54,7 @@ func TestMemoryReplayForgets(t *testing.T) {
 func TestMemoryReplayFindsAcrossSeconds(t *testing.T) {
 	t.Parallel()
 	// The same proof with another iat is the same proof.
-	store := NewMemoryReplay(8)
+	store := NewMemoryReplay(MemoryReplayConfig{Capacity: 8})
 	now := time.Now()
 	first, err := record(t, store, useOf(1, 1, now.Add(10*time.Second)))
 	require.NoError(t, err)
@@ -70,7 +70,7 @@ func TestMemoryReplayCapacity(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const capacity = 100
-		store := NewMemoryReplay(capacity)
+		store := NewMemoryReplay(MemoryReplayConfig{Capacity: capacity})
 		soon, later := time.Now().Add(5*time.Second), time.Now().Add(time.Minute)
 		for i := range capacity {
 			forget := later
@@ -106,7 +106,7 @@ func TestMemoryReplayShares(t *testing.T) {
 		t.Run(strconv.Itoa(capacity), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				store := NewMemoryReplay(capacity)
+				store := NewMemoryReplay(MemoryReplayConfig{Capacity: capacity})
 				next := 0
 				by := func(client byte) error {
 					next++
@@ -132,15 +132,15 @@ func TestMemoryReplayShares(t *testing.T) {
 			})
 		})
 	}
-	require.Equal(t, 1<<20, NewMemoryReplay(0).capacity)
-	require.Equal(t, 1<<20, NewMemoryReplay(-1).capacity)
-	require.Equal(t, 128<<20, NewMemoryReplay(0).MaxBytes())
+	require.Equal(t, 1<<20, NewMemoryReplay(MemoryReplayConfig{}).capacity)
+	require.Equal(t, 1<<20, NewMemoryReplay(MemoryReplayConfig{Capacity: -1}).capacity)
+	require.Equal(t, 128<<20, NewMemoryReplay(MemoryReplayConfig{}).capacity*replayBytesPerProof)
 }
 
 // If the client is not known, the share is the key's.
 func TestMemoryReplaySharesOfKeys(t *testing.T) {
 	t.Parallel()
-	store := NewMemoryReplay(8)
+	store := NewMemoryReplay(MemoryReplayConfig{Capacity: 8})
 	for i := range 6 {
 		_, err := record(t, store, useOf(i, 7, time.Now().Add(time.Minute)))
 		require.NoError(t, err)
@@ -155,7 +155,7 @@ func TestMemoryReplaySharesOfKeys(t *testing.T) {
 // proof.
 func TestMemoryReplayIsFullToTheVerifier(t *testing.T) {
 	t.Parallel()
-	verifier := newVerifier(t, VerifierConfig{Replay: NewMemoryReplay(4)})
+	verifier := newVerifier(t, VerifierConfig{Replay: NewMemoryReplay(MemoryReplayConfig{Capacity: 4})})
 	verify := func(client string) error {
 		key := keyFor(t, "ES256")
 		expected := expectedGET(key)
@@ -175,7 +175,7 @@ func TestMemoryReplayIsFullToTheVerifier(t *testing.T) {
 
 func TestMemoryReplayIsAtomic(t *testing.T) {
 	t.Parallel()
-	store := NewMemoryReplay(0)
+	store := NewMemoryReplay(MemoryReplayConfig{})
 	forget := time.Now().Add(time.Minute)
 	var firsts atomic.Int64
 	var group sync.WaitGroup
@@ -207,7 +207,7 @@ func TestMemoryReplayBound(t *testing.T) {
 	// that size have just grown.
 	for _, n := range []int{1_000_000, 20 * 28_673} {
 		before := heap()
-		store := NewMemoryReplay(n)
+		store := NewMemoryReplay(MemoryReplayConfig{Capacity: n})
 		base := time.Now().Add(time.Hour) // none may expire meanwhile
 		for i := range n {
 			// The worst case: every proof is of a client of its own. A proof lives
@@ -219,8 +219,8 @@ func TestMemoryReplayBound(t *testing.T) {
 			}
 		}
 		after := heap()
-		require.LessOrEqual(t, int(after-before), store.MaxBytes(), "%d proofs", n)
-		t.Logf("%d proofs: %d bytes each, %d allowed", n, int(after-before)/n, store.MaxBytes()/n)
+		require.LessOrEqual(t, int(after-before), store.capacity*replayBytesPerProof, "%d proofs", n)
+		t.Logf("%d proofs: %d bytes each, %d allowed", n, int(after-before)/n, replayBytesPerProof*store.capacity/n)
 		_, err := record(t, store, useOf(n+1, n+1, base))
 		require.ErrorIs(t, err, ErrReplayFull)
 		runtime.KeepAlive(store)

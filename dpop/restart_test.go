@@ -54,10 +54,10 @@ func TestRestartWithNonces(t *testing.T) {
 			_, err := newVerifier(t, VerifierConfig{Nonces: nonces}).Verify(context.Background(), d.sign(t), expectedGET(key))
 			return err
 		}
-		own, err := NewNonceIssuer(nil)
+		own, err := NewNonceIssuer(NonceIssuerConfig{})
 		require.NoError(t, err)
 		require.NoError(t, send(own))
-		shared, err := NewNonceIssuer(make([]byte, 32))
+		shared, err := NewNonceIssuer(NonceIssuerConfig{Secret: make([]byte, 32)})
 		require.NoError(t, err)
 		requireReason(t, ReasonBeforeStart, send(shared))
 	})
@@ -69,7 +69,7 @@ func TestNoncesThatOutliveTheirVerifier(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		key := keyFor(t, "ES256")
-		nonces, err := NewNonceIssuer(nil)
+		nonces, err := NewNonceIssuer(NonceIssuerConfig{})
 		require.NoError(t, err)
 		used := newDraft(t, key)
 		used.claims["nonce"] = nonces.Nonce()
@@ -87,7 +87,7 @@ func TestNoncesThatOutliveTheirVerifier(t *testing.T) {
 // A wall clock that is set back by an hour does not cause an hour of refusals.
 func TestStartByBothClocks(t *testing.T) {
 	t.Parallel()
-	store := NewMemoryReplay(8)
+	store := NewMemoryReplay(MemoryReplayConfig{Capacity: 8})
 	store.started = store.started.Add(-time.Hour) // an hour ago by both
 	require.False(t, store.isFromBefore(time.Now().Add(-time.Minute), time.Now()))
 	require.True(t, store.isFromBefore(time.Now().Add(-2*time.Hour), time.Now()))

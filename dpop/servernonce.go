@@ -33,17 +33,25 @@ type NonceIssuer struct {
 	taken  atomic.Bool
 }
 
-// NewNonceIssuer takes the secret that the replicas share, of at least 32
-// random bytes. Nil means a random one, for a single process.
-// The error wraps ErrConfig.
-func NewNonceIssuer(secret []byte) (*NonceIssuer, error) {
-	own := secret == nil
+// NonceIssuerConfig configures a [NonceIssuer]. The zero value is for a single process.
+// Printed, logged or marshalled it reads "[redacted]".
+type NonceIssuerConfig struct {
+	// Secret is what the replicas share, at least 32 random bytes. Nil means a random
+	// one, which no other process has; an empty one is an error.
+	Secret []byte
+
+	unprintable
+}
+
+// NewNonceIssuer makes an issuer. The error wraps [ErrConfig].
+func NewNonceIssuer(config NonceIssuerConfig) (*NonceIssuer, error) {
+	secret, own := config.Secret, config.Secret == nil
 	if own {
 		secret = make([]byte, minNonceSecret)
 		_, _ = rand.Read(secret) // never fails (Go 1.24)
 	}
 	if len(secret) < minNonceSecret {
-		return nil, fmt.Errorf("%w: the nonce secret must have at least 32 bytes", ErrConfig)
+		return nil, fmt.Errorf("%w: field Secret has %d bytes: it must have at least %d", ErrConfig, len(secret), minNonceSecret)
 	}
 	return &NonceIssuer{secret: redact.Hide(append([]byte(nil), secret...)), own: own}, nil
 }

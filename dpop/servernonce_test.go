@@ -19,7 +19,7 @@ func TestNonceIssuer(t *testing.T) {
 	t.Run("a step is thirty seconds, and four old ones are accepted", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			issuer := testkit.Must(NewNonceIssuer(secret))
+			issuer := testkit.Must(NewNonceIssuer(NonceIssuerConfig{Secret: secret}))
 			nonce := issuer.Nonce() // the bubble starts at the start of a step
 			require.True(t, validNonce(nonce), "and can be sent")
 			for second := range 200 {
@@ -33,7 +33,7 @@ func TestNonceIssuer(t *testing.T) {
 	t.Run("a replica that is ahead", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			issuer := testkit.Must(NewNonceIssuer(secret))
+			issuer := testkit.Must(NewNonceIssuer(NonceIssuerConfig{Secret: secret}))
 			step := currentStep()
 			require.True(t, issuer.Valid(issuer.at(step+1)))
 			require.False(t, issuer.Valid(issuer.at(step+2)))
@@ -45,23 +45,23 @@ func TestNonceIssuer(t *testing.T) {
 	})
 	t.Run("replicas share the secret, strangers do not", func(t *testing.T) {
 		t.Parallel()
-		one, two := testkit.Must(NewNonceIssuer(secret)), testkit.Must(NewNonceIssuer(bytes.Clone(secret)))
+		one, two := testkit.Must(NewNonceIssuer(NonceIssuerConfig{Secret: secret})), testkit.Must(NewNonceIssuer(NonceIssuerConfig{Secret: bytes.Clone(secret)}))
 		require.True(t, two.Valid(one.Nonce()))
-		require.False(t, testkit.Must(NewNonceIssuer(nil)).Valid(one.Nonce()))
-		require.False(t, testkit.Must(NewNonceIssuer(nil)).Valid(testkit.Must(NewNonceIssuer(nil)).Nonce()))
-		require.False(t, testkit.Must(NewNonceIssuer(bytes.Repeat([]byte{8}, 32))).Valid(one.Nonce()))
+		require.False(t, testkit.Must(NewNonceIssuer(NonceIssuerConfig{})).Valid(one.Nonce()))
+		require.False(t, testkit.Must(NewNonceIssuer(NonceIssuerConfig{})).Valid(testkit.Must(NewNonceIssuer(NonceIssuerConfig{})).Nonce()))
+		require.False(t, testkit.Must(NewNonceIssuer(NonceIssuerConfig{Secret: bytes.Repeat([]byte{8}, 32)})).Valid(one.Nonce()))
 	})
 	t.Run("the secret is a copy", func(t *testing.T) {
 		t.Parallel()
 		own := bytes.Clone(secret)
-		issuer := testkit.Must(NewNonceIssuer(own))
+		issuer := testkit.Must(NewNonceIssuer(NonceIssuerConfig{Secret: own}))
 		clear(own)
-		require.True(t, testkit.Must(NewNonceIssuer(secret)).Valid(issuer.Nonce()))
+		require.True(t, testkit.Must(NewNonceIssuer(NonceIssuerConfig{Secret: secret})).Valid(issuer.Nonce()))
 	})
 	t.Run("each changed character counts", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			issuer := testkit.Must(NewNonceIssuer(secret))
+			issuer := testkit.Must(NewNonceIssuer(NonceIssuerConfig{Secret: secret}))
 			nonce := issuer.Nonce()
 			for i := range len(nonce) {
 				changed := []byte(nonce)
@@ -78,7 +78,7 @@ func TestNonceIssuer(t *testing.T) {
 		})
 	})
 	for length, good := range map[int]bool{0: false, 16: false, 31: false, 32: true, 64: true} {
-		_, err := NewNonceIssuer(make([]byte, length))
+		_, err := NewNonceIssuer(NonceIssuerConfig{Secret: make([]byte, length)})
 		require.Equal(t, good, err == nil, "%d bytes", length)
 		require.Equal(t, !good, errors.Is(err, ErrConfig))
 	}

@@ -24,7 +24,7 @@ func sameURI(a, b string) bool {
 // single character of it is unusual, and an encoded slash is then lost. The origin is
 // returned in its canonical form, the path unchanged.
 func splitURI(text string) (origin, path string, ok bool) {
-	if len(text) > MaxProof || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+	if len(text) > maxProof || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return "", "", false
 	}
 	scheme, rest, ok := strings.Cut(text, "://")

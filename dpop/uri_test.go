@@ -107,7 +107,7 @@ func TestSameURI(t *testing.T) {
 			require.False(t, sameURI(pair[1], pair[0]))
 		})
 	}
-	long := apiURI + "/" + strings.Repeat("x", MaxProof)
+	long := apiURI + "/" + strings.Repeat("x", maxProof)
 	require.False(t, sameURI(long, long), "too long to look at")
 }
 

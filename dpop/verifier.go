@@ -15,15 +15,10 @@ import (
 )
 
 const (
-	// DefaultMaxAge is the default maximum age of a proof.
-	DefaultMaxAge = 10 * time.Second
+	defaultMaxAge    = 10 * time.Second
+	defaultMaxFuture = 8 * time.Second // how far a client's clock may be ahead
 
-	// DefaultMaxFuture is how far a client's clock may be ahead by default.
-	DefaultMaxFuture = 8 * time.Second
-
-	// MaxProof is the maximum length of a proof, in bytes. A proof with an RSA-4096 key
-	// has about 2.5 KiB.
-	MaxProof = 8 << 10
+	maxProof = jose.MaxProof
 
 	// The largest RSA keys that are accepted. The sender chooses the key of a proof,
 	// and verifying with a key of twice the size, or an exponent of twice the length,
@@ -46,11 +41,11 @@ type VerifierConfig struct {
 	Algorithms []string
 
 	// MaxAge is the maximum age of a proof, in whole seconds from 1s to 5m. Zero means
-	// [DefaultMaxAge].
+	// 10 seconds.
 	MaxAge time.Duration
 
 	// MaxFuture is how far in the future a proof may be dated, in whole seconds from 1s
-	// to 5m. Zero means [DefaultMaxFuture].
+	// to 5m. Zero means 8 seconds.
 	MaxFuture time.Duration
 
 	// Replay remembers the proofs that have been used. Nil means a [MemoryReplay] of
@@ -117,8 +112,8 @@ func NewVerifier(config VerifierConfig) (*Verifier, error) {
 		}
 		return value
 	}
-	maxAge := seconds("MaxAge", config.MaxAge, DefaultMaxAge)
-	maxFuture := seconds("MaxFuture", config.MaxFuture, DefaultMaxFuture)
+	maxAge := seconds("MaxAge", config.MaxAge, defaultMaxAge)
+	maxFuture := seconds("MaxFuture", config.MaxFuture, defaultMaxFuture)
 	if config.ReplicaSkew < 0 {
 		errs = append(errs, errors.New("field ReplicaSkew is negative"))
 	}
@@ -127,7 +122,7 @@ func NewVerifier(config VerifierConfig) (*Verifier, error) {
 	}
 	replay := config.Replay
 	if replay == nil {
-		replay = NewMemoryReplay(0)
+		replay = NewMemoryReplay(MemoryReplayConfig{})
 	}
 	now := config.Time
 	if now == nil {
@@ -200,10 +195,10 @@ type Proof struct {
 // The error is a [*ProofError], which matches [ErrInvalidProof] and, for the nonce,
 // [ErrUseNonce], or it wraps [ErrUnavailable].
 func (v *Verifier) Verify(ctx context.Context, proof string, expected Expectation) (*Proof, error) {
-	if len(proof) > MaxProof {
+	if len(proof) > maxProof {
 		return nil, refuse(ReasonTooLong)
 	}
-	compact, err := jose.ParseHeader(proof, MaxProof)
+	compact, err := jose.ParseHeader(proof, maxProof)
 	if err != nil {
 		return nil, refuse(ReasonMalformed)
 	}

@@ -234,7 +234,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"T127 T147 signature":     {proof[:len(proof)-86] + strings.Repeat("A", 86), ReasonSignature},
 		"signature of another":    {swapPart(proof, signRaw(t, key, headerJSON, claimsJSON+" "), 2), ReasonSignature},
 		"signature by another":    {swapPart(proof, signRaw(t, testkit.Must(GenerateKey(KeyOptions{})), headerJSON, claimsJSON), 2), ReasonSignature},
-		"T137 a byte too long":    {strings.Repeat("x", MaxProof+1), ReasonTooLong},
+		"T137 a byte too long":    {strings.Repeat("x", maxProof+1), ReasonTooLong},
 		"padded":                  {proof + "=", ReasonMalformed},
 		"trailing line feed":      {proof + "\n", ReasonMalformed},
 		"JSON serialisation":      {`{"payload":""}`, ReasonMalformed},
@@ -610,8 +610,8 @@ func mirrored(t testing.TB, proof string) string {
 
 func TestVerifierNonce(t *testing.T) {
 	t.Parallel()
-	issuer := testkit.Must(NewNonceIssuer(nil))
-	other := testkit.Must(NewNonceIssuer(nil))
+	issuer := testkit.Must(NewNonceIssuer(NonceIssuerConfig{}))
+	other := testkit.Must(NewNonceIssuer(NonceIssuerConfig{}))
 	for name, test := range map[string]struct {
 		nonce any
 		good  bool
@@ -743,7 +743,7 @@ func FuzzVerify(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, proof string) {
-		verifier := newVerifier(t, VerifierConfig{Time: func() time.Time { return clock }, Replay: NewMemoryReplay(1 << 10)})
+		verifier := newVerifier(t, VerifierConfig{Time: func() time.Time { return clock }, Replay: NewMemoryReplay(MemoryReplayConfig{Capacity: 1 << 10})})
 		verified, err := verifier.Verify(context.Background(), proof, expectedGET(key))
 		if err != nil {
 			require.Nil(t, verified)
@@ -752,9 +752,9 @@ func FuzzVerify(f *testing.F) {
 		}
 		// Nobody else can sign: it is the genuine header and claims, with the
 		// one other signature that follows from a signature.
-		want, err := jose.ParseCompact(genuine, MaxProof)
+		want, err := jose.ParseCompact(genuine, maxProof)
 		require.NoError(t, err)
-		got, err := jose.ParseCompact(proof, MaxProof)
+		got, err := jose.ParseCompact(proof, maxProof)
 		require.NoError(t, err)
 		require.Equal(t, want.HeaderJSON, got.HeaderJSON)
 		require.Equal(t, want.Payload, got.Payload)

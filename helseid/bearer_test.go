@@ -127,7 +127,7 @@ func TestUnboundBearerTokenMayCostTheSession(t *testing.T) {
 	requireError(t, err, helseid.ErrLoginRequired)
 }
 
-// An unbound bearer token is replaced as one with a proof is, and a demand for a
+// An unbound bearer token is replaced as one with a proof is, and a challenge for a
 // nonce means nothing to it.
 func TestRefusedBearerToken(t *testing.T) {
 	t.Parallel()

@@ -3,8 +3,6 @@ package helseid
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 
 	"github.com/helseid-go/sdk/clientassertion"
@@ -19,8 +17,10 @@ import (
 
 // Client is one client of HelseID, with its keys, tokens and nonces. Make one for
 // each registered client and keep it: it holds the tokens, and is safe for concurrent
-// use.
+// use. Printed, logged or marshalled it reads "[redacted]".
 type Client struct {
+	unprintable
+
 	config   Config
 	work     *lifecycle.Lifecycle
 	report   *reporter
@@ -35,13 +35,6 @@ type Client struct {
 
 	ownTransport *http.Transport // nil if the caller has supplied a client
 }
-
-// Format prints "HelseID client" for every verb. Without it, package fmt would read
-// fields that goroutines are writing.
-func (c *Client) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "HelseID client") }
-
-// LogValue returns "HelseID client".
-func (c *Client) LogValue() slog.Value { return slog.StringValue("HelseID client") }
 
 // New checks the configuration, reports all its mistakes at once (they wrap
 // [ErrConfig]) and returns the client. It makes no network call.

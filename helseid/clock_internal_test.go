@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
+	"github.com/helseid-go/sdk/internal/claims"
 	"github.com/helseid-go/sdk/internal/testkit"
 )
 
@@ -102,7 +102,7 @@ func TestSessionAndClocks(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	at := func(d time.Duration) int64 { return now.Add(d).Unix() }
-	attest := clientassertion.AttestLifetime
+	attest := claims.AttestLifetime
 	for name, test := range map[string]struct {
 		record sessionRecord
 		ended  bool

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/internal/claims"
 )
 
 // CodeExchange are structured details for the access token that the login itself
@@ -34,7 +35,7 @@ type CodeExchange struct {
 // request.
 func (e *CodeExchange) details(make detailsOf) ([]clientassertion.Detail, error) {
 	for _, detail := range e.Details {
-		if detail.Type() == clientassertion.OrganizationType {
+		if detail.Type() == claims.OrganizationType {
 			return nil, errors.New("field CodeExchange: field Details names an organisation, which HelseID refuses there (HID-1009): use ForOrganization for the calls")
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/claims"
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
@@ -52,7 +53,7 @@ func TestCodeExchangeDetails(t *testing.T) {
 	require.Empty(t, w.refreshes(), "it is the login's own")
 	require.Contains(t, claimsOf(t, token), attestClaim)
 	require.Contains(t, claimsOf(t, token), "nhn:sfm:journal-id")
-	require.LessOrEqual(t, token.Expiry.Sub(state.Expiry().Add(-helseid.LoginLifetime)), clientassertion.AttestLifetime)
+	require.LessOrEqual(t, token.Expiry.Sub(state.Expiry().Add(-helseid.LoginLifetime)), claims.AttestLifetime)
 
 	for name, other := range map[string]helseid.TokenRequest{
 		"nothing":         {Resource: testResource},

@@ -47,7 +47,7 @@ type Config struct {
 	DPoPKey *dpop.Key
 
 	// AssertionLifetime is how long a client assertion is valid, 1 to 60 whole
-	// seconds. Zero means [clientassertion.DefaultLifetime].
+	// seconds. Zero means 10 seconds.
 	AssertionLifetime time.Duration
 
 	// Tenancy says whether the client serves its own organisation or several. If it

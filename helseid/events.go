@@ -17,7 +17,7 @@ const (
 	// an answer; URL, Duration and Err are set.
 	EventRoundTrip EventKind = "round_trip"
 
-	// EventNonceChallenge: a server demanded a DPoP nonce, or a newer one. API says
+	// EventNonceChallenge: a server required a DPoP nonce, or a newer one. API says
 	// whether it was an API rather than HelseID.
 	EventNonceChallenge EventKind = "nonce_challenge"
 
@@ -41,8 +41,10 @@ const (
 	// last that has passed when the expiry becomes known.
 	EventKeyExpiry EventKind = "key_expiry"
 
-	// EventKeyFailed: a key that was to replace the client's could not be used, and the
-	// old one stays in use. Err says why.
+	// EventKeyFailed: a key did not sign, or not in time, and what needed the signature
+	// failed; or a key that was to replace the client's could not be used, and the old
+	// one stays in use. Err says why, and wraps [ErrKey] in the first case. KeyID is
+	// empty if the DPoP key did not sign.
 	EventKeyFailed EventKind = "key_failed"
 
 	// EventKeyReplaced: KeyID is the client's key from now on.

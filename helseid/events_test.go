@@ -115,7 +115,7 @@ func TestEvents(t *testing.T) {
 			at(start, 575*time.Second)
 			w.events.reset()
 			call()
-			// The nonce lives for two minutes, so that a new one is demanded.
+			// The nonce lives for two minutes, so that a new one is required.
 			require.Equal(t, count("cache_stale", 1, "proof api", 1, "token_request", 1, "round_trip", 2, "nonce_challenge", 1), w.events.kinds())
 			at(start, 575*time.Second+599*time.Second)
 			w.events.reset()

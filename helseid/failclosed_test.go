@@ -112,7 +112,7 @@ func TestRequireOrganization(t *testing.T) {
 	})
 }
 
-// What the request of a client demands is not undone by a context that names another
+// What the request of a client requires is not undone by a context that names another
 // request, and a list without an origin is not read as "any".
 func TestOriginsDoNotWiden(t *testing.T) {
 	t.Parallel()

@@ -190,7 +190,7 @@ func runFaults(t *testing.T, lifetime time.Duration) {
 	f.server, err = helseidtest.Start(helseidtest.TokenLifetime(lifetime))
 	require.NoError(t, err)
 	defer f.server.Close()
-	nonces, err := dpop.NewNonceIssuer(nil)
+	nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{})
 	require.NoError(t, err)
 	auth, err := middleware.New(middleware.Config{
 		Issuer: f.server.Issuer(), Audience: mint.DefaultAudience, Proof: dpop.VerifierConfig{Nonces: nonces},
@@ -275,7 +275,7 @@ func (f *faultRun) call(caller *http.Client, target, organization string, form i
 	request, err := http.NewRequestWithContext(ctx, method, target+"/things?x=1", body)
 	if err == nil && form == 2 && f.client != nil {
 		request.GetBody = nil
-		// An API's demand for a nonce ends such a request: a call before it
+		// An API's nonce challenge ends such a request: a call before it
 		// learns the nonce, unless it fails at HelseID.
 		if !f.call(caller, target, organization, 0) {
 			return false

@@ -11,6 +11,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/internal/exchange"
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
@@ -36,13 +37,13 @@ const maxCode = 4096
 // Once the code has been sent, FinishLogin completes even if the context is
 // cancelled. A state can be finished once: a second FinishLogin with it sends nothing
 // and returns [ErrLoginFinished]. If HelseID has issued nothing for the code, because
-// it was down or the queue was full ([ErrBusy]), the state can be tried again.
+// it was down, the queue was full ([ErrBusy]) or a key did not sign, the state can be
+// tried again.
 //
 // Every error except [ErrClosed] wraps [ErrLogin]: start a new login. It is an
 // [*AuthorizationError] if HelseID refused the login, for instance because the user
 // cancelled. It also wraps [ErrUnavailable], [ErrKey] or [ErrStore] if HelseID, a key
-// or the store failed. A key that hangs is waited for as long as
-// [Config.RequestTimeout] says, whatever the context.
+// or the store failed.
 func (c *Client) FinishLogin(ctx context.Context, state *LoginState, answer url.Values, checks ...LoginCheck) (*Session, error) {
 	return c.logins.finish(ctx, state, answer, checks)
 }
@@ -66,7 +67,7 @@ func (l *logins) finish(ctx context.Context, state *LoginState, answer url.Value
 		return nil, err
 	}
 	defer done()
-	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginTimeout)
+	detached, cancel := context.WithTimeout(lifecycle.Detach(waiting), loginTimeout)
 	defer cancel()
 	var tokens *userTokens
 	err = l.inTurn(waiting, func(ask askUserTokens) (err error) {

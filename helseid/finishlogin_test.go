@@ -81,7 +81,7 @@ func TestT165Callback(t *testing.T) {
 }
 
 // The modules of the OpenID conformance suite's FAPI 2 plan for clients, each
-// with its fault and the reaction that it demands.
+// with its fault and the reaction that it requires.
 func TestConformanceModules(t *testing.T) {
 	t.Parallel()
 	id, header := mint.Claim, mint.Header
@@ -309,7 +309,7 @@ func TestSamePerson(t *testing.T) {
 }
 
 // The code is sent once: not again when it is unknown what became of it, and
-// again only after a demand for a nonce.
+// again only after a nonce challenge.
 func TestCodeIsSentOnce(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -373,7 +373,7 @@ func TestNonceAtTheCode(t *testing.T) {
 }
 
 // HelseID's keys cannot be had: that is no forged token, and the way on is a new
-// login all the same.
+// login anyway.
 func TestLoginWithoutKeys(t *testing.T) {
 	t.Parallel()
 	w := newLoginWorld(t, worldOptions{})

@@ -16,7 +16,7 @@ var ErrKeyExpiry = words("the client's key expires")
 
 const day = 24 * time.Hour
 
-// expirySteps are how long before its end a key is told of.
+// expirySteps are how long before its end a key is reported.
 var expirySteps = []time.Duration{30 * day, 14 * day, 7 * day, day, 0}
 
 // expiryStep is how many of the steps have passed.
@@ -41,7 +41,7 @@ type keyExpiries struct {
 	told map[string]toldExpiry
 }
 
-// toldExpiry is what has been told of a key.
+// toldExpiry is what has been reported about a key.
 type toldExpiry struct {
 	expiry time.Time
 	step   int

@@ -53,6 +53,8 @@ type KeyFileConfig struct {
 // cannot be read, holds no key or is another client's is reported and not used: the
 // key before stays. When HelseID refuses the key, the file is looked at at once.
 type KeyFile struct {
+	unprintable
+
 	config  KeyFileConfig
 	client  clientNames // of the file, if it is a configuration
 	key     atomic.Pointer[clientassertion.Key]
@@ -67,12 +69,6 @@ type KeyFile struct {
 
 // clientNames are whose key it is.
 type clientNames struct{ issuer, clientID string }
-
-// Format prints what it is, for every verb.
-func (f *KeyFile) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "key file") }
-
-// LogValue returns what it is.
-func (f *KeyFile) LogValue() slog.Value { return slog.StringValue("key file") }
 
 // NewKeyFile reads the key for the first time. Errors wrap [ErrConfig] and never quote
 // the file.

@@ -183,7 +183,7 @@ func read(t *testing.T, path string) []byte {
 	return content
 }
 
-// A file that cannot be used is told of once, and the key before stays, until it can.
+// A file that cannot be used is reported once, and the key before stays, until it can.
 func TestBrokenKeyFile(t *testing.T) {
 	t.Parallel()
 	breakages := map[string]func(t *testing.T, w *keyFileWorld){
@@ -253,7 +253,7 @@ func TestKeyFileWithAKeyAlone(t *testing.T) {
 		"JWK": (*clientassertion.Key).MarshalPrivateJWK,
 		"PEM": (*clientassertion.Key).MarshalPrivatePEM,
 	} {
-		key, err := clientassertion.GenerateKey(clientassertion.P256)
+		key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 		require.NoError(t, err)
 		content, err := write(key)
 		require.NoError(t, err)
@@ -327,7 +327,7 @@ func TestReplacedKeyIsNotHeldOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var key atomic.Pointer[clientassertion.Key]
-		unknown, err := clientassertion.GenerateKey(clientassertion.P256)
+		unknown, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 		require.NoError(t, err)
 		key.Store(unknown)
 		var known *clientassertion.Key

@@ -11,6 +11,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/claims"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/orgnr"
 )
@@ -96,7 +97,7 @@ type LoginRequest struct {
 	// to the whole session, in a signed request object. A session with them accepts
 	// none in its token requests; to change them the user must log in again. Prefer
 	// to name them in each [TokenRequest] instead. A session with an attest ends
-	// after [clientassertion.AttestLifetime].
+	// after 60 minutes (ATT-58).
 	Organization clientassertion.Organization
 	JournalID    string
 	Attest       *clientassertion.Attest
@@ -115,7 +116,7 @@ type LoginRequest struct {
 
 	// BindCode sends a DPoP proof with the pushed authorization request, so that the
 	// code is useless without the client's key (RFC 9449 section 10.1). It requires
-	// [Config.DPoPKey]. HelseID is not known to demand it.
+	// [Config.DPoPKey]. HelseID is not known to require it.
 	BindCode bool
 }
 
@@ -225,7 +226,7 @@ func (r *loginRules) prepare(request LoginRequest) (*preparedLogin, error) {
 
 // isAttested reports whether an attest is among the details.
 func isAttested(details []clientassertion.Detail) bool {
-	return slices.ContainsFunc(details, func(d clientassertion.Detail) bool { return d.Type() == clientassertion.AttestType })
+	return slices.ContainsFunc(details, func(d clientassertion.Detail) bool { return d.Type() == claims.AttestType })
 }
 
 // loginScopes are the scopes asked for, in the caller's order and each once.

@@ -300,7 +300,7 @@ func TestFirstCallAfterRecovery(t *testing.T) {
 	}
 }
 
-// A refusal is final: only the demand for a nonce is answered, with one new attempt. What
+// A refusal is final: only the nonce challenge is answered, with one new attempt. What
 // may pass by itself is retried.
 func TestRetryRule(t *testing.T) {
 	t.Parallel()

@@ -96,10 +96,15 @@ func (r *reporter) Failed(ctx context.Context, endpoint string, err error) {
 	r.logRefusal(ctx, endpoint, err)
 }
 
-// keyFailed logs that a key did not sign. If there is a wait, the key is tried again
-// after it.
+// keyFailed tells that a key did not sign. If there is a wait, the key is tried again
+// after it, which the request tells as a retry.
 func (r *reporter) keyFailed(ctx context.Context, err error, wait time.Duration) {
 	if wait == 0 {
+		event := Event{Kind: EventKeyFailed, Err: err}
+		if about, ok := errors.AsType[*exchange.KeyError](err); ok {
+			event.KeyID = about.KeyID
+		}
+		r.emit(ctx, event)
 		r.logLimited(ctx, slog.LevelError, r.keyOf(err), "", "a key did not sign", cause(err))
 		return
 	}

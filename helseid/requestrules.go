@@ -8,6 +8,7 @@ import (
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/claims"
 	"github.com/helseid-go/sdk/internal/httpx"
 )
 
@@ -101,7 +102,7 @@ func (r *requestRules) prepare(request TokenRequest, origin tokenOrigin) (*prepa
 
 // namesOrganization reports whether an organisation is among the details.
 func namesOrganization(details []clientassertion.Detail) bool {
-	return slices.ContainsFunc(details, func(d clientassertion.Detail) bool { return d.Type() == clientassertion.OrganizationType })
+	return slices.ContainsFunc(details, func(d clientassertion.Detail) bool { return d.Type() == claims.OrganizationType })
 }
 
 // details turns the typed parts of a request into the details of an assertion. A

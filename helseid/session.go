@@ -3,8 +3,6 @@ package helseid
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -37,6 +35,8 @@ var ErrSeveralAudiences = words("the token is for several APIs and has been disc
 // ended by another process. It is safe for concurrent use, and so are several
 // Sessions with the same ID, in one process or in many.
 type Session struct {
+	unprintable
+
 	sessions *Sessions
 	id       identity.Secret
 	hidden   redact.Hidden[*heldSession]
@@ -62,12 +62,6 @@ func (s *Session) record() *sessionRecord { return &s.held().record }
 // has the ID can act as the user, so it prints "[redacted]". It is new for each
 // login; end the session that the browser had before, if any.
 func (s *Session) ID() identity.Secret { return s.id }
-
-// Format prints "session" for every verb.
-func (s Session) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "session") }
-
-// LogValue returns "session".
-func (s Session) LogValue() slog.Value { return slog.StringValue("session") }
 
 // User returns the person who has logged in, as stated by the ID token. Fields whose
 // scope was not granted are empty.

@@ -437,7 +437,7 @@ func TestCloseDuringARefresh(t *testing.T) {
 	}
 }
 
-// A nonce demand does not use the refresh token up.
+// A nonce challenge does not use the refresh token up.
 func TestNonceAtARefresh(t *testing.T) {
 	t.Parallel()
 	w := newLoginWorld(t, worldOptions{server: []helseidtest.Option{helseidtest.TokenLifetime(time.Minute)}})

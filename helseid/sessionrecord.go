@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/claims"
 )
 
 // sessionRecord is a session as it is stored.
@@ -104,7 +104,7 @@ func newSessionRecord(state *LoginState, tokens *userTokens, identity *identity.
 		Created:     time.Now().Unix(),
 	}
 	if state.wire().Attested {
-		record.AttestUntil = time.Unix(min(state.wire().Started, record.Created), 0).Add(clientassertion.AttestLifetime).Unix()
+		record.AttestUntil = time.Unix(min(state.wire().Started, record.Created), 0).Add(claims.AttestLifetime).Unix()
 	}
 	record.Offline = tokens.refreshToken != ""
 	record.Several, record.Audience = tokens.token.audiences > 1, tokens.token.audience
@@ -210,7 +210,7 @@ func (r *sessionRecord) keptUntil() time.Time {
 // hasEnded reports that the session has ended, or that this cannot be told because it
 // claims to have been made, renewed or used in the future.
 func (r *sessionRecord) hasEnded(now time.Time) bool {
-	attested := r.AttestUntil - int64(clientassertion.AttestLifetime/time.Second)
+	attested := r.AttestUntil - int64(claims.AttestLifetime/time.Second)
 	return !now.Before(r.keptUntil()) || isFuture(max(r.Created, r.Renewed, r.LastUsed/1000, attested), now, maxClockStep)
 }
 
@@ -221,7 +221,7 @@ func (r *sessionRecord) limit(token *Token) {
 		token.limit(time.Unix(r.EndsAt, 0).Sub(token.fetched))
 	}
 	if r.AttestUntil != 0 {
-		token.limit(min(time.Unix(r.AttestUntil, 0).Sub(token.fetched), clientassertion.AttestLifetime))
+		token.limit(min(time.Unix(r.AttestUntil, 0).Sub(token.fetched), claims.AttestLifetime))
 	}
 }
 

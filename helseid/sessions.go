@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -18,6 +17,8 @@ import (
 // share a [Store]. Sessions start with [Client.FinishLogin]. It is safe for
 // concurrent use.
 type Sessions struct {
+	unprintable
+
 	rows       *sessionRows
 	indexes    *sessionIndexes
 	outbox     *outbox
@@ -67,13 +68,6 @@ func newSessions(config Config, identity clientIdentity, store Store, requests t
 		userInfo:   userInfoReader{requests: requests, timeout: config.RequestTimeout, bearer: config.BearerUserInfo},
 	}
 }
-
-// Format prints "sessions" for every verb. Without it, package fmt would read fields
-// that goroutines are writing.
-func (s Sessions) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "sessions") }
-
-// LogValue returns "sessions".
-func (s Sessions) LogValue() slog.Value { return slog.StringValue("sessions") }
 
 // Store returns [Config.Store], or the client's own memory. Other data about sessions
 // can be kept there too, as package weblogin does, under keys with another prefix:

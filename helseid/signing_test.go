@@ -185,6 +185,216 @@ func TestSignerThatHangs(t *testing.T) {
 	})
 }
 
+// A key that does not sign, or not in time, is told once for each request that failed
+// because of it.
+func TestSignerFailureIsTold(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w, client, proofs := kmsWorld(t, nil)
+		w.api(apiHost, good)
+		api := w.client.HTTPClient(apiRequest)
+		back := make(chan struct{})
+		hang := func(int) error { <-back; return nil }
+		failed := func() []helseid.Event {
+			synctest.Wait()
+			var found []helseid.Event
+			for _, event := range w.events.all() {
+				if event.Kind == helseid.EventKeyFailed {
+					require.ErrorIs(t, event.Err, helseid.ErrKey)
+					require.Equal(t, w.config.ClientID, event.ClientID)
+					found = append(found, event)
+				}
+			}
+			w.events.reset()
+			return found
+		}
+		for name, hook := range map[string]func(int) error{"fails": never, "hangs": hang} {
+			client.reset(hook)
+			_, err := get(t, api, apiURL)
+			requireError(t, err, helseid.ErrKey)
+			events := failed()
+			require.Len(t, events, 1, name)
+			require.Equal(t, w.config.Key.ID(), events[0].KeyID, name)
+			require.True(t, events[0].Shared, name)
+		}
+		client.reset(func(call int) error {
+			if call == 1 {
+				return errThrottled
+			}
+			return nil
+		})
+		_, err := get(t, api, apiURL)
+		require.NoError(t, err)
+		require.Empty(t, failed(), "it has signed")
+
+		for name, hook := range map[string]func(int) error{"fails": never, "hangs": hang} {
+			proofs.reset(hook)
+			_, err := get(t, api, apiURL)
+			requireError(t, err, helseid.ErrKey)
+			events := failed()
+			require.Len(t, events, 1, name)
+			require.Empty(t, events[0].KeyID, "it is about the DPoP key")
+			require.False(t, events[0].Shared, name)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err = send(t, api, newRequest(t, http.MethodGet, apiURL, nil).WithContext(ctx))
+		require.ErrorIs(t, err, context.Canceled)
+		require.Empty(t, failed(), "who has left says nothing about the key")
+		close(back)
+	})
+}
+
+// Only a new token needs the client's key. Calls that have one do not notice that the
+// key fails or hangs, not even while the token is renewed.
+func TestSignerFailureStopsNoCallWithToken(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]func(back chan struct{}) func(int) error{
+		"fails": func(chan struct{}) func(int) error { return never },
+		"hangs": func(back chan struct{}) func(int) error { return func(int) error { <-back; return errThrottled } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, worldOptions{})
+				client, back := &kms{Signer: rsa2048()}, make(chan struct{})
+				config := w.server.NewClient(helseidtest.SigningKey(client, clientassertion.KeyOptions{}), helseidtest.Scopes(testScope))
+				w.config.ClientID, w.config.Key = config.ClientID, config.Key
+				w.client = newClient(t, w.config)
+				api := w.api(apiHost, good)
+				source := w.client.HTTPClient(apiRequest)
+				start := time.Now()
+				expiry := w.token(t).Expiry
+				client.reset(broken(back))
+				calls := 0
+				for ; time.Now().Before(expiry.Add(-10 * time.Second)); calls++ {
+					before := time.Now()
+					_, err := get(t, source, apiURL)
+					require.NoError(t, err, time.Since(start))
+					require.Equal(t, before, time.Now(), "it has waited for the key")
+					pause(5 * time.Second)
+				}
+				require.Len(t, api.received(), calls)
+				require.Positive(t, w.events.of(helseid.EventKeyFailed), "the renewals have failed")
+				require.Positive(t, w.events.of(helseid.EventCacheStale))
+				pause(time.Minute)
+				_, err := get(t, source, apiURL)
+				requireError(t, err, helseid.ErrKey)
+				close(back)
+				client.reset(nil)
+				_, err = get(t, source, apiURL)
+				require.NoError(t, err)
+			})
+		})
+	}
+}
+
+// A signer with a context knows when its signature is of no use any more: when the
+// request's deadline has passed, or Config.RequestTimeout. A token is fetched for all
+// callers, and for no longer than that.
+func TestSignerGetsTheDeadline(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		client := &contextSigner{failingSigner: failingSigner{Signer: rsa2048(), good: 1000}}
+		proofs := &contextSigner{failingSigner: failingSigner{Signer: rsa2048(), good: 1000}}
+		w := newLoginWorld(t, worldOptions{})
+		config := w.server.NewClient(helseidtest.SigningKey(client, clientassertion.KeyOptions{}),
+			helseidtest.RedirectURI(redirectURI), helseidtest.Scopes(testScope, journalScope))
+		w.config.ClientID, w.config.Key, w.config.RequestTimeout = config.ClientID, config.Key, 7*time.Second
+		w.config.DPoPKey = mustDPoPKey(t, proofs)
+		w.client = newClient(t, w.config)
+		w.api(apiHost, good)
+		within := func(signer *contextSigner, want time.Duration) {
+			t.Helper()
+			require.NotEmpty(t, signer.contexts)
+			for _, ctx := range signer.contexts {
+				deadline, limited := ctx.Deadline()
+				require.True(t, limited)
+				require.Equal(t, want, time.Until(deadline))
+			}
+			signer.contexts = nil
+		}
+		for given, want := range map[time.Duration]time.Duration{3 * time.Second: 3 * time.Second, time.Minute: 7 * time.Second} {
+			ctx, cancel := context.WithTimeout(t.Context(), given)
+			_, err := send(t, w.client.HTTPClient(apiRequest), newRequest(t, http.MethodGet, apiURL, nil).WithContext(ctx))
+			require.NoError(t, err)
+			require.Len(t, client.contexts, 1)
+			within(client, 7*time.Second)
+			require.Len(t, proofs.contexts, 2)
+			proofs.contexts = proofs.contexts[1:] // the first is the token's
+			within(proofs, want)
+			w.client.TokenSource(apiRequest).Forget(ctx)
+
+			login, err := w.client.StartLogin(ctx, loginRequest())
+			require.NoError(t, err)
+			within(client, want)
+			target, err := w.server.LogIn(login.URL)
+			require.NoError(t, err)
+			_, err = w.client.FinishLogin(ctx, login.State, target.Query())
+			require.NoError(t, err)
+			within(client, want)
+			within(proofs, want)
+			cancel()
+		}
+	})
+}
+
+// A key that hangs ends a FinishLogin when its caller does. The code has not been sent:
+// the login can be finished later.
+func TestSignerThatHangsInFinishLogin(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w := newLoginWorld(t, worldOptions{server: demanding})
+		client, proofs := &kms{Signer: rsa2048()}, &kms{Signer: rsa2048()}
+		config := w.server.NewClient(helseidtest.SigningKey(client, clientassertion.KeyOptions{}),
+			helseidtest.RedirectURI(redirectURI), helseidtest.Scopes(testScope, journalScope))
+		w.config.ClientID, w.config.Key, w.config.DPoPKey = config.ClientID, config.Key, mustDPoPKey(t, proofs)
+		w.client = newClient(t, w.config)
+		state, answer := w.callback(t, loginRequest())
+		back := make(chan struct{})
+		hang := func(int) error { <-back; return nil }
+		for name, key := range map[string]*kms{"assertion": client, "proof": proofs} {
+			key.reset(hang)
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			_, err := w.client.FinishLogin(ctx, state, answer)
+			cancel()
+			require.Equal(t, 2*time.Second, time.Since(start), name)
+			for _, target := range []error{helseid.ErrLogin, helseid.ErrKey, context.DeadlineExceeded} {
+				require.ErrorIs(t, err, target, name)
+			}
+			require.NotErrorIs(t, err, helseid.ErrUnavailable, name)
+
+			start = time.Now()
+			ctx, cancel = context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			_, err = w.client.FinishLogin(ctx, state, answer)
+			require.Equal(t, time.Second, time.Since(start), name)
+			require.ErrorIs(t, err, helseid.ErrLogin, name)
+			require.ErrorIs(t, err, context.Canceled, name)
+			require.NotErrorIs(t, err, helseid.ErrKey, name)
+			key.reset(nil)
+		}
+		require.Zero(t, w.tokenRequests())
+
+		// The code has been sent, and a nonce is demanded: nobody is asked any more.
+		w.server.DemandNewNonceEachTime(true)
+		client.reset(func(call int) error {
+			if call > 1 {
+				pause(3 * time.Second)
+			}
+			return nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_, err := w.client.FinishLogin(ctx, state, answer)
+		require.NoError(t, err)
+		require.Equal(t, 2, w.tokenRequests())
+		require.Equal(t, 2, client.count())
+		close(back)
+	})
+}
+
 // A login's code and a session's refresh token are not spent on a key that fails.
 func TestSignerFailureSpendsNothing(t *testing.T) {
 	t.Parallel()

@@ -10,17 +10,17 @@ import (
 	"github.com/helseid-go/sdk/internal/wwwauth"
 )
 
-// StepUp is the login that an API demands before it accepts the call.
+// StepUp is the login that an API requires before it accepts the call.
 type StepUp struct {
 	// SecurityLevel is the lowest level that the API accepts, or zero.
 	SecurityLevel identity.SecurityLevel
 
-	// AssuranceLevel is [identity.AssuranceHigh] if the API demands it (acr_values
+	// AssuranceLevel is [identity.AssuranceHigh] if the API requires it (acr_values
 	// High, which middleware.AssuranceLevel also uses), or zero.
 	AssuranceLevel identity.AssuranceLevel
 
 	// MaxAge is how long ago the user may have authenticated, or zero if the API does
-	// not say. If the API demands a login right now (max_age=0), it is one second.
+	// not say. If the API requires a login right now (max_age=0), it is one second.
 	MaxAge time.Duration
 }
 
@@ -28,12 +28,12 @@ type StepUp struct {
 // [time.Duration].
 const maxStepUpAge = 10 * 365 * 24 * time.Hour
 
-// StepUpOf reads from an API's answer which login it demands, in a challenge with the
+// StepUpOf reads from an API's answer which login it requires, in a challenge with the
 // error insufficient_user_authentication (RFC 9470 section 3). ok is false for every
 // other answer.
 //
 // A login at that level helps only if the session's user has a lower one. Otherwise
-// the API does not see the level in its tokens, and demands it again however often
+// the API does not see the level in its tokens, and requires it again however often
 // the user logs in. Web.StepUp of package weblogin checks that.
 func StepUpOf(response *http.Response) (wanted StepUp, ok bool) {
 	if response.StatusCode != http.StatusUnauthorized {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -102,6 +101,8 @@ var ErrUnreadableRow = words("the stored row cannot be read")
 // client without [Config.Store] has one of its own. The zero value is ready to use,
 // and it is safe for concurrent use.
 type MemoryStore struct {
+	unprintable
+
 	mu    sync.Mutex
 	rows  map[string]redact.Hidden[memoryRow]
 	sweep sweeper
@@ -116,11 +117,6 @@ type memoryRow struct {
 
 func (r memoryRow) isLive(now time.Time) bool {
 	return now.Before(r.end) && now.Round(0).Before(r.Expiry.Round(0))
-}
-
-// Format prints "store in memory" for every verb.
-func (m *MemoryStore) Format(state fmt.State, _ rune) {
-	_, _ = io.WriteString(state, "store in memory")
 }
 
 // Load implements [Store].

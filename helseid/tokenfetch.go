@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
+	"github.com/helseid-go/sdk/internal/claims"
 )
 
 // tokenSupply provides the tokens for a client's token sources: from memory, from the
@@ -159,7 +159,7 @@ func (s *TokenSource) fetch(ctx context.Context) (*Token, error) {
 // keep puts a token into memory and into the shared cache.
 func (s *TokenSource) keep(ctx context.Context, entry *cacheEntry, token *Token, forgets uint64) {
 	if s.request.attested {
-		token.limit(clientassertion.AttestLifetime)
+		token.limit(claims.AttestLifetime)
 	}
 	token.checked = token.RequireScopes(s.request.scopes...) == nil
 	if !token.Expiry.IsZero() && entry.keep(token, forgets) {

@@ -28,8 +28,8 @@ type TokenRequest struct {
 	JournalID string
 
 	// Attest is the trust framework's attest. A token with it is used for
-	// [clientassertion.AttestLifetime] at most; call [TokenSource.Forget] when the
-	// user changes to another patient.
+	// 60 minutes at most (ATT-58); call [TokenSource.Forget] when the user changes to
+	// another patient.
 	Attest *clientassertion.Attest
 
 	// Details are further structured details for the client assertion, as JSON

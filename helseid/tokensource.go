@@ -3,7 +3,6 @@ package helseid
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -15,6 +14,8 @@ import (
 // Asking it for a token that is in memory takes no lock and allocates nothing. It is
 // safe for concurrent use.
 type TokenSource struct {
+	unprintable
+
 	tokens   *tokenSupply
 	calls    *apiCaller
 	original TokenRequest
@@ -40,9 +41,6 @@ type sessionTokens interface {
 	// refresh gets a token with the session's refresh token.
 	refresh(ctx context.Context, request *preparedRequest) (*Token, error)
 }
-
-// Format prints "token source" for every verb.
-func (s *TokenSource) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "token source") }
 
 // TokenSource prepares a token source. A mistake in the request is reported by
 // [TokenSource.Token], and wraps [ErrConfig].
@@ -124,7 +122,7 @@ func (s *TokenSource) Authorize(ctx context.Context, request *http.Request) erro
 }
 
 // ObserveResponse keeps the DPoP nonce of an API's response for the next
-// [TokenSource.Authorize]. It reports whether the response demands that nonce, so
+// [TokenSource.Authorize]. It reports whether the response requires that nonce, so
 // that the request should be authorized and sent once more: status 401 or 400, with
 // the error use_dpop_nonce in a challenge or in a small JSON body. The response's
 // body can still be read in full.

@@ -27,7 +27,7 @@ const defaultAPIHeaderTimeout = 60 * time.Second
 // proof. A redirect to another origin is an error ([ErrOriginRefused]) unless
 // [TokenRequest.AllowedOrigins] names both.
 //
-// A demand for a DPoP nonce (401 or 400 with use_dpop_nonce) is answered once,
+// A DPoP nonce challenge (401 or 400 with use_dpop_nonce) is answered once,
 // provided that the body can be sent again ([http.Request.GetBody]). The same applies
 // to a 401 with invalid_token under any scheme, which is answered with a new token if
 // the old one has been in use for 30 seconds; a younger token is not replaced, and

@@ -119,7 +119,7 @@ func TestLoginBesideAnUnreadableIndex(t *testing.T) {
 }
 
 // A record of another version of this library's may be a session for another process:
-// a logout that does not understand it ends it all the same.
+// a logout that does not understand it ends it anyway.
 func TestLogoutOfARecordOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	store := &recordingStore{}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // UserSession is one of a user's sessions, in any application and process of this
@@ -25,6 +25,11 @@ type UserSession struct {
 	// Expiry is when it ends unless it is used: see [Session.Expiry].
 	Expiry time.Time
 
+	listed redact.Hidden[listedSession]
+}
+
+// listedSession is the session that a [UserSession] is about.
+type listedSession struct {
 	ender *sessionEnder
 	key   string
 }
@@ -33,25 +38,20 @@ var errNoSubject = fmt.Errorf("%w: the subject is empty: it is that of identity.
 
 // Is reports whether it is this session, for instance that of the user who is viewing
 // the list.
-func (u UserSession) Is(session *Session) bool { return session != nil && session.place().key == u.key }
+func (u UserSession) Is(session *Session) bool {
+	return session != nil && session.place().key == u.listed.Reveal().key
+}
 
 // End ends the session, and revokes its refresh token in the background. The error is
 // that of [Sessions.End].
 func (u UserSession) End(ctx context.Context) error {
-	if u.ender == nil {
+	listed := u.listed.Reveal()
+	if listed.ender == nil {
 		return nil
 	}
-	u.ender.rows.places.place(u.key, time.Now().Add(sessionLifetime)) // a known session, so that a failed end is retried
-	return u.ender.endByKey(because(ctx, EndedByApplication), u.key)
+	listed.ender.rows.places.place(listed.key, time.Now().Add(sessionLifetime)) // a known session, so that a failed end is retried
+	return listed.ender.endByKey(because(ctx, EndedByApplication), listed.key)
 }
-
-// Format prints "a user's session" for every verb.
-func (u UserSession) Format(state fmt.State, _ rune) {
-	_, _ = io.WriteString(state, "a user's session")
-}
-
-// LogValue returns "a user's session".
-func (u UserSession) LogValue() slog.Value { return slog.StringValue("a user's session") }
 
 // Of returns the live sessions of a user, the newest first: at most a hundred. The
 // subject is that of [identity.User], not an identity number. Listing sessions does
@@ -80,7 +80,7 @@ func (s *Sessions) Of(ctx context.Context, subject string) ([]UserSession, error
 
 // userSession returns what can be said about a session. ok is false if it has ended.
 func (s *Sessions) userSession(ctx context.Context, key string) (session UserSession, ok bool, err error) {
-	session = UserSession{ender: s.ender, key: key}
+	session = UserSession{listed: redact.Hide(listedSession{ender: s.ender, key: key})}
 	row, err := s.rows.store.Load(ctx, key)
 	if errors.Is(err, ErrUnreadableRow) {
 		return session, row.Version != 0, nil

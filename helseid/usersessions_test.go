@@ -44,7 +44,7 @@ func TestSessionsOfAUser(t *testing.T) {
 			require.WithinDuration(t, start, listed[1].LastUsed, time.Second)
 			require.Zero(t, listed[0].LastUsed)
 			require.WithinDuration(t, start.Add(time.Hour), listed[1].Expiry, time.Second)
-			require.Empty(t, secrets.find(fmt.Sprintf("%v %+v %#v %s", listed, listed, listed, listed)))
+			require.Empty(t, secrets.find(fmt.Sprintf("%v %+v %#v", listed, listed, listed)))
 		}
 		listed, err := newClient(t, config).Sessions().Of(t.Context(), second.User().Subject)
 		require.NoError(t, err)

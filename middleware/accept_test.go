@@ -214,7 +214,7 @@ func TestHeaderNamesOnTheWire(t *testing.T) {
 	require.Equal(t, "proof_repeated", document.Reason)
 }
 
-// A proof's nonce of a wrong type makes the proof invalid, even if the API demands no
+// A proof's nonce of a wrong type makes the proof invalid, even if the API requires no
 // nonce.
 func TestNonceOfWrongType(t *testing.T) {
 	t.Parallel()

@@ -109,7 +109,7 @@ func refusal(t testing.TB, request *http.Request, response *http.Response) (prob
 			answer += fmt.Sprint("\n", name, values)
 		}
 	}
-	// The API's own name is in the scopes that it demands.
+	// The API's own name is in the scopes that it requires.
 	requireNoEcho(t, request, strings.ReplaceAll(answer, mint.DefaultAudience, ""))
 	require.NotRegexp(t, testkit.IdentityNumber, answer)
 	return document, found

@@ -121,7 +121,7 @@ func TestCheckFindsFaults(t *testing.T) {
 	t.Run("the replay store", func(t *testing.T) {
 		t.Parallel()
 		down := errors.New("eviction")
-		store := &checkedReplay{MemoryReplay: dpop.NewMemoryReplay(0)}
+		store := &checkedReplay{MemoryReplay: dpop.NewMemoryReplay(dpop.MemoryReplayConfig{})}
 		w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Replay = store }})
 		require.NoError(t, w.auth.Check(t.Context()))
 		store.err = down

@@ -70,7 +70,7 @@
 //	401 invalid_request                  headers repeated or missing
 //	401 invalid_token                    the token, the scheme, or another key's proof (proof_key_mismatch)
 //	401 invalid_dpop_proof               the proof, or it has been used before
-//	401 use_dpop_nonce                   a nonce is demanded (Config.Proof.Nonces)
+//	401 use_dpop_nonce                   a nonce is required (Config.Proof.Nonces)
 //	401 insufficient_user_authentication the user must log in in another way
 //	403 insufficient_scope               the caller may not do this
 //	414 invalid_request                  the path and the query are too long

@@ -10,7 +10,9 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
+	"github.com/helseid-go/sdk/internal/verification"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -25,7 +27,7 @@ const (
 
 	// maxAuthorization has room for a scheme before a token that is too long by itself,
 	// so that such a request is refused with the reason token_too_long.
-	maxAuthorization = tokenvalidation.MaxToken + 64
+	maxAuthorization = verification.MaxToken + 64
 )
 
 // Require guards a handler function: only requests with a valid token and proof that
@@ -152,7 +154,7 @@ func (m *Middleware) credentials(r *http.Request) (string, *Problem) {
 		return "", refused(http.StatusUnauthorized, codeInvalidRequest, "proof_missing", "the DPoP header is missing")
 	case len(proofs) > 1:
 		return "", refused(http.StatusUnauthorized, codeInvalidRequest, "proof_repeated", "there is more than one DPoP header")
-	case len(proofs[0]) > dpop.MaxProof:
+	case len(proofs[0]) > jose.MaxProof:
 		return "", m.proofProblem(&dpop.ProofError{Reason: dpop.ReasonTooLong})
 	}
 	return token, nil

@@ -32,7 +32,7 @@ func olderNonce() string {
 
 func newNonceWorld(t testing.TB) (*world, *dpop.NonceIssuer) {
 	t.Helper()
-	nonces, err := dpop.NewNonceIssuer(nonceSecret)
+	nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{Secret: nonceSecret})
 	require.NoError(t, err)
 	return newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Nonces = nonces }}), nonces
 }
@@ -54,7 +54,7 @@ func TestNonces(t *testing.T) {
 
 func testNonces(t *testing.T) {
 	w, nonces := newNonceWorld(t)
-	other, err := dpop.NewNonceIssuer(nil)
+	other, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{})
 	require.NoError(t, err)
 	for _, nonce := range []any{nil, "", "garbage", "eyJ", strings.Repeat("A", 32), strings.Repeat("A", 5000), other.Nonce(), nonces.Nonce() + "=", nonces.Nonce()[:31], nonces.Nonce() + "A",
 		strings.ToLower(nonces.Nonce()) + "x", 1, true, []string{nonces.Nonce()}, map[string]string{"nonce": nonces.Nonce()}} {
@@ -113,9 +113,9 @@ func TestNonceAge(t *testing.T) {
 // Replicas with the same secret accept each other's nonces.
 func TestNonceOfAReplica(t *testing.T) {
 	t.Parallel()
-	here, err := dpop.NewNonceIssuer(nonceSecret)
+	here, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{Secret: nonceSecret})
 	require.NoError(t, err)
-	there, err := dpop.NewNonceIssuer(nonceSecret)
+	there, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{Secret: nonceSecret})
 	require.NoError(t, err)
 	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Nonces = here }})
 	w.requireOK(w.withNonce(there.Nonce()))

@@ -58,7 +58,7 @@ func TestReplay(t *testing.T) {
 		w.requireOK(w.genuine())
 	})
 	again := map[string]func(w *world, token string) *http.Request{
-		"the same jti, signed anew": func(w *world, token string) *http.Request {
+		"the same jti, signed again": func(w *world, token string) *http.Request {
 			return plain("DPoP "+token, w.proof(token, nil, with("jti", `"the-jti"`)))
 		},
 		"the same jti, written with escapes": func(w *world, token string) *http.Request {
@@ -355,7 +355,9 @@ func TestTokenWindow(t *testing.T) {
 // one with a single key: other clients are still accepted.
 func TestReplayShareIsTheClients(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.Proof.Replay = dpop.NewMemoryReplay(40) }})
+	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) {
+		c.Proof.Replay = dpop.NewMemoryReplay(dpop.MemoryReplayConfig{Capacity: 40})
+	}})
 	w.publishForge()
 	call := func(client string) int {
 		var err error

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/claims"
 	"github.com/helseid-go/sdk/internal/redact"
+	"github.com/helseid-go/sdk/internal/verification"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -249,11 +251,13 @@ func Profession(codes ...string) Requirement {
 	})
 }
 
+const attestLifetime = claims.AttestLifetime
+
 // isWithin reports whether a time is at most this long ago. A time in the future,
 // beyond the permitted clock difference, is not.
 func isWithin(at time.Time, age time.Duration) bool {
 	since := time.Since(at)
-	return !at.IsZero() && since <= age && since >= -tokenvalidation.DefaultLeeway
+	return !at.IsZero() && since <= age && since >= -verification.DefaultLeeway
 }
 
 // AuthenticatedWithin requires a login that is at most this old, rounded down to whole
@@ -279,7 +283,7 @@ func FreshAttest() Requirement {
 		switch {
 		case claims.Attest == nil:
 			return &Denial{Reason: ReasonAttestMissing, Detail: "the access token has no attest of the trust framework"}
-		case !isWithin(claims.Attest.AttestedAt, tokenvalidation.AttestLifetime):
+		case !isWithin(claims.Attest.AttestedAt, attestLifetime):
 			return &Denial{Reason: ReasonAttestExpired, Detail: "attestation_has_expired: make a new attest and get a new token with it"}
 		}
 		return nil

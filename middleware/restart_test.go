@@ -35,7 +35,7 @@ func TestRestart(t *testing.T) {
 			start := func(proof dpop.VerifierConfig) {
 				var err error
 				if test.nonces {
-					nonces, err = dpop.NewNonceIssuer(secret)
+					nonces, err = dpop.NewNonceIssuer(dpop.NonceIssuerConfig{Secret: secret})
 					require.NoError(t, err)
 				}
 				proof.Nonces = nonces

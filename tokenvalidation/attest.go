@@ -7,10 +7,6 @@ import (
 	"github.com/helseid-go/sdk/internal/claims"
 )
 
-// AttestLifetime is how long an attest may be used (ATT-58 of the trust
-// framework's business rules).
-const AttestLifetime = 60 * time.Minute
-
 // maxPatients is how many patients an attest may name. It is made for the one whose
 // data is asked for, and another patient takes another attest (ATT-58). All of them are
 // copied at each call.

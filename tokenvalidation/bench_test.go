@@ -24,7 +24,7 @@ import (
 )
 
 // foundry is an issuer with an RSA key of any size: helseidtest has the
-// smallest, since it makes them anew for each run, and HelseID has 3072 bits.
+// smallest, since it makes new ones for each run, and HelseID has 3072 bits.
 type foundry struct {
 	private *rsa.PrivateKey
 	key     *jose.Key

@@ -99,7 +99,7 @@ type Confirmation struct {
 	// Thumbprint is jkt, the thumbprint of the DPoP key.
 	Thumbprint string
 
-	// Unsupported reports that the claim demands something other than a DPoP key, or
+	// Unsupported reports that the claim requires something other than a DPoP key, or
 	// is malformed: such a token must be refused everywhere.
 	Unsupported bool
 }

@@ -17,7 +17,7 @@ const (
 	claimSupplier   = "helseid://claims/client/claims/orgnr_supplier"
 	claimJournalID  = "nhn:sfm:journal-id"
 	claimSFMID      = "e-helse:sfm.api/client/claims/sfm-id"
-	claimAttest     = "nhn:tillitsrammeverk:parameters"
+	claimAttest     = claims.AttestType
 )
 
 // decoder reads the claims that access tokens alone have.
@@ -138,7 +138,7 @@ func (d *decoder) actorOf(object jose.Object, depth int) *Actor {
 	return actor
 }
 
-// confirmation reads cnf (RFC 7800). A member other than jkt is a demand that
+// confirmation reads cnf (RFC 7800). A member other than jkt is a requirement that
 // cannot be met here, so it makes the token unusable instead of being ignored.
 func confirmation(object jose.Object) Confirmation {
 	if !object.Has("cnf") {

@@ -20,6 +20,7 @@ import (
 	"github.com/helseid-go/sdk/internal/idtoken"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/metadata"
+	"github.com/helseid-go/sdk/internal/verification"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -116,7 +117,7 @@ func TestKeySet(t *testing.T) {
 	}{
 		"empty":                 {"", tokenvalidation.ReasonMalformed},
 		"not a JWS":             {"a.b", tokenvalidation.ReasonMalformed},
-		"too long":              {token + strings.Repeat("A", tokenvalidation.MaxToken), tokenvalidation.ReasonTooLong},
+		"too long":              {token + strings.Repeat("A", verification.MaxToken), tokenvalidation.ReasonTooLong},
 		"alg none":              {server.token(t, map[string]string{"alg": `"none"`}, nil, ""), tokenvalidation.ReasonAlgorithm},
 		"alg HS256":             {server.token(t, map[string]string{"alg": `"HS256"`}, nil, ""), tokenvalidation.ReasonAlgorithm},
 		"another alg":           {server.token(t, map[string]string{"alg": `"RS256"`}, nil, ""), tokenvalidation.ReasonAlgorithm},
@@ -173,7 +174,7 @@ func TestIDTokensAsGoOIDC(t *testing.T) {
 	t.Cleanup(ours.Close)
 	config := &oidc.Config{
 		ClientID: loginClient, SupportedSigningAlgs: []string{"ES256"},
-		Now: func() time.Time { return time.Now().Add(-tokenvalidation.DefaultLeeway) }, // go-oidc knows no leeway for exp
+		Now: func() time.Time { return time.Now().Add(-verification.DefaultLeeway) }, // go-oidc knows no leeway for exp
 	}
 	verifiers := map[string]*oidc.IDTokenVerifier{
 		"our key set":  oidc.NewVerifier(keyIssuer, server.keySet(t), config),

@@ -14,25 +14,10 @@ import (
 )
 
 const (
-	// MaxToken is the longest token that is read, in bytes. HelseID's have
-	// some 4 KiB with the trust framework's attest.
-	MaxToken = 16 << 10
-
-	// DefaultLeeway is how far the API's clock may differ from HelseID's.
-	DefaultLeeway = 5 * time.Second
-
 	maxLeeway = time.Minute
 
-	// DefaultTokenMemory is how many bytes validated tokens may take.
-	DefaultTokenMemory = 64 << 20
-
-	minTokenMemory = 1 << 20
-)
-
-// These are the bounds that ID tokens have, too: another index does not compile.
-var (
-	_ = [1]int{}[MaxToken-verification.MaxToken]
-	_ = [1]int{}[DefaultLeeway-verification.DefaultLeeway]
+	defaultTokenMemory = 64 << 20 // bytes
+	minTokenMemory     = 1 << 20
 )
 
 // Config says which tokens to accept.
@@ -57,12 +42,12 @@ type Config struct {
 	TokenTypes []string
 
 	// Leeway is how far the clocks may differ, in whole seconds up to a minute.
-	// Zero means [DefaultLeeway].
+	// Zero means 5 seconds.
 	Leeway time.Duration
 
 	// TokenMemory is how many bytes the memory of validated tokens may take. With it,
-	// the signature of each token is verified once. Zero means [DefaultTokenMemory],
-	// which has room for the claims of some 10 000 tokens; the least is 1 MiB, and -1
+	// the signature of each token is verified once. Zero means 64 MiB,
+	// which have room for the claims of some 10 000 tokens; the least is 1 MiB, and -1
 	// turns the memory off. It grows as needed, and tokens that were not used for
 	// long are removed first. A token is remembered by its hash until it expires or
 	// HelseID's keys change. Its times are checked at each use, and a refusal is
@@ -141,7 +126,7 @@ func New(config Config) (*Validator, error) {
 			Audience:       config.Audience,
 			OtherAudiences: config.AllowOtherAudiences,
 			Types:          types,
-			Leeway:         int64(cmp.Or(config.Leeway, DefaultLeeway) / time.Second),
+			Leeway:         int64(cmp.Or(config.Leeway, verification.DefaultLeeway) / time.Second),
 			Keys:           keys.keys,
 			Now:            config.Time,
 		},
@@ -152,7 +137,7 @@ func New(config Config) (*Validator, error) {
 		validator.rules.Now = time.Now
 	}
 	if config.TokenMemory >= 0 {
-		validator.memory = newMemory(cmp.Or(config.TokenMemory, DefaultTokenMemory), validator.present)
+		validator.memory = newMemory(cmp.Or(config.TokenMemory, defaultTokenMemory), validator.present)
 	}
 	return validator, nil
 }
@@ -184,7 +169,7 @@ func (v *Validator) Snapshot() ([]byte, error) { return v.rules.Keys.Snapshot(v.
 // expired tokens cause no request for keys. The error is an [*Error], which is an
 // [ErrInvalidToken], or wraps [ErrUnavailable].
 func (v *Validator) Validate(ctx context.Context, token string) (*Claims, error) {
-	if v.memory == nil || len(token) > MaxToken {
+	if v.memory == nil || len(token) > verification.MaxToken {
 		_, claims, err := v.examine(ctx, token)
 		return claims, err
 	}

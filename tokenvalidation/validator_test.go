@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/internal/testkit"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
@@ -176,7 +177,7 @@ func TestSnapshot(t *testing.T) {
 		require.NoError(t, err)
 		snapshot, err := validator.Snapshot()
 		require.NoError(t, err)
-		require.NotRegexp(t, jwsLike, string(snapshot))
+		require.NotRegexp(t, testkit.JWS, string(snapshot))
 		validator.Close()
 
 		down := func(c *tokenvalidation.Config) {

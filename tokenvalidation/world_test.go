@@ -1,14 +1,7 @@
 package tokenvalidation_test
 
 import (
-	"bytes"
-	"fmt"
-	"log"
-	"log/slog"
 	"net/http"
-	"os"
-	"regexp"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,44 +9,12 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
+	"github.com/helseid-go/sdk/internal/testkit"
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// TestMain catches what anything writes to the process's log during the whole
-// suite, and fails if a token or a national identity number is in it.
-func TestMain(m *testing.M) {
-	var logged lockedBuffer
-	log.SetOutput(&logged) //nolint:forbidigo // to see that nobody writes to it
-	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	code := m.Run()
-	if text := logged.String(); identityNumber.MatchString(text) || jwsLike.MatchString(text) {
-		fmt.Fprintln(os.Stderr, "the suite's log holds a token or a national identity number")
-		code = 1
-	}
-	os.Exit(code)
-}
-
-var (
-	identityNumber = regexp.MustCompile(`(^|[^0-9A-Fa-f-])[0-9]{11}($|[^0-9A-Fa-f])`)
-	jwsLike        = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}[.]`)
-)
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
+// TestMain fails if a token or a national identity number is in the process's log.
+func TestMain(m *testing.M) { testkit.RunLogged(m, testkit.FindCredential) }
 
 func newServer(t testing.TB) *helseidtest.Server {
 	t.Helper()
@@ -89,8 +50,7 @@ func requireReason(t testing.TB, err error, reason tokenvalidation.Reason) {
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, reason, refused.Reason)
 	require.NotEmpty(t, err.Error())
-	require.NotRegexp(t, identityNumber, err.Error())
-	require.NotRegexp(t, jwsLike, err.Error())
+	require.Empty(t, testkit.FindCredential(err.Error()))
 }
 
 // transport is a round tripper that is a function.

@@ -215,7 +215,7 @@ func guard(opts options, report *report) (*middleware.Middleware, error) {
 	}
 	config.Proof.AcceptProofsFromBeforeStart = opts.acceptsEarlierProofs()
 	if opts.nonce {
-		nonces, err := dpop.NewNonceIssuer(nil)
+		nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{})
 		if err != nil {
 			return nil, err
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
-	"github.com/helseid-go/sdk/helseid/redisstore"
 )
 
 // stage holds everything that takes part.
@@ -32,7 +31,7 @@ func show(ctx context.Context, opts options, tell *narrator, stderr io.Writer) e
 	defer redis.close()
 	tell.step("redis", nil, "Redis is there and does what is needed.")
 
-	// The server demands no nonce, so that one token needs one request.
+	// The server requires no nonce, so that one token needs one request.
 	helseid, err := helseidtest.Start(helseidtest.Relaxed(rule.Nonce))
 	if err != nil {
 		return err
@@ -95,7 +94,7 @@ func (s *stage) startProcesses(ctx context.Context, stderr io.Writer) (end func(
 		return end, err
 	}
 	common.ConfigFile, common.DPoPKey, common.CallURL = file, jwk, public+"/journal"
-	encryption := make([]byte, redisstore.EncryptionKeySize)
+	encryption := make([]byte, 32)
 	_, _ = rand.Read(encryption) // never fails (Go 1.24)
 	common.EncryptionKey = base64.StdEncoding.EncodeToString(encryption)
 	for _, name := range []string{"1", "2"} {

@@ -66,7 +66,7 @@ func (brokenStore) Record(context.Context, dpop.Use) (bool, error) {
 }
 
 func refusals(t *testing.T) map[string]refusal {
-	nonces, err := dpop.NewNonceIssuer(nil)
+	nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{})
 	require.NoError(t, err)
 	clinician := mint.Clinician()
 	exchanges := make([]mint.TokenOption, 11)
@@ -97,7 +97,7 @@ func refusals(t *testing.T) map[string]refusal {
 		// The token.
 		"no token":            {reason: "token_malformed", status: 401, change: set("Authorization", "DPoP")},
 		"no JWT":              {reason: "token_malformed", status: 401, change: set("Authorization", "DPoP a.b.c")},
-		"a long token":        {reason: "token_too_long", status: 431, change: set("Authorization", "DPoP "+strings.Repeat("x", tokenvalidation.MaxToken+1))},
+		"a long token":        {reason: "token_too_long", status: 431, change: set("Authorization", "DPoP "+strings.Repeat("x", 16<<10+1))},
 		"an ID token":         {reason: "token_typ", status: 401, token: tokens(mint.Header("typ", "JWT"))},
 		"no algorithm":        {reason: "token_alg", status: 401, token: tokens(mint.Header("alg", "none"))},
 		"an unknown key":      {reason: "token_unknown_key", status: 401, token: tokens(mint.Header("kid", "made-up"))},
@@ -119,7 +119,7 @@ func refusals(t *testing.T) map[string]refusal {
 
 		// The proof.
 		"no proof at all":           {reason: "proof_malformed", status: 401, change: set("DPoP", "x")},
-		"a long proof":              {reason: "proof_too_long", status: 431, change: set("DPoP", strings.Repeat("x", dpop.MaxProof+1))},
+		"a long proof":              {reason: "proof_too_long", status: 431, change: set("DPoP", strings.Repeat("x", 8<<10+1))},
 		"another type of proof":     {reason: "proof_typ", status: 401, proof: proofs(mint.ProofHeader("typ", "JWT"))},
 		"a proof without signature": {reason: "proof_alg", status: 401, proof: proofs(mint.ProofHeader("alg", "none"))},
 		"a private key":             {reason: "proof_jwk", status: 401, proof: proofs(mint.PrivateKeyInProof())},

@@ -118,7 +118,7 @@ func TestOrganizationInPathOutsideOfTheRouter(t *testing.T) {
 // answers (RFC 9449 section 8.2).
 func TestAnswerWithNonceIsNotStored(t *testing.T) {
 	secret := bytes.Repeat([]byte("s"), 32)
-	nonces, err := dpop.NewNonceIssuer(secret)
+	nonces, err := dpop.NewNonceIssuer(dpop.NonceIssuerConfig{Secret: secret})
 	require.NoError(t, err)
 	options := func() worldOptions {
 		return worldOptions{config: func(c *middleware.Config) { c.Proof.Nonces = nonces }}

@@ -15,7 +15,7 @@ const (
 
 // checkAssertion authenticates a client (RFC 7523 section 3, and HelseID's stricter
 // rules). The assertion counts as used whatever the response is, also if the response
-// demands a nonce.
+// requires a nonce.
 func (s *Server) checkAssertion(clientID, assertion string) (*Client, jose.Object, *refusal) {
 	compact, err := jose.ParseCompact(assertion, maxAssertion)
 	if err != nil {

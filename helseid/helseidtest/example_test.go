@@ -194,7 +194,7 @@ func ExampleLoginPage() {
 	// RASK TRANE level 4
 }
 
-// A server that demands less than HelseID does. It demands the rest.
+// A server that requires less than HelseID does. It requires the rest.
 func ExampleRelaxed() {
 	server, err := helseidtest.Start(helseidtest.Relaxed(rule.Parameters))
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -40,8 +40,8 @@ func rsaKey(i int) (*signingKey, error) {
 		if err != nil {
 			return nil, fmt.Errorf("helseidtest: %w", err)
 		}
-		fingerprint := sha1.Sum(private.N.Bytes())
-		key, err := mint.NewKey(private, strings.ToUpper(hex.EncodeToString(fingerprint[:])))
+		fingerprint := sha256.Sum256(private.N.Bytes())
+		key, err := mint.NewKey(private, strings.ToUpper(hex.EncodeToString(fingerprint[:20])))
 		if err != nil {
 			return nil, fmt.Errorf("helseidtest: %w", err)
 		}

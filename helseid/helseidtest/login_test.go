@@ -98,7 +98,7 @@ func TestLogin(t *testing.T) {
 	})
 }
 
-// A browser stays logged in until it logs out, or the client wants it anew.
+// A browser stays logged in until it logs out, or the client wants a new login.
 func TestSingleSignOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

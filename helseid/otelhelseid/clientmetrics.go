@@ -2,6 +2,7 @@ package otelhelseid
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,10 +19,11 @@ const maxClients = 10
 
 // The values of attributes.
 const (
-	lookupHit, lookupStale, lookupMiss           = "hit", "stale", "miss"
-	retryFailure, retryNonce, retryToken         = "failure", "nonce", "token"
-	peerHelseID, peerAPI                         = "helseid", "api"
-	changeReplaced, changeFailed, changeOrphaned = "replaced", "failed", "orphaned"
+	lookupHit, lookupStale, lookupMiss   = "hit", "stale", "miss"
+	retryFailure, retryNonce, retryToken = "failure", "nonce", "token"
+	peerHelseID, peerAPI                 = "helseid", "api"
+
+	keyReplaced, keyNotReplaced, keyNotSigned, keyOrphaned = "replaced", "not_replaced", "not_signed", "orphaned"
 )
 
 // clientMetrics counts what clients do.
@@ -83,28 +85,32 @@ func (m *clientMetrics) count(ctx context.Context, event helseid.Event) {
 	case helseid.EventKeyExpiry:
 		m.expiries.put(m.name(ctx, event), event)
 	case helseid.EventKeyReplaced:
-		m.change(ctx, event, changeReplaced)
+		m.key(ctx, event, keyReplaced)
 		m.expiries.put(m.name(ctx, event), event)
 	case helseid.EventKeyFailed:
-		m.change(ctx, event, changeFailed)
+		if errors.Is(event.Err, helseid.ErrKey) {
+			m.key(ctx, event, keyNotSigned)
+		} else {
+			m.key(ctx, event, keyNotReplaced)
+		}
 	case helseid.EventKeyOrphan:
-		m.change(ctx, event, changeOrphaned)
+		m.key(ctx, event, keyOrphaned)
 	}
 }
 
-func (m *clientMetrics) change(ctx context.Context, event helseid.Event, what string) {
-	attributes := append(withClient(m.name(ctx, event)), attrKeyChange.String(what))
-	m.changes.Add(ctx, 1, metric.WithAttributes(attributes...))
+func (m *clientMetrics) key(ctx context.Context, event helseid.Event, what string) {
+	attributes := append(withClient(m.name(ctx, event)), attrKeyEvent.String(what))
+	m.keys.Add(ctx, 1, metric.WithAttributes(attributes...))
 }
 
-// name returns the name that an event's client has in metrics. A change of a key is
-// rare: when a client is seen first, the counts of its changes begin with zero, so that
-// the first change is an increase.
+// name returns the name that an event's client has in metrics. Events
+// of keys are rare: when a client is seen first, their counts begin with zero, so that
+// the first event is an increase.
 func (m *clientMetrics) name(ctx context.Context, event helseid.Event) string {
 	name, first := m.names.of(event.ClientID)
 	if first {
-		for _, change := range []string{changeReplaced, changeFailed, changeOrphaned} {
-			m.changes.Add(ctx, 0, metric.WithAttributes(append(withClient(name), attrKeyChange.String(change))...))
+		for _, event := range []string{keyReplaced, keyNotReplaced, keyNotSigned, keyOrphaned} {
+			m.keys.Add(ctx, 0, metric.WithAttributes(append(withClient(name), attrKeyEvent.String(event))...))
 		}
 	}
 	return name

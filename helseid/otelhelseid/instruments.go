@@ -14,7 +14,7 @@ type instruments struct {
 	lookups  metric.Int64Counter
 	proofs   metric.Float64Histogram
 	retries  metric.Int64Counter
-	changes  metric.Int64Counter
+	keys     metric.Int64Counter
 
 	decisions metric.Int64Counter
 	decided   metric.Float64Histogram
@@ -52,7 +52,7 @@ func newInstruments(meter metric.Meter, observeExpiry metric.Float64Callback) (*
 		lookups:   counter(tokenLookups, "{lookup}", "Number of times that a token was looked for in memory."),
 		proofs:    histogram(proofDuration, "Time that the DPoP key took for a proof for an API.", localBounds),
 		retries:   counter(clientRetries, "{retry}", "Number of reasons to send a request again."),
-		changes:   counter(keyChanges, "{change}", "Number of changes of clients' keys, and of failed ones."),
+		keys:      counter(keyEvents, "{event}", "Number of times that a client's key was replaced, or failed."),
 		decisions: counter(guardDecisions, "{decision}", "Number of decisions about requests to an API."),
 		decided:   histogram(guardDuration, "Time that a decision about a request to an API took.", localBounds),
 		replays:   histogram(replayDuration, "Time that the store of used proofs took.", localBounds),

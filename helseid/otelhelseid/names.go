@@ -14,7 +14,7 @@ const (
 	proofDuration   = "helseid.client.proof.duration"
 	clientRetries   = "helseid.client.retries"
 	keyTimeLeft     = "helseid.client.key.time_left"
-	keyChanges      = "helseid.client.key.changes"
+	keyEvents       = "helseid.client.key.events"
 	guardDecisions  = "helseid.guard.decisions"
 	guardDuration   = "helseid.guard.duration"
 	replayDuration  = "helseid.replay_store.duration"
@@ -49,7 +49,7 @@ const (
 	attrLookup      = attribute.Key("helseid.lookup.result")
 	attrPeer        = attribute.Key("helseid.peer")
 	attrRetryReason = attribute.Key("helseid.retry.reason")
-	attrKeyChange   = attribute.Key("helseid.key.change")
+	attrKeyEvent    = attribute.Key("helseid.key.event")
 	attrHID         = attribute.Key("helseid.error.number")
 	attrOutcome     = attribute.Key("helseid.guard.outcome")
 	attrReason      = attribute.Key("helseid.guard.reason")

@@ -18,19 +18,11 @@ import (
 )
 
 const (
-	// DefaultKeyPrefix is the prefix of all keys unless [Config.KeyPrefix] is set.
-	DefaultKeyPrefix = "helseid:"
+	defaultKeyPrefix      = "helseid:"
+	defaultTimeout        = 250 * time.Millisecond
+	defaultSessionTimeout = 2 * time.Second
 
-	// DefaultTimeout limits each use of Redis for a proof or a token unless
-	// [Config.Timeout] is set.
-	DefaultTimeout = 250 * time.Millisecond
-
-	// DefaultSessionTimeout limits each use of Redis for a session unless
-	// [Config.SessionTimeout] is set.
-	DefaultSessionTimeout = 2 * time.Second
-
-	// EncryptionKeySize is the length of an encryption key, in bytes.
-	EncryptionKeySize = 32
+	encryptionKeySize = 32 // bytes
 
 	minTimeout   = 10 * time.Millisecond
 	maxTimeout   = 10 * time.Second
@@ -74,7 +66,7 @@ type Config struct {
 	Client redis.UniversalClient
 
 	// KeyPrefix is the prefix of all keys: printable ASCII without spaces and braces,
-	// at most 64 characters. Empty means [DefaultKeyPrefix].
+	// at most 64 characters. Empty means "helseid:".
 	KeyPrefix string
 
 	// EncryptionKeys encrypt tokens and sessions. The first encrypts, all decrypt;
@@ -124,7 +116,7 @@ type Config struct {
 func (c Config) checked(needKeys bool) (Config, error) {
 	errs := []error{c.checkServer()}
 	if c.KeyPrefix == "" {
-		c.KeyPrefix = DefaultKeyPrefix
+		c.KeyPrefix = defaultKeyPrefix
 	}
 	if len(c.KeyPrefix) > maxKeyPrefix || strings.ContainsFunc(c.KeyPrefix, func(char rune) bool {
 		return char <= ' ' || char > '~' || char == '{' || char == '}'
@@ -134,7 +126,7 @@ func (c Config) checked(needKeys bool) (Config, error) {
 	if needKeys {
 		errs = append(errs, c.checkKeys()...)
 	}
-	errs = append(errs, checkTimeout("Timeout", &c.Timeout, DefaultTimeout), checkTimeout("SessionTimeout", &c.SessionTimeout, DefaultSessionTimeout))
+	errs = append(errs, checkTimeout("Timeout", &c.Timeout, defaultTimeout), checkTimeout("SessionTimeout", &c.SessionTimeout, defaultSessionTimeout))
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -157,7 +149,7 @@ func checkTimeout(field string, timeout *time.Duration, standard time.Duration) 
 func (c Config) checkKeys() []error {
 	var errs []error
 	if len(c.EncryptionKeys) == 0 {
-		errs = append(errs, fmt.Errorf("field EncryptionKeys is required: %d random bytes in Base64, kept where secrets are (openssl rand -base64 32); for an API's used proofs alone call NewReplays", EncryptionKeySize))
+		errs = append(errs, fmt.Errorf("field EncryptionKeys is required: %d random bytes in Base64, kept where secrets are (openssl rand -base64 32); for an API's used proofs alone call NewReplays", encryptionKeySize))
 	}
 	if len(c.EncryptionKeys) > maxKeys {
 		errs = append(errs, fmt.Errorf("field EncryptionKeys has %d keys: at most %d are of use", len(c.EncryptionKeys), maxKeys))
@@ -167,10 +159,10 @@ func (c Config) checkKeys() []error {
 		key, err := decodeKey(text)
 		switch {
 		case err != nil:
-			errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] is not Base64: openssl rand -base64 %d makes one", i, EncryptionKeySize))
+			errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] is not Base64: openssl rand -base64 %d makes one", i, encryptionKeySize))
 			continue
-		case len(key) != EncryptionKeySize:
-			errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] has %d bytes: it must have %d", i, len(key), EncryptionKeySize))
+		case len(key) != encryptionKeySize:
+			errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] has %d bytes: it must have %d", i, len(key), encryptionKeySize))
 		case bytes.Count(key, key[:1]) == len(key):
 			errs = append(errs, fmt.Errorf("field EncryptionKeys[%d] is one byte over and over: make it at random", i))
 		}

@@ -54,7 +54,7 @@ func exampleRedis() (url string, cleanup func()) {
 // 32 random bytes in Base64, the same for all processes: kept where secrets are, as
 // in identity.NewSecret(os.Getenv("STORE_KEY")).
 func exampleKey() identity.Secret {
-	key := make([]byte, redisstore.EncryptionKeySize)
+	key := make([]byte, 32)
 	_, _ = rand.Read(key)
 	return identity.NewSecret(base64.StdEncoding.EncodeToString(key))
 }

@@ -142,7 +142,7 @@ func TestForgottenWithoutARestart(t *testing.T) {
 		server.do(t, "REPLICAOF", "NO", "ONE")
 		requireDoubt(t, store, use)
 	})
-	t.Run("there and back", func(t *testing.T) {
+	t.Run("a failover, and one back to the first server", func(t *testing.T) {
 		t.Parallel()
 		server, replica := startServerOn(t, freePort(t)), startServerOn(t, freePort(t))
 		store := newStore(t, server.url()).Replays()

@@ -25,7 +25,7 @@ import (
 
 // newUse is one use of a proof that nobody has seen.
 func newUse() dpop.Use {
-	use := dpop.Use{Expiry: time.Now().Add(12 * time.Second), NotBefore: time.Now().Add(-dpop.DefaultMaxFuture)}
+	use := dpop.Use{Expiry: time.Now().Add(12 * time.Second), NotBefore: time.Now().Add(-8 * time.Second)}
 	_, _ = rand.Read(use.Proof[:])
 	_, _ = rand.Read(use.Thumbprint[:])
 	return use

@@ -64,7 +64,7 @@ func (s sealer) open(place string, version uint64, sealed []byte) ([]byte, error
 // key (NIST SP 800-38D, section 8.3): a single place never gets that many, but all of
 // them together may.
 func derive(key identity.Secret, place string) (cipher.AEAD, error) {
-	derived, err := hkdf.Expand(sha256.New, []byte(key.Reveal()), "helseid redisstore 1\x00"+place, EncryptionKeySize)
+	derived, err := hkdf.Expand(sha256.New, []byte(key.Reveal()), "helseid redisstore 1\x00"+place, encryptionKeySize)
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: %w", err)
 	}

@@ -150,7 +150,7 @@ func TestSessionOutlivesASilence(t *testing.T) {
 		for range breakerLimit + 1 {
 			require.True(t, isTimeout(c.use(t.Context(), hang)))
 		}
-		require.Less(t, time.Since(start), DefaultSessionTimeout)
-		require.NoError(t, c.within(DefaultSessionTimeout).use(t.Context(), func(context.Context) error { return nil }))
+		require.Less(t, time.Since(start), defaultSessionTimeout)
+		require.NoError(t, c.within(defaultSessionTimeout).use(t.Context(), func(context.Context) error { return nil }))
 	})
 }

@@ -1,8 +1,6 @@
 package selvbetjening
 
 import (
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -22,6 +20,8 @@ const (
 // Client reads and changes the registration of one client of HelseID's. It is safe for
 // concurrent use and needs no Close of its own.
 type Client struct {
+	unprintable
+
 	api      *http.Client
 	base     *url.URL
 	config   Config
@@ -37,9 +37,4 @@ func New(config Config) (*Client, error) {
 	}
 	api := httpx.NoRedirect(config.Client.HTTPClient(config.tokenRequest(base)))
 	return &Client{api: api, base: base, config: config, updating: make(chan struct{}, 1)}, nil
-}
-
-// Format prints what it is, for every verb.
-func (c *Client) Format(state fmt.State, _ rune) {
-	_, _ = io.WriteString(state, "HelseID Selvbetjening client")
 }

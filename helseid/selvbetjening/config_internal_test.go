@@ -22,7 +22,7 @@ func (n noNetwork) RoundTrip(*http.Request) (*http.Response, error) {
 
 func clientOf(t *testing.T, issuer string) *helseid.Client {
 	t.Helper()
-	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	require.NoError(t, err)
 	client, err := helseid.New(helseid.Config{Issuer: issuer, ClientID: "some-client", Key: key, HTTPClient: &http.Client{Transport: noNetwork{t}}})
 	require.NoError(t, err)

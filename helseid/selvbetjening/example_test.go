@@ -64,7 +64,7 @@ func Example() {
 
 // A client of one environment cannot be used with the API of another.
 func ExampleNew() {
-	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func ExampleClient_AddClientSecret() {
 	defer end()
 	ctx := context.Background()
 
-	next, err := clientassertion.GenerateKey(clientassertion.P256)
+	next, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func ExampleClient_Delegations() {
 func ExampleError() {
 	self, end := start()
 	defer end()
-	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -2,9 +2,6 @@ package selvbetjening
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"log/slog"
 	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
@@ -23,8 +20,11 @@ type KeyStore interface {
 	Save(ctx context.Context, keys StoredKeys) error
 }
 
-// StoredKeys are the keys of a client that are kept.
+// StoredKeys are the keys of a client that are kept. Printed, logged or marshalled they
+// read "[redacted]".
 type StoredKeys struct {
+	unprintable
+
 	// Current is the key that works.
 	Current *clientassertion.Key
 
@@ -38,12 +38,3 @@ type StoredKeys struct {
 	// PendingSince is when Pending was made.
 	PendingSince time.Time
 }
-
-// Format prints what it is, for every verb.
-func (StoredKeys) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "client keys") }
-
-// LogValue returns what it is.
-func (StoredKeys) LogValue() slog.Value { return slog.StringValue("client keys") }
-
-// MarshalText returns what it is.
-func (StoredKeys) MarshalText() ([]byte, error) { return []byte("client keys"), nil }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -48,6 +47,8 @@ var errRotation = redact.Words("selvbetjening: the key was not replaced, and the
 // given up before another one works. HelseID documents no call that removes a key: the
 // old one stays registered until it expires.
 type Rotation struct {
+	unprintable
+
 	config RotationConfig
 	client *helseid.Client
 	self   *Client
@@ -60,14 +61,6 @@ type Rotation struct {
 	expiry time.Time // of the current key, or zero
 	jitter float64
 }
-
-// Format prints what it is, for every verb.
-func (r *Rotation) Format(state fmt.State, _ rune) {
-	_, _ = io.WriteString(state, "HelseID key rotation")
-}
-
-// LogValue returns what it is.
-func (r *Rotation) LogValue() slog.Value { return slog.StringValue("HelseID key rotation") }
 
 // NewRotation reads the current key from the store and makes the client. It calls
 // neither HelseID nor its API: [Rotation.Run] does. Mistakes in the configuration wrap
@@ -264,7 +257,7 @@ func (r *Rotation) replace(ctx context.Context, stored StoredKeys, secrets []Cli
 		stored.Pending, registered = nil, false
 	}
 	if stored.Pending == nil {
-		key, err := clientassertion.GenerateKey(r.config.Kind)
+		key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: r.config.Kind})
 		if err != nil {
 			return fmt.Errorf("%w: make a key: %w", ErrRotation, err)
 		}

@@ -18,7 +18,7 @@ import (
 
 func newKey(t testing.TB) *clientassertion.Key {
 	t.Helper()
-	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	require.NoError(t, err)
 	return key
 }

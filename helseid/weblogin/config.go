@@ -18,13 +18,12 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// DefaultMaxSessionAge is how long after the user's authentication a session ends
-// unless [Config.MaxSessionAge] is set: a working day.
-const DefaultMaxSessionAge = 8 * time.Hour
+const (
+	defaultMaxSessionAge = 8 * time.Hour // a working day
+	minSessionAge        = time.Minute
 
-const minSessionAge = time.Minute
-
-const defaultCookieName = "helseid-session"
+	defaultCookieName = "helseid-session"
+)
 
 // Config says how an application's users log in. Client alone is enough if its
 // configuration names one redirect URI.
@@ -67,7 +66,7 @@ type Config struct {
 	// ends, no matter how much it is used, in whole seconds and at least a minute.
 	// When nine tenths of that time have passed, HelseID's own session is not used
 	// for a login any more: the user must authenticate again (max_age). Zero means
-	// Login.MaxSessionAge, or else [DefaultMaxSessionAge].
+	// Login.MaxSessionAge, or else 8 hours.
 	MaxSessionAge time.Duration
 
 	// IdleTimeout is how long a session may be unused before it ends, in whole
@@ -77,7 +76,7 @@ type Config struct {
 
 	// SamePerson checks the person who has logged in before a session is made, with
 	// the request of the callback. An application with users of its own must make
-	// sure that both are the same person, as HelseID's security profile demands:
+	// sure that both are the same person, as HelseID's security profile requires:
 	// return an error if they are not. An error that wraps [helseid.ErrUnavailable]
 	// means that this could not be found out.
 	SamePerson func(ctx context.Context, r *http.Request, user identity.User) error
@@ -167,7 +166,7 @@ func (c Config) checked() (Config, place, error) {
 		value, login *time.Duration
 		fallback     time.Duration
 	}{
-		{"MaxSessionAge", &c.MaxSessionAge, &c.Login.MaxSessionAge, DefaultMaxSessionAge},
+		{"MaxSessionAge", &c.MaxSessionAge, &c.Login.MaxSessionAge, defaultMaxSessionAge},
 		{"IdleTimeout", &c.IdleTimeout, &c.Login.IdleTimeout, 0},
 	} {
 		if *field.value != 0 && *field.login != 0 && *field.value != *field.login {

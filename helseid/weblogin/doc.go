@@ -55,7 +55,7 @@
 // After the login users return to the page that they asked for, which is always a path on
 // this host. [Web.RequireLevel] sends users with a lower security level to a new login, and
 // accepts only the same person there. [Web.StepUp] does so when an API that a page calls
-// demands more. If several logins in a row lead to no page, for instance because the
+// requires more. If several logins in a row lead to no page, for instance because the
 // browser keeps no cookies, an error page says what is wrong ([KindLoop]).
 //
 // Behind a proxy that removes a path prefix, set [Config.PublicURL] to the address that

@@ -60,7 +60,7 @@ const (
 	EventLoginCancelled EventKind = "login_cancelled"
 
 	// EventStepUp means that a logged-in user has logged in again because a page or
-	// an API demanded it. It replaces EventLogin.
+	// an API required it. It replaces EventLogin.
 	EventStepUp EventKind = "step_up"
 
 	// EventUserChanged means that another user has logged in in a browser that had a

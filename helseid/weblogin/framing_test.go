@@ -78,7 +78,7 @@ func TestLogoutClearsSiteData(t *testing.T) {
 	}
 }
 
-// With the form no URL holds the ID token, and HelseID logs the user out all the same.
+// With the form no URL holds the ID token, and HelseID logs the user out anyway.
 func TestLogoutForm(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *weblogin.Config) { c.LogoutForm = true })

@@ -232,7 +232,7 @@ func TestLoginFromAnotherSite(t *testing.T) {
 				require.Equal(t, "/me", b.get("/login?return_to=/me", change).location(t))
 				require.Equal(t, elg, b.get("/me", change).body)
 			}
-			// Nor when it comes twice in a row, or demands more.
+			// Nor when it comes twice in a row, or requires more.
 			for _, path := range []string{"/login?return_to=/me", "/login?return_to=/me", "/login?level=4", "/login?prompt=login", "/login?level=4&prompt=login"} {
 				answer := b.get(path, change)
 				if target := answer.location(t); target != "/me" {

@@ -21,7 +21,7 @@ import (
 )
 
 // The session is gone here, after a restart for instance. Whoever logs out is sent
-// to HelseID all the same, where the next user of the browser would be let in.
+// to HelseID anyway, where the next user of the browser would be let in.
 func TestLogoutOfALostSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

@@ -49,8 +49,8 @@ func (w *Web) loginURL(returnTo string, wanted demands) string {
 	return w.outside(w.config.LoginPath) + "?" + query.Encode()
 }
 
-// serveLogin starts a login. The query can raise the level and demand a new login,
-// but never lower what the configuration demands.
+// serveLogin starts a login. The query can raise the level and require a new login,
+// but never lower what the configuration requires.
 func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 	private(rw)
 	unframed(rw)
@@ -96,7 +96,7 @@ func (w *Web) serveLogin(rw http.ResponseWriter, r *http.Request) {
 		enough := user.SecurityLevel >= request.SecurityLevel && user.AssuranceLevel >= request.AssuranceLevel && !anew
 		switch elsewhere := r.Header.Get("Sec-Fetch-Site") != "same-origin" || query.Has(parameterAgain); {
 		case elsewhere && enough && !visit.stayed:
-			// Another site must not change who is logged in. If the page still demands a
+			// Another site must not change who is logged in. If the page still requires a
 			// login, it must be the same user's.
 			visit.stayed = true
 			w.setVisit(rw, visit)

@@ -150,7 +150,7 @@ func TestStepUp(t *testing.T) {
 	require.Equal(t, "/login?level=4&return_to=%2F", w.web.LoginURL("//evil.example", 4))
 }
 
-// An API's demand leads to a login if one helps, and to no other.
+// An API's challenge leads to a login if one helps, and to no other.
 func TestStepUpForAnAPI(t *testing.T) {
 	t.Parallel()
 	const demand = `DPoP error="insufficient_user_authentication", `
@@ -301,7 +301,20 @@ func TestT175SessionEnds(t *testing.T) {
 		testkit.Sleep(2*time.Hour - time.Second - time.Since(before))
 		require.Equal(t, grevling, b.who())
 	})
-	require.Equal(t, 8*time.Hour, weblogin.DefaultMaxSessionAge)
+}
+
+// Unless it is configured, a session ends after a working day.
+func TestSessionEndsAfterEightHours(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newWorld(t, nil).newBrowser()
+		start := time.Now()
+		b.logIn("/login")
+		testkit.Sleep(8*time.Hour - time.Second - time.Since(start))
+		require.Equal(t, grevling, b.who())
+		testkit.Sleep(time.Second)
+		require.Equal(t, "nobody", b.who())
+	})
 }
 
 // A HelseID that gives an old login all the same does not send the browser round

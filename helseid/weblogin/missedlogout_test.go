@@ -113,7 +113,7 @@ func TestSlowRevocation(t *testing.T) {
 }
 
 // What an application of the same client has let in at a lower level is not let in
-// by one that demands a higher one.
+// by one that requires a higher one.
 func TestLevelOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

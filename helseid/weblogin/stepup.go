@@ -12,12 +12,12 @@ import (
 const freshLogin = time.Minute
 
 // StepUp is for a handler behind [Web.Require] whose call to an API was answered with
-// a demand for another login ([helseid.StepUpOf]): at a higher security level or
+// a challenge to log in again ([helseid.StepUpOf]): at a higher security level or
 // assurance level, or with a more recent authentication. It sends the browser to that
 // login and back to the page, accepts only the same user as [Web.RequireLevel] does,
 // and returns true: the handler must write nothing more.
 //
-// It returns false, and has written nothing, if the answer is no such demand or if no
+// It returns false, and has written nothing, if the answer is no such challenge or if no
 // login would help, because the user has that level and has just authenticated. In
 // that case the API does not see the level in its tokens: its owner chooses in
 // Selvbetjening which claims they contain.

@@ -33,7 +33,7 @@ func (j *strictJar) Cookies(u *url.URL) []*http.Cookie {
 	return slices.DeleteFunc(j.CookieJar.Cookies(u), func(cookie *http.Cookie) bool { return j.crossSite && j.strict[cookie.Name] })
 }
 
-// strictBrowser is one that heeds SameSite=Strict.
+// strictBrowser is one that observes SameSite=Strict.
 type strictBrowser struct {
 	*browser
 	jar *strictJar

@@ -90,7 +90,7 @@ func TestUploadsLeaveNoFile(t *testing.T) {
 	}
 }
 
-// An error page that writes no status is a refusal all the same.
+// An error page that writes no status is a refusal anyway.
 func TestErrorPageThatForgetsTheStatus(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *weblogin.Config) {

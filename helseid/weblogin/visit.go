@@ -53,7 +53,7 @@ const (
 	LoopLevel Loop = "level"
 
 	// LoopPage means that there is a session, but that a page of the application
-	// still demands a login.
+	// still requires a login.
 	LoopPage Loop = "page"
 )
 

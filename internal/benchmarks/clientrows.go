@@ -197,7 +197,7 @@ func heap() int {
 }
 
 // newTokenRows fetch tokens from a HelseID on loopback, which signs each with an
-// RSA key and demands a nonce.
+// RSA key and requires a nonce.
 func newTokenRows(count int) ([]*row, error) {
 	server, err := helseidtest.Start()
 	if err != nil {
@@ -245,7 +245,11 @@ func newTokenRows(count int) ([]*row, error) {
 		}
 	}
 	figure := func(times []float64, trips float64) string {
-		return fmt.Sprintf("%.0f × there and back, %s", trips, duration(median(times)))
+		plural := "s"
+		if trips == 1 {
+			plural = ""
+		}
+		return fmt.Sprintf("%.0f round trip%s, %s", trips, plural, duration(median(times)))
 	}
 	known := &row{name: rowNewToken, figure: figure(times, trips), value: trips, maxValue: 1, unit: "round trip"}
 	first := &row{name: rowFirstToken, figure: figure(firstTimes, firstTrips), value: firstTrips, maxValue: 2, unit: "round trips"}

@@ -24,7 +24,7 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// What a refused request may cost beside a good one, in time and in allocated bytes:
+// What a refused request may cost compared with an accepted one, in time and in allocated bytes:
 // whoever wears an API out with requests that it refuses must send about as many as
 // those that it is there for.
 const (
@@ -68,7 +68,7 @@ func refusalRows(world *peers.World, token string) (rows []*row, end func(), err
 	return rows, b.guard.Close, nil
 }
 
-// refused is the row of a request that is refused with this reason, each time anew.
+// refused is the row of a request that is refused with this reason, again each time.
 func (b *refusalBench) refused(name, reason string, request *http.Request) *row {
 	return b.freshlyRefused(name, reason, func() (*http.Request, error) { return request, nil })
 }

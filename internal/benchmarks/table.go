@@ -133,9 +133,9 @@ func write(w io.Writer, rows []*row, quick bool, took time.Duration) {
 		strings.ToUpper(mode[:1])+mode[1:], runtime.GOMAXPROCS(0), runtime.Version(), runtime.GOOS, runtime.GOARCH, took.Round(time.Second))
 }
 
-// writeRefusals prints what refusals cost beside a good request.
+// writeRefusals prints what refusals cost compared with a good request.
 func writeRefusals(w io.Writer, rows []*row) {
-	fmt.Fprint(w, "\n| refused request | time | beside a good one | memory | beside a good one |\n|---|---|---|---|---|\n")
+	fmt.Fprint(w, "\n| refused request | time | of a good one | memory | of a good one |\n|---|---|---|---|---|\n")
 	for _, r := range rows {
 		if r.maxBytes > 0 {
 			fmt.Fprintf(w, "| %s | %s | %.2f × | %.1f KB | %.2f × |\n", r.name, duration(r.ours.time()), ratio(r.ours, r.bare), r.ours.bytes/1e3, r.bytesRatio())

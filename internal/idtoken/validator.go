@@ -29,7 +29,7 @@ func New(source *metadata.Source, clientID string, client *http.Client) *Validat
 	rules := verification.Rules{
 		Issuer:   source.Issuer(),
 		Audience: clientID,
-		// HelseID's ID tokens have the type JWT. OpenID Connect does not demand
+		// HelseID's ID tokens have the type JWT. OpenID Connect does not require
 		// one, and any other type means that the token is not an ID token.
 		Types:  []string{"jwt", ""},
 		Leeway: int64(verification.DefaultLeeway / time.Second),
@@ -39,6 +39,13 @@ func New(source *metadata.Source, clientID string, client *http.Client) *Validat
 	logout := rules
 	logout.Types = []string{"logout+jwt", "jwt", ""}
 	return &Validator{rules, logout}
+}
+
+// At is the same validator with another clock, for tokens that are judged afterwards.
+func (v *Validator) At(now func() time.Time) *Validator {
+	other := *v
+	other.rules.Now, other.logout.Now = now, now
+	return &other
 }
 
 // Close ends a fetch of keys that is under way.

@@ -99,7 +99,7 @@ func TestIDToken(t *testing.T) {
 	}
 }
 
-// What was not asked for is not demanded: after a refresh there is no nonce.
+// What was not asked for is not required: after a refresh there is no nonce.
 func TestIDTokenWithoutExpectations(t *testing.T) {
 	t.Parallel()
 	server := helseidtest.NewServer(t)
@@ -201,4 +201,23 @@ func TestRestoreIDToken(t *testing.T) {
 		_, err = validator.Restore(broken)
 		requireReason(t, err, verification.ReasonMalformed)
 	}
+}
+
+// Another clock counts for both kinds of tokens, and leaves the validator's own alone.
+func TestAt(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t, helseidtest.InMemory())
+	validator := newValidator(t, server)
+	earlier := validator.At(func() time.Time { return time.Now().Add(-90 * time.Minute) })
+	token, logout := idToken(server, mint.Expired()), server.LogoutToken(mint.Audience(loginClient), mint.Claim("iat", time.Now().Add(-2*time.Hour).Unix()), mint.Claim("exp", time.Now().Add(-time.Hour).Unix()))
+	_, err := earlier.Validate(t.Context(), idToken(server, mint.Expired(), mint.Claim("exp", time.Now().Add(-time.Hour).Unix())), idtoken.Expectation{})
+	require.NoError(t, err)
+	_, err = earlier.ValidateLogout(t.Context(), logout)
+	require.NoError(t, err)
+	_, err = validator.Validate(t.Context(), token, idtoken.Expectation{})
+	requireReason(t, err, verification.ReasonExpired)
+	_, err = validator.ValidateLogout(t.Context(), logout)
+	requireReason(t, err, verification.ReasonExpired)
+	_, err = earlier.Validate(t.Context(), idToken(server), idtoken.Expectation{})
+	requireReason(t, err, verification.ReasonNotYet)
 }

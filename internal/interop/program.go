@@ -97,7 +97,7 @@ func (p *program) healthy(ctx context.Context) error {
 // A tally counts what an API has decided, by its own access log.
 type tally struct {
 	Allowed    int
-	Challenges int // demands for a nonce
+	Challenges int // nonce challenges
 	Refused    int // for other reasons
 }
 
@@ -120,7 +120,7 @@ func (p *program) tally() tally {
 	return seen
 }
 
-// nonceReason is what the access log calls a demand for a nonce.
+// nonceReason is what the access log calls a nonce challenge.
 const nonceReason = "proof_nonce"
 
 // decided checks that the API let in as many requests as its clients think since `before`. The log

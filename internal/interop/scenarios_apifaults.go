@@ -23,7 +23,7 @@ func apiFaultScenarios() []scenario {
 	}
 }
 
-// apiUnsteady expects that some calls fail or are made anew, whichever the SDK chooses, that the
+// apiUnsteady expects that some calls fail or are repeated, whichever the SDK chooses, that the
 // summary is true, and that no proof is sent twice.
 func apiUnsteady(ctx context.Context, l *lab, f fault) (string, error) {
 	b, err := l.bench(ctx, setup{})

@@ -43,7 +43,7 @@ func authFaultScenarios() []scenario {
 	)
 }
 
-// tokenRecovers expects that a token request is built anew after a fault and then succeeds.
+// tokenRecovers expects that a token request is built again after a fault and then succeeds.
 func tokenRecovers(ctx context.Context, l *lab, nonces bool, f fault) (string, error) {
 	b, err := l.bench(ctx, setup{auth: authOptions{nonces: nonces}})
 	if err != nil {

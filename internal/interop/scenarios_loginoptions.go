@@ -122,7 +122,7 @@ func bearerCall(ctx context.Context, l *lab) (string, error) {
 	return fmt.Sprintf("%d calls with a bearer token, and as many with proofs", times), nil
 }
 
-// assuranceLevel demands an assurance level of the login.
+// assuranceLevel requires an assurance level of the login.
 func assuranceLevel(ctx context.Context, l *lab) (string, error) {
 	b, err := l.loginBench(ctx, loginSetup{})
 	if err != nil {
@@ -165,7 +165,7 @@ func assuranceTooLow(ctx context.Context, l *lab) (string, error) {
 	return "in the ID token", nil
 }
 
-// highAssurance is a login that demands the assurance level high and no security level.
+// highAssurance is a login that requires the assurance level high and no security level.
 func (b *loginBench) highAssurance() helseid.LoginRequest {
 	request := b.request()
 	request.SecurityLevel, request.AssuranceLevel = 0, identity.AssuranceHigh

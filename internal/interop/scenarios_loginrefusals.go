@@ -104,7 +104,7 @@ func cancelledLogin(ctx context.Context, l *lab) (string, error) {
 	return "access_denied", isAuthorizationError(err, "access_denied")
 }
 
-// levelTooLow has a server that lets the user in all the same, as HelseID does.
+// levelTooLow has a server that lets the user in anyway, as HelseID does.
 func levelTooLow(ctx context.Context, l *lab) (string, error) {
 	b, err := l.loginBench(ctx, loginSetup{})
 	if err != nil {

@@ -16,7 +16,7 @@ type loadTarget struct{ Audience, URL string }
 const loadWorkers = 3
 
 // load calls the APIs on behalf of a session for as long as the context lives. The session is looked up
-// anew for each call, as a web application does. It returns how many good calls each API was asked
+// again for each call, as a web application does. It returns how many good calls each API was asked
 // for; the first failure ends it.
 func load(ctx context.Context, client *helseid.Client, sessionID string, targets []loadTarget) (map[string]int, error) {
 	stop, cancel := context.WithCancelCause(ctx)

@@ -18,6 +18,10 @@ var (
 	ErrSignature = errors.New("the signature does not verify")
 )
 
+// MaxProof is the maximum length of a DPoP proof, in bytes. A proof with an RSA-4096 key
+// has about 2.5 KiB.
+const MaxProof = 8 << 10
+
 // How many values a header and the claims may hold, at all levels together: each
 // member of an object and each element of a list. HelseID's tokens have some 40, and
 // up to 100 more with the trust framework's attest for one patient; a header has

@@ -55,24 +55,25 @@ func NewKey(signer crypto.Signer, options KeyOptions) (*Key, error) {
 }
 
 // GenerateKey makes an in-memory P-256 key for ES256.
-func GenerateKey() (*Key, error) { return GenerateECKey(elliptic.P256()) }
+func GenerateKey() (*Key, error) { return GenerateECKey(elliptic.P256(), KeyOptions{}) }
 
-// GenerateECKey makes an in-memory key for the curve's own algorithm.
-func GenerateECKey(curve elliptic.Curve) (*Key, error) {
+// GenerateECKey makes an in-memory key, for the curve's own algorithm.
+func GenerateECKey(curve elliptic.Curve, options KeyOptions) (*Key, error) {
 	private, err := ecdsa.GenerateKey(curve, rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("generate a %s key: %w", curve.Params().Name, err)
 	}
-	return NewKey(private, KeyOptions{})
+	return NewKey(private, options)
 }
 
-// GenerateRSAKey makes an in-memory key of so many bits for PS256.
-func GenerateRSAKey(bits int) (*Key, error) {
+// GenerateRSAKey makes an in-memory key of so many bits, for PS256 unless options name
+// another algorithm.
+func GenerateRSAKey(bits int, options KeyOptions) (*Key, error) {
 	private, err := rsa.GenerateKey(rand.Reader, bits)
 	if err != nil {
 		return nil, fmt.Errorf("generate an RSA key of %d bits: %w", bits, err)
 	}
-	return NewKey(private, KeyOptions{})
+	return NewKey(private, options)
 }
 
 // ID is the value of the kid header.

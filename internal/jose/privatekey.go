@@ -163,7 +163,7 @@ func unquote(text string) ([]byte, bool) {
 	if quoted[0] == '"' && json.Unmarshal([]byte(quoted), &inner) == nil {
 		return []byte(inner), true
 	}
-	// Not a JSON string, but quoted or escaped all the same, as in an
+	// Not a JSON string, but quoted or escaped anyway, as in an
 	// environment file.
 	if text[0] == '{' {
 		return []byte(literalLineEnds(text)), true

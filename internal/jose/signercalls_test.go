@@ -26,7 +26,7 @@ type funcSigner struct {
 
 func (s *funcSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return s.sign() }
 
-// deafSigner takes a context and does not heed it.
+// deafSigner takes a context and ignores it.
 type deafSigner struct{ funcSigner }
 
 func (s *deafSigner) SignContext(context.Context, []byte, crypto.SignerOpts) ([]byte, error) {

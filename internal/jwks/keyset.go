@@ -16,7 +16,7 @@ const (
 	// freshness is how long a set is used without asking for a newer one.
 	freshness = 10 * time.Minute
 
-	// maxStale is how long a set is used when no newer one can be had.
+	// maxStale is how long a set is used when no newer one is available.
 	maxStale = 24 * time.Hour
 )
 

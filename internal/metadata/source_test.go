@@ -309,7 +309,7 @@ func TestSharedFetch(t *testing.T) {
 	})
 }
 
-// The wall clock was wrong when the document came: it is fetched anew, and serves
+// The wall clock was wrong when the document came: it is fetched again, and serves
 // until then.
 func TestClockStep(t *testing.T) {
 	t.Parallel()

@@ -1,4 +1,4 @@
-// Command mutation breaks one security check after the other and demands that a
+// Command mutation breaks one security check after the other and requires that a
 // test notices. It replaces files for the compiler only (go test -overlay): the
 // tree stays as it is.
 //
@@ -130,9 +130,10 @@ func (m *mutation) try(scratch string, verbose bool) (noticed bool, err error) {
 }
 
 // goCommand runs the go command for one package, in the package's own folder: it may
-// belong to a module below this one.
+// belong to a module below this one. Programs that a test builds have the mutation, too.
 func goCommand(verb, overlay, pkg string, args ...string) (string, error) {
-	command := exec.Command("go", append([]string{"-C", pkg, verb, "-overlay", overlay}, args...)...)
+	command := exec.Command("go", append([]string{"-C", pkg, verb}, args...)...)
+	command.Env = append(os.Environ(), "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -overlay="+overlay))
 	output, err := command.CombinedOutput()
 	return string(output), err
 }

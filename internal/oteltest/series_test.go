@@ -45,7 +45,7 @@ func TestSeriesOfManyOrganizations(t *testing.T) {
 	c := newCollector(t)
 	c.keep("opaque-secret")
 	telemetry := c.telemetry()
-	key, err := clientassertion.GenerateKey(clientassertion.P256)
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
 	require.NoError(t, err)
 	client, err := helseid.New(telemetry.Client(helseid.Config{
 		Issuer: issuer, ClientID: "the-client", Key: key, HTTPClient: &http.Client{Transport: newOpaqueHelseID()},
@@ -115,7 +115,7 @@ func TestSeriesOfManyClients(t *testing.T) {
 	require.Equal(t, 1.0, c.value("helseid.client.token.duration", "helseid.client.id=client-9"))
 	require.Equal(t, 990.0, c.value("helseid.client.token.duration", "helseid.client.id=_OTHER"))
 	sets, _ := c.series()
-	require.Equal(t, 11+10+3*10, sets)
+	require.Equal(t, 11+10+4*10, sets)
 }
 
 // The search finds what it is for.
@@ -141,7 +141,7 @@ func TestRareThingsBeginWithZero(t *testing.T) {
 		telemetry := c.telemetry()
 		telemetry.OnEvent(t.Context(), helseid.Event{Kind: kind, ClientID: "client"})
 		telemetry.Guard(middleware.Config{})
-		for name, points := range map[string]int{"helseid.client.key.changes": 3, "helseid.guard.decisions": 4} {
+		for name, points := range map[string]int{"helseid.client.key.events": 4, "helseid.guard.decisions": 4} {
 			index := slices.Index(instrumentsOf(c), name)
 			require.NotEqual(t, -1, index, name)
 			require.Len(t, pointsOf(t, c.metrics()[index]), points, name)

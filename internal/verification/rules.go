@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// MaxToken is the longest token that is read, in bytes.
+	// MaxToken is the longest token that is read, in bytes. HelseID's have some 4 KiB
+	// with the trust framework's attest.
 	MaxToken = 16 << 10
 
 	// MaxAudiences is how many audiences a token may have.

@@ -31,7 +31,7 @@ type Reporter interface {
 	// Retry reports that a request is sent once more because the connection was lost.
 	Retry(request *http.Request)
 
-	// NonceChallenge reports that an API has demanded a nonce.
+	// NonceChallenge reports that an API has required a nonce.
 	NonceChallenge(request *http.Request)
 
 	// Refusal reports that an API has refused a token or a proof, with the error

@@ -1,5 +1,5 @@
 // Package apicall sends requests to APIs, each with a token and a fresh DPoP proof for
-// every sending. It answers demands for a nonce, replaces a token that an API has
+// every sending. It answers nonce challenges, replaces a token that an API has
 // refused, and keeps net/http from sending a proof twice. The caller supplies the tokens
 // and proofs ([Credentials]).
 package apicall

@@ -10,14 +10,14 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// DemandsNonce reports whether an API's answer to a request with a proof demands a
+// DemandsNonce reports whether an API's answer to a request with a proof requires a
 // nonce: status 401 or 400 with the error use_dpop_nonce in a challenge or in a small
 // JSON body. The body can still be read in full.
 func DemandsNonce(response *http.Response) bool {
 	return refusalCode(response, true) == useDPoPNonce || bodyDemandsNonce(response)
 }
 
-// bodyDemandsNonce looks for a demand in the answer's body, for no longer than the
+// bodyDemandsNonce looks for a challenge in the answer's body, for no longer than the
 // limit on an API's silence.
 func (a *call) bodyDemandsNonce(response *http.Response) bool {
 	if body, ok := response.Body.(*answerBody); ok && a.HeaderTimeout > 0 {

@@ -50,7 +50,7 @@ type Observer interface {
 	// send it in, and a function that is called with the outcome.
 	RoundTrip(ctx context.Context, trip Trip) (sending context.Context, end func(Outcome))
 
-	// NonceChallenge reports that HelseID demanded a DPoP nonce.
+	// NonceChallenge reports that HelseID required a DPoP nonce.
 	NonceChallenge(ctx context.Context, endpoint string)
 
 	// Retry reports that a request is retried after a wait.
@@ -118,7 +118,7 @@ func (e *Exchange) Do(ctx context.Context, turn *bulkhead.Turn, request Request)
 }
 
 // roundTrips makes one attempt, another if HelseID answers with the nonce that it
-// demands, and one more if it refuses a key that has been replaced meanwhile. Those before
+// requires, and one more if it refuses a key that has been replaced meanwhile. Those before
 // the last do not use up a code or a refresh token.
 func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request Request) (Answer, error) {
 	endpoint, err := e.Endpoint(ctx, request.Endpoint)
@@ -193,6 +193,7 @@ func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce strin
 	}
 	sending, arrived := e.Observer.RoundTrip(ctx, Trip{request.Endpoint, address(endpoint), signer.KeyID()})
 	httpRequest = httpRequest.WithContext(progress.watch(sending))
+	lifecycle.Commit(ctx)
 	start := time.Now()
 	result, err := e.send(httpRequest)
 	result.Endpoint, result.signer = request.Endpoint, signer

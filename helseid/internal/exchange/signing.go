@@ -38,11 +38,13 @@ func (e *KeyError) Unwrap() error { return e.Err }
 
 // Sign calls do, which signs, until it succeeds, since a KMS may throttle. A retry is
 // safe: nothing has been sent with the signature that failed. The attempts end with
-// the context, and take no longer together than Timeout. retrying is called before
-// each retry.
+// the context, and take no longer together than Timeout. For detached work they also end
+// with its caller, until it is committed. retrying is called before each retry.
 func (s *Signing) Sign(ctx context.Context, retrying func(), do func(ctx context.Context) error) error {
 	defer lifecycle.FlightOf(ctx).Sign()()
-	limited, cancel := context.WithTimeout(ctx, s.Timeout)
+	attended, leave := lifecycle.Attended(ctx)
+	defer leave()
+	limited, cancel := context.WithTimeout(attended, s.Timeout)
 	defer cancel()
 	for try := 0; ; try++ {
 		err := do(limited)

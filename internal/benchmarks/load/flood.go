@@ -30,7 +30,7 @@ const (
 	longestRefresh = 2 * time.Second
 
 	// What the flood may cost: lines and slots are bounded, and with them the
-	// goroutines. A login that was finished, be it with a code that is made up,
+	// goroutines. A login that was finished, also with an invented code,
 	// leaves a row in the session store until it would have expired.
 	maxFloodGoroutines = 1500
 	rowSize            = 512

@@ -12,7 +12,7 @@
 //
 // With -soak it runs the SDK's client and middleware against a HelseID whose
 // tokens live for seconds, whose keys change all the time and whose endpoints
-// fail now and then, and demands that no call is lost, and that memory and
+// fail now and then, and requires that no call is lost, and that memory and
 // goroutines stay as they were.
 //
 // With -flood strangers start 300 logins in a second and send codes that they have

@@ -285,7 +285,7 @@ func flipped(c byte) string {
 	return "A"
 }
 
-// expect demands a status, and that the answer is about this organisation.
+// expect requires a status, and that the answer is about this organisation.
 func (s *soaking) expect(client *http.Client, request *http.Request, status int, organization string) error {
 	response, err := client.Do(request)
 	if err != nil {

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Flags are the flags of a command. Each can also be set by an environment variable,
+// HELSEID_ and its name in capitals, unless [Flags.NoEnvironment] excludes it.
+type Flags struct {
+	*flag.FlagSet
+	excluded map[string]bool
+}
+
+func newFlags(path string) *Flags {
+	set := flag.NewFlagSet(path, flag.ContinueOnError)
+	set.SetOutput(io.Discard) // errors are printed by Main
+	return &Flags{FlagSet: set, excluded: map[string]bool{}}
+}
+
+// NoEnvironment excludes flags that reveal a secret or relax a check: they must be seen in
+// the command itself.
+func (f *Flags) NoEnvironment(names ...string) {
+	for _, name := range names {
+		if f.Lookup(name) == nil {
+			panic("no flag " + name)
+		}
+		f.excluded[name] = true
+	}
+}
+
+// parse reads the command line, then the environment for the flags that it does not name.
+func (f *Flags) parse(arguments []string, getenv func(string) (string, bool)) error {
+	if err := f.Parse(arguments); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return &UsageError{Err: err}
+	}
+	given := make(map[string]bool)
+	f.Visit(func(set *flag.Flag) { given[set.Name] = true })
+	var errs []error
+	f.VisitAll(func(declared *flag.Flag) {
+		if given[declared.Name] || f.excluded[declared.Name] {
+			return
+		}
+		value, set := getenv(environment(declared.Name))
+		if !set {
+			return
+		}
+		if f.Set(declared.Name, value) != nil {
+			errs = append(errs, fmt.Errorf("%s cannot be used as -%s", environment(declared.Name), declared.Name))
+		}
+	})
+	if len(errs) > 0 {
+		return &UsageError{Err: errors.Join(errs...)}
+	}
+	return nil
+}
+
+// Given reports whether the command line or the environment sets the flag.
+func (f *Flags) Given(name string) bool {
+	given := false
+	f.Visit(func(set *flag.Flag) { given = given || set.Name == name })
+	return given
+}
+
+func environment(name string) string {
+	return "HELSEID_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+func (f *Flags) writeTo(w io.Writer) {
+	f.VisitAll(func(declared *flag.Flag) {
+		kind, usage := flag.UnquoteUsage(declared)
+		line := "  -" + declared.Name
+		if kind != "" {
+			line += " " + kind
+		}
+		fmt.Fprintf(w, "%s\n      %s", line, usage)
+		if declared.DefValue != "" && declared.DefValue != "false" && declared.DefValue != "0" {
+			fmt.Fprintf(w, " (default %s)", declared.DefValue)
+		}
+		if f.excluded[declared.Name] {
+			fmt.Fprintln(w)
+			return
+		}
+		fmt.Fprintf(w, " [$%s]\n", environment(declared.Name))
+	})
+}
