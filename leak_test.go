@@ -29,6 +29,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/desk"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/helseid/identity"
@@ -118,6 +119,8 @@ func TestNothingPrintsASecret(t *testing.T) {
 		leaktest.Of[helseidtest.Selvbetjening](all),
 		leaktest.Made[helseidtest.Server](w.helseidServer),
 		leaktest.Of[helseidtest.User]("HPRNumber", "HPRApprovals", "AssuranceLevel", "IdentityProvider", "Network").Raw("the caller fills it in: a synthetic person"),
+
+		leaktest.Of[desk.Config]().Raw("the caller fills it in: the key of a local test server"),
 
 		leaktest.Of[mint.Actor](all),
 		leaktest.Of[mint.InvalidProof](all),

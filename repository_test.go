@@ -85,14 +85,17 @@ func TestImportsPointOneWay(t *testing.T) {
 		{"helseid/helseidtest/mint", "helseid/helseidtest/internal/selvbetjening"},
 		{"helseid/helseidtest/internal/testtoken"},
 		{"helseid/helseidtest", "helseid/selvbetjening", "helseid/weblogin"},
-		{"helseid/cmd/helseid/internal/cli", "helseid/cmd/helseid/internal/jwtview"},
+		{"helseid/helseidtest/desk"},
+		{"helseid/cmd/helseid/internal/jwtview"},
+		{"helseid/cmd/helseid/internal/cli"},
 		{"helseid/cmd/helseid/internal/clientflags"},
 		{"helseid/cmd/helseid/internal/input", "helseid/cmd/helseid/internal/keytext"},
-		{"helseid/cmd/helseid/internal/token"},
-		{"helseid/cmd/helseid/internal/inspect", "helseid/cmd/helseid/internal/key"},
-		{"helseid/cmd/helseid/internal/doctor"},
+		{
+			"helseid/cmd/helseid/internal/call", "helseid/cmd/helseid/internal/doctor", "helseid/cmd/helseid/internal/inspect", "helseid/cmd/helseid/internal/key",
+			"helseid/cmd/helseid/internal/probe", "helseid/cmd/helseid/internal/proxy", "helseid/cmd/helseid/internal/serve", "helseid/cmd/helseid/internal/token",
+		},
 		{"helseid/cmd/helseid"},
-		{"examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest", "internal/surface", "internal/testkit"},
+		{"docs/guides", "internal/pages", "examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest", "internal/surface", "internal/testkit"},
 	}
 	layerOf := make(map[string]int)
 	for i, packages := range layers {

@@ -5,14 +5,18 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log"
+	"net/url"
 	"strings"
+	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid/identity"
 )
 
+// The parameters with which a client authenticates in a token request.
 func Example() {
 	// In a program this is a key from a file, with ParseKey, or in a KMS.
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -42,6 +46,52 @@ func Example() {
 	// ES256 key my-key
 	// client_assertion_type = urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 	// parts of client_assertion: 3
+}
+
+// An assertion for one request, which names the organisation that the token is for.
+func ExampleSigner_Sign() {
+	key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
+	if err != nil {
+		log.Fatal(err)
+	}
+	signer, err := clientassertion.New(clientassertion.Config{
+		ClientID: "6d2a1c0e-5f0b-4a57-9a35-0d5f0a7a2f11",
+		Audience: "https://helseid-sts.test.nhn.no",
+		Key:      key,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	detail, err := clientassertion.OrganizationDetail(
+		clientassertion.Organization{Parent: "994598759"}, identity.MultiTenant, clientassertion.Variants{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	assertion, err := signer.Sign(context.Background(), detail)
+	if err != nil {
+		log.Fatal(err)
+	}
+	form := url.Values{
+		"grant_type":            {"client_credentials"},
+		"client_id":             {"6d2a1c0e-5f0b-4a57-9a35-0d5f0a7a2f11"},
+		"client_assertion_type": {clientassertion.Type},
+		"client_assertion":      {assertion},
+	}
+	fmt.Println(len(form), "parameters")
+	// Output: 4 parameters
+}
+
+// All mistakes in a configuration are reported at once.
+func ExampleNew() {
+	_, err := clientassertion.New(clientassertion.Config{Lifetime: 5 * time.Minute})
+	fmt.Println(errors.Is(err, clientassertion.ErrConfig))
+	fmt.Println(err)
+	// Output:
+	// true
+	// clientassertion: configuration: field ClientID is required
+	// field Audience is required: the issuer of HelseID
+	// field Key is required: make it with ParseKey or NewKey
+	// field Lifetime is 5m0s: it must be 1s to 1m0s in whole seconds
 }
 
 func ExampleParseDetail() {

@@ -62,13 +62,13 @@ type Key struct {
 //
 // The text may arrive as environment variables and secret stores hand it on: in
 // quotes, as a JSON string, in Base64, with \n for line ends or on one line. It is
-// at most 64 KiB. Members of the JWK that are null, empty or an empty list are
-// absent. Its use, key_ops, alg and kid bind, alg and kid unless options override
-// them; other members are not judged.
+// at most 64 KiB. Members of the JWK that are null, empty or an empty list count as
+// absent. Its use and key_ops must permit signatures, and its alg and kid are used unless
+// options override them; other members are ignored.
 //
-// Errors wrap ErrKey and never quote the key. For what is no such key, but
-// encrypted, PKCS#12, a public key or a certificate for instance, they say what it
-// is and the command that makes a key of it.
+// Errors wrap [ErrKey] and never quote the key. For data that is something else, such as
+// an encrypted key, PKCS#12, a public key or a certificate, they say what it is, and which
+// command makes a key of it.
 func ParseKey(data []byte, options KeyOptions) (*Key, error) {
 	if err := options.checkGiven(); err != nil {
 		return nil, err

@@ -29,10 +29,10 @@ type RefusedKeySource interface {
 	KeyRefused(ctx context.Context, refused *Key)
 }
 
-// ExpiringKeySource is a [KeySource] that knows when HelseID stops to take its key.
+// ExpiringKeySource is a [KeySource] that knows when HelseID stops accepting its key.
 //
-// KeyExpiry is about the key with that [Key.ID], and is zero if it is not known. It
-// answers from memory.
+// KeyExpiry returns when the key with that [Key.ID] expires, or zero if that is not known.
+// It answers from memory.
 type ExpiringKeySource interface {
 	KeySource
 	KeyExpiry(keyID string) time.Time

@@ -49,22 +49,21 @@ type Reason string
 
 // The reasons why a proof is refused.
 const (
-	ReasonMalformed Reason = "proof_malformed"
-	ReasonTooLong   Reason = "proof_too_long"
-	ReasonType      Reason = "proof_typ"
-	ReasonAlgorithm Reason = "proof_alg"
-	ReasonKey       Reason = "proof_jwk"
-	ReasonBinding   Reason = "proof_key_mismatch"
-	ReasonID        Reason = "proof_jti"
-	ReasonMethod    Reason = "proof_htm"
-	ReasonURI       Reason = "proof_htu"
-	ReasonTime      Reason = "proof_iat"
-	ReasonTokenHash Reason = "proof_ath"
-	ReasonNonce     Reason = "proof_nonce"
-	ReasonSignature Reason = "proof_signature"
-	ReasonReplayed  Reason = "proof_replayed"
-
-	ReasonBeforeStart Reason = "proof_before_start"
+	ReasonMalformed   Reason = "proof_malformed"    // not a JWS in compact form with strict JSON
+	ReasonTooLong     Reason = "proof_too_long"     // longer than 8 KiB
+	ReasonType        Reason = "proof_typ"          // typ is not dpop+jwt
+	ReasonAlgorithm   Reason = "proof_alg"          // alg is not in [VerifierConfig.Algorithms], or does not fit the key
+	ReasonKey         Reason = "proof_jwk"          // jwk is not one public RSA or EC key
+	ReasonBinding     Reason = "proof_key_mismatch" // the token is bound to another key
+	ReasonID          Reason = "proof_jti"          // jti is not a string of 1 to 256 characters
+	ReasonMethod      Reason = "proof_htm"          // for another method
+	ReasonURI         Reason = "proof_htu"          // for another URL
+	ReasonTime        Reason = "proof_iat"          // too old, or too far in the future
+	ReasonTokenHash   Reason = "proof_ath"          // for another access token, or for none
+	ReasonNonce       Reason = "proof_nonce"        // without a nonce of this server, or with an old one
+	ReasonSignature   Reason = "proof_signature"    // the signature does not verify
+	ReasonReplayed    Reason = "proof_replayed"     // used before
+	ReasonBeforeStart Reason = "proof_before_start" // made before the replay store was: see [MemoryReplay]
 )
 
 var reasonTexts = map[Reason]string{

@@ -16,6 +16,7 @@ import (
 	"github.com/helseid-go/sdk/dpop"
 )
 
+// A client makes a proof, and an API verifies it: once.
 func Example() {
 	key, err := dpop.GenerateKey(dpop.KeyOptions{})
 	if err != nil {
@@ -56,6 +57,52 @@ func Example() {
 	// Output:
 	// from the right key: true
 	// a second time: true proof_replayed
+}
+
+// A proof goes with its token in the headers of one request.
+func ExampleProver_Proof() {
+	key, err := dpop.GenerateKey(dpop.KeyOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	prover, err := dpop.NewProver(dpop.ProverConfig{Key: key})
+	if err != nil {
+		log.Fatal(err)
+	}
+	const token = "the-access-token" // bound to prover.Thumbprint()
+	request, err := http.NewRequest(http.MethodGet, "https://api.example.no/v1/things", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	proof, err := prover.Proof(context.Background(), dpop.Target{
+		Method: request.Method, URL: request.URL, AccessToken: token,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	request.Header.Set("Authorization", "DPoP "+token)
+	request.Header.Set(dpop.HeaderName, proof)
+	fmt.Println(len(request.Header), "headers")
+	// Output: 2 headers
+}
+
+// A refusal has a reason, which an API can log; its text holds nothing of the proof.
+func ExampleVerifier_Verify() {
+	verifier, err := dpop.NewVerifier(dpop.VerifierConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = verifier.Verify(context.Background(), "not a proof", dpop.Expectation{
+		Method: http.MethodGet, URI: "https://api.example.no/v1/things", AccessToken: "the-access-token",
+	})
+	var refused *dpop.ProofError
+	switch {
+	case errors.As(err, &refused):
+		fmt.Println(refused.Reason)
+	case errors.Is(err, dpop.ErrUnavailable):
+		fmt.Println("the replay store does not answer: the proof may be valid")
+	}
+	// Output: proof_malformed
 }
 
 // The key can be in a KMS or HSM that it cannot leave.

@@ -34,7 +34,7 @@ func (e *AuthorizationError) Error() string {
 	return text.String()
 }
 
-// LogValue is the error for a log line: see [TokenError.LogValue].
+// LogValue returns the error for a log line: see [TokenError.LogValue].
 func (e *AuthorizationError) LogValue() slog.Value {
 	text := "HelseID logged nobody in: " + refusalCodes(e.Code, e.HID)
 	if advice := e.Advice(); advice != "" {

@@ -1,8 +1,9 @@
-// Package helseid is a client for HelseID, the OAuth 2.0 and OpenID Connect
-// server of the Norwegian health sector.
+// Package helseid is a client for HelseID, the OAuth 2.0 and OpenID Connect server of the
+// Norwegian health sector. It gets tokens, and calls APIs with them, for a system or for
+// a user who has logged in.
 //
-// From the configuration file that HelseID Selvbetjening hands out to an
-// *http.Client that calls an API with tokens and DPoP proofs:
+// From the configuration file that HelseID Selvbetjening hands out to an [*http.Client]
+// that calls an API with tokens and DPoP proofs:
 //
 //	package main
 //
@@ -33,11 +34,26 @@
 //		fmt.Println(resp.Status)
 //	}
 //
+// # Which package
+//
+//   - call APIs, as a system or for a user: this package.
+//   - log users in to a web application: [github.com/helseid-go/sdk/helseid/weblogin].
+//   - protect an API of your own: [github.com/helseid-go/sdk/middleware].
+//   - replace a client's key before it expires:
+//     [github.com/helseid-go/sdk/helseid/selvbetjening].
+//   - share tokens, sessions and used proofs between processes:
+//     [github.com/helseid-go/sdk/helseid/redisstore].
+//   - test any of these: [github.com/helseid-go/sdk/helseid/helseidtest].
+//
 // # Logging clinicians in
 //
-// A web backend sends the browser to HelseID, which later sends it back. In the
-// meantime the backend keeps the login's state where only that browser can reach it,
-// and afterwards the session's id in a cookie. Package weblogin does all of that:
+// A web application mounts package weblogin, which does all of this: cookies, state,
+// logout, step-up. A program on the user's machine opens the system's browser and listens
+// on a loopback port: see the example of [Client.StartLogin].
+//
+// For other backends: send the browser to HelseID, which later sends it back. Keep the
+// login's state in the meantime where only that browser can reach it, and afterwards the
+// session's ID in a cookie.
 //
 //	func login(w http.ResponseWriter, r *http.Request) {
 //		login, err := client.StartLogin(r.Context(), helseid.LoginRequest{
@@ -89,17 +105,4 @@
 // identity number. But net/http quotes the URL of a failed request with its query:
 // keep personal data out of URLs, or unwrap the *url.Error before you log it, as
 // examples/machine does.
-//
-// # Users
-//
-// [Client.StartLogin] and [Client.FinishLogin] log a user in and start a [Session].
-// [Session.HTTPClient] calls APIs on behalf of the user. A web application mounts
-// package weblogin, which does the rest: cookies, state, logout, step-up. A program
-// on the user's machine opens the system's browser and listens on a loopback port: see
-// the example of StartLogin.
-//
-// # Testing
-//
-// Package helseidtest runs a simulated HelseID in your own process: see its
-// documentation.
 package helseid

@@ -246,8 +246,9 @@ func TestLogsAndEventsNameNobody(t *testing.T) {
 	for name, text := range map[string]string{"log": logged.String(), "events": printed.String()} {
 		require.Empty(t, secrets.findPart(text), name)
 		require.Empty(t, jwsLike.FindString(text), name)
-		require.Empty(t, elevenDigits.FindString(text), name)
-		require.Empty(t, organizationDigits.FindString(text), name)
+		digits := strings.ReplaceAll(text, w.client.ID(), "") // a UUID, which can have nine in a row
+		require.Empty(t, elevenDigits.FindString(digits), name)
+		require.Empty(t, organizationDigits.FindString(digits), name)
 		for _, secret := range []string{journalID, goodAttest().DecisionID, clientassertionOf(w)} {
 			require.NotContains(t, text, secret, name)
 		}

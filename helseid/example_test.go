@@ -44,35 +44,117 @@ func exampleAPI() *httptest.Server {
 	}))
 }
 
-// A system calls an API. The file is the one that HelseID Selvbetjening hands
-// out.
+// A system calls an API.
 func Example() {
-	path, _, cleanup := exampleFile()
+	// In place of HelseID and of the API.
+	server, err := helseidtest.Start(helseidtest.InMemory())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	server.Mount("api.example.no", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		fmt.Fprintf(w, "%s with a %s token and %d proof", r.Method, scheme, len(r.Header.Values("DPoP")))
+	}))
+
+	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read")) // or helseid.LoadConfig("client.json")
+	client, err := helseid.New(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	api := client.HTTPClient(helseid.TokenRequest{Scopes: []string{"nhn:some-api/read"}})
+	resp, err := api.Get("https://api.example.no/v1/things?page=2")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	fmt.Println(resp.Status, string(body))
+	// Output: 200 OK GET with a DPoP token and 1 proof
+}
+
+// All mistakes in a configuration are reported at once.
+func ExampleNew() {
+	_, err := helseid.New(helseid.Config{Issuer: "http://helseid-sts.test.nhn.no"})
+	fmt.Println(errors.Is(err, helseid.ErrConfig))
+	fmt.Println(err)
+	// Output:
+	// true
+	// helseid: configuration: field Issuer cannot be used: https is required: plain http is accepted for loopback hosts only (127.0.0.0/8, ::1, localhost)
+	// field ClientID is required: the id of the client in HelseID Selvbetjening
+	// field Key is required: make it with clientassertion.ParseKey, or load a configuration file
+}
+
+// The file is the one that HelseID Selvbetjening hands out.
+func ExampleLoadConfig() {
+	path, _, cleanup := exampleFile() // "client.json"
+	defer cleanup()
+
+	config, err := helseid.LoadConfig(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := helseid.New(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(client.ID() == config.ClientID, config.Registered.Scopes)
+	// Output: true [nhn:kjernejournal/api]
+}
+
+// A key that somebody replaces while the program runs, such as a mounted secret of
+// Kubernetes.
+func ExampleNewKeyFile() {
+	path, _, cleanup := exampleFile() // "/etc/helseid/client.json"
+	defer cleanup()
+
+	config, err := helseid.LoadConfig(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	config.KeySource, err = helseid.NewKeyFile(helseid.KeyFileConfig{Path: path})
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := helseid.New(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	token, err := client.Token(context.Background(), helseid.TokenRequest{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(token.Scopes)
+	// Output: [nhn:kjernejournal/api]
+}
+
+// The error tells whether the API has been called at all.
+func ExampleClient_HTTPClient() {
+	_, client, cleanup := exampleClient()
 	defer cleanup()
 	things := exampleAPI()
 	defer things.Close()
 
-	config, err := helseid.LoadConfig(path)
-	if err != nil {
-		fmt.Println(err)
-		return
+	for _, scope := range []string{"nhn:kjernejournal/api", "nhn:not-ours/api"} {
+		api := client.HTTPClient(helseid.TokenRequest{Scopes: []string{scope}})
+		resp, err := api.Post(things.URL+"/v1/things", "application/json", strings.NewReader("{}"))
+		switch {
+		case errors.Is(err, helseid.ErrNoToken):
+			fmt.Println("the API was not called: HelseID gave no token for", scope)
+		case err != nil:
+			fmt.Println("may have been called:", err)
+		default:
+			body, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			fmt.Println(resp.StatusCode, string(body))
+		}
 	}
-	client, err := helseid.New(config)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer client.Close()
-	api := client.HTTPClient(helseid.TokenRequest{Scopes: []string{"nhn:kjernejournal/api"}})
-	resp, err := api.Get(things.URL + "/v1/things?page=2")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	fmt.Println(resp.StatusCode, string(body))
-	// Output: 200 GET /v1/things?page=2 with a DPoP token and 1 proof
+	// Output:
+	// 200 POST /v1/things with a DPoP token and 1 proof
+	// the API was not called: HelseID gave no token for nhn:not-ours/api
 }
 
 func ExampleParseConfig() {
@@ -245,6 +327,6 @@ func ExampleTokenError() {
 	fmt.Println("may trying later help?", errors.Is(err, helseid.ErrUnavailable))
 	// Output:
 	// invalid_scope 400
-	// a scope is not granted to the client
+	// a scope is not granted to the client, or is an identity scope, which a system does not get
 	// may trying later help? false
 }

@@ -47,13 +47,14 @@ type toldExpiry struct {
 	step   int
 }
 
-// SetKeyExpiry says when HelseID stops to take the key with that kid
+// SetKeyExpiry says when HelseID stops accepting the key with that kid
 // ([clientassertion.Key.ID]). Package selvbetjening calls it with what HelseID
-// Selvbetjening tells; call it for an expiry that is known otherwise. The zero time
+// Selvbetjening states; call it for an expiry that is known in another way. The zero time
 // means that it is not known.
 //
-// Of the key in use, the log ([Config.Logger]) and an event ([EventKeyExpiry]) tell 30,
-// 14, 7 and 1 days before, and when it has expired, as requests are made to HelseID.
+// The client warns about the key in use, in the log ([Config.Logger]) and with an event
+// ([EventKeyExpiry]), 30, 14, 7 and 1 days before it expires, and when it has expired. It
+// does so when it makes a request to HelseID.
 func (c *Client) SetKeyExpiry(keyID string, expiry time.Time) {
 	c.report.expiries.put(keyID, expiry)
 	if keyID == c.report.keyID() {
@@ -61,9 +62,9 @@ func (c *Client) SetKeyExpiry(keyID string, expiry time.Time) {
 	}
 }
 
-// KeyExpiry is when HelseID stops to take the key that the client signs with now, as far
-// as [Client.SetKeyExpiry] or the key's source has said so, and the key's kid. The time
-// is zero if it is not known.
+// KeyExpiry returns the kid of the key that the client signs with now, and when HelseID
+// stops accepting it, as far as [Client.SetKeyExpiry] or the key's source has said so. The
+// time is zero if it is not known.
 func (c *Client) KeyExpiry(ctx context.Context) (keyID string, expiry time.Time) {
 	keyID = c.standing.keyID(ctx)
 	return keyID, c.report.expiries.of(keyID)

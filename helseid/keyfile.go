@@ -34,7 +34,7 @@ type KeyFileConfig struct {
 	// as mounted secrets of Kubernetes do. Required.
 	Path string
 
-	// Interval is how often, at most, the file is looked at. Zero means 5 seconds.
+	// Interval is how often, at most, the file is checked. Zero means 5 seconds.
 	Interval time.Duration
 
 	// Logger, if set, gets a line when the key is replaced (Info), and when the file
@@ -47,11 +47,12 @@ type KeyFileConfig struct {
 }
 
 // KeyFile is a key in a file that may change while the program runs: a
-// [clientassertion.KeySource] for [Config.KeySource]. Whoever needs the key looks, now
-// and then, whether the file is another one by its time, its size or its identity; so
-// nothing runs in the background, and nothing needs to be closed. A file that is gone,
-// cannot be read, holds no key or is another client's is reported and not used: the
-// key before stays. When HelseID refuses the key, the file is looked at at once.
+// [clientassertion.KeySource] for [Config.KeySource]. The file is checked when a key is
+// needed, at most once per Interval of [KeyFileConfig], and at once when HelseID refuses
+// the key; so nothing runs in the background, and nothing needs to be closed. It counts as
+// changed if its time, its size or its identity has changed. A file that is missing, cannot
+// be read, holds no key or belongs to another client is reported and not used: the earlier
+// key stays in use.
 type KeyFile struct {
 	unprintable
 
@@ -98,7 +99,7 @@ func NewKeyFile(config KeyFileConfig) (*KeyFile, error) {
 	return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 }
 
-// Key gives the key of the file, as far as it is known. It never fails.
+// Key returns the key that the file last held. It never fails.
 func (f *KeyFile) Key(ctx context.Context) (*clientassertion.Key, error) {
 	if time.Since(time.Unix(0, f.checked.Load())).Abs() >= f.config.Interval && f.mu.TryLock() {
 		f.look(ctx)
@@ -107,7 +108,7 @@ func (f *KeyFile) Key(ctx context.Context) (*clientassertion.Key, error) {
 	return f.key.Load(), nil
 }
 
-// KeyRefused looks at the file at once.
+// KeyRefused checks the file at once.
 func (f *KeyFile) KeyRefused(ctx context.Context, refused *clientassertion.Key) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -236,6 +236,7 @@ func TestSignerFailureIsTold(t *testing.T) {
 			require.Empty(t, events[0].KeyID, "it is about the DPoP key")
 			require.False(t, events[0].Shared, name)
 		}
+		proofs.reset(hang)
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		_, err = send(t, api, newRequest(t, http.MethodGet, apiURL, nil).WithContext(ctx))

@@ -34,7 +34,7 @@ const maxStepUpAge = 10 * 365 * 24 * time.Hour
 //
 // A login at that level helps only if the session's user has a lower one. Otherwise
 // the API does not see the level in its tokens, and requires it again however often
-// the user logs in. Web.StepUp of package weblogin checks that.
+// the user logs in. weblogin.Web.StepUp checks that.
 func StepUpOf(response *http.Response) (wanted StepUp, ok bool) {
 	if response.StatusCode != http.StatusUnauthorized {
 		return StepUp{}, false

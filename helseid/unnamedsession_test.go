@@ -62,7 +62,9 @@ func TestLogoutOfASIDDuringALogin(t *testing.T) {
 			w.server.AlterIDTokens(mint.Claim("sid", nil))
 		}
 		state, callback := w.callback(t, loginRequest())
-		_, err := w.client.FinishLogin(t.Context(), state, callback, w.logoutCheck(t, w.logoutToken(first)))
+		_, err := w.client.FinishLogin(t.Context(), state, callback, func(ctx context.Context, user identity.User) error {
+			return w.logoutCheck(t, w.logoutToken(first))(ctx, user) // made now: not in a second before the login's
+		})
 		if hasSID {
 			require.NoError(t, err)
 			continue

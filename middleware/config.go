@@ -28,18 +28,18 @@ func outage(text string) error { return redact.Outage(text) }
 // defaults.
 type Config struct {
 	// Issuer is HelseID's issuer identifier, such as helseid.Test.Issuer().
-	// Required, unless Token.Issuer is set.
+	// Required, unless Token has an Issuer.
 	Issuer string
 
 	// Audience is the API's short name in HelseID, such as "nhn:some-api".
-	// Required, unless Token.Audience is set.
+	// Required, unless Token has an Audience.
 	Audience string
 
 	// Token refines the validation of access tokens.
 	Token tokenvalidation.Config
 
 	// Proof refines the verification of DPoP proofs. If the API runs in more than one
-	// process, set Proof.Replay to a store that they share: with the default store,
+	// process, set its Replay to a store that they share: with the default store,
 	// each process accepts the same proof once.
 	Proof dpop.VerifierConfig
 

@@ -2,6 +2,9 @@
 // valid access token and a DPoP proof for exactly this request, and gives handlers the
 // caller's claims.
 //
+// It works with net/http, and with chi, gin and echo. For other protocols there is
+// [Middleware.Decide]. Packages tokenvalidation and dpop are the parts that it is made of.
+//
 //	package main
 //
 //	import (

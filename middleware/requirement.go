@@ -339,7 +339,8 @@ func ParentOrganizationInPath(name string) Requirement {
 	return organizationInPath("ParentOrganizationInPath", ReasonParentOrganization, name, parentOf)
 }
 
-// ChildOrganizationInPath requires the same for the token's child organisation.
+// ChildOrganizationInPath requires that a path parameter equals the token's child
+// organisation, in the same way as [ParentOrganizationInPath].
 func ChildOrganizationInPath(name string) Requirement {
 	return organizationInPath("ChildOrganizationInPath", ReasonChildOrganization, name, childOf)
 }

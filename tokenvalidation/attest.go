@@ -13,7 +13,7 @@ import (
 const maxPatients = 32
 
 // Attest is the trust framework's statement of why a clinician may see a
-// patient's data, as HelseID has completed it. Parts that the token has not are
+// patient's data, as HelseID has completed it. Parts that the token lacks are
 // zero.
 //
 // Source: Norsk helsenett, Tillitsrammeverk, information and data model.
@@ -24,8 +24,7 @@ type Attest struct {
 	Practitioner     Practitioner
 	CareRelationship CareRelationship
 
-	// Patients are 32 at most: a longer list counts as one of a wrong type, and none
-	// of it is here.
+	// Patients are 32 at most: a longer list counts as malformed and is left out.
 	Patients []Patient
 }
 
@@ -41,7 +40,7 @@ type Practitioner struct {
 	Department    Identifier
 }
 
-// CareRelationship is the ground for the access.
+// CareRelationship is the reason for the access.
 type CareRelationship struct {
 	HealthcareService   Code
 	PurposeOfUse        Code

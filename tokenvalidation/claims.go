@@ -111,8 +111,12 @@ func (c *Claims) HasScope(scope string) bool { return slices.Contains(c.Scopes, 
 func (c *Claims) IsSystem() bool { return c.User == nil }
 
 // Raw returns a claim's JSON as it stood in the token, such as an API's own
-// claim "nhn:some-api/client/claims/some-id".
+// claim "nhn:some-api/client/claims/some-id". Claims that a test has written by hand have
+// none.
 func (c *Claims) Raw(name string) (json.RawMessage, bool) {
+	if c.object == nil {
+		return nil, false
+	}
 	value := c.object().Get(name)
 	if value.Absent() {
 		return nil, false

@@ -388,3 +388,10 @@ func TestOwnClaims(t *testing.T) {
 	require.True(t, ok)
 	require.JSONEq(t, `{"a":[1,2]}`, string(text))
 }
+
+// A test of a handler makes claims without a token, for middleware.NewContext.
+func TestClaimOfClaimsWithoutAToken(t *testing.T) {
+	t.Parallel()
+	_, err := tokenvalidation.Claim[string](&tokenvalidation.Claims{ClientID: "a-client"}, "nhn:some-api/client/claims/some-id")
+	require.ErrorIs(t, err, tokenvalidation.ErrNoClaim)
+}

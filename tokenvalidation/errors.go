@@ -37,21 +37,19 @@ type Reason string
 
 // The reasons why a token is refused.
 const (
-	ReasonMalformed Reason = "token_malformed"
-	ReasonTooLong   Reason = "token_too_long"
-	ReasonType      Reason = "token_typ"
-	ReasonAlgorithm Reason = "token_alg"
-	ReasonKey       Reason = "token_unknown_key"
-	ReasonSignature Reason = "token_signature"
-	ReasonIssuer    Reason = "token_issuer"
-	ReasonAudience  Reason = "token_audience"
-	ReasonExpired   Reason = "token_expired"
-	ReasonNotYet    Reason = "token_not_yet_valid"
-	ReasonTime      Reason = "token_times"
-	ReasonActors    Reason = "token_actors"
-
-	// ReasonSubject is of [Validator.UserInfo] alone: the token is about no person.
-	ReasonSubject Reason = "token_subject"
+	ReasonMalformed Reason = "token_malformed"     // not a JWS in compact form with strict JSON
+	ReasonTooLong   Reason = "token_too_long"      // longer than 16 KiB
+	ReasonType      Reason = "token_typ"           // a typ that is not in [Config.TokenTypes]
+	ReasonAlgorithm Reason = "token_alg"           // not the alg of HelseID's key
+	ReasonKey       Reason = "token_unknown_key"   // a key that HelseID does not have
+	ReasonSignature Reason = "token_signature"     // the signature does not verify
+	ReasonIssuer    Reason = "token_issuer"        // from another issuer
+	ReasonAudience  Reason = "token_audience"      // not for this API alone
+	ReasonExpired   Reason = "token_expired"       // exp has passed
+	ReasonNotYet    Reason = "token_not_yet_valid" // nbf has not come, or iat is in the future
+	ReasonTime      Reason = "token_times"         // no exp, or a time that is not a number
+	ReasonActors    Reason = "token_actors"        // exchanged more than ten times
+	ReasonSubject   Reason = "token_subject"       // about no person; of [Validator.UserInfo] only
 )
 
 var reasonTexts = map[Reason]string{
@@ -72,7 +70,7 @@ func (e *Error) Error() string {
 	return verification.Reason(e.Reason).Text()
 }
 
-// LogValue is the same.
+// LogValue returns the text of [Error.Error].
 func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 // Is makes every Error an ErrInvalidToken.

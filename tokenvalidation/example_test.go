@@ -26,6 +26,35 @@ func start() (*helseidtest.Server, *tokenvalidation.Validator) {
 	return server, validator
 }
 
+// A service that gets tokens in another way than by HTTP requests.
+func Example() {
+	server, err := helseidtest.Start() // in place of HelseID
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	token := server.Token(mint.Audience("nhn:some-api"), mint.Clinician())
+
+	validator, err := tokenvalidation.New(tokenvalidation.Config{
+		Issuer:   server.Issuer(), // or helseid.Production.Issuer()
+		Audience: "nhn:some-api",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer validator.Close()
+	claims, err := validator.Validate(context.Background(), token)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("HPR number", claims.User.HPRNumber, "for", claims.Organization.Parent)
+	fmt.Println("also needs a proof:", claims.Confirmation.Present)
+	// Output:
+	// HPR number 565505933 for 994598759
+	// also needs a proof: true
+}
+
+// A refusal has a reason; an outage is another error.
 func ExampleValidator_Validate() {
 	server, validator := start()
 	defer server.Close()

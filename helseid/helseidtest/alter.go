@@ -15,7 +15,9 @@ func (s *Server) AlterIDTokens(opts ...mint.TokenOption) {
 	s.alterIDTokens = opts
 }
 
-// AlterAccessTokens does the same for access tokens.
+// AlterAccessTokens applies options to all access tokens that the token endpoint issues
+// from now on. They replace those of an earlier call; without options, tokens are no
+// longer changed.
 func (s *Server) AlterAccessTokens(opts ...mint.TokenOption) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,6 +13,10 @@ const (
 	clockTolerance       = 5 // seconds, as generous as HelseID's samples
 )
 
+// clientNotKnown is the description for a wrong client id and for a wrong key alike, since
+// HelseID does not tell which of them it is.
+const clientNotKnown = "unknown client, or the client assertion is not signed with a registered key of the client"
+
 // checkAssertion authenticates a client (RFC 7523 section 3, and HelseID's stricter
 // rules). The assertion counts as used whatever the response is, also if the response
 // requires a nonce.
@@ -26,10 +30,10 @@ func (s *Server) checkAssertion(clientID, assertion string) (*Client, jose.Objec
 	}
 	client := s.client(clientID)
 	if client == nil {
-		return nil, jose.Object{}, invalidClient("unknown client")
+		return nil, jose.Object{}, invalidClient(clientNotKnown)
 	}
 	if !client.verifies(compact, s.Now()) {
-		return nil, jose.Object{}, invalidClient("the client assertion is not signed with a registered key")
+		return nil, jose.Object{}, invalidClient(clientNotKnown)
 	}
 	claims, err := jose.ParseObject(compact.Payload)
 	if err != nil {

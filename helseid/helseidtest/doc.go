@@ -68,8 +68,9 @@
 //   - without a network, and inside testing/synctest: [InMemory]. The
 //     [Server.HTTPClient] reaches it, and [Server.Mount] puts an API beside
 //     it.
-//   - at a known address or path: [ListenOn], [Path]. With pages: [LoginPage],
-//     [StartPage].
+//   - at a known address or path: [ListenOn], [Path]; with TLS or for other machines:
+//     [ServeOn]. With pages: [LoginPage], [StartPage].
+//   - as a program, with a login page and a file of clients: package desk.
 //   - with fewer requirements: [Relaxed], with names of package rule. With more:
 //     [DemandProofAtPAR].
 //
@@ -129,8 +130,9 @@
 //
 // # Test material stays test material
 //
-// Nothing listens until a server is started, and then only on loopback. Its keys are
-// made when it starts, so its tokens are worthless elsewhere. Its issuer is a loopback
+// Nothing listens until a server is started, and then only on loopback, unless [ServeOn]
+// gives it another listener. Its keys are made when it starts, so its tokens are worthless
+// elsewhere. Without ServeOn, its issuer is a loopback
 // address, or the reserved name helseid.test in memory, and the header of each token
 // and proof has the member [mint.MarkerHeader], which no option removes.
 package helseidtest

@@ -8,11 +8,26 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/helseid-go/sdk/internal/httpx"
 )
 
 // memoryTransport calls handlers directly. It finds them by host.
 type memoryTransport struct {
 	server *Server
+}
+
+// ownFirst calls the server directly, and others through the network.
+type ownFirst struct {
+	server *Server
+}
+
+// RoundTrip implements http.RoundTripper.
+func (o ownFirst) RoundTrip(request *http.Request) (*http.Response, error) {
+	if own, err := url.Parse(o.server.issuer); err == nil && httpx.Origin(own) == httpx.Origin(request.URL) {
+		return memoryTransport(o).call(o.server.handler, request)
+	}
+	return http.DefaultTransport.RoundTrip(request)
 }
 
 // handler returns the server's own handler or a mounted one.
@@ -32,12 +47,19 @@ var errAborted = errors.New("the server cut the connection")
 
 // RoundTrip implements http.RoundTripper.
 func (t memoryTransport) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.Body != nil {
-		defer request.Body.Close()
-	}
 	handler := t.handler(request.URL)
 	if handler == nil {
+		if request.Body != nil {
+			_ = request.Body.Close()
+		}
 		return nil, errors.New("helseidtest: a server in memory answers for itself and what is mounted only")
+	}
+	return t.call(handler, request)
+}
+
+func (t memoryTransport) call(handler http.Handler, request *http.Request) (*http.Response, error) {
+	if request.Body != nil {
+		defer request.Body.Close()
 	}
 	type outcome struct {
 		response *http.Response

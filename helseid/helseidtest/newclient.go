@@ -75,7 +75,7 @@ func SigningKey(signer crypto.Signer, options clientassertion.KeyOptions) Client
 // NewClient registers a client and returns its configuration, which can be passed to
 // [helseid.New]. If a [Client] is given, its ID, Name and ParentOrganization are filled
 // in if they are empty, and the new key is added to PublicJWKs. The configuration of a
-// multi-tenant client has Config.Tenancy set. It panics if an option has an invalid
+// multi-tenant client has a Tenancy. It panics if an option has an invalid
 // argument.
 func (s *Server) NewClient(opts ...ClientOption) helseid.Config {
 	config, _, err := s.register(opts)
@@ -85,7 +85,7 @@ func (s *Server) NewClient(opts ...ClientOption) helseid.Config {
 	return config
 }
 
-// ConfigFile does the same and returns the configuration in the format of HelseID
+// ConfigFile works like [Server.NewClient] and returns the configuration in the format of HelseID
 // Selvbetjening. Write it to a file for [helseid.LoadConfig]. It also panics if the key
 // of [SigningKey] cannot be exported.
 func (s *Server) ConfigFile(opts ...ClientOption) []byte {

@@ -1,6 +1,7 @@
 package helseidtest
 
 import (
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ func (f option) apply(o *options) { f(o) }
 type options struct {
 	path          string
 	address       string
+	listener      net.Listener // of ServeOn, or made for address
+	issuer        string       // that belongs to listener
 	inMemory      bool
 	tokenLifetime time.Duration
 

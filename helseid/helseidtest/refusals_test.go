@@ -142,3 +142,32 @@ func askWithDetails(t *testing.T, client helseidtest.Client, list any) result {
 	t.Helper()
 	return ask(t, client, "assertion_details", list, "")
 }
+
+// What HelseID answers alike, the server does as well: a program that tells them apart by the
+// description would not work with HelseID.
+func TestRefusalsThatAreAlike(t *testing.T) {
+	t.Parallel()
+	for name, asks := range map[string][]func(t *testing.T, r *attempt){
+		"invalid_client": {
+			func(_ *testing.T, r *attempt) { r.form.Set("client_id", "somebody") },
+			func(t *testing.T, r *attempt) { r.assertionKey = newKey(t) },
+			func(_ *testing.T, r *attempt) { r.assertionHeader["kid"] = "unknown" },
+		},
+		"invalid_scope": {
+			func(_ *testing.T, r *attempt) { r.form.Set("scope", "openid") },
+			func(_ *testing.T, r *attempt) { r.form.Set("scope", "nhn:test-api/delete") },
+			func(_ *testing.T, r *attempt) { r.form.Set("scope", "nhn:misspelt") },
+		},
+	} {
+		descriptions := make(map[string]bool)
+		for _, change := range asks {
+			a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory()))
+			r := a.build(t, a.nonce(t))
+			change(t, r)
+			answer := a.send(t, r)
+			require.Equal(t, name, answer.Error)
+			descriptions[answer.Description] = true
+		}
+		require.Len(t, descriptions, 1, name)
+	}
+}

@@ -54,7 +54,13 @@ func (s *Server) record(request Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, request)
+	if s.remote && len(s.requests) > 2*maxRecorded {
+		s.requests = slices.Clone(s.requests[len(s.requests)-maxRecorded:])
+	}
 }
+
+// maxRecorded bounds the requests of a server that runs for days.
+const maxRecorded = 1000
 
 // maxForm bounds the body of a request, in bytes.
 const maxForm = 256 << 10

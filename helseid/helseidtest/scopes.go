@@ -15,11 +15,9 @@ func (c *Client) systemScopes(scope string) ([]string, *refusal) {
 		return slices.DeleteFunc(slices.Clone(c.Scopes), isIdentityScope), nil
 	}
 	for _, scope := range scopes {
-		if isIdentityScope(scope) {
-			return nil, invalidScope("a system has no identity scopes")
-		}
-		if !slices.Contains(c.Scopes, scope) {
-			return nil, invalidScope("a scope is not granted to the client")
+		// HelseID does not tell which of the two it is.
+		if isIdentityScope(scope) || !slices.Contains(c.Scopes, scope) {
+			return nil, invalidScope("a scope is not granted to the client, or is an identity scope, which a system does not get")
 		}
 	}
 	return scopes, nil

@@ -38,7 +38,7 @@ type Selvbetjening struct {
 	// HelseID's caches cause a delay of 10 to 20 seconds. Zero means no delay.
 	KeyDelay time.Duration
 
-	// OldKeysDie makes the keys that a client has stop to work when it registers another
+	// OldKeysDie makes the keys that a client has stop working when it registers another
 	// through the API. Otherwise they work until they expire. HelseID does not publish
 	// which of the two it does.
 	OldKeysDie bool

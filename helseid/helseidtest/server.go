@@ -32,6 +32,7 @@ type state struct {
 	options  options
 	handler  http.Handler
 	server   *http.Server // nil in memory
+	remote   bool         // on a listener of ServeOn
 	verifier *dpop.Verifier
 	minter   *mint.Minter
 	logins   *logins
@@ -103,6 +104,7 @@ func Start(opts ...Option) (*Server, error) {
 	}
 	server.keys = server.keys[len(server.keys)-1:]
 	server.base = server.options.path
+	server.remote = server.options.listener != nil
 	if server.options.inMemory {
 		server.issuer = inMemoryHost + server.base
 		err = server.build()
@@ -145,10 +147,14 @@ func (s *Server) Close() {
 func (s *Server) Issuer() string { return s.issuer }
 
 // HTTPClient returns a client that reaches the server. For a server in memory it is the
-// only way to reach it; for others it is an ordinary client.
+// only way to reach it. With [ServeOn] it needs neither the listener nor its certificate,
+// and reaches others as usual. Otherwise it is an ordinary client.
 func (s *Server) HTTPClient() *http.Client {
-	if s.server == nil {
+	switch {
+	case s.server == nil:
 		return &http.Client{Transport: memoryTransport{s}}
+	case s.remote:
+		return &http.Client{Transport: ownFirst{s}}
 	}
 	return &http.Client{}
 }

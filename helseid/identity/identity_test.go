@@ -53,29 +53,3 @@ func TestAssuranceLevel(t *testing.T) {
 		require.Equal(t, `"`+want+`"`, string(data))
 	}
 }
-
-func ExampleUser() {
-	user := identity.User{
-		Name: "Ola Nordmann", PersonalIdentityNumber: identity.NewPersonalIdentityNumber("06828399789"),
-		HPRNumber: "565505933", SecurityLevel: identity.SecurityLevel4,
-	}
-	fmt.Println(user.HPRNumber.Valid(), user.SecurityLevel >= identity.SecurityLevel3, user.PersonalIdentityNumber)
-	// Output: true true ***********
-}
-
-func ExamplePersonalIdentityNumber() {
-	number := identity.NewPersonalIdentityNumber("06828399789")
-	fmt.Printf("%v %+v\n", number, number)
-	fmt.Println(len(number.Reveal()))
-	// Output:
-	// *********** ***********
-	// 11
-}
-
-func ExampleOrganizationNumber_ValidCheckDigit() {
-	fmt.Println(identity.OrganizationNumber("994598759").ValidCheckDigit())
-	fmt.Println(identity.OrganizationNumber("994598758").ValidCheckDigit())
-	// Output:
-	// true
-	// false
-}

@@ -14,8 +14,8 @@ import (
 	"github.com/helseid-go/sdk/tokenvalidation"
 )
 
-// The client's own hook stays.
-func ExampleTelemetry_Client() {
+// The hook that the client has already stays.
+func Example() {
 	telemetry, err := otelhelseid.New(otelhelseid.Config{}) // the global providers
 	if err != nil {
 		log.Fatal(err)

@@ -2,7 +2,10 @@
 // tokens of a client ([helseid.TokenCache]), the sessions of logged-in users
 // ([helseid.Store]) and the used proofs of an API ([dpop.ReplayStore]).
 //
-// It is a separate module, so that only programs that use it depend on the Redis client.
+// Use it when a client or an API runs in more than one process. A single process keeps all
+// this in memory by default, and needs this package only for sessions that outlast a
+// restart. It is a separate module, so that only programs that use it depend on the Redis
+// client.
 //
 // A client whose processes share its tokens, and the sessions of the users who log
 // in with helseid or weblogin:
@@ -15,12 +18,13 @@
 //
 //		"github.com/helseid-go/sdk/dpop"
 //		"github.com/helseid-go/sdk/helseid"
+//		"github.com/helseid-go/sdk/helseid/identity"
 //		"github.com/helseid-go/sdk/helseid/redisstore"
 //	)
 //
 //	func main() {
 //		store, err := redisstore.New(redisstore.Config{
-//			URL:            identity.NewSecret(os.Getenv("REDIS_URL")), // rediss://user:password@redis.example.no:6379
+//			URL:            identity.NewSecret(os.Getenv("REDIS_URL")),                    // rediss://user:password@redis.example.no:6379
 //			EncryptionKeys: []identity.Secret{identity.NewSecret(os.Getenv("STORE_KEY"))}, // openssl rand -base64 32
 //		})
 //		if err != nil {
@@ -48,7 +52,10 @@
 // encryption key:
 //
 //	replays, err := redisstore.NewReplays(redisstore.Config{URL: identity.NewSecret(os.Getenv("REDIS_URL"))})
-//	…
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	defer replays.Close()
 //	auth, err := middleware.New(middleware.Config{
 //		Issuer:   helseid.Production.Issuer(),
 //		Audience: "nhn:some-api",
@@ -127,7 +134,7 @@
 // milliseconds. This is noticed with the next proof, by the replication id and by a key
 // that says since when all used proofs are remembered. From then on proofs that may have
 // been used before are refused, as if Redis were down. That is all of them for
-// VerifierConfig.MaxFuture + ReplicaSkew + 10 seconds, so 18 seconds by default, and longer
+// MaxFuture + ReplicaSkew of [dpop.VerifierConfig] + 10 seconds, so 18 seconds by default, and longer
 // for clients whose clocks are behind, by as much as they are. FLUSHALL is noticed in the
 // same way, and so is the first replica that is attached, although nothing is lost then. In
 // a cluster this concerns the proofs of the node that restarts or is replaced, and those of
@@ -167,7 +174,7 @@
 // down, so the clocks of the processes and of Redis may differ. But Redis uses its own
 // clock: correct it in small steps, because a clock that jumps ahead makes Redis forget
 // values early. Used proofs are kept ten seconds longer than asked for, because the clocks
-// of the processes may differ; if they differ by more, set VerifierConfig.ReplicaSkew.
+// of the processes may differ; if they differ by more, set ReplicaSkew of [dpop.VerifierConfig].
 // MaxAge and MaxFuture must be the same in all processes.
 //
 // # Logs and errors

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +58,59 @@ func exampleKey() identity.Secret {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
 	return identity.NewSecret(base64.StdEncoding.EncodeToString(key))
+}
+
+// A client that shares its tokens and its users' sessions with its other processes.
+func Example() {
+	server, err := helseidtest.Start() // in place of HelseID
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	url, cleanup := exampleRedis() // in place of rediss://user:password@redis.example.no:6379
+	defer cleanup()
+
+	store, err := redisstore.New(redisstore.Config{
+		URL:            identity.NewSecret(url),
+		EncryptionKeys: []identity.Secret{exampleKey()}, // identity.NewSecret(os.Getenv("STORE_KEY"))
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	config := server.NewClient(helseidtest.Scopes("nhn:some-api/read")) // or helseid.LoadConfig("client.json")
+	config.TokenCache, config.Store = store.TokenCache(), store.Rows()
+	config.DPoPKey, err = dpop.GenerateKey(dpop.KeyOptions{}) // made once, and given to all processes
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := helseid.New(config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	token, err := client.Token(context.Background(), helseid.TokenRequest{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(token.Scopes)
+	// Output: [nhn:some-api/read]
+}
+
+// The store can be made while Redis is down. Check finds out at start-up whether it can be
+// used.
+func ExampleNew() {
+	store, err := redisstore.New(redisstore.Config{
+		URL:            identity.NewSecret("redis://127.0.0.1:1"), // nothing listens there
+		EncryptionKeys: []identity.Secret{exampleKey()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	err = store.Check(context.Background())
+	fmt.Println(errors.Is(err, redisstore.ErrUnavailable))
+	// Output: true
 }
 
 // Two processes of one client use one token.

@@ -25,15 +25,15 @@ var ErrConfig = fmt.Errorf("selvbetjening: %w", helseid.ErrConfig)
 // production environments.
 type Config struct {
 	// Client is the client whose registration is read and changed. It must have been
-	// granted [Scope], and its Config.AllowedOrigins, if it has any, must name the API's
-	// origin. Required.
+	// granted [Scope], and AllowedOrigins of its [helseid.Config], if set, must name the
+	// API's origin. Required.
 	Client *helseid.Client
 
 	// BaseURL is the address that the paths of Norsk helsenett's documentation, such as
 	// /v1/client, follow. Empty means the SelvbetjeningURL of the client's environment,
-	// [helseid.Production] or [helseid.Test], which have no other. Name it for clients of
-	// another server, such as helseidtest's Server.SelvbetjeningURL; it must be https, or
-	// http on a loopback host, and not the address of an environment of HelseID's.
+	// [helseid.Production] or [helseid.Test], which have no other. Set it for clients of
+	// another server, for instance to helseidtest.Server.SelvbetjeningURL; it must be https,
+	// or http on a loopback host, and not the address of an environment of HelseID's.
 	BaseURL string
 
 	// Organization is the organisation that the token is for, which a multi-tenant client

@@ -1,9 +1,11 @@
-// Package selvbetjening is a client for the API of HelseID Selvbetjening, with which a
-// client of HelseID looks after its own registration: its keys and when they expire, its
-// scopes, claims and addresses, and the delegations to its owner.
+// Package selvbetjening reads and changes a client's own registration in HelseID
+// Selvbetjening: its keys and when they expire, its scopes, claims and redirect URIs, and
+// the delegations to its supplier. It can replace the client's key before that expires.
 //
-// It works through a [helseid.Client] that has been granted [Scope], and in the
-// environment of that client. A program that says when its keys expire:
+// A key that HelseID Selvbetjening registers expires: a program that shall run for years
+// uses [NewRotation] in place of [helseid.New]. Everything else is for tools and monitoring.
+//
+// The client must have been granted [Scope]. A program that says when its keys expire:
 //
 //	package main
 //

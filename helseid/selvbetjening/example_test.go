@@ -31,6 +31,7 @@ func start(options ...helseidtest.ClientOption) (self *selvbetjening.Client, end
 	return self, func() { client.Close(); server.Close() }
 }
 
+// When do the client's keys expire?
 func Example() {
 	server, err := helseidtest.Start(helseidtest.InMemory(), helseidtest.Selvbetjening{})
 	if err != nil {

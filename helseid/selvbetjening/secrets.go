@@ -16,8 +16,8 @@ import (
 // ClientSecret is a public key that the client is registered with. HelseID calls it a
 // secret, although only its private half is one.
 type ClientSecret struct {
-	// Expiration is when HelseID stops to take the key. It is zero if the API does not
-	// tell.
+	// Expiration is when HelseID stops accepting the key. It is zero if the API does not
+	// say.
 	Expiration time.Time
 
 	// KeyID is the key's kid: that of [clientassertion.Key.ID].

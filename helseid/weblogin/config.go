@@ -42,7 +42,7 @@ type Config struct {
 	// Application distinguishes this application's sessions and logins from those of
 	// others that share the client: one that was made for another application is not
 	// accepted, and finishes no login here. It must be the same in all processes and
-	// never change, or all users must log in again. Empty means Login.Application, or
+	// never change, or all users must log in again. Empty means Application of Login, or
 	// else the redirect URI and CookieName.
 	Application string
 
@@ -66,11 +66,11 @@ type Config struct {
 	// ends, no matter how much it is used, in whole seconds and at least a minute.
 	// When nine tenths of that time have passed, HelseID's own session is not used
 	// for a login any more: the user must authenticate again (max_age). Zero means
-	// Login.MaxSessionAge, or else 8 hours.
+	// MaxSessionAge of Login, or else 8 hours.
 	MaxSessionAge time.Duration
 
 	// IdleTimeout is how long a session may be unused before it ends, in whole
-	// seconds: each request with its cookie is a use. Zero means Login.IdleTimeout,
+	// seconds: each request with its cookie is a use. Zero means IdleTimeout of Login,
 	// or else no limit.
 	IdleTimeout time.Duration
 

@@ -2,6 +2,10 @@
 // handlers for login, callback and logout, and a guard for the pages that need a
 // user. It needs net/http only.
 //
+// Use it for an application that browsers open. Handlers get the session, which calls
+// APIs on behalf of the user ([helseid.Session.HTTPClient]). An API that other programs
+// call with tokens uses package [github.com/helseid-go/sdk/middleware].
+//
 //	package main
 //
 //	import (

@@ -1,6 +1,7 @@
 package weblogin_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -12,12 +13,14 @@ import (
 	"github.com/helseid-go/sdk/helseid/weblogin"
 )
 
+// An application with a page that needs a user.
 func Example() {
 	// In place of HelseID, and of the file from HelseID Selvbetjening.
 	server, err := helseidtest.Start(helseidtest.InMemory())
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer server.Close()
 	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"))
 
 	client, err := helseid.New(config)
@@ -57,4 +60,16 @@ func Example() {
 	page, _ := io.ReadAll(response.Body)
 	fmt.Print(response.Request.URL, ": ", string(page))
 	// Output: https://ehr.example.no/me: KVART GREVLING with HPR number 565505933
+}
+
+// All mistakes in a configuration are reported at once.
+func ExampleNew() {
+	_, err := weblogin.New(weblogin.Config{LoginPath: "login", IdleTimeout: -1})
+	fmt.Println(errors.Is(err, weblogin.ErrConfig))
+	fmt.Println(err)
+	// Output:
+	// true
+	// weblogin: configuration: field IdleTimeout is -1ns: it must be whole seconds
+	// field Client is required: make it with helseid.New
+	// field LoginPath: "login" is not a path such as /login, clean and without escapes and wildcards
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -79,6 +80,19 @@ func (l *lab) startNginx(ctx context.Context, locations func(folder string) stri
 	return nil, fmt.Errorf("nginx did not start: %s", complaints)
 }
 
+// guideConfig is a configuration that the guide about proxies shows, with another address:
+// what the guide says has been run.
+func guideConfig(name, shown, address string) (string, error) {
+	text, err := os.ReadFile(filepath.Join("docs", "guides", "nginx", name))
+	if err != nil {
+		return "", fatalError{err}
+	}
+	if !bytes.Contains(text, []byte(shown)) {
+		return "", fatalError{fmt.Errorf("%s does not name %s", name, shown)}
+	}
+	return strings.ReplaceAll(string(text), shown, address), nil
+}
+
 func freePort() (int, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -101,13 +115,11 @@ func behindNginx(ctx context.Context, l *lab, nonces bool) (string, error) {
 		return "", err
 	}
 	inner := fmt.Sprintf("127.0.0.1:%d", port)
-	proxy, err := l.startNginx(ctx, func(string) string {
-		return fmt.Sprintf(`		location %[1]s/ {
-			if ($request_uri ~ "^%[1]s(/.*)$") {
-				proxy_pass http://%[2]s$1;
-			}
-		}`, prefix, inner)
-	})
+	config, err := guideConfig("strip-prefix.conf", "127.0.0.1:8080", inner)
+	if err != nil {
+		return "", err
+	}
+	proxy, err := l.startNginx(ctx, func(string) string { return config })
 	if err != nil {
 		return "", fatalError{err}
 	}
@@ -133,24 +145,11 @@ func behindForwardAuth(ctx context.Context, l *lab, nonces bool) (string, error)
 		return "", err
 	}
 	inner := fmt.Sprintf("127.0.0.1:%d", port)
-	proxy, err := l.startNginx(ctx, func(folder string) string {
-		return fmt.Sprintf(`		location /journal/ {
-			auth_request /check;
-			auth_request_set $nonce $upstream_http_dpop_nonce;
-			add_header DPoP-Nonce $nonce always;
-			default_type application/json;
-			root %[2]s;
-			try_files /answer.json =404;
-		}
-		location = /check {
-			internal;
-			proxy_pass http://%[1]s/machine;
-			proxy_pass_request_body off;
-			proxy_set_header Content-Length "";
-			proxy_set_header X-Forwarded-Method $request_method;
-			proxy_set_header X-Forwarded-Uri $request_uri;
-		}`, inner, folder)
-	})
+	config, err := guideConfig("forward-auth.conf", "127.0.0.1:8080", inner)
+	if err != nil {
+		return "", err
+	}
+	proxy, err := l.startNginx(ctx, func(folder string) string { return strings.ReplaceAll(config, "/srv/journal", folder) })
 	if err != nil {
 		return "", fatalError{err}
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestDoctorUsage(t *testing.T) {
 	t.Parallel()
-	for _, arguments := range [][]string{nil, {"-config"}, {"-nothing"}, {"argument"}, {"-config", "client.json", "-timeout", "0s"}, {"-config", "client.json", "-url", "api.example.no"}} {
+	for _, arguments := range [][]string{nil, {"-config"}, {"-nothing"}, {"argument"}, {"-config", "client.json", "-timeout", "0s"}, {"-config", "client.json", "-url", "api.example.no"}, {"-config", "client.json", "-method", "a b"}, {"-config", "client.json", "-method", "TRACE"}} {
 		got := run(t, nil, nil, append([]string{"doctor"}, arguments...)...)
 		require.Equal(t, 2, got.exit, arguments)
 		require.Empty(t, got.stdout)

@@ -25,6 +25,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/testkit"
 	"github.com/helseid-go/sdk/middleware"
 )
@@ -114,6 +115,18 @@ func weakKey() string {
 	return pemOf(testkit.Must(rsa.GenerateKey(rand.Reader, 1024)))
 }
 
+// changedKey changes members of the client's key.
+func changedKey(change func(jwk map[string]any)) func(*doctorWorld) {
+	return func(w *doctorWorld) {
+		var jwk map[string]any
+		if err := json.Unmarshal([]byte(w.file["privateJwk"].(string)), &jwk); err != nil {
+			panic(err)
+		}
+		change(jwk)
+		w.file["privateJwk"] = string(testkit.Must(json.Marshal(jwk)))
+	}
+}
+
 func pemOf(key *rsa.PrivateKey) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 }
@@ -147,6 +160,7 @@ func mistakes() map[string]mistake {
 			_ = json.Unmarshal(file, &members)
 			return []byte(members["privateJwk"].(string))
 		}, step: "file", problem: "is a key as JWK", remedies: []string{"privateJwk"}},
+		"a web page in place of the file, that all can read": {mode: 0o644, raw: func([]byte) []byte { return []byte(loginPage) }, step: "file", problem: "", also: []string{"file"}, remedies: []string{"chmod 600"}},
 		"half a file":           {raw: func(file []byte) []byte { return file[:len(file)/2] }, step: "file", problem: "cut off", remedies: []string{"Download"}},
 		"clientID for clientId": {plant: func(w *doctorWorld) { w.file["clientID"] = w.clientID; delete(w.file, "clientId") }, step: "members", problem: "there is clientID, but names are case-sensitive", remedies: []string{"Mend the member"}},
 		"no authority":          {plant: func(w *doctorWorld) { delete(w.file, "authority") }, step: "members", problem: "authority is missing", remedies: []string{"https://helseid-sts.test.nhn.no"}},
@@ -170,12 +184,17 @@ func mistakes() map[string]mistake {
 			w.file["privateJwk"] = string(key.PublicJWK())
 		}, step: "key", problem: "it is a public key", remedies: []string{"private key"}},
 
+		"a key for encryption":   {plant: changedKey(func(jwk map[string]any) { jwk["use"] = "enc" }), step: "key", problem: `use is not "sig"`, remedies: []string{`"use": "sig"`}},
+		"a key for checking":     {plant: changedKey(func(jwk map[string]any) { jwk["key_ops"] = []string{"verify"} }), step: "key", problem: "key_ops", remedies: []string{`["sign"]`, "leave key_ops out"}},
+		"a kid that is a number": {plant: changedKey(func(jwk map[string]any) { jwk["kid"] = 7 }), step: "key", problem: "kid is not a string", remedies: []string{"in quotes"}},
+
 		// The issuer.
 		"an http issuer": {plant: member("authority", "http://helseid.test"), step: "environment", problem: "https is required", remedies: []string{"https://helseid.test"}},
 		"an issuer with a password": {plant: func(w *doctorWorld) {
 			w.keep("the-password-of-the-issuer")
 			w.file["authority"] = "https://user:the-password-of-the-issuer@helseid.test"
-		}, step: "environment", problem: "no query, fragment or user", remedies: []string{"https://helseid-sts.test.nhn.no"}},
+		}, step: "environment", problem: "no query, fragment or user", remedies: []string{"without them", "authority", ": https://helseid.test."}},
+		"an issuer with a query":            {plant: member("authority", "https://helseid.test/?a=b"), step: "environment", problem: "no query, fragment or user", remedies: []string{": https://helseid.test."}},
 		"Selvbetjening as issuer":           {plant: member("authority", "https://selvbetjening.test.nhn.no"), step: "environment", problem: "Selvbetjening, which issues no tokens", remedies: []string{"https://helseid-sts.test.nhn.no"}},
 		"the metadata's address as issuer":  {plant: member("authority", "https://helseid.test/.well-known/openid-configuration"), step: "environment", problem: "address of the metadata", remedies: []string{"to https://helseid.test."}},
 		"a host that HelseID does not have": {plant: member("authority", "https://helseid.nhn.no"), step: "environment", problem: "none of HelseID's", remedies: []string{"https://helseid-sts.nhn.no"}},
@@ -203,6 +222,10 @@ func mistakes() map[string]mistake {
 		"a proxy's address that is none": {plant: func(w *doctorWorld) {
 			w.environment = []string{"HTTPS_PROXY=http://user:" + proxyPassword + "@host:port"}
 		}, step: "proxy", problem: "is not the URL of a proxy", remedies: []string{"http://proxy.example.no:8080"}},
+		"a proxy's address that is ignored": {plant: func(w *doctorWorld) {
+			w.environment = []string{"HTTPS_PROXY=http://user:" + proxyPassword + "%zz@proxy.example.no:8080"}
+			w.file["authority"] = "https://" + strings.Repeat("a", 64) + ".example.no"
+		}, step: "proxy", problem: "is not the URL of a proxy", remedies: []string{"percent-encoded"}},
 		"a proxy that demands a password": {plant: func(w *doctorWorld) {
 			w.environment = []string{"HTTPS_PROXY=http://" + w.proxy.Listener.Addr().String()}
 			proxyAnswers(http.StatusProxyAuthRequired)(w)
@@ -230,11 +253,20 @@ func mistakes() map[string]mistake {
 		"a foreign endpoint for keys": {plant: func(w *doctorWorld) {
 			w.rewrite(metadataPath, func(document map[string]any) { document["jwks_uri"] = "https://attacker.example/keys" })
 		}, step: "metadata", problem: "jwks_uri is at https://attacker.example:443", remedies: []string{"somebody has changed the metadata"}},
-		"a client id that is not known":     {plant: member("clientId", "7b0ec8a4-8ee6-4fd0-8a3b-b4e5a4b6c0c1"), step: "token", problem: "does not know the client or its key: invalid_client", remedies: clientRemedies},
-		"the client of another environment": {plant: func(w *doctorWorld) { w.server.RemoveClient(w.clientID) }, step: "token", problem: "does not know the client or its key: invalid_client", remedies: append([]string{"of another client or environment: the issuer here is https://helseid.test"}, clientRemedies[2:]...)},
-		"a key that is not registered":      {plant: secretMember("privateJwk", newJWK), step: "token", problem: "does not know the client or its key: invalid_client", remedies: clientRemedies},
-		"a key that has expired":            {options: []helseidtest.Option{helseidtest.Selvbetjening{KeyLifetime: time.Hour}}, before: skewed(-2 * time.Hour), plant: skewed(0), step: "token", problem: "does not know the client or its key: invalid_client", remedies: clientRemedies},
-		"a client for logins only":          {client: helseidtest.Client{Scopes: []string{demoScope}, GrantTypes: []string{"authorization_code"}}, step: "token", problem: "unauthorized_client", remedies: []string{"client_credentials"}},
+		"an endpoint for keys that answers nothing": {plant: answering("helseid.test/.well-known/openid-configuration/jwks", status(http.StatusNotFound, "")), step: "metadata", problem: "keys cannot be had from https://helseid.test/.well-known/openid-configuration/jwks: it answers 404 Not Found", remedies: []string{"logins", "every API"}},
+		"keys of a kind that nobody uses":           {plant: answering("helseid.test/.well-known/openid-configuration/jwks", status(http.StatusOK, `{"keys":[{"kty":"oct"}]}`, "Content-Type", "application/json")), step: "metadata", problem: "no key that can be used", remedies: []string{"logins"}},
+		"no endpoint for tokens": {plant: func(w *doctorWorld) {
+			w.rewrite(metadataPath, func(document map[string]any) { delete(document, "token_endpoint") })
+		}, step: "metadata", problem: "the metadata has no token_endpoint", remedies: []string{"add it there"}},
+		"a token endpoint that asks for a pause": {plant: answering("helseid.test/connect/token", status(http.StatusTooManyRequests, "", "Retry-After", "90")), step: "token", problem: "asks for a pause: 429 Too Many Requests", remedies: []string{"in 1m30s"}},
+		"a token endpoint that hangs up":         {plant: answering("helseid.test/connect/token", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), step: "token", problem: "helseid.test ends the connection without an answer: EOF", remedies: []string{"Try again"}},
+		"a token endpoint that sees another URL": {plant: answering("helseid.test/connect/token", status(http.StatusBadRequest, `{"error":"invalid_dpop_proof"}`, "Content-Type", "application/json")), step: "token", problem: "HelseID refuses the DPoP proof: invalid_dpop_proof", remedies: []string{"gateway", "another URL"}},
+		"an error of the token endpoint's own":   {plant: answering("helseid.test/connect/token", status(http.StatusBadRequest, `{"error":"server_error"}`, "Content-Type", "application/json")), step: "token", problem: "server_error", remedies: []string{"Try again"}},
+		"a client id that is not known":          {plant: member("clientId", "7b0ec8a4-8ee6-4fd0-8a3b-b4e5a4b6c0c1"), step: "token", problem: "does not know the client or its key: invalid_client", remedies: clientRemedies},
+		"the client of another environment":      {plant: func(w *doctorWorld) { w.server.RemoveClient(w.clientID) }, step: "token", problem: "does not know the client or its key: invalid_client", remedies: append([]string{"of another client or environment: the issuer here is https://helseid.test"}, clientRemedies[2:]...)},
+		"a key that is not registered":           {plant: secretMember("privateJwk", newJWK), step: "token", problem: "does not know the client or its key: invalid_client", remedies: clientRemedies},
+		"a key that has expired":                 {options: []helseidtest.Option{helseidtest.Selvbetjening{KeyLifetime: time.Hour}}, before: skewed(-2 * time.Hour), plant: skewed(0), step: "token", problem: "does not know the client or its key: invalid_client", remedies: clientRemedies},
+		"a client for logins only":               {client: helseidtest.Client{Scopes: []string{demoScope}, GrantTypes: []string{"authorization_code"}}, step: "token", problem: "unauthorized_client", remedies: []string{"client_credentials"}},
 		"a nonce that HelseID never accepts": {plant: func(w *doctorWorld) {
 			next := 0
 			w.answer["helseid.test/connect/token"] = func(out http.ResponseWriter, r *http.Request) {
@@ -254,6 +286,7 @@ func mistakes() map[string]mistake {
 		// Scopes.
 		"a scope that is misspelt":    {arguments: []string{"-scope", "nhn:demo-api/raed"}, step: "scope", problem: "nhn:demo-api/raed: invalid_scope", remedies: []string{"1. Compare the spelling of nhn:demo-api/raed with " + demoScope, "2. If the name is right", "grant it", "Granted are: " + demoScope}},
 		"a scope that is not granted": {arguments: []string{"-scope", demoScope + " nhn:kjernejournal/api"}, step: "scope", problem: "has not been granted nhn:kjernejournal/api: invalid_scope", remedies: []string{"1. Compare the spelling with the API's documentation", "2. If the name is right", "grant it", "Granted are: " + demoScope}},
+		"scopes with a comma":         {arguments: []string{"-scope", demoScope + ",nhn:kjernejournal/api"}, step: "scope", problem: "has not been granted " + demoScope + ",nhn:kjernejournal/api", remedies: []string{"1. Write spaces between the names"}},
 		"a scope that waits for its approval": {options: withSelf, client: selfService, arguments: append([]string{"-scope", "nhn:kjernejournal/api"}, selfFlag...), plant: func(w *doctorWorld) {
 			w.answer["helseid.test/selvbetjening/v1/client"] = status(http.StatusOK, `{"apiScopes":[{"scope":"nhn:kjernejournal/api","status":"pending"}]}`, "Content-Type", "application/json")
 		}, step: "scope", problem: "nhn:kjernejournal/api: invalid_scope", remedies: []string{"is pending", "approve"}},
@@ -292,6 +325,11 @@ func mistakes() map[string]mistake {
 		}, step: "api", problem: "refuses the DPoP proof", remedies: []string{"1. This machine's clock is as HelseID's, and 1m", "the API's clock", "2. The proof is for"}},
 		"an API with another audience":             {url: true, plant: guard(middleware.Config{Audience: "nhn:other-api"}), step: "api", problem: "is not the one that the token is for: 401 Unauthorized, invalid_token, token_audience", remedies: []string{"1. The token is for nhn:demo-api", "2. ", "-resource", "3. ", "its audience"}},
 		"a token that is refused without a reason": {url: true, plant: challenge(401, `DPoP error="invalid_token"`), step: "api", problem: "refuses the token", remedies: []string{"The token is for nhn:demo-api", "issuer https://helseid.test", "Clocks are not to blame"}},
+		"an API that wants a password":             {url: true, plant: challenge(401, `Basic realm="a"`), step: "api", problem: "other credentials: 401 Unauthorized, its challenge is for basic", remedies: []string{"owner"}},
+		"a token for several APIs":                 {url: true, client: helseidtest.Client{Scopes: []string{demoScope, "nhn:other-api/read"}}, step: "api", problem: "token_audience", remedies: []string{"1. The token is for several APIs, nhn:demo-api nhn:other-api", "-resource", "-scope"}},
+		"an API that redirects for ever":           {url: true, plant: func(w *doctorWorld) { w.api = statusHandler(302, "", "Location", "/things") }, step: "api", problem: "redirects again and again", remedies: []string{"-url"}},
+		"an API that knows no such method":         {url: true, arguments: []string{"-method", "get"}, plant: func(w *doctorWorld) { w.api = statusHandler(501, "") }, step: "api", problem: "does not take get", remedies: []string{"GET, not get"}},
+		"an identity number in the path":           {arguments: []string{"-url", "https://api.example.no/" + mint.DefaultPersonalIdentityNumber}, plant: func(w *doctorWorld) { w.api = statusHandler(404, "") }, step: "api", problem: "does not know https://api.example.no/***********: 404", remedies: []string{"path in -url"}},
 		"an API without a challenge":               {url: true, plant: func(w *doctorWorld) { w.api = statusHandler(401, "") }, step: "api", problem: "other credentials: 401 Unauthorized", remedies: []string{"API key"}},
 		"a level that is too low":                  {url: true, plant: challenge(401, `DPoP error="insufficient_user_authentication", acr_values="Level4", max_age="600"`), step: "api", problem: "logged in more strongly, or later", remedies: []string{"user's session", "acr_values Level4, max_age 600"}},
 		"an API that wants a user":                 {url: true, plant: guard(middleware.Config{Audience: "nhn:demo-api"}, middleware.SecurityLevel(4)), step: "api", problem: "403 Forbidden", remedies: []string{"a logged-in user"}},
@@ -449,10 +487,17 @@ func TestDoctorFindsNothing(t *testing.T) {
 			map[string]string{"api": "with a nonce that it has demanded"}},
 		"a supplier": {mistake{url: true, client: multiTenant, arguments: []string{"-parent", delegating, "-child", subUnit, "-scope", demoScope}},
 			map[string]string{"organization": "parent " + delegating + ", child " + subUnit + ", supplier"}},
-		"Selvbetjening":               {mistake{options: withSelf, client: selfService, arguments: selfFlag}, map[string]string{"registration": "registered, until"}},
-		"an RSA key as PEM":           {mistake{before: func(w *doctorWorld) { w.key = testkit.RSA() }, plant: secretMember("privateJwk", func() string { return pemOf(testkit.RSA()) })}, map[string]string{"key": "RSA key of 2048 bits, PS256"}},
-		"plain http, loopback":        {mistake{bare: true, plant: atLoopback}, map[string]string{"environment": "plain http", "tls": "none: plain http", "proxy": "none for this machine"}},
-		"a sub-unit":                  {mistake{client: helseidtest.Client{Scopes: []string{demoScope}, ChildOrganizations: []string{subUnit}}, arguments: []string{"-child", subUnit}}, map[string]string{"organization": "child " + subUnit}},
+		"Selvbetjening":        {mistake{options: withSelf, client: selfService, arguments: selfFlag}, map[string]string{"registration": "registered, until"}},
+		"an RSA key as PEM":    {mistake{before: func(w *doctorWorld) { w.key = testkit.RSA() }, plant: secretMember("privateJwk", func() string { return pemOf(testkit.RSA()) })}, map[string]string{"key": "RSA key of 2048 bits, PS256"}},
+		"plain http, loopback": {mistake{bare: true, plant: atLoopback}, map[string]string{"environment": "plain http", "tls": "none: plain http", "proxy": "none for this machine"}},
+		"a sub-unit":           {mistake{client: helseidtest.Client{Scopes: []string{demoScope}, ChildOrganizations: []string{subUnit}}, arguments: []string{"-child", subUnit}}, map[string]string{"organization": "child " + subUnit}},
+		"a server without logins": {mistake{plant: func(w *doctorWorld) {
+			w.rewrite(metadataPath, func(document map[string]any) {
+				for _, name := range []string{"authorization_endpoint", "pushed_authorization_request_endpoint", "userinfo_endpoint", "revocation_endpoint", "end_session_endpoint"} {
+					delete(document, name)
+				}
+			})
+		}}, map[string]string{"metadata": "with its endpoints there"}},
 		"new nonces each time":        {mistake{plant: func(w *doctorWorld) { w.server.DemandNewNonceEachTime(true) }}, nil},
 		"another environment's texts": {mistake{options: []helseidtest.Option{helseidtest.TestEnvironmentMetadata(), helseidtest.Path("/session")}, plant: nil}, map[string]string{"environment": "https://helseid.test/session"}},
 	} {

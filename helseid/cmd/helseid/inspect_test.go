@@ -76,14 +76,14 @@ func inspect(t *testing.T, input string, flags ...string) inspected {
 	require.NotEmpty(t, found.kind, got.stderr)
 	require.Equal(t, map[bool]int{true: 0, false: 1}[found.ok], got.exit)
 	require.Equal(t, found.ok, len(found.broken) == 0)
-	requireNoSecret(t, got)
+	requireNoSecretIn(t, got)
 	return found
 }
 
 // privateMember is one of a private JWK with its value, or PEM.
 var privateMember = regexp.MustCompile(`\\?"(d|p|q|dp|dq|qi)\\?": *\\?"[^\[]|PRIVATE KEY-----`)
 
-func requireNoSecret(t *testing.T, got result) {
+func requireNoSecretIn(t *testing.T, got result) {
 	t.Helper()
 	for _, text := range []string{got.stdout, got.stderr} {
 		require.Empty(t, testkit.FindCredential(text))

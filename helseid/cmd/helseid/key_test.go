@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -60,7 +59,7 @@ func TestKeyNew(t *testing.T) {
 		file := filepath.Join(folder, "client.jwk")
 		got := run(t, nil, nil, "key", "new", "-kind", kind, "-out", file)
 		require.Equal(t, 0, got.exit, got.stderr)
-		requireNoSecret(t, got)
+		requireNoSecretIn(t, got)
 		key := readKey(t, file)
 		require.Equal(t, algorithm, key.Algorithm())
 		require.JSONEq(t, string(key.PublicJWK()), got.stdout)
@@ -71,7 +70,7 @@ func TestKeyNew(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "key.json")
 	got := run(t, nil, nil, "key", "new", "-json", "-kind", "P-256", "-out", file)
-	requireNoSecret(t, got)
+	requireNoSecretIn(t, got)
 	first := readKey(t, file)
 	event := events(t, got.stdout)[0]
 	require.Equal(t, []any{"key", first.ID(), file}, []any{event["event"], event["kid"], event["file"]})
@@ -153,7 +152,7 @@ func TestKeyPublic(t *testing.T) {
 	} {
 		got := run(t, nil, test.text, "key", "public")
 		require.Equal(t, 0, got.exit, "%s: %s", name, got.stderr)
-		requireNoSecret(t, got)
+		requireNoSecretIn(t, got)
 		require.JSONEq(t, string(key.Public().MarshalJWK(test.kid)), got.stdout, name)
 		file := tokenFile(t, string(test.text))
 		require.Equal(t, got.stdout, run(t, nil, nil, "key", "public", file).stdout)
@@ -194,7 +193,7 @@ func (w *keyWorld) run(command string, more ...string) result {
 	w.Helper()
 	secrets := w.secrets()
 	got := run(w.T, nil, nil, w.arguments(command, more...)...)
-	requireNoSecret(w.T, got)
+	requireNoSecretIn(w.T, got)
 	for _, secret := range append(secrets, w.secrets()...) {
 		require.NotContains(w, got.stdout+got.stderr, secret)
 	}
@@ -323,7 +322,12 @@ func TestKeyRotateFails(t *testing.T) {
 	require.Equal(t, before, w.kid())
 	config, err := os.ReadFile(w.file)
 	require.NoError(t, err)
-	require.Equal(t, 2, run(t, nil, config, "key", "rotate", "-config", "-").exit)
+	for _, command := range []string{"rotate", "watch"} {
+		got := run(t, nil, nil, "key", command, "-config", "-")
+		require.Equal(t, 2, got.exit)
+		require.Contains(t, got.stderr, "-config must be a file")
+		require.NotContains(t, run(t, nil, nil, "key", command, "-h").stdout, "standard input")
+	}
 	for _, flags := range [][]string{{"-within", "-1h"}, {"-settle", "-1s"}, {"-kind", "DSA"}, {"-parent", "1"}, {"x"}} {
 		got := run(t, nil, nil, w.arguments("rotate", flags...)...)
 		require.Equal(t, 2, got.exit, flags)
@@ -335,7 +339,7 @@ func TestKeyRotateFails(t *testing.T) {
 	path := tokenFile(t, string(section))
 	got = run(t, nil, nil, "key", "rotate", "-config", path, "-selvbetjening", w.server.SelvbetjeningURL())
 	require.Equal(t, 2, got.exit, got.stderr)
-	requireNoSecret(t, got)
+	requireNoSecretIn(t, got)
 }
 
 // It replaces a key that is about to expire, and ends well when it is interrupted.
@@ -344,7 +348,7 @@ func TestKeyWatch(t *testing.T) {
 	w := newKeyWorld(t, helseidtest.Selvbetjening{KeyLifetime: 10 * 24 * time.Hour})
 	before := w.kid()
 	command := exec.CommandContext(t.Context(), program, w.arguments("watch", "-json", "-settle", "0s", "-kind", "P-256")...)
-	var stderr bytes.Buffer
+	var stderr testkit.Log // it is read while the program writes
 	command.Stderr = &stderr
 	output, err := command.StdoutPipe()
 	require.NoError(t, err)
@@ -367,7 +371,7 @@ func TestKeyWatch(t *testing.T) {
 	if err := command.Wait(); runtime.GOOS != "windows" {
 		require.NoError(t, err, stderr.String())
 	}
-	requireNoSecret(t, result{stdout: seen.String() + string(rest), stderr: stderr.String()})
+	requireNoSecretIn(t, result{stdout: seen.String() + string(rest), stderr: stderr.String()})
 	require.NotEqual(t, before, w.kid())
 	kids, _ := w.listed()
 	require.True(t, slices.Contains(kids, before))

@@ -26,7 +26,7 @@ func TestKeyRotateAtOnce(t *testing.T) {
 	running.Wait()
 	for _, got := range results {
 		require.Equal(t, 0, got.exit, got.stderr)
-		requireNoSecret(t, got)
+		requireNoSecretIn(t, got)
 	}
 	kids, inUse := w.listed()
 	require.Len(t, kids, 2)

@@ -18,10 +18,14 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/call"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/doctor"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/inspect"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/key"
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/probe"
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/proxy"
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/serve"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/token"
 )
 
@@ -36,12 +40,26 @@ func main() {
 func root() cli.Command {
 	return cli.Command{
 		Name: "helseid",
-		Help: "helseid gets tokens from HelseID, calls APIs with them, and says what is wrong when that fails.",
+		Help: `helseid gets tokens from HelseID, calls APIs with them, and says what is wrong when that fails.
+
+Try it without HelseID: run a local one, which writes a client's configuration file, and in
+another terminal get a token and call the local one's own API.
+
+  helseid serve -write client.json
+  helseid token
+  helseid call http://127.0.0.1:8181/api/echo
+
+With the configuration file that HelseID Selvbetjening hands out as client.json, token and call
+work the same against HelseID.`,
 		Commands: []cli.Command{
+			doctor.Command(),
 			token.Command(),
+			call.Command(),
 			inspect.Command(),
 			key.Command(),
-			doctor.Command(),
+			proxy.Command(),
+			serve.Command(),
+			probe.Command(),
 		},
 	}
 }

@@ -1,16 +1,24 @@
 package main_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 // program is the built command.
@@ -36,14 +44,18 @@ type result struct {
 	exit           int
 }
 
-// run starts the program with an environment of its own.
+// run starts the program with an environment of its own, and looks for secrets in what it
+// prints, unless a flag -show-… asks for them.
 func run(t *testing.T, environment []string, stdin []byte, arguments ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	return runIn(t, t.TempDir(), environment, stdin, arguments...)
+}
+
+func runIn(t *testing.T, folder string, environment []string, stdin []byte, arguments ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, program, arguments...)
-	command.Env = append([]string{"HOME=" + t.TempDir()}, environment...)
-	command.Dir = t.TempDir()
+	command := command(ctx, t, folder, environment, arguments...)
 	command.Stdin = bytes.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
@@ -52,28 +64,119 @@ func run(t *testing.T, environment []string, stdin []byte, arguments ...string) 
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit)
 	}
+	asked := func(argument string) bool { return strings.HasPrefix(argument, "-show-") }
+	if !slices.ContainsFunc(arguments, asked) {
+		requireNoSecret(t, stdout.String()+stderr.String())
+	}
 	return result{stdout.String(), stderr.String(), command.ProcessState.ExitCode()}
+}
+
+func command(ctx context.Context, t *testing.T, folder string, environment []string, arguments ...string) *exec.Cmd {
+	t.Helper()
+	command := exec.CommandContext(ctx, program, arguments...)
+	command.Env = append([]string{"HOME=" + t.TempDir()}, environment...)
+	command.Dir = folder
+	return command
+}
+
+// process is the program while it runs.
+type process struct {
+	testing.TB
+	command *exec.Cmd
+	lines   chan string
+	stderr  testkit.Log
+}
+
+// begin starts a command that goes on until it is stopped.
+func begin(t *testing.T, folder string, environment []string, arguments ...string) *process {
+	t.Helper()
+	p := &process{TB: t, command: command(context.Background(), t, folder, environment, arguments...), lines: make(chan string, 100)}
+	stdout, err := p.command.StdoutPipe()
+	require.NoError(t, err)
+	p.command.Stderr = &p.stderr
+	require.NoError(t, p.command.Start())
+	t.Cleanup(func() { _ = p.command.Process.Kill() })
+	go func() {
+		defer close(p.lines)
+		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
+			p.lines <- scanner.Text()
+		}
+	}()
+	return p
+}
+
+// next is the next line that it prints.
+func (p *process) next() string {
+	p.Helper()
+	select {
+	case line, ok := <-p.lines:
+		require.True(p, ok, "it has ended: %s", p.stderr.String())
+		requireNoSecret(p, line)
+		return line
+	case <-time.After(30 * time.Second):
+		require.FailNow(p, "it prints nothing")
+		return ""
+	}
+}
+
+// event is the next line as JSON.
+func (p *process) event() map[string]any {
+	p.Helper()
+	var event map[string]any
+	require.NoError(p, json.Unmarshal([]byte(p.next()), &event))
+	return event
+}
+
+// stop asks it to end, and returns its exit code.
+func (p *process) stop() int {
+	p.Helper()
+	require.NoError(p, p.command.Process.Signal(os.Interrupt))
+	for line := range p.lines {
+		requireNoSecret(p, line)
+	}
+	_ = p.command.Wait()
+	requireNoSecret(p, p.stderr.String())
+	return p.command.ProcessState.ExitCode()
+}
+
+// privateKeys are the private parts of the keys in all configuration files of the tests.
+var privateKeys struct {
+	sync.Mutex
+	parts []string
+}
+
+// privatePart also finds it in a JWK that is a text.
+var privatePart = regexp.MustCompile(`\\?"d\\?" *: *\\?"([A-Za-z0-9_-]{20,})`)
+
+func rememberKeys(t testing.TB, configuration []byte) {
+	t.Helper()
+	found := privatePart.FindAllSubmatch(configuration, -1)
+	require.NotEmpty(t, found)
+	privateKeys.Lock()
+	defer privateKeys.Unlock()
+	for _, match := range found {
+		privateKeys.parts = append(privateKeys.parts, string(match[1]))
+	}
+}
+
+func requireNoSecret(t testing.TB, text string) {
+	t.Helper()
+	require.Empty(t, testkit.FindCredential(text), text)
+	privateKeys.Lock()
+	defer privateKeys.Unlock()
+	for _, part := range privateKeys.parts {
+		require.NotContains(t, text, part)
+	}
 }
 
 // configFile registers a client and writes its file.
 func configFile(t *testing.T, server *helseidtest.Server, client helseidtest.Client) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "client.json")
-	require.NoError(t, os.WriteFile(path, server.ConfigFile(client), 0o600))
+	content := server.ConfigFile(client)
+	rememberKeys(t, content)
+	require.NoError(t, os.WriteFile(path, content, 0o600))
 	return path
-}
-
-func TestTokenShowsClaims(t *testing.T) {
-	t.Parallel()
-	server := helseidtest.NewServer(t)
-	file := configFile(t, server, helseidtest.Client{Scopes: []string{"nhn:demo-api/read"}})
-	got := run(t, nil, nil, "token", "-json", "-config", file, "-scope", "nhn:demo-api/read")
-	require.Equal(t, 0, got.exit, got.stderr)
-	require.Contains(t, got.stdout, `"event":"token"`)
-	require.NotContains(t, got.stdout, "eyJ")
-	got = run(t, []string{"HELSEID_CONFIG=" + file}, nil, "token", "-show-token")
-	require.Equal(t, 0, got.exit, got.stderr)
-	require.Contains(t, got.stdout, "eyJ")
 }
 
 func TestUsage(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // does: with the time of attestation, with the practitioner's identity from the token's
 // claims about the user, and with names, texts, authorities and assigners. Patients get
 // no identifier, since the attest has none: use [Claim] after this option for a token
-// that has one. Server.Token panics if the attest is not complete.
+// that has one. helseidtest.Server.Token panics if the attest is not complete.
 //
 // Source: Norsk helsenett, Tillitsrammeverk, information and data model.
 func Attest(attest clientassertion.Attest) TokenOption {

@@ -30,7 +30,7 @@ func BoundTo(thumbprint string) TokenOption {
 	return Claim("cnf", map[string]string{"jkt": thumbprint})
 }
 
-// BoundToJWK binds the token to the DPoP key with this public JWK. Server.Token
+// BoundToJWK binds the token to the DPoP key with this public JWK. helseidtest.Server.Token
 // panics if it is not one.
 func BoundToJWK(publicJWK []byte) TokenOption {
 	return func(s *tokenSpec) {

@@ -1,7 +1,10 @@
-// Package mint makes the tokens and proofs of a HelseID for tests, package helseidtest.
-// Its options are the arguments of Server.Token, Server.IDToken, Server.LogoutToken,
-// Server.Proof and Server.Authorize, and of Server.AlterAccessTokens and
-// Server.AlterIDTokens.
+// Package mint has the options for the tokens and proofs that a test's HelseID makes: who
+// the user and the client are, what they may do, and what is wrong with the token.
+//
+// The server is that of package [github.com/helseid-go/sdk/helseid/helseidtest]. Options are
+// arguments of its methods Token, IDToken, LogoutToken, Proof and Authorize, and of
+// AlterAccessTokens and AlterIDTokens. Without options, Token makes a valid access token of
+// a system:
 //
 //	token := server.Token(mint.Clinician(), mint.Audience("nhn:some-api"), mint.SecurityLevel(3))
 //	server.Authorize(request, token)

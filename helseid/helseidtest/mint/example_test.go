@@ -3,6 +3,7 @@ package mint_test
 import (
 	"encoding/json"
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
 
@@ -11,6 +12,41 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
 )
+
+// Tokens that an API accepts and refuses.
+func Example() {
+	server, err := helseidtest.Start() // in a test: helseidtest.NewServer(t)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	auth, err := middleware.New(middleware.Config{Issuer: server.Issuer(), Audience: "nhn:some-api", PublicURL: "https://api.example.no"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer auth.Close()
+	api := auth.Require(func(http.ResponseWriter, *http.Request) {}, middleware.SecurityLevel(4))
+
+	for _, token := range []string{
+		server.Token(mint.Clinician(), mint.Audience("nhn:some-api")),
+		server.Token(mint.Clinician(), mint.Audience("nhn:some-api"), mint.SecurityLevel(3)),
+		server.Token(mint.Clinician(), mint.Audience("nhn:some-api"), mint.Expired()),
+		server.Token(mint.Audience("nhn:some-api")), // of a system
+	} {
+		request := httptest.NewRequest(http.MethodGet, "https://api.example.no/journal/1", nil)
+		server.Authorize(request, token)
+		response := httptest.NewRecorder()
+		api.ServeHTTP(response, request)
+		problem := struct{ Reason string }{"accepted"}
+		_ = json.Unmarshal(response.Body.Bytes(), &problem)
+		fmt.Println(response.Code, problem.Reason)
+	}
+	// Output:
+	// 200 accepted
+	// 401 security_level
+	// 401 token_expired
+	// 403 user
+}
 
 // An API must refuse each of the proofs that Test-Token-Tjenesten breaks.
 func ExampleInvalidProofs() {

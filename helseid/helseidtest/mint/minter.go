@@ -17,7 +17,7 @@ import (
 type unprintable = redact.Unprintable
 
 // Minter mints the tokens and proofs of a HelseID for tests. A helseidtest.Server has
-// one and uses it for Server.Token and similar methods, so tests need no Minter of
+// one and uses it for helseidtest.Server.Token and similar methods, so tests need no Minter of
 // their own. All fields are required. Printed, logged or marshalled it reads
 // "[redacted]".
 type Minter struct {

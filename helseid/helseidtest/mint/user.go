@@ -22,9 +22,9 @@ const (
 // TestIdentityProvider is the identity provider of synthetic persons.
 const TestIdentityProvider = "testidp-oidc"
 
-// ForUser makes it the token of one of the server's users (Server.Users), who has just
+// ForUser makes it the token of one of helseidtest.Server.Users, who has just
 // logged in at the user's own level. It replaces the claims of any other user.
-// Server.Token panics if no user has this number.
+// helseidtest.Server.Token panics if no user has this number.
 func ForUser(personalIdentityNumber string) TokenOption {
 	return func(s *tokenSpec) {
 		user, known := s.minter.User(personalIdentityNumber)

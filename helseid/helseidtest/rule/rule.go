@@ -1,4 +1,11 @@
-// Package rule names the requirements of a HelseID for tests, for helseidtest.Relaxed.
+// Package rule names what a test's HelseID requires of requests, so that single
+// requirements can be switched off with helseidtest.Relaxed.
+//
+// The server of package [github.com/helseid-go/sdk/helseid/helseidtest] is as strict as
+// HelseID by default. Switch a rule off for a client that does not follow it yet, or to see
+// that a client does not depend on the server's strictness:
+//
+//	server := helseidtest.NewServer(t, helseidtest.Relaxed(rule.PKCE, rule.Nonce))
 package rule
 
 // Rule is a requirement of the server for requests, most of them in user logins, token
@@ -29,8 +36,8 @@ const (
 	// OpenID: a login requests openid, and userinfo accepts only tokens with it.
 	OpenID Rule = "openid"
 
-	// Scope: the client is granted each scope, and a refresh requests no more than the
-	// login did.
+	// Scope: a login requests only scopes that the client has been granted, and a refresh
+	// no more than the login did. For systems this cannot be switched off.
 	Scope Rule = "scope"
 
 	// PKCE: a code has an S256 challenge, which the verifier matches.

@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // The exit codes, which scripts rely on.
@@ -20,7 +22,7 @@ const (
 // Command is a command of the program, or one below it.
 type Command struct {
 	Name      string
-	Arguments string // as help shows them, such as "[FILE]"
+	Arguments string // as help shows them, such as "[FILE]"; without it there are none
 	Summary   string // one line, without a full stop
 	Help      string // what it does, in paragraphs
 	Examples  []string
@@ -42,7 +44,10 @@ var ErrReported = errors.New("reported")
 // UsageError ends the program with [ExitUsage].
 type UsageError struct{ Err error }
 
+// Error is the text of the error inside.
 func (e *UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error inside, for [errors.Is] and [errors.As].
 func (e *UsageError) Unwrap() error { return e.Err }
 
 // Usagef makes a [UsageError].
@@ -92,7 +97,7 @@ func noCommand(command Command, path, name string, arguments []string, system Sy
 	case "":
 		writeCommands(system.Stderr, command, path)
 	default:
-		fmt.Fprintf(system.Stderr, "%s: no command %q; %s -h lists them\n", path, name, path)
+		fmt.Fprintf(system.Stderr, "%s: no command %q; %s -h lists them\n", path, redact.Text(name), path)
 	}
 	return ExitUsage
 }
@@ -107,23 +112,53 @@ func runCommand(ctx context.Context, command Command, path string, arguments []s
 		return ExitGood
 	}
 	out := &Output{Stdin: system.Stdin, stdout: system.Stdout, stderr: system.Stderr, asJSON: *asJSON, colours: system.Terminal && !*asJSON, path: path}
-	if _, plain := system.Getenv("NO_COLOR"); plain {
+	if plain, _ := system.Getenv("NO_COLOR"); plain != "" { // https://no-color.org
 		out.colours = false
 	}
-	if err == nil {
-		err = run(ctx, out, flags.Args())
+	if err == nil && command.Arguments == "" && len(flags.arguments) > 0 {
+		err = Usagef("unexpected argument %q", redact.Text(flags.arguments[0]))
 	}
-	var usage *UsageError
-	switch {
-	case err == nil:
+	if err == nil {
+		err = run(ctx, out, flags.arguments)
+	}
+	return out.end(err)
+}
+
+// end prints the error of a command, and returns the exit code.
+func (o *Output) end(err error) int {
+	if err == nil {
 		return ExitGood
-	case errors.As(err, &usage):
-		fmt.Fprintf(system.Stderr, "%s: %v\n%s -h has examples\n", path, err, path)
+	}
+	_, usage := errors.AsType[*UsageError](err)
+	if !errors.Is(err, ErrReported) {
+		err = WithoutQuery(err)
+		o.Event(errorEvent(err, usage))
+		o.Note("%v", err)
+	}
+	if usage {
+		o.Note("see %s -h, which has examples", o.path)
 		return ExitUsage
-	case !errors.Is(err, ErrReported):
-		fmt.Fprintf(system.Stderr, "%s: %v\n", path, WithoutQuery(err))
 	}
 	return ExitProblem
+}
+
+// adviser is an error that says what to do about it, such as [helseid.TokenError].
+type adviser interface {
+	error
+	Advice() string
+}
+
+func errorEvent(err error, usage bool) any {
+	event := struct {
+		Event   string `json:"event"`
+		Usage   bool   `json:"usage,omitempty"`
+		Problem string `json:"problem"`
+		Remedy  string `json:"remedy,omitempty"`
+	}{Event: "error", Usage: usage, Problem: err.Error()}
+	if advised, ok := errors.AsType[adviser](err); ok {
+		event.Remedy = advised.Advice()
+	}
+	return event
 }
 
 func writeCommands(w io.Writer, command Command, path string) {
@@ -131,7 +166,18 @@ func writeCommands(w io.Writer, command Command, path string) {
 	for _, c := range command.Commands {
 		fmt.Fprintf(w, "  %-10s %s\n", c.Name, c.Summary)
 	}
+	writeExamples(w, command)
 	fmt.Fprintf(w, "\n%s COMMAND -h tells more of one.\n", path)
+}
+
+func writeExamples(w io.Writer, command Command) {
+	if len(command.Examples) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nExamples:")
+	for _, example := range command.Examples {
+		fmt.Fprintf(w, "  %s\n", example)
+	}
 }
 
 func writeHelp(w io.Writer, command Command, path string, flags *Flags) {
@@ -140,12 +186,7 @@ func writeHelp(w io.Writer, command Command, path string, flags *Flags) {
 		usage += " " + command.Arguments
 	}
 	fmt.Fprintf(w, "Usage: %s\n\n%s\n", usage, strings.TrimSpace(command.Help))
-	if len(command.Examples) > 0 {
-		fmt.Fprintln(w, "\nExamples:")
-		for _, example := range command.Examples {
-			fmt.Fprintf(w, "  %s\n", example)
-		}
-	}
+	writeExamples(w, command)
 	fmt.Fprintln(w, "\nFlags:")
 	flags.writeTo(w)
 	fmt.Fprintln(w, "\nExit codes: 0 good, 1 something is wrong, 2 usage or configuration.")

@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // Flags are the flags of a command. Each can also be set by an environment variable,
 // HELSEID_ and its name in capitals, unless [Flags.NoEnvironment] excludes it.
 type Flags struct {
 	*flag.FlagSet
-	excluded map[string]bool
+	excluded  map[string]bool
+	arguments []string // what is no flag
 }
 
 func newFlags(path string) *Flags {
@@ -34,12 +37,33 @@ func (f *Flags) NoEnvironment(names ...string) {
 
 // parse reads the command line, then the environment for the flags that it does not name.
 func (f *Flags) parse(arguments []string, getenv func(string) (string, bool)) error {
-	if err := f.Parse(arguments); err != nil {
+	if err := f.parseLine(arguments); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
-		return &UsageError{Err: err}
+		return Usagef("%s", redact.Text(err.Error())) // it repeats what may be a token in the wrong place
 	}
+	return f.parseEnvironment(getenv)
+}
+
+// parseLine takes flags before and after arguments, as curl does. What follows "--" is
+// arguments.
+func (f *Flags) parseLine(line []string) error {
+	for {
+		if err := f.Parse(line); err != nil {
+			return err
+		}
+		read := len(line) - f.NArg()
+		if f.NArg() == 0 || read > 0 && line[read-1] == "--" {
+			f.arguments = append(f.arguments, f.Args()...)
+			return nil
+		}
+		f.arguments = append(f.arguments, f.Arg(0))
+		line = f.Args()[1:]
+	}
+}
+
+func (f *Flags) parseEnvironment(getenv func(string) (string, bool)) error {
 	given := make(map[string]bool)
 	f.Visit(func(set *flag.Flag) { given[set.Name] = true })
 	var errs []error

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 	"sync"
+
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/jwtview"
 )
 
 // Output is what a command prints to: words, or with -json one object per line. It can be
@@ -73,16 +76,29 @@ func (o *Output) colour(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// WithoutQuery removes the query from the URL in errors of net/http, since queries may
-// contain personal data.
+// WithoutQuery removes the query from the URL in errors of net/http, and masks national
+// identity numbers in its path, since both may contain personal data. The errors inside stay what they are.
 func WithoutQuery(err error) error {
-	var failed *url.Error
-	if !errors.As(err, &failed) {
+	failed, ok := errors.AsType[*url.Error](err)
+	if !ok {
 		return err
 	}
-	target, parseErr := url.Parse(failed.URL)
-	if parseErr != nil {
-		return failed.Err
+	shown := "a URL"
+	if target, parseErr := url.Parse(failed.URL); parseErr == nil {
+		shown = (&url.URL{Scheme: target.Scheme, Host: target.Host, Path: target.Path, RawPath: target.RawPath}).String()
+		shown = string(jwtview.Mask([]byte(shown)))
 	}
-	return fmt.Errorf("%s %s://%s%s: %w", failed.Op, target.Scheme, target.Host, target.EscapedPath(), failed.Err)
+	before, _, found := strings.Cut(err.Error(), failed.Error())
+	if !found {
+		before = ""
+	}
+	return &withoutQuery{error: err, text: fmt.Sprintf("%s%s %s: %v", before, failed.Op, shown, WithoutQuery(failed.Err))}
 }
+
+type withoutQuery struct {
+	error
+	text string
+}
+
+func (e *withoutQuery) Error() string { return e.text }
+func (e *withoutQuery) Unwrap() error { return e.error }

@@ -33,7 +33,7 @@ func (c *Client) Add(flags *cli.Flags) {
 func (c *Client) Config(out *cli.Output) (helseid.Config, error) {
 	config, err := c.read(out.Stdin)
 	if errors.Is(err, os.ErrNotExist) {
-		return config, cli.Usagef("there is no configuration file %s: name it with -config or $HELSEID_CONFIG; HelseID Selvbetjening hands it out", c.File)
+		return config, cli.Usagef("there is no configuration file %s: name it with -config or $HELSEID_CONFIG; HelseID Selvbetjening hands it out, and \"helseid serve -write FILE\" makes one for tests", c.File)
 	}
 	if err != nil {
 		return config, &cli.UsageError{Err: err}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func checkAPI(ctx context.Context, s *state) result {
 	}
 	request, err := http.NewRequestWithContext(ctx, s.options.method, s.target.String(), http.NoBody)
 	if err != nil {
-		return bad("-method is no HTTP method", "Write -method as GET or POST, for instance.")
+		return bad("the request cannot be made", "Look at -method and -url.") // unreachable: they have been checked
 	}
 	request.Header.Set("Accept", "application/json, */*;q=0.5")
 	response, err := s.client.HTTPClient(s.request).Do(request)
@@ -55,6 +56,9 @@ func (s *state) noAnswer(err error) result {
 	case errors.Is(err, helseid.ErrNoToken):
 		return s.failedRequest(err, "HelseID's token endpoint")
 	}
+	if strings.Contains(err.Error(), "stopped after 10 redirects") { // net/http has no type for it
+		return bad("the API redirects again and again", "Name the address that the API has today in -url, and ask its owner which redirect leads back to itself.")
+	}
 	found := explain(err, s.target, s.proxyOf(s.target), reachedBy(err)).finding
 	return bad("the API is not reached: "+found.problem, found.remedies...)
 }
@@ -63,7 +67,8 @@ func (s *state) noAnswer(err error) result {
 type answer struct {
 	status      int
 	header      http.Header
-	bearer, any bool // its challenges are of Bearer alone, there is a challenge
+	bearer, any bool   // its challenges are of Bearer alone, there is a challenge
+	others      string // the schemes of its challenges, if they are for other credentials
 	code        string
 	description string
 	scope       string
@@ -90,6 +95,9 @@ func readAnswer(response *http.Response, body []byte, at time.Time) answer {
 	}
 	a.any = len(schemes) > 0
 	a.bearer = schemes["bearer"] && !schemes["dpop"]
+	if a.any && !schemes["bearer"] && !schemes["dpop"] {
+		a.others = names(slices.Sorted(maps.Keys(schemes)))
+	}
 	if document, err := jose.ParseObject(body); err == nil && httpx.IsJSON(response.Header) {
 		for names, field := range map[string]*string{"reason": &a.reason, "error": &a.code, "detail": &a.description, "error_description": &a.description} {
 			if value, ok := document.Get(names).Text(); ok && *field == "" {
@@ -132,8 +140,8 @@ func (s *state) judge(a answer) result {
 		return result{findings: []finding{s.forbidden(a)}}
 	case a.status == http.StatusNotFound:
 		return bad("the API does not know "+at+": "+a.said(), "Compare the path in -url with the API's documentation. An API may answer so to what it does not let this client see.")
-	case a.status == http.StatusMethodNotAllowed:
-		return bad("the API does not take "+s.options.method+" at "+at+": "+a.said(), "Name another method with -method"+allowed(a.header)+".")
+	case a.status == http.StatusMethodNotAllowed, a.status == http.StatusNotImplemented:
+		return bad("the API does not take "+s.options.method+" at "+at+": "+a.said(), "Name another method with -method"+allowed(a.header)+". Upper case counts: GET, not get.")
 	case a.status == http.StatusTooManyRequests:
 		return bad("the API asks for a pause: "+a.said(), "Try again in some minutes.")
 	case a.status >= http.StatusInternalServerError:
@@ -178,6 +186,9 @@ func (s *state) unauthorized(a answer) finding {
 		}, s.tokenRemedies(a)...)}
 	case a.code == "invalid_dpop_proof" || a.mentions("proof_", "htu", "dpop"):
 		return finding{"the API refuses the DPoP proof: " + a.said(), s.proofRemedies(a)}
+	case a.others != "":
+		return finding{"the API wants other credentials: " + a.said() + ", its challenge is for " + a.others, []string{
+			"Ask the API's owner, or look into its documentation: it does not take HelseID's tokens at this address, or a gateway before it asks for a login of its own."}}
 	case a.any:
 		return finding{"the API refuses the token: " + a.said(), s.tokenRemedies(a)}
 	}
@@ -201,6 +212,13 @@ func login(a answer) string {
 }
 
 func (s *state) audienceRemedies() []string {
+	if several := audiences(s.token); len(several) > 1 {
+		return []string{
+			"The token is for several APIs, " + strings.Join(several, " ") + ", and APIs refuse a token that is for others too. If this one is among them, choose it with -resource, or ask for its scopes alone with -scope: their names begin with the API's, before the slash.",
+			"If it is not, ask for a scope of this API with -scope.",
+			"If it is the right API, its owner must set its audience to that name, letter by letter.",
+		}
+	}
 	return []string{
 		"The token is for " + strings.Join(audiences(s.token), " ") + ". Ask for a scope of this API with -scope: its name begins with the API's, before the slash.",
 		"If the token is for several APIs, choose this one with -resource: APIs refuse a token that is for others too.",

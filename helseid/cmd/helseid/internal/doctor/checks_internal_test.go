@@ -1,24 +1,39 @@
 package doctor
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// reached is the state after an answer of the issuer's.
+// reached is the state after an answer of the issuer's, whose key set can be fetched.
 func reached(t *testing.T, issuer, body string, certificate *x509.Certificate) *state {
 	t.Helper()
 	s := newState(options{}, nil, nil)
-	var err error
+	key, err := jose.GenerateKey()
+	require.NoError(t, err)
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"keys":[`+string(key.MarshalPublicJWK())+`]}`)
+	}))
+	t.Cleanup(keys.Close)
+	t.Cleanup(s.close)
+	s.network.transport.Proxy = nil
+	s.network.transport.DialTLSContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, keys.Listener.Addr().String())
+	}
 	s.issuer, err = url.Parse(issuer)
 	require.NoError(t, err)
 	s.contact = &contact{target: s.issuer, status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}}, body: []byte(body)}

@@ -52,15 +52,15 @@ func setup(flags *cli.Flags) cli.Run {
 	flags.StringVar(&given.method, "method", http.MethodGet, "HTTP `method` of the call, which has no body")
 	flags.StringVar(&given.selvbetjening, "selvbetjening", "", "base `URL` of the API of HelseID Selvbetjening, for a server that is neither HelseID's test environment nor production")
 	flags.DurationVar(&given.timeout, "timeout", defaultTimeout, "how long a step may take")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if len(arguments) > 0 {
-			return cli.Usagef("unexpected argument %q", arguments[0])
-		}
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		if given.timeout <= 0 {
 			return cli.Usagef("-timeout must be positive")
 		}
 		if _, err := os.Stat(given.client.File); err != nil && !flags.Given("config") && !flags.Given("issuer") {
-			return cli.Usagef("there is no %s here: name the configuration file with -config or $HELSEID_CONFIG; HelseID Selvbetjening hands it out", given.client.File)
+			return cli.Usagef("there is no %s here: name the configuration file with -config or $HELSEID_CONFIG; HelseID Selvbetjening hands it out, and \"helseid serve -write FILE\" makes one for tests", given.client.File)
+		}
+		if err := checkMethod(given.method); err != nil {
+			return err
 		}
 		target, err := parseTarget(given.url)
 		if err != nil {
@@ -68,6 +68,16 @@ func setup(flags *cli.Flags) cli.Run {
 		}
 		return examine(ctx, out, newState(given, target, out.Stdin))
 	}
+}
+
+func checkMethod(method string) error {
+	if _, err := http.NewRequest(method, "https://api.example.no", http.NoBody); err != nil { //nolint:noctx // it is not sent
+		return cli.Usagef("-method is no HTTP method, such as GET or POST")
+	}
+	if method == http.MethodTrace || method == http.MethodConnect {
+		return cli.Usagef("-method: a %s request must not carry a token", method)
+	}
+	return nil
 }
 
 // parseTarget reads -url. The error does not repeat it, since it may name a person.

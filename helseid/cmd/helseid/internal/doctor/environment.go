@@ -33,7 +33,11 @@ func checkEnvironment(_ context.Context, s *state) result {
 	if err := metadata.CheckIssuer(text); err != nil {
 		shown := redact.Text(address(issuer))
 		remedy := "Change " + member + " to " + choices() + "."
-		if secure, ok := strings.CutPrefix(shown, "http://"); ok {
+		secure, isPlain := strings.CutPrefix(shown, "http://")
+		switch {
+		case metadata.CheckIssuer(shown) == nil:
+			remedy = "Write it without them in " + member + ": " + metadata.NormalIssuer(shown) + "."
+		case isPlain:
 			remedy = "Write https in " + member + ": https://" + secure + "."
 		}
 		return bad("the issuer "+shown+" "+err.Error(), remedy)

@@ -118,10 +118,16 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded)
 }
 
-// innermost is the cause of an error, whose text names no URL.
+// innermost is the cause of an error, whose text names no URL. Of several that are wrapped
+// the last is the cause, and those before it are categories.
 func innermost(err error) error {
 	for {
 		inner := errors.Unwrap(err)
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			if wrapped := several.Unwrap(); len(wrapped) > 0 {
+				inner = wrapped[len(wrapped)-1]
+			}
+		}
 		if inner == nil {
 			return err
 		}

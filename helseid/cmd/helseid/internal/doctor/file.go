@@ -43,7 +43,7 @@ func checkFile(_ context.Context, s *state) result {
 			s.faults = append(s.faults, fault)
 		default: // of the file as a whole
 			s.data = nil
-			found = bad(s.file()+" is no client configuration: "+fault.Error(),
+			found.add(s.file()+" is no client configuration: "+fault.Error(),
 				"Download the configuration from HelseID Selvbetjening again. It is one JSON object, "+example+".")
 		}
 	}

@@ -42,6 +42,14 @@ func (s *state) keyRemedy(fault error) string {
 			"It must be the alg that the public key is registered with in HelseID Selvbetjening."
 	case strings.Contains(text, "bits"):
 		return "Make a new key, with helseid key new, register its public half in HelseID Selvbetjening, and put the private one into the member privateJwk of " + s.file() + "."
+	case strings.Contains(text, "JWK's use"):
+		return "If the key is the client's, write \"use\": \"sig\" in the JWK in the member privateJwk of " + s.file() + ". A key for encryption is another one."
+	case strings.Contains(text, "key_ops"):
+		return "If the key is the client's, write \"key_ops\": [\"sign\"] in the JWK in the member privateJwk of " + s.file() + ", or leave key_ops out."
+	case strings.Contains(text, "member kid"):
+		return "Write kid of the JWK in the member privateJwk of " + s.file() + " as HelseID Selvbetjening shows it, in quotes, or leave it out if that is the key's thumbprint."
+	case strings.Contains(text, "is encrypted"):
+		return "Decrypt the key as the text says, and put it into the member privateJwk of " + s.file() + ". The file's mode 0600 protects it there."
 	case strings.Contains(text, "neither a JWK"):
 		return "Put the text of the key itself, not the name of its file, into the member privateJwk of " + s.file() + "."
 	}

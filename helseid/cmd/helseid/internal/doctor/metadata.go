@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/internal/httpx"
+	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/metadata"
 )
 
-// endpoints are the members of the metadata that a client may use.
+// endpoints are the members of the metadata that a client may use. The first two are
+// needed without logins, too.
 var endpoints = []string{
 	"token_endpoint", "jwks_uri", "pushed_authorization_request_endpoint", "authorization_endpoint",
 	"userinfo_endpoint", "revocation_endpoint", "end_session_endpoint",
@@ -19,10 +23,10 @@ var endpoints = []string{
 
 // checkMetadata reads HelseID's metadata as a client does.
 func checkMetadata(ctx context.Context, s *state) result {
-	return s.stageResult(ctx, "metadata", s.readMetadata)
+	return s.stageResult(ctx, "metadata", func(c *contact) result { return s.readMetadata(ctx, c) })
 }
 
-func (s *state) readMetadata(c *contact) result {
+func (s *state) readMetadata(ctx context.Context, c *contact) result {
 	issuer := s.issuerText()
 	if found, ok := s.unusualAnswer(c); ok {
 		return found
@@ -37,17 +41,56 @@ func (s *state) readMetadata(c *contact) result {
 			"Look at that address in a browser on this machine. If it is not a JSON document, the issuer is wrong, or something in between answers in its place.")
 	}
 	s.metadata = true
+	object, _ := jose.ParseObject(c.body) // metadata.Parse has read it
 	found := good("of %s, with its endpoints there", issuer)
 	for _, name := range endpoints {
 		if _, err := document.Endpoint(name); err != nil {
 			if name == endpoints[0] {
 				s.metadata = false
 			}
+			if object.Get(name).Absent() {
+				if isNeeded(name) {
+					found.add(err.Error(), "HelseID's metadata has it. If "+issuer+" is your own server, add it there. Otherwise another server answers, or something in between has changed the metadata: ask the network's owner.")
+				}
+				continue
+			}
 			found.add(err.Error(), "HelseID's endpoints are at its issuer. If "+issuer+" is not your own server, somebody has changed the metadata on its way: "+
 				"send no credentials, and ask the network's owner. If it is, correct "+name+" there, or name the origin in Config.EndpointOrigins of the program.")
 		}
 	}
+	if keys, err := document.Endpoint("jwks_uri"); err == nil {
+		if wrong := s.wrongKeys(ctx, keys); wrong != "" {
+			found.add("HelseID's keys cannot be had from "+address(keys)+": "+wrong,
+				"This client gets tokens without them, and its logins and every API that trusts the issuer need them. Try again in some minutes. If it stays so, something in between refuses that address: ask the network's owner; and if "+issuer+" is your own server, correct it there.")
+		}
+	}
 	return found
+}
+
+// isNeeded reports that neither a system nor an API can do without an endpoint.
+func isNeeded(endpoint string) bool { return slices.Contains(endpoints[:2], endpoint) }
+
+// wrongKeys says what is wrong with HelseID's key set, or "".
+func (s *state) wrongKeys(ctx context.Context, address *url.URL) string {
+	c := s.network.get(ctx, address)
+	if failed := c.failure(); failed != nil {
+		return failed.problem
+	}
+	if c.status != http.StatusOK {
+		return "it answers " + statusText(c.status)
+	}
+	keys, err := jose.ParseKeySet(c.body)
+	if err != nil {
+		return "the answer is no key set"
+	}
+	usable := func(key jose.Object) bool {
+		_, err := jose.ParsePublicJWK(key, "")
+		return err == nil
+	}
+	if !slices.ContainsFunc(keys, usable) {
+		return "the key set has no key that can be used"
+	}
+	return ""
 }
 
 // unusualAnswer explains an answer that is none of HelseID's metadata.

@@ -93,6 +93,9 @@ func (n *network) get(ctx context.Context, target *url.URL) *contact {
 		c.body, err = httpx.ReadBody(response)
 	}
 	c.err = err
+	if err != nil && c.proxy == nil && ignoredProxy(target) {
+		c.proxyErr = errUnreadableProxy
+	}
 	return c
 }
 

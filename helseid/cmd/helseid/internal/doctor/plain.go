@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/jwtview"
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
@@ -25,9 +26,12 @@ func isID(id string) bool {
 	return id != "" && len(id) <= maxPlain && !strings.ContainsFunc(id, func(char rune) bool { return char <= ' ' || char > '~' })
 }
 
-// address is a URL without what may hold personal data or a password: its query, its
-// fragment and its user.
-func address(u *url.URL) string {
+// address is a URL as it may be printed: without what may hold personal data or a
+// password, and with national identity numbers masked.
+func address(u *url.URL) string { return string(jwtview.Mask([]byte(withoutQuery(u)))) }
+
+// withoutQuery leaves out the query, the fragment and the user.
+func withoutQuery(u *url.URL) string {
 	bare := *u
 	bare.User, bare.RawQuery, bare.ForceQuery, bare.Fragment, bare.RawFragment = nil, "", false, "", ""
 	return bare.String()

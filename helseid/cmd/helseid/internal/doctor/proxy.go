@@ -1,12 +1,16 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"slices"
+	"strings"
 
 	"github.com/helseid-go/sdk/internal/httpx"
 )
@@ -26,10 +30,27 @@ func (e *proxyRefusal) Error() string {
 // cannot read it takes for one without a scheme, so the scheme for the proxy's host.
 func proxyFor(request *http.Request) (*url.URL, error) {
 	proxy, err := http.ProxyFromEnvironment(request)
-	if err == nil && proxy != nil && (proxy.Hostname() == "http" || proxy.Hostname() == "https") {
-		err = errors.New("the address of the proxy cannot be read")
+	if err == nil && proxy != nil && slices.Contains([]string{"", "http", "https"}, proxy.Hostname()) {
+		err = errUnreadableProxy
 	}
 	return proxy, err
+}
+
+var errUnreadableProxy = errors.New("the address of the proxy cannot be read")
+
+// ignoredProxy reports that the environment names a proxy for a URL, and net/http goes
+// without because it cannot read the address.
+func ignoredProxy(target *url.URL) bool {
+	if httpx.IsLoopback(target.Hostname()) {
+		return false
+	}
+	name := strings.ToUpper(target.Scheme) + "_PROXY"
+	value := cmp.Or(os.Getenv(name), os.Getenv(strings.ToLower(name)))
+	_, err := url.Parse(value)
+	if err != nil {
+		_, err = url.Parse("http://" + value)
+	}
+	return err != nil
 }
 
 // finding says what opens the way.

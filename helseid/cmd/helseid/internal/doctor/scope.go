@@ -110,6 +110,8 @@ func (s *state) refusedScope(err error, request helseid.TokenRequest) result {
 		return bad(text(err), "Write -scope as names with spaces between them, in quotes for the shell.")
 	case !ok:
 		return s.failedRequest(err, "HelseID's token endpoint")
+	case refused.Code == "":
+		return paused(refused)
 	case s.organizationRefusal(err) != nil:
 		return skip("HelseID refuses the organisation")
 	case refused.Code == "invalid_scope":
@@ -148,7 +150,9 @@ func (s *state) unknownScope(missing []string, answered string) finding {
 		if status, known := s.pending[scope]; known {
 			return finding{problem, []string{"HelseID Selvbetjening says that " + scope + " is " + status + ": ask the API's owner to approve it."}}
 		}
-		if near := nearest(scope, s.known()); near != "" {
+		if strings.ContainsAny(scope, ",;") {
+			remedies = append(remedies, "Write spaces between the names in -scope: "+scope+" is one name.")
+		} else if near := nearest(scope, s.known()); near != "" {
 			remedies = append(remedies, "Compare the spelling of "+scope+" with "+near+", which the client has.")
 		}
 	}

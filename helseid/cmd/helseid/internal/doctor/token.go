@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
@@ -81,12 +82,17 @@ func (s *state) refusedToken(err error) result {
 	if !ok {
 		return s.failedRequest(err, "HelseID's token endpoint")
 	}
+	if refused.Code == "" {
+		return paused(refused)
+	}
 	if s.ahead != 0 && (refused.Code == "invalid_client" || refused.Code == "invalid_dpop_proof") {
 		return skip("the clock is off: HelseID refuses the client with it (%s). Run this again when the clock is right", refused.Code)
 	}
 	switch {
 	case refused.Code == "invalid_client":
 		return result{findings: []finding{s.unknownClient(refused)}}
+	case refused.Code == "invalid_dpop_proof":
+		return bad("HelseID refuses the DPoP proof: "+refusalText(refused), "If the clock is good, as the step before says, it is another cause: a gateway before the server may show it another URL than the token endpoint's in the metadata, or send a request twice: ask the owner of "+s.issuer.Host+".")
 	case refused.Code == "unauthorized_client":
 		return bad("HelseID does not let the client get tokens for a system: "+refusalText(refused), "In "+s.selvbetjeningPage()+", add the grant type client_credentials to the client "+
 			plain(s.config.ClientID)+". A client that is for logins only needs another one beside it.")
@@ -96,6 +102,15 @@ func (s *state) refusedToken(err error) result {
 		remedies = append([]string{"If the client serves several organisations, name the one that the call is for with -parent."}, remedies...)
 	}
 	return bad("HelseID issues no token: "+refusalText(refused), remedies...)
+}
+
+// paused explains an answer of 429, which has no code.
+func paused(refused *helseid.TokenError) result {
+	when := "in some minutes"
+	if refused.RetryAfter > 0 {
+		when = "in " + refused.RetryAfter.Round(time.Second).String()
+	}
+	return bad("HelseID's token endpoint asks for a pause: "+statusText(refused.StatusCode), "Try again "+when+". A program that makes one client and keeps it asks for a token once in its lifetime, and is not asked for a pause.")
 }
 
 // refusalText is what HelseID has answered.
@@ -113,7 +128,11 @@ func refusalText(refused *helseid.TokenError) string {
 // advice is the library's, as a sentence.
 func advice(refused *helseid.TokenError) string {
 	text := refused.Advice()
-	if text == "" {
+	switch {
+	case text != "":
+	case refused.Temporary, refused.Code == "server_error", refused.Code == "temporarily_unavailable":
+		return "Try again in some minutes, and look at Norsk helsenett's operating messages."
+	default:
 		return "HelseID's page on error messages in Utviklerportalen may say more of " + redact.Text(refused.Code) + "."
 	}
 	return sentence(text)

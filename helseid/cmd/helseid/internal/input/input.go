@@ -23,11 +23,6 @@ func Name(arguments []string) (string, error) {
 	if len(arguments) == 0 {
 		return "-", nil
 	}
-	for _, argument := range arguments[1:] {
-		if strings.HasPrefix(argument, "-") {
-			return "", cli.Usagef("flags come before FILE")
-		}
-	}
 	if len(arguments) > 1 {
 		return "", cli.Usagef("one FILE at a time")
 	}

@@ -20,8 +20,8 @@ func Command() cli.Command {
 		Help: `Reads an access token, ID token, logout token, DPoP proof, client assertion, request object,
 JWK, key set, PEM key or configuration file, finds out which of them it is, shows what it
 says, and names each rule that it breaks. Without FILE, or with -, it reads standard input.
-Tokens may be pasted as HTTP headers, also over several lines; with both an Authorization and
-a DPoP header, the proof is checked against the token.
+Tokens may be pasted as HTTP headers, also over several lines, and as the JSON that they came
+in; with both an access token and a proof, the proof is checked against the token.
 
 Nothing is sent anywhere, unless -issuer is given: then the issuer's metadata and keys are
 fetched to check the signature of a token. Without -issuer, -audience, -method and -url, what
@@ -34,6 +34,7 @@ no rule is broken, and 1 if one is or the input is not recognised.`,
 			`helseid inspect client.json`,
 			`helseid inspect -issuer https://helseid-sts.test.nhn.no -audience nhn:some-api token.txt`,
 			`helseid inspect -method GET -url https://api.example.no/v1/things -token token.txt -now iat proof.txt`,
+			`helseid token -show-token -json | helseid inspect`,
 			`pbpaste | helseid inspect -json`,
 		},
 		Setup: setup,

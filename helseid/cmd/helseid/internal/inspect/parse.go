@@ -49,10 +49,13 @@ func malformed(jwt string) string {
 	if len(parts) != 3 {
 		return "a JWT has three parts, separated by dots"
 	}
-	for i, name := range []string{"header", "claims", "signature"} {
+	for i, name := range []string{"header", "payload", "signature"} {
 		_, err := base64.RawURLEncoding.Strict().DecodeString(parts[i])
 		switch {
 		case parts[i] == "":
+			if header, _ := base64.RawURLEncoding.DecodeString(parts[0]); name == "signature" && unsigned(header) {
+				return "it is not signed (alg is none), so anybody can have written it"
+			}
 			return "its " + name + " is empty"
 		case strings.ContainsAny(parts[i], "+/="):
 			return "its " + name + " is Base64 with +, / or =, and not base64url without padding"
@@ -65,6 +68,12 @@ func malformed(jwt string) string {
 		return "the header: " + err.Error()
 	}
 	return ""
+}
+
+func unsigned(header []byte) bool {
+	object, err := jose.ParseObject(header)
+	alg, ok := object.Get("alg").Text()
+	return err == nil && ok && strings.EqualFold(alg, "none")
 }
 
 // when describes the time of a claim as seen from another, or "" if it is no time.

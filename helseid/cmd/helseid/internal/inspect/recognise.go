@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -47,6 +48,9 @@ type recognised struct {
 // recognise finds out what the input is. Two headers are two inputs.
 func recognise(data []byte, asked kind) []recognised {
 	if unwrapped := jose.UnwrapJSON(data); len(unwrapped) > 0 && unwrapped[0] == '{' {
+		if tokens := tokensOfJSON(unwrapped, asked); tokens != nil {
+			return tokens
+		}
 		found := recogniseJSON(string(unwrapped))
 		if found.kind == kindConfiguration {
 			found.text = string(data) // it must be readable as it is
@@ -54,8 +58,11 @@ func recognise(data []byte, asked kind) []recognised {
 		return []recognised{found}
 	}
 	text := string(data)
-	if strings.Contains(text, "-----BEGIN ") {
+	switch {
+	case strings.Contains(text, "-----BEGIN "):
 		return []recognised{{kindPEM, text}}
+	case isDER(data):
+		return []recognised{{kindUnknown, "it is binary, such as a key as DER or a file .p12: write it as PEM, with openssl pkey -inform DER -in FILE, or openssl pkcs12 -nodes -in FILE"}}
 	}
 	token, proof := headers(text)
 	if token != "" && proof != "" {
@@ -67,8 +74,49 @@ func recognise(data []byte, asked kind) []recognised {
 			found = append(found, recogniseJWT(value, asked))
 		}
 	}
+	if found == nil && severalTokens(text) {
+		return []recognised{{kindUnknown, "it holds several tokens: give one at a time"}}
+	}
 	if found == nil {
 		found = append(found, recogniseJWT(jwtIn(text), asked))
+	}
+	return found
+}
+
+// isDER reports that data begin as a sequence of ASN.1 whose length takes two bytes, as
+// that of keys and certificates does.
+func isDER(data []byte) bool { return bytes.HasPrefix(data, []byte{0x30, 0x82}) }
+
+// severalTokens reports that there are several whole tokens on lines of their own.
+func severalTokens(text string) bool {
+	tokens := 0
+	for field := range strings.FieldsSeq(text) {
+		if strings.HasPrefix(field, "eyJ") && strings.Count(field, ".") == 2 {
+			tokens++
+		}
+	}
+	return tokens > 1
+}
+
+// tokensOfJSON are the tokens in a response of the token endpoint (RFC 6749 section 5.1),
+// in one of Test-Token-Tjenesten, and in what "helseid token -show-token -json" prints.
+func tokensOfJSON(text []byte, asked kind) []recognised {
+	var response struct {
+		AccessToken     string `json:"access_token"`
+		IDToken         string `json:"id_token"`
+		Token           string `json:"token"`
+		SuccessResponse struct{ AccessTokenJwt, DPoPProof string }
+	}
+	_ = json.Unmarshal(text, &response) // lenient: what is a text is looked at
+	test := response.SuccessResponse
+	if test.AccessTokenJwt != "" && test.DPoPProof != "" || response.AccessToken != "" && response.IDToken != "" {
+		asked = ""
+	}
+	var found []recognised
+	for _, token := range []string{response.AccessToken, response.IDToken, response.Token, test.AccessTokenJwt, test.DPoPProof} {
+		if strings.HasPrefix(token, "eyJ") && strings.Count(token, ".") == 2 {
+			found = append(found, recogniseJWT(token, asked))
+		}
 	}
 	return found
 }

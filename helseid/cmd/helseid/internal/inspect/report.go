@@ -36,7 +36,7 @@ type finding struct {
 
 // show adds a part of the input, if it can be shown.
 func (r *report) show(name string, document []byte) {
-	if content, err := shown(document); err == nil {
+	if content, err := jwtview.Show(document); err == nil {
 		r.parts = append(r.parts, part{name, content})
 	}
 }

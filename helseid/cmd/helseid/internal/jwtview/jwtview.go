@@ -9,8 +9,6 @@ import (
 	"errors"
 	"regexp"
 	"strings"
-
-	"github.com/helseid-go/sdk/helseid/identity"
 )
 
 // Decode returns the header and the claims of a JWT in the compact form.
@@ -37,17 +35,29 @@ func decodePart(part string) ([]byte, error) {
 	return data, json.Unmarshal(data, &object)
 }
 
-var elevenDigits = regexp.MustCompile(`\b\d{11}\b`)
+// elevenDigits also finds numbers that are written in two parts.
+var elevenDigits = regexp.MustCompile(`\d{6}[ -]?\d{5}`)
 
-// Mask replaces what can be a national identity number with asterisks, wherever it stands.
+// Mask replaces what can be a national identity number with asterisks, wherever it stands,
+// but for a part of a longer number.
 func Mask(data []byte) []byte {
-	return elevenDigits.ReplaceAllFunc(data, func(digits []byte) []byte {
-		if !identity.NewPersonalIdentityNumber(string(digits)).Valid() {
-			return digits
+	masked := bytes.Clone(data)
+	for start := 0; ; {
+		found := elevenDigits.FindIndex(masked[start:])
+		if found == nil {
+			return masked
 		}
-		return bytes.Repeat([]byte("*"), len(digits))
-	})
+		begin, end := start+found[0], start+found[1]
+		if begin > 0 && isDigit(masked[begin-1]) || end < len(masked) && isDigit(masked[end]) {
+			start = begin + 1
+			continue
+		}
+		copy(masked[begin:end], bytes.Repeat([]byte("*"), end-begin))
+		start = end
+	}
 }
+
+func isDigit(char byte) bool { return '0' <= char && char <= '9' }
 
 // Indent makes JSON readable.
 func Indent(data []byte) string {

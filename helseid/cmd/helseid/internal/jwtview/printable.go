@@ -14,8 +14,11 @@ const NotShown = "[not shown]"
 // secretText is a JWS, and a private key as text.
 var secretText = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}|PRIVATE KEY|RSAKeyValue|"(?:d|k|p|q)"\s*:`)
 
+// userOfURL is the user and the password in a URL.
+var userOfURL = regexp.MustCompile(`://[^/?#@\s]*@`)
+
 // Printable is a text that came from elsewhere as it may be printed in a sentence: without
-// tokens and private keys, with national identity numbers masked, and with escapes for what
+// tokens, private keys and passwords of URLs, with national identity numbers masked, and with escapes for what
 // does not print, since a terminal obeys it.
 func Printable(text string) string { return escape(withoutSecrets(text), "") }
 
@@ -26,7 +29,7 @@ func withoutSecrets(text string) string {
 	if secretText.MatchString(text) {
 		return NotShown
 	}
-	return string(Mask([]byte(text)))
+	return string(Mask([]byte(userOfURL.ReplaceAllString(text, "://"+NotShown+"@"))))
 }
 
 // escape puts a backslash before the special characters.

@@ -9,7 +9,6 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/clientflags"
-	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/input"
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/selvbetjening"
 )
@@ -59,14 +58,4 @@ func (r *registration) secrets(ctx context.Context, client *helseid.Client) ([]s
 // isKey reports that a registered key is this one.
 func isKey(secret selvbetjening.ClientSecret, key *clientassertion.Key) bool {
 	return secret.Thumbprint == key.Thumbprint() || secret.Thumbprint == "" && secret.KeyID == key.ID()
-}
-
-func noArguments(arguments []string) error {
-	if _, err := input.Name(arguments); err != nil {
-		return err
-	}
-	if len(arguments) > 0 {
-		return cli.Usagef("unexpected argument %q", arguments[0])
-	}
-	return nil
 }

@@ -32,10 +32,7 @@ It exits with 1 if the key of the configuration file is not among them, or has e
 func setupList(flags *cli.Flags) cli.Run {
 	var r registration
 	r.add(flags)
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if err := noArguments(arguments); err != nil {
-			return err
-		}
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		config, err := r.client.Config(out)
 		if err != nil {
 			return err

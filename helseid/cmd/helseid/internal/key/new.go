@@ -33,10 +33,7 @@ func setupNew(flags *cli.Flags) cli.Run {
 	replace := flags.Bool("replace", false, "replace the file if it is there")
 	show := flags.Bool("show-private", false, "print the private key as well")
 	flags.NoEnvironment("replace", "show-private")
-	return func(_ context.Context, output *cli.Output, arguments []string) error {
-		if err := noArguments(arguments); err != nil {
-			return err
-		}
+	return func(_ context.Context, output *cli.Output, _ []string) error {
 		kind, err := kindOf(*kind)
 		if err != nil {
 			return err

@@ -18,7 +18,7 @@ func rotateCommand() cli.Command {
 		Summary: "replace the key of a configuration file once, for cron",
 		Help: `Makes a new key, saves it in the configuration file, registers it with HelseID, waits until a
 token can be had with it, and only then puts it in the place of the old one in the file, which
-works until there. A run that is interrupted is finished by the next one. The old key stays
+works until then. A run that is interrupted is finished by the next one. The old key stays
 registered until it expires: HelseID has no call that removes one. The client needs the scope
 ` + selvbetjening.Scope + `, and its file must be one from HelseID Selvbetjening that can be
 written to.
@@ -43,16 +43,17 @@ type rotating struct {
 
 func (r *rotating) add(flags *cli.Flags) {
 	r.registration.add(flags)
+	flags.Lookup("config").Usage = "configuration `file` from HelseID Selvbetjening, which gets the new key"
 	r.kind = addKind(flags)
-	flags.DurationVar(&r.settle, "settle", 20*time.Second, "how `long` a new key is left alone until HelseID knows it")
+	flags.DurationVar(&r.settle, "settle", 20*time.Second, "`time` that a new key is left alone until HelseID knows it")
 }
 
 func setupRotate(flags *cli.Flags) cli.Run {
 	var r rotating
 	r.add(flags)
 	within := flags.Duration("within", 0, "replace the key only if it expires within this `time`; 0: in any case")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if err := noArguments(arguments); err != nil {
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
+		if err := r.checkFile(); err != nil {
 			return err
 		}
 		if *within < 0 {
@@ -71,11 +72,15 @@ func setupRotate(flags *cli.Flags) cli.Run {
 	}
 }
 
+func (r *rotating) checkFile() error {
+	if r.client.File == "-" {
+		return cli.Usagef("-config must be a file, which gets the new key")
+	}
+	return nil
+}
+
 // start makes the rotation. Its error is a [cli.UsageError]: nothing has been sent.
 func (r *rotating) start(ctx context.Context, config helseid.Config, before time.Duration) (*selvbetjening.Rotation, error) {
-	if r.client.File == "-" {
-		return nil, cli.Usagef("-config must be a file, which gets the new key")
-	}
 	kind, err := kindOf(*r.kind)
 	if err != nil {
 		return nil, err

@@ -27,9 +27,9 @@ when it is interrupted. Run one of it for each file.`,
 func setupWatch(flags *cli.Flags) cli.Run {
 	var r rotating
 	r.add(flags)
-	before := flags.Duration("before", 30*24*time.Hour, "how `long` before its expiry a key is replaced, or a third of its lifetime if that is less")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if err := noArguments(arguments); err != nil {
+	before := flags.Duration("before", 30*24*time.Hour, "`time` before its expiry at which a key is replaced, or a third of its lifetime if that is less")
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
+		if err := r.checkFile(); err != nil {
 			return err
 		}
 		config, err := r.client.Config(out)

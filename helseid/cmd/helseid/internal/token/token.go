@@ -37,10 +37,7 @@ func setup(flags *cli.Flags) cli.Run {
 	token.Add(flags)
 	show := flags.Bool("show-token", false, "print the token itself as well")
 	flags.NoEnvironment("show-token")
-	return func(ctx context.Context, out *cli.Output, arguments []string) error {
-		if len(arguments) > 0 {
-			return cli.Usagef("unexpected argument %q", arguments[0])
-		}
+	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		config, err := client.Config(out)
 		if err != nil {
 			return err
@@ -72,10 +69,13 @@ func printToken(out *cli.Output, token *helseid.Token, show bool) {
 	event := map[string]any{
 		"event": "token", "token_type": token.Type, "scopes": token.Scopes, "expires": token.Expiry.Unix(),
 	}
-	_, claims, err := jwtview.Decode(token.Access.Reveal())
+	var claims json.RawMessage
+	_, payload, err := jwtview.Decode(token.Access.Reveal())
 	if err == nil {
-		claims = jwtview.Mask(claims)
-		event["claims"] = json.RawMessage(claims)
+		claims, err = jwtview.Show(payload)
+	}
+	if err == nil {
+		event["claims"] = claims
 	}
 	if show {
 		event["token"] = token.Access.Reveal()

@@ -1,13 +1,11 @@
-package main
+package desk
 
 import (
 	"bytes"
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -24,6 +22,7 @@ var startTemplate = parsePage(startSource)
 // nothing.
 type startPage struct {
 	server atomic.Pointer[helseidtest.Server] // set when it has started
+	path   string
 }
 
 // maxToken bounds the form with a token, in bytes.
@@ -35,16 +34,11 @@ func (s *startPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case server == nil:
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
-	case !isLoopback(r.Host):
-		// A request with another host name comes from a page that tries to read the
-		// server (DNS rebinding).
-		http.Error(w, "use the address that the server has printed", http.StatusForbidden)
-		return
-	case r.URL.Path != "/":
+	case r.URL.Path != s.path:
 		http.NotFound(w, r)
 		return
 	}
-	data := map[string]any{"Issuer": server.Issuer(), "Clients": server.Clients(), "Users": server.Users()}
+	data := map[string]any{"Path": s.path, "Issuer": server.Issuer(), "Clients": server.Clients(), "Users": server.Users()}
 	status := http.StatusOK
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -62,14 +56,6 @@ func (s *startPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writePage(w, status, startTemplate, data, "'self'")
-}
-
-func isLoopback(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 // decoded holds the contents of a token, whose signature has not been checked.

@@ -1,4 +1,4 @@
-package main
+package desk
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/identity"
 )
 
-// clientsFile is the file of -clients.
+// clientsFile is the file of [Config.ClientsFile].
 type clientsFile struct {
 	Clients []clientEntry `json:"clients"`
 	Users   []userEntry   `json:"users"`
@@ -81,7 +81,7 @@ type apiEntry struct {
 }
 
 // errClients is wrapped by the errors about the file.
-var errClients = errors.New("the clients file")
+var errClients = fmt.Errorf("%w: the clients file", ErrConfig)
 
 func (c clientEntry) client() (helseidtest.Client, error) {
 	client := helseidtest.Client{
@@ -287,7 +287,7 @@ func (r *registry) tell(report *report) {
 
 const watchInterval = 250 * time.Millisecond
 
-// watch checks the file until the program ends.
+// watch checks the file until the context ends.
 func (r *registry) watch(ctx context.Context, report *report) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()

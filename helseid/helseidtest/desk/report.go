@@ -1,4 +1,4 @@
-package main
+package desk
 
 import (
 	"encoding/json"
@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// event is a line of -json.
+// event is an object that is printed.
 type event map[string]any
 
 // report prints what happens, in words or as JSON.

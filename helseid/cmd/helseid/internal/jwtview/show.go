@@ -1,4 +1,4 @@
-package inspect
+package jwtview
 
 import (
 	"bytes"
@@ -8,8 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-
-	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/jwtview"
 )
 
 // maxShownDepth bounds the nesting of what is shown.
@@ -21,10 +19,10 @@ var secretNames = []string{
 	"privatejwk", "rsaprivatekey", "client_secret", "clientsecret", "client_assertion", "access_token", "id_token", "refresh_token", "password",
 }
 
-// shown is a JSON document as it may be printed: without private keys and tokens in it, with
+// Show is a JSON document as it may be printed: without private keys and tokens in it, with
 // national identity numbers masked, and with escapes for what does not print. It keeps
 // duplicate members, which are one of the things to see.
-func shown(document []byte) (json.RawMessage, error) {
+func Show(document []byte) (json.RawMessage, error) {
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	decoder.UseNumber()
 	var text bytes.Buffer
@@ -49,7 +47,7 @@ func showValue(text *bytes.Buffer, decoder *json.Decoder, depth int) error {
 		}
 		return showNested(text, decoder, token == '{', depth+1)
 	case string:
-		text.WriteString(jwtview.Quote(token))
+		text.WriteString(Quote(token))
 	case json.Number:
 		text.WriteString(maskedNumber(token.String()))
 	case nil:
@@ -62,7 +60,7 @@ func showValue(text *bytes.Buffer, decoder *json.Decoder, depth int) error {
 
 // maskedNumber is a text if it had to be masked.
 func maskedNumber(number string) string {
-	if masked := string(jwtview.Mask([]byte(number))); masked != number {
+	if masked := string(Mask([]byte(number))); masked != number {
 		return `"` + masked + `"`
 	}
 	return number
@@ -83,13 +81,13 @@ func showNested(text *bytes.Buffer, decoder *json.Decoder, isObject bool, depth 
 			if err != nil {
 				return err
 			}
-			text.WriteString(jwtview.Quote(name.(string)) + ":")
+			text.WriteString(Quote(name.(string)) + ":")
 			if slices.Contains(secretNames, strings.ToLower(name.(string))) {
 				var hidden json.RawMessage
 				if err := decoder.Decode(&hidden); err != nil {
 					return err
 				}
-				text.WriteString(jwtview.Quote(jwtview.NotShown))
+				text.WriteString(Quote(NotShown))
 				continue
 			}
 		}
@@ -100,15 +98,4 @@ func showNested(text *bytes.Buffer, decoder *json.Decoder, isObject bool, depth 
 	text.WriteByte(brackets[1])
 	_, err := decoder.Token() // the closing one
 	return err
-}
-
-// maxQuoted bounds what a sentence repeats of the input.
-const maxQuoted = 200
-
-// named repeats a text of the input in a sentence.
-func named(text string) string {
-	if runes := []rune(text); len(runes) > maxQuoted {
-		text = string(runes[:maxQuoted]) + "…"
-	}
-	return `"` + jwtview.Printable(text) + `"`
 }
