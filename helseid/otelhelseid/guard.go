@@ -76,7 +76,9 @@ func (m *guardMetrics) of(record middleware.Record) decision {
 func (t *Telemetry) decided(ctx context.Context, record middleware.Record) {
 	decision := t.guard.of(record)
 	t.guard.count(ctx, record, decision)
-	t.span(ctx, record, decision)
+	if !t.untraced() {
+		t.span(ctx, record, decision)
+	}
 }
 
 func (m *guardMetrics) count(ctx context.Context, record middleware.Record, decision decision) {

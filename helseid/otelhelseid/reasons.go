@@ -1,11 +1,11 @@
 package otelhelseid
 
-// refusals are the reasons with which package middleware refuses a request. A test
-// compares them, and the failures, with its source.
+// refusals are the reasons with which package middleware and those below it refuse a
+// request. A test compares them, and the failures, with their source.
 var refusals = []string{
-	// Of requests.
+	// Of requests, and of calls by package grpcauth.
 	"no_credentials", "authorization_repeated", "authorization_scheme", "proof_missing", "proof_repeated", "proof_unexpected",
-	"token_in_query", "target_too_long", "token_binding", "original_request",
+	"token_in_query", "target_too_long", "token_binding", "original_request", "method_unlisted",
 
 	// Of tokens.
 	"token_malformed", "token_too_long", "token_typ", "token_alg", "token_unknown_key", "token_signature", "token_issuer",

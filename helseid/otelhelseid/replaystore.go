@@ -25,7 +25,11 @@ func (s *timedStore) Format(state fmt.State, _ rune) { _, _ = io.WriteString(sta
 func (s *timedStore) Record(ctx context.Context, use dpop.Use) (bool, error) {
 	start := time.Now()
 	first, err := s.store.Record(ctx, use)
-	s.took.Record(ctx, time.Since(start).Seconds(), metric.WithAttributes(withError(nil, storeError(err))...))
+	if err == nil {
+		s.took.Record(ctx, time.Since(start).Seconds())
+	} else {
+		s.took.Record(ctx, time.Since(start).Seconds(), metric.WithAttributes(attrErrorType.String(storeError(err))))
+	}
 	return first, err
 }
 
@@ -33,8 +37,6 @@ func (s *timedStore) Record(ctx context.Context, use dpop.Use) (bool, error) {
 // not known is taken for an outage, as middleware does.
 func storeError(err error) string {
 	switch {
-	case err == nil:
-		return ""
 	case errors.Is(err, dpop.ErrReplayFull):
 		return "full"
 	case errors.Is(err, dpop.ErrBeforeStart):

@@ -18,6 +18,7 @@ import (
 type Telemetry struct {
 	instruments *instruments
 	tracer      trace.Tracer
+	untraced    func() bool // no span goes anywhere
 	client      clientMetrics
 	guard       guardMetrics
 }
@@ -29,7 +30,7 @@ func New(config Config) (*Telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Telemetry{tracer: config.TracerProvider.Tracer(scope)}
+	t := &Telemetry{tracer: config.TracerProvider.Tracer(scope), untraced: offSwitch(config.TracerProvider)}
 	t.client.names.limit = maxClients
 	t.instruments, err = newInstruments(config.MeterProvider.Meter(scope), t.client.expiries.observe)
 	if err != nil {

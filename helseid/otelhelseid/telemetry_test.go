@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
@@ -118,15 +119,30 @@ func TestTimedStore(t *testing.T) {
 	}
 }
 
-// Without an SDK, what a call with a token from memory causes allocates nothing, nor does
-// the count of a decision.
+// Without an SDK, neither a call with a token from memory nor a decision allocates
+// anything for metrics and spans.
 func TestNothingIsAllocatedWhenOff(t *testing.T) {
-	telemetry, err := otelhelseid.New(otelhelseid.Config{MeterProvider: noop.NewMeterProvider()})
-	require.NoError(t, err)
-	ctx := t.Context()
-	for _, kind := range []helseid.EventKind{
-		helseid.EventCacheHit, helseid.EventCacheStale, helseid.EventProof, helseid.EventRetry, helseid.EventNonceChallenge,
+	for name, config := range map[string]otelhelseid.Config{
+		"nobody has set a provider": {},
+		"providers that do nothing": {MeterProvider: noop.NewMeterProvider(), TracerProvider: tracenoop.NewTracerProvider()},
 	} {
-		require.Zero(t, testing.AllocsPerRun(100, func() { telemetry.OnEvent(ctx, helseid.Event{Kind: kind, ClientID: "client"}) }), kind)
+		telemetry, err := otelhelseid.New(config)
+		require.NoError(t, err)
+		ctx := t.Context()
+		for _, kind := range []helseid.EventKind{
+			helseid.EventCacheHit, helseid.EventCacheStale, helseid.EventProof, helseid.EventRetry, helseid.EventNonceChallenge,
+		} {
+			event := helseid.Event{Kind: kind, ClientID: "client"}
+			require.Zero(t, testing.AllocsPerRun(100, func() { telemetry.OnEvent(ctx, event) }), "%s: %s", name, kind)
+		}
+		guard := telemetry.Guard(middleware.Config{Proof: dpop.VerifierConfig{Replay: &store{}}})
+		for _, record := range []middleware.Record{
+			{Allowed: true, ClientID: "client", Route: "GET /things/{id}"},
+			{Status: 401, Reason: "proof_replayed"},
+			{Status: 403, Reason: "unheard_of"},
+		} {
+			require.Zero(t, testing.AllocsPerRun(100, func() { guard.Audit(ctx, record) }), "%s: %s", name, record.Reason)
+		}
+		require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = guard.Proof.Replay.Record(ctx, dpop.Use{}) }), name)
 	}
 }

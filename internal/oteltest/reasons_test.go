@@ -32,10 +32,9 @@ func reasonsOfSource(t testing.TB) map[string]int {
 			found[reason] = 503
 		}
 	}
-	for _, folder := range []string{"middleware", "dpop", "tokenvalidation"} {
+	for _, folder := range []string{"middleware", "middleware/*", "dpop", "tokenvalidation"} {
 		files, err := filepath.Glob(filepath.Join("../..", folder, "*.go"))
 		require.NoError(t, err)
-		require.NotEmpty(t, files)
 		for _, name := range files {
 			if strings.HasSuffix(name, "_test.go") {
 				continue

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -20,6 +21,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+	"github.com/helseid-go/sdk/helseid/otelhelseid"
 	"github.com/helseid-go/sdk/helseid/weblogin"
 	"github.com/helseid-go/sdk/internal/testkit"
 	"github.com/helseid-go/sdk/middleware"
@@ -268,4 +270,20 @@ func TestSharedFetch(t *testing.T) {
 		trip := c.one("POST", "error.type=503")
 		require.True(t, trip.isChildOf(renewal))
 	})
+}
+
+// A program may set the global providers after it has made its guards: from then on, all
+// of their decisions are traced and counted.
+func TestProvidersThatAreSetLater(t *testing.T) {
+	telemetry, err := otelhelseid.New(otelhelseid.Config{})
+	require.NoError(t, err)
+	audit := telemetry.Guard(middleware.Config{}).Audit
+	audit(t.Context(), middleware.Record{Status: http.StatusUnauthorized, Reason: "proof_missing"})
+	c := newCollector(t)
+	otel.SetTracerProvider(c.traces)
+	otel.SetMeterProvider(c.meters)
+	require.Empty(t, c.spans.Ended())
+	audit(t.Context(), middleware.Record{Allowed: true, Duration: time.Millisecond})
+	require.Equal(t, "allowed", c.one("helseid.guard").attribute("helseid.guard.outcome"))
+	require.Equal(t, 1.0, c.value("helseid.guard.decisions"))
 }
