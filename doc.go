@@ -20,6 +20,8 @@
 //   - [github.com/helseid-go/sdk/middleware/grpcauth] and
 //     [github.com/helseid-go/sdk/helseid/grpccredentials]: gRPC servers and clients;
 //     modules of their own.
+//   - [github.com/helseid-go/sdk/helseid/otelhelseid]: metrics and spans for
+//     OpenTelemetry; a module of its own.
 //   - [github.com/helseid-go/sdk/tokenvalidation],
 //     [github.com/helseid-go/sdk/dpop] and
 //     [github.com/helseid-go/sdk/clientassertion]: the parts of which the others

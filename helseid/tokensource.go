@@ -185,7 +185,7 @@ func (s *TokenSource) token(ctx context.Context) (*Token, error) {
 		s.tokens.report.emit(ctx, Event{Kind: EventCacheHit})
 	case tokenStale:
 		s.tokens.report.emit(ctx, Event{Kind: EventCacheStale})
-		s.renew()
+		s.renew(ctx)
 	case tokenDead:
 		s.tokens.report.emit(ctx, Event{Kind: EventCacheMiss})
 		var err error

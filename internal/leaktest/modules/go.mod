@@ -5,6 +5,7 @@ go 1.26.0
 replace (
 	github.com/helseid-go/sdk => ../../..
 	github.com/helseid-go/sdk/helseid/grpccredentials => ../../../helseid/grpccredentials
+	github.com/helseid-go/sdk/helseid/otelhelseid => ../../../helseid/otelhelseid
 	github.com/helseid-go/sdk/helseid/redisstore => ../../../helseid/redisstore
 	github.com/helseid-go/sdk/middleware/grpcauth => ../../../middleware/grpcauth
 )
@@ -12,6 +13,7 @@ replace (
 require (
 	github.com/helseid-go/sdk v0.0.0
 	github.com/helseid-go/sdk/helseid/grpccredentials v0.0.0
+	github.com/helseid-go/sdk/helseid/otelhelseid v0.0.0
 	github.com/helseid-go/sdk/helseid/redisstore v0.0.0
 	github.com/helseid-go/sdk/middleware/grpcauth v0.0.0
 	github.com/redis/go-redis/v9 v9.23.0
@@ -21,6 +23,8 @@ require (
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1 // indirect
+	github.com/go-logr/logr v1.4.4 // indirect
+	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/goccy/go-json v0.10.6 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
@@ -31,6 +35,11 @@ require (
 	github.com/lestrrat-go/option/v2 v2.0.0 // indirect
 	github.com/segmentio/asm v1.2.1 // indirect
 	github.com/valyala/fastjson v1.6.10 // indirect
+	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
+	go.opentelemetry.io/otel v1.47.0 // indirect
+	go.opentelemetry.io/otel/log v1.47.0 // indirect
+	go.opentelemetry.io/otel/metric v1.47.0 // indirect
+	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/net v0.60.0 // indirect
