@@ -50,9 +50,9 @@ const (
 	// EventKeyReplaced: KeyID is the client's key from now on.
 	EventKeyReplaced EventKind = "key_replaced"
 
-	// EventKeyOrphan: the key KeyID is registered at HelseID and does not work, or is
-	// given up. It stays there until it expires, or until somebody removes it in HelseID
-	// Selvbetjening.
+	// EventKeyOrphan: the key KeyID is registered at HelseID until Expiry, and does not
+	// work, is given up, or is not in the store of a rotation that lists the client's keys.
+	// Somebody else may use it; otherwise remove it in HelseID Selvbetjening.
 	EventKeyOrphan EventKind = "key_orphan"
 
 	// EventTokenDropped: an API refused a token, and it was removed from memory.

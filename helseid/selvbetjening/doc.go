@@ -75,9 +75,22 @@
 //	go rotation.Run(ctx)
 //	client := rotation.Client()
 //
+// The old key is in use until a token request with the new one has succeeded, whatever
+// HelseID refuses, leaves unanswered or has done without saying so; what went wrong and
+// what to do about it is in the log, and in an event with the error. If HelseID takes the
+// old key no more, a call that meets with that tries the pending one, and is answered
+// with it.
+//
+// Several instances share a [KeyStore], and a lock that spares them work, such as
+// KeyLock of package redisstore, which also has a store. Without either on Redis, a
+// [FileStore] on a disk that they share is enough.
+//
+// Keys that HelseID lists and that the store does not know are reported with their kid
+// and their expiry: [Rotation] says more.
+//
 // # Errors
 //
-// A refusal of the API's is an [*Error] (RFC 9457). An API that cannot be reached, does
+// An answer of 4xx or 5xx is an [*Error] (RFC 9457). An API that cannot be reached, does
 // not answer in time or is in trouble (429, 5xx) is [helseid.ErrUnavailable], and an
 // answer that is not one of its own [helseid.ErrInvalidResponse]. An error that wraps
 // [helseid.ErrNoToken] has not reached the API: HelseID gave no token, for instance.

@@ -50,9 +50,11 @@ type RotationConfig struct {
 	// with it succeeds. Zero means 2 minutes.
 	VerifyTimeout time.Duration
 
-	// Lock, if set, is held while keys are read, made and registered: several instances
-	// with one store need something that they share, or each may make a key. It waits
-	// its turn as long as ctx allows.
+	// Lock, if set, is held while a key is made, registered and tried, so that several
+	// instances with one store do not do that at the same time: KeyLock of package
+	// redisstore, for instance. It waits its turn as long as ctx allows. That one key is
+	// made does not depend on it, but on Store alone, so a lock may end before its holder
+	// is ready.
 	Lock func(ctx context.Context) (unlock func(), err error)
 }
 
@@ -86,9 +88,6 @@ func (c RotationConfig) checked() (RotationConfig, error) {
 	}
 	if c.VerifyTimeout == 0 {
 		c.VerifyTimeout = defaultVerifyTimeout
-	}
-	if c.Lock == nil {
-		c.Lock = func(context.Context) (func(), error) { return func() {}, nil }
 	}
 	if c.Client.Logger == nil {
 		c.Client.Logger = slog.New(slog.DiscardHandler)

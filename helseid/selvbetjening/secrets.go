@@ -114,10 +114,11 @@ func readPublicJWK(value jose.Value) json.RawMessage {
 // returns when it expires. HelseID takes up to 20 seconds to know it. The client goes on
 // with the key that it has; those before expire when they did.
 //
-// Store the private key first, and know what an error means. If it is an [*Error] or
-// wraps [helseid.ErrNoToken] or [helseid.ErrConfig], the key has not been registered.
-// After any other, such as [helseid.ErrUnavailable] or that of a context, it may have been:
-// the request is not sent again, and [Client.ClientSecrets] tells.
+// Store the private key first, and know what an error means. After one
+// that wraps [helseid.ErrNoToken] or [helseid.ErrConfig], and after an [*Error] that does
+// not wrap [helseid.ErrUnavailable], the key has not been registered. After any other, such
+// as that of a context, it may have been: the request is not sent again, and
+// [Client.ClientSecrets] tells.
 func (c *Client) AddClientSecret(ctx context.Context, key *clientassertion.Key) (expiration time.Time, err error) {
 	if key == nil {
 		return time.Time{}, fmt.Errorf("selvbetjening: %w: there is no key to register", helseid.ErrConfig)

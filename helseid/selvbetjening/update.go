@@ -43,8 +43,8 @@ type Claim struct {
 // and an error of change's comes back wrapped; neither has changed anything. Nor has one
 // of the read before, whose errors are those of [Client.ClientSecrets]; so is an answer in
 // which a list is missing, of which it cannot be told what the client would lose. Of the
-// errors of the PUT, an [*Error] and one that wraps [helseid.ErrNoToken] have not changed
-// anything, and others may have. The request is not sent again.
+// errors of the PUT, one that wraps [helseid.ErrNoToken] and an [*Error] that does not wrap
+// [helseid.ErrUnavailable] have not changed anything, and others may have. The request is not sent again.
 func (c *Client) Update(ctx context.Context, change func(*Configuration) error) error {
 	if change == nil {
 		return fmt.Errorf("selvbetjening: %w: there is no change", helseid.ErrConfig)

@@ -18,7 +18,6 @@ import (
 var (
 	pendingFiles = []string{
 		"docs/threat-model.md", "SECURITY.md", "CONTRIBUTING.md",
-		"middleware/grpcauth", "helseid/grpccredentials",
 	}
 	pendingCommands = []string{}
 )

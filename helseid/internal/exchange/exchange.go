@@ -117,8 +117,12 @@ func (e *Exchange) Do(ctx context.Context, turn *bulkhead.Turn, request Request)
 	}
 }
 
+// maxKeys is how many keys a request tries: one that has been replaced meanwhile may have
+// been replaced again by the time that its assertion arrives.
+const maxKeys = 4
+
 // roundTrips makes one attempt, another if HelseID answers with the nonce that it
-// requires, and one more if it refuses a key that has been replaced meanwhile. Those before
+// requires, and more if it refuses a key that has been replaced meanwhile. Those before
 // the last do not use up a code or a refresh token.
 func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request Request) (Answer, error) {
 	endpoint, err := e.Endpoint(ctx, request.Endpoint)
@@ -126,7 +130,7 @@ func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request 
 		return Answer{}, err
 	}
 	nonce := e.Nonces.Get(endpoint)
-	challenged, replaced := false, false
+	challenged, keys := false, 1
 	for {
 		result, err := e.attempt(ctx, turn, endpoint, nonce, request)
 		if err != nil || result.ok() {
@@ -134,8 +138,8 @@ func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request 
 		}
 		var failure error = &KeyError{result.keyID(), e.Failure(result)}
 		refusal, err := result.refusal()
-		if err == nil && !replaced && refusal.Code == "invalid_client" && !refusal.Temporary && result.signer.Refused(ctx) {
-			replaced, nonce = true, e.Nonces.Get(endpoint)
+		if err == nil && keys < maxKeys && refusal.Code == "invalid_client" && !refusal.Temporary && result.signer.Refused(ctx) {
+			keys, nonce = keys+1, e.Nonces.Get(endpoint)
 			continue
 		}
 		if err != nil || refusal.Code != "use_dpop_nonce" {
