@@ -282,7 +282,7 @@ func (r *Rotation) try(ctx context.Context, key *clientassertion.Key) error {
 	config := r.config.Client
 	config.Key, config.KeySource = key, nil
 	config.DPoPKey, config.TokenCache, config.Store = nil, nil, nil
-	config.Logger, config.OnEvent = nil, nil
+	config.Logger, config.OnEvent, config.Tracer = nil, nil, nil
 	config.TokenRetries = -1
 	client, err := helseid.New(config)
 	if err != nil {

@@ -46,9 +46,9 @@ type Exchange struct {
 
 // Observer is called for what happens, in the context of the request.
 type Observer interface {
-	// RoundTrip reports an answer, or a missing answer (status 0), to an assertion by the
-	// key with that kid.
-	RoundTrip(ctx context.Context, endpoint, keyID string, status int, took time.Duration, err error)
+	// RoundTrip is called when a request is about to be sent. It returns the context to
+	// send it in, and a function that is called with the outcome.
+	RoundTrip(ctx context.Context, trip Trip) (sending context.Context, end func(Outcome))
 
 	// NonceChallenge reports that HelseID required a DPoP nonce.
 	NonceChallenge(ctx context.Context, endpoint string)
@@ -61,6 +61,20 @@ type Observer interface {
 
 	// Failed reports the error that a request ended with.
 	Failed(ctx context.Context, endpoint string, err error)
+}
+
+// Trip is a request on its way, with an assertion by the key with that kid.
+type Trip struct {
+	Endpoint string // the metadata member that names it
+	URL      string // without a query
+	KeyID    string
+}
+
+// Outcome is how a trip has ended.
+type Outcome struct {
+	Status int // zero: no answer
+	Took   time.Duration
+	Err    error
 }
 
 // Request is the part of a request to HelseID that all its attempts share. Everything
@@ -178,15 +192,16 @@ func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce strin
 	if err != nil {
 		return Answer{}, err
 	}
-	httpRequest = httpRequest.WithContext(progress.watch(ctx))
 	if err := ctx.Err(); err != nil {
 		return Answer{}, fmt.Errorf("%s: %w: %w", request.Endpoint, metadata.ErrUnavailable, err)
 	}
+	sending, arrived := e.Observer.RoundTrip(ctx, Trip{request.Endpoint, address(endpoint), signer.KeyID()})
+	httpRequest = httpRequest.WithContext(progress.watch(sending))
 	lifecycle.Commit(ctx)
 	start := time.Now()
 	result, err := e.send(httpRequest)
 	result.Endpoint, result.signer = request.Endpoint, signer
-	e.Observer.RoundTrip(ctx, request.Endpoint, signer.KeyID(), result.Status, time.Since(start), err)
+	arrived(Outcome{result.Status, time.Since(start), err})
 	if err != nil {
 		tooLarge := errors.Is(err, httpx.ErrTooLarge)
 		category := metadata.ErrUnavailable
@@ -204,6 +219,11 @@ func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce strin
 	e.Nonces.Observe(endpoint, result.Header)
 	result.Sent = start
 	return result, nil
+}
+
+// address is an endpoint's URL without what may follow its path.
+func address(endpoint *url.URL) string {
+	return (&url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host, Path: endpoint.Path}).String()
 }
 
 // httpRequest makes a request. Its context is the one that the signatures in it are
