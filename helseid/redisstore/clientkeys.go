@@ -31,9 +31,10 @@ return 1`)
 // package selvbetjening. It requires [Config.KeepClientKeys]; the error wraps [ErrConfig].
 // Use [Store.KeyLock] with it.
 //
-// Until the first key has been replaced nothing is stored, and every process needs
-// RotationConfig.Client.Key. After that it is not used any more. The errors of the store
-// wrap [ErrUnavailable], [ErrDecrypt] or [ErrEviction].
+// Nothing is stored until the first key has been replaced, and every process needs
+// RotationConfig.Client.Key until then; afterwards that key is not used. The errors of the
+// store wrap [ErrUnavailable], [ErrDecrypt] or [ErrEviction], and Save fails with
+// selvbetjening.ErrKeysChanged if another process has saved keys first.
 func (s *Store) ClientKeys(clientID string) (selvbetjening.KeyStore, error) {
 	switch {
 	case !s.connection.config.KeepClientKeys:

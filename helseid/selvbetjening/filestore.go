@@ -38,18 +38,21 @@ const (
 // not exist yet.
 //
 // In a configuration file, Save replaces the member privateJwk, removes rsaPrivateKey
-// (the key before, in another form), and keeps what is not Current in the member
+// (the old key in another form), and keeps what is not Current in the member
 // keyRotation: an object with pendingJwk, pendingSince, currentSince and replaced, which
 // [helseid.LoadConfig] ignores. All other members stay as they are. Without a
 // configuration, these are the only members.
 //
-// The file is replaced as a whole by another of mode 0600, which is on the disk by
-// then: who reads it sees the old one or the new one. If the path is a symbolic link,
-// what it leads to is replaced. The directory must be writable; a mounted secret of
-// Kubernetes is not, and needs a store of its own. The version is that of the whole file: a Save over a file
-// that somebody has changed meanwhile fails with [ErrKeysChanged]. Between processes on
-// Unix, Save locks the directory while it compares and replaces; elsewhere, and on file
-// systems without such locks, one process at a time may rotate the keys in a file.
+// Save writes a new file of mode 0600, and puts it in the place of the old one when it is
+// on the disk: readers see the old content or the new. If the path is a symbolic link, the
+// file that it leads to is replaced. The directory must be writable; a mounted secret of
+// Kubernetes is not, and needs a store of its own.
+//
+// The version is that of the whole file: Save fails with [ErrKeysChanged] if anything in it
+// has changed since Load. On Unix, Save locks the directory (flock) while it compares and
+// replaces, so that several processes can use one file. A RotationConfig.Lock must
+// therefore not lock that directory. On other systems, and on file systems without such
+// locks, only one process at a time may rotate the keys in a file.
 type FileStore struct {
 	// Path is the file. Required.
 	Path string
