@@ -17,6 +17,11 @@
 //     that it makes.
 //   - [github.com/helseid-go/sdk/helseid/redisstore]: tokens, sessions and used
 //     proofs that processes share, on Redis or Valkey; a module of its own.
+//   - [github.com/helseid-go/sdk/middleware/grpcauth] and
+//     [github.com/helseid-go/sdk/helseid/grpccredentials]: gRPC servers and clients;
+//     modules of their own.
+//   - [github.com/helseid-go/sdk/helseid/otelhelseid]: metrics and spans for
+//     OpenTelemetry; a module of its own.
 //   - [github.com/helseid-go/sdk/tokenvalidation],
 //     [github.com/helseid-go/sdk/dpop] and
 //     [github.com/helseid-go/sdk/clientassertion]: the parts of which the others

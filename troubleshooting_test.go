@@ -90,7 +90,7 @@ func isCode(pkg, name string, kind ast.Expr) bool {
 	if named, ok := kind.(*ast.Ident); ok {
 		return ast.IsExported(name) && slices.Contains(codeTypes, named.Name)
 	}
-	return pkg == "middleware" && kind == nil && (strings.HasPrefix(name, "Reason") || strings.HasPrefix(name, "reason"))
+	return (pkg == "middleware" || pkg == "grpcauth") && kind == nil && (strings.HasPrefix(name, "Reason") || strings.HasPrefix(name, "reason"))
 }
 
 // keys are those of the literal of a map of texts.

@@ -75,7 +75,7 @@ func New(config Config) (*Client, error) {
 	backChannel := httpx.NoRedirect(config.HTTPClient)
 	source := metadata.NewSource(config.Issuer, backChannel, exchange.TokenEndpoint).Allow(config.EndpointOrigins)
 	work := lifecycle.New()
-	report := &reporter{logger: config.Logger, onEvent: config.OnEvent, clientID: config.ClientID, environment: environmentText(config.Issuer), keyID: assertions.KeyID}
+	report := &reporter{logger: config.Logger, onEvent: config.OnEvent, tracer: config.Tracer, clientID: config.ClientID, environment: environmentText(config.Issuer), keyID: assertions.KeyID}
 	if source, ok := config.KeySource.(clientassertion.ExpiringKeySource); ok {
 		report.expiries.source = source.KeyExpiry
 	}

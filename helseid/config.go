@@ -150,6 +150,9 @@ type Config struct {
 	// caller's, with its trace, unless [Event.Shared] is set.
 	OnEvent func(ctx context.Context, event Event)
 
+	// Tracer, if set, makes spans of token requests and round trips.
+	Tracer Tracer
+
 	// Registered is what the configuration file says about the client beyond the
 	// fields above. A login uses its redirect URIs if the request names none; the
 	// rest is information and never sent.

@@ -9,12 +9,12 @@ type EventKind string
 const (
 	// EventTokenRequest: a token was fetched, with all round trips that it took, or
 	// that failed. Duration is the total time, Err is nil on success. Its endpoint is
-	// the token endpoint.
+	// the token endpoint. Renewal says that nobody waits for it.
 	EventTokenRequest EventKind = "token_request"
 
 	// EventRoundTrip: an endpoint at which the client authenticates (token, pushed
 	// authorization request, revocation) answered or did not. Status is zero without
-	// an answer; Duration and Err are set.
+	// an answer; URL, Duration and Err are set.
 	EventRoundTrip EventKind = "round_trip"
 
 	// EventNonceChallenge: a server required a DPoP nonce, or a newer one. API says
@@ -50,9 +50,9 @@ const (
 	// EventKeyReplaced: KeyID is the client's key from now on.
 	EventKeyReplaced EventKind = "key_replaced"
 
-	// EventKeyOrphan: the key KeyID is registered at HelseID and does not work, or is
-	// given up. It stays there until it expires, or until somebody removes it in HelseID
-	// Selvbetjening.
+	// EventKeyOrphan: the key KeyID is registered at HelseID until Expiry, and does not
+	// work, is given up, or is not in the store of a rotation that lists the client's keys.
+	// Somebody else may use it; otherwise remove it in HelseID Selvbetjening.
 	EventKeyOrphan EventKind = "key_orphan"
 
 	// EventTokenDropped: an API refused a token, and it was removed from memory.
@@ -70,10 +70,17 @@ type Event struct {
 	// "token_endpoint", or the host of an API without its port. It may be empty.
 	Endpoint string
 
+	// URL is the address of the endpoint in a round trip, without a query, or "".
+	URL string
+
 	// Shared says that the work was done for several callers, or in the background.
 	// The context is then that of the work and holds no values of any caller's
 	// context.
 	Shared bool
+
+	// Renewal says that the token request renews a token in the background, while the
+	// old one is still in use.
+	Renewal bool
 
 	KeyID  string    // the kid of the client's key, of a round trip or where the kind says so
 	Expiry time.Time // where the kind says so, or zero

@@ -58,6 +58,8 @@ func TestEventHasNoRoomForPersons(t *testing.T) {
 		"ClientID": reflect.TypeFor[string](),
 		"API":      reflect.TypeFor[bool](),
 		"Endpoint": reflect.TypeFor[string](),
+		"URL":      reflect.TypeFor[string](), // of HelseID's
+		"Renewal":  reflect.TypeFor[bool](),
 		"Shared":   reflect.TypeFor[bool](),
 		"KeyID":    reflect.TypeFor[string](),    // of the client's own key
 		"Expiry":   reflect.TypeFor[time.Time](), // of that key

@@ -199,9 +199,9 @@ func (l *logins) redeem(ctx context.Context, ask askUserTokens, state *LoginStat
 	if err != nil {
 		return nil, err
 	}
-	start := time.Now()
+	ctx, end := l.report.beginTokenRequest(ctx, ctx, false)
 	tokens, err := ask(ctx, tokenGrant{parameters: parameters, details: details, scopes: state.wire().Scopes, tokenType: tokenTypeDPoP, once: true})
-	l.report.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: exchange.TokenEndpoint, Duration: time.Since(start), Err: err})
+	end(err)
 	if err != nil {
 		return nil, fmt.Errorf("redeem the code: %w", err)
 	}

@@ -353,3 +353,51 @@ func TestReplacedKeyIsNotHeldOff(t *testing.T) {
 		require.Equal(t, 3, w.tokenRequests())
 	})
 }
+
+// movingSource has another key each time one is refused.
+type movingSource struct {
+	mu   sync.Mutex
+	keys []*clientassertion.Key
+}
+
+func (s *movingSource) Key(context.Context) (*clientassertion.Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys[0], nil
+}
+
+func (s *movingSource) KeyRefused(_ context.Context, refused *clientassertion.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys[0] == refused && len(s.keys) > 1 {
+		s.keys = s.keys[1:]
+	}
+}
+
+// A key may be replaced again before the assertion by the one before arrives. There is an
+// end to that.
+func TestKeysAreReplacedWithinACall(t *testing.T) {
+	t.Parallel()
+	for unknown, served := range map[int]bool{1: true, 3: true, 4: false, 8: false} {
+		synctest.Test(t, func(t *testing.T) {
+			source := &movingSource{}
+			for range unknown {
+				key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: clientassertion.P256})
+				require.NoError(t, err)
+				source.keys = append(source.keys, key)
+			}
+			w := newWorld(t, worldOptions{config: func(config *helseid.Config) {
+				source.keys = append(source.keys, config.Key)
+				config.Key, config.KeySource = nil, source
+			}})
+			_, err := w.client.Token(t.Context(), helseid.TokenRequest{})
+			if served {
+				require.NoError(t, err)
+				require.Equal(t, unknown+1, w.tokenRequests())
+			} else {
+				requireRefusal(t, err, "invalid_client")
+				require.Equal(t, 4, w.tokenRequests())
+			}
+		})
+	}
+}

@@ -35,6 +35,7 @@ type cacheEntry struct {
 	forgotten uint64    // how often Forget has emptied it
 	renewAt   time.Time // no background renewal before
 	droppedAt time.Time // when an API's refusal last emptied it
+	dropped   *Token    // which it did then
 }
 
 // forgets returns how often the entry has been emptied by Forget.
@@ -73,8 +74,15 @@ func (e *cacheEntry) drop(sent *Token, now time.Time) bool {
 	if sent.age(now) < dropInterval || now.Sub(e.droppedAt) < dropInterval || !e.token.CompareAndSwap(sent, nil) {
 		return false
 	}
-	e.droppedAt = now
+	e.droppedAt, e.dropped = now, sent
 	return true
+}
+
+// lastDropped returns the token that an API's refusal last removed, or nil.
+func (e *cacheEntry) lastDropped() *Token {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.dropped
 }
 
 func (c *memoryCache) entry(request *preparedRequest) *cacheEntry {

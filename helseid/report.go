@@ -16,6 +16,7 @@ import (
 type reporter struct {
 	logger      *slog.Logger
 	onEvent     func(context.Context, Event) // or nil
+	tracer      Tracer                       // or nil
 	clientID    string
 	environment string
 	keyID       func() string // the kid of the client's key
@@ -30,10 +31,15 @@ func (r *reporter) emit(ctx context.Context, event Event) {
 }
 
 func (r *reporter) tell(ctx context.Context, event Event) {
+	r.onEvent(ctx, r.complete(ctx, event))
+}
+
+// complete fills in what all events have in common.
+func (r *reporter) complete(ctx context.Context, event Event) Event {
 	event.ClientID = r.clientID
 	event.Shared = lifecycle.FlightOf(ctx) != nil
 	event.Err = withoutDescription(event.Err)
-	r.onEvent(ctx, event)
+	return event
 }
 
 // withoutDescription leaves out HelseID's explanation of a refusal: it may name an
@@ -66,12 +72,6 @@ func namesOf(scopes []string) []string {
 		}
 	}
 	return names
-}
-
-// RoundTrip implements [exchange.Observer].
-func (r *reporter) RoundTrip(ctx context.Context, endpoint, keyID string, status int, took time.Duration, err error) {
-	r.tellExpiry(ctx, keyID)
-	r.emit(ctx, Event{Kind: EventRoundTrip, Endpoint: endpoint, KeyID: keyID, Status: status, Duration: took, Err: err})
 }
 
 // NonceChallenge implements [exchange.Observer].

@@ -43,3 +43,9 @@ type Token struct {
 	audiences int    // number of APIs in the token's audience, if that is an array
 	audience  string // the only API, or ""
 }
+
+// header returns the token as the value of the header Authorization.
+func (t *Token) header() string { return t.Type + " " + t.Access.Reveal() }
+
+// isIn reports whether this is the token in a value of the header Authorization.
+func (t *Token) isIn(authorization string) bool { return t != nil && t.header() == authorization }

@@ -7,7 +7,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/helseid-go/sdk/helseid/internal/exchange"
+	"golang.org/x/sync/singleflight"
+
 	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/claims"
 )
@@ -42,15 +43,35 @@ func (s *TokenSource) wait(ctx context.Context) (*Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	since, own := time.Now(), &lifecycle.Flight{}
 	select {
-	case result := <-s.tokens.memory.flights.DoChan(string(s.request.key[:]), s.fly):
-		if result.Err != nil {
-			return nil, result.Err
+	case result := <-s.depart(ctx, own):
+		landed := result.Val.(landing)
+		if !own.Boarded() {
+			s.tokens.report.waited(ctx, landed.work, since, result.Err)
 		}
-		return result.Val.(*Token), nil
+		return landed.token, result.Err
 	case <-ctx.Done():
-		return nil, s.gaveUp(ctx)
+		err := s.gaveUp(ctx)
+		if current := s.entry().flight.Load(); current != own {
+			s.tokens.report.waited(ctx, current.Context(), since, err)
+		}
+		return nil, err
 	}
+}
+
+// landing is what a flight ends with.
+type landing struct {
+	token *Token
+	work  context.Context // or nil
+}
+
+// depart joins the flight that fetches the token, or lets this one start.
+func (s *TokenSource) depart(caller context.Context, flight *lifecycle.Flight) <-chan singleflight.Result {
+	return s.tokens.memory.flights.DoChan(string(s.request.key[:]), func() (any, error) {
+		token, err := s.fly(caller, flight)
+		return landing{token, flight.Land()}, err
+	})
 }
 
 // gaveUp returns the error for a caller that stops waiting for a token. If the
@@ -67,8 +88,10 @@ func (s *TokenSource) gaveUp(ctx context.Context) error {
 }
 
 // fly fetches the token for all callers that wait. It runs in the client's lifetime:
-// no caller's context cancels it or passes values to it.
-func (s *TokenSource) fly() (any, error) {
+// no caller's context cancels it or passes values to it. The caller's is only for the
+// tracer.
+func (s *TokenSource) fly(caller context.Context, flight *lifecycle.Flight) (*Token, error) {
+	flight.Board()
 	if err := s.tokens.work.Begin(); err != nil {
 		return nil, err
 	}
@@ -81,11 +104,10 @@ func (s *TokenSource) fly() (any, error) {
 	if state == tokenFresh {
 		return old, nil
 	}
-	work := &lifecycle.Flight{}
-	entry.flight.Store(work)
-	ctx, cancel := context.WithTimeout(lifecycle.WithFlight(s.tokens.work.Context(), work), tokenRequestTimeout)
+	entry.flight.Store(flight)
+	ctx, cancel := context.WithTimeout(lifecycle.WithFlight(s.tokens.work.Context(), flight), tokenRequestTimeout)
 	defer cancel()
-	token, err := s.obtain(ctx, entry, forgets)
+	token, err := s.obtain(ctx, caller, entry, forgets, state == tokenStale)
 	switch {
 	case err == nil:
 		return token, nil
@@ -99,7 +121,7 @@ func (s *TokenSource) fly() (any, error) {
 
 // obtain gets a token from the shared cache or from HelseID and caches it, unless a
 // refusal is in force.
-func (s *TokenSource) obtain(ctx context.Context, entry *cacheEntry, forgets uint64) (*Token, error) {
+func (s *TokenSource) obtain(ctx, caller context.Context, entry *cacheEntry, forgets uint64, renewal bool) (*Token, error) {
 	if err := errors.Join(s.tokens.standing.refusal(ctx, time.Now(), s.isSystem()), entry.refused.Check(time.Now())); err != nil {
 		return nil, err
 	}
@@ -107,9 +129,11 @@ func (s *TokenSource) obtain(ctx context.Context, entry *cacheEntry, forgets uin
 		entry.keep(token, forgets)
 		return token, nil
 	}
+	ctx, end := s.tokens.report.beginTokenRequest(ctx, caller, renewal)
+	lifecycle.FlightOf(ctx).Work(ctx)
 	start := time.Now()
 	token, err := s.fetch(ctx)
-	s.tokens.report.emit(ctx, Event{Kind: EventTokenRequest, Endpoint: exchange.TokenEndpoint, Duration: time.Since(start), Err: err})
+	end(err)
 	s.observe(entry, start, err)
 	if err != nil {
 		return nil, err

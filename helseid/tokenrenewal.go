@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/helseid-go/sdk/helseid/internal/lifecycle"
 	"github.com/helseid-go/sdk/internal/clock"
 )
 
@@ -79,7 +80,7 @@ func (t *Token) renewalRetry() time.Duration {
 
 // renew starts a flight without waiting for it, and returns it. If it fails, the old
 // token stays and the next attempt is made later.
-func (s *TokenSource) renew() <-chan singleflight.Result {
+func (s *TokenSource) renew(caller context.Context) <-chan singleflight.Result {
 	entry := s.entry()
 	entry.mu.Lock()
 	defer entry.mu.Unlock()
@@ -89,7 +90,7 @@ func (s *TokenSource) renew() <-chan singleflight.Result {
 		return nil
 	}
 	entry.renewAt = now.Add(token.renewalRetry())
-	return s.tokens.memory.flights.DoChan(string(s.request.key[:]), s.fly)
+	return s.depart(caller, &lifecycle.Flight{})
 }
 
 // maxFreshWait is how long a request that cannot be sent twice waits for a newer
@@ -104,7 +105,7 @@ func (s *TokenSource) freshToken(ctx context.Context) (*Token, error) {
 		return nil, s.err
 	}
 	if entry := s.entry(); entry.token.Load().state(time.Now()) == tokenStale {
-		if flight := s.renew(); flight != nil {
+		if flight := s.renew(ctx); flight != nil {
 			timer := time.NewTimer(maxFreshWait)
 			defer timer.Stop()
 			select {

@@ -122,19 +122,39 @@ func (s *TokenSource) Authorize(ctx context.Context, request *http.Request) erro
 }
 
 // ObserveResponse keeps the DPoP nonce of an API's response for the next
-// [TokenSource.Authorize]. It reports whether the response requires that nonce, so
-// that the request should be authorized and sent once more: status 401 or 400, with
-// the error use_dpop_nonce in a challenge or in a small JSON body. The response's
+// [TokenSource.Authorize]. It reports whether the request should be authorized and
+// sent once more. That is so if the response demands that nonce: status 401 or 400,
+// with the error use_dpop_nonce in a challenge or in a small JSON body. The response's
 // body can still be read in full.
+//
+// It is also so if the API refused the token (401 with invalid_token) and the token
+// has been dropped for that, by the rules of [Client.HTTPClient]. For this, the
+// response's request must carry the headers that Authorize has set, and its context
+// must name the organisation and the token request that Authorize was given.
 func (s *TokenSource) ObserveResponse(response *http.Response) (retry bool) {
-	if response.Request == nil {
+	request := response.Request
+	if request == nil {
 		return false
 	}
-	nonce := s.calls.Nonces.Observe(response.Request.URL, response.Header)
-	if nonce == "" || isBearer(response.Request) {
+	nonce, bearer := s.calls.Nonces.Observe(request.URL, response.Header), isBearer(request)
+	if nonce != "" && !bearer && apicall.DemandsNonce(response) {
+		return true
+	}
+	return apicall.RefusesToken(response, !bearer) && s.inContext(request.Context()).dropSent(request)
+}
+
+// dropSent drops the token that a request carries, and reports whether it has been
+// dropped, now or by another caller before. A token that is not this source's stays.
+func (s *TokenSource) dropSent(request *http.Request) bool {
+	authorization := request.Header.Get("Authorization")
+	if s.err != nil || authorization == "" {
 		return false
 	}
-	return apicall.DemandsNonce(response)
+	entry := s.entry()
+	if sent := entry.token.Load(); sent.isIn(authorization) && s.drop(request.Context(), hostOf(request.URL), sent) {
+		return true
+	}
+	return !entry.token.Load().isIn(authorization) && entry.lastDropped().isIn(authorization)
 }
 
 // Forget drops the source's token from memory and from [Config.TokenCache], so that
@@ -165,7 +185,7 @@ func (s *TokenSource) token(ctx context.Context) (*Token, error) {
 		s.tokens.report.emit(ctx, Event{Kind: EventCacheHit})
 	case tokenStale:
 		s.tokens.report.emit(ctx, Event{Kind: EventCacheStale})
-		s.renew()
+		s.renew(ctx)
 	case tokenDead:
 		s.tokens.report.emit(ctx, Event{Kind: EventCacheMiss})
 		var err error

@@ -128,7 +128,7 @@ func (c *credentials) Authorize(ctx context.Context, request *http.Request, nonc
 	if request.Header == nil {
 		request.Header = make(http.Header)
 	}
-	request.Header.Set("Authorization", c.token.Type+" "+c.token.Access.Reveal())
+	request.Header.Set("Authorization", c.token.header())
 	request.Header.Del(dpop.HeaderName)
 	if !c.Bound() {
 		return nil

@@ -1057,6 +1057,54 @@ func TestAuthorize(t *testing.T) {
 	})
 }
 
+// A token that an API has refused is dropped as by HTTPClient, once, also if several
+// callers have sent it. Answers that are about another token change nothing.
+func TestObserveResponseDropsARefusedToken(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		source := w.client.TokenSource(apiRequest)
+		authorized := func() *http.Request {
+			request := newRequest(t, http.MethodPost, apiURL, nil)
+			require.NoError(t, source.Authorize(request.Context(), request))
+			return request
+		}
+		refuses := func(request *http.Request) bool {
+			response := tokenRefused()
+			response.Request = request
+			return source.ObserveResponse(response)
+		}
+		first, second := authorized(), authorized()
+		require.False(t, refuses(first), "a token that is younger than 30 seconds stays")
+		pause(30 * time.Second)
+
+		anothers := first.Clone(t.Context())
+		anothers.Header.Set("Authorization", "DPoP of.another.source")
+		nobodys := newRequest(t, http.MethodPost, apiURL, nil)
+		elsewhere := first.WithContext(helseid.ForOrganization(t.Context(), "994598759", ""))
+		lost := first.WithContext(helseid.ForOrganization(t.Context(), "", ""))
+		for _, request := range []*http.Request{anothers, nobodys, elsewhere, lost} {
+			require.False(t, refuses(request))
+		}
+		for _, response := range []*http.Response{
+			answer(403, "WWW-Authenticate", `DPoP error="invalid_token"`), answer(401, "WWW-Authenticate", `DPoP error="invalid_dpop_proof"`), answer(401),
+		} {
+			response.Request = first
+			require.False(t, source.ObserveResponse(response))
+		}
+		require.Zero(t, w.events.of(helseid.EventTokenDropped))
+
+		require.True(t, refuses(first))
+		require.True(t, refuses(second), "it has been dropped before")
+		require.Equal(t, 1, w.events.of(helseid.EventTokenDropped))
+		third := authorized()
+		require.NotEqual(t, first.Header.Get("Authorization"), third.Header.Get("Authorization"))
+		require.False(t, refuses(third))
+		require.True(t, refuses(first), "an answer that comes late")
+		require.Equal(t, 2, w.tokenRequests())
+	})
+}
+
 // The rejected response of net/http quotes the URL that was called; ours says
 // nothing of paths and queries, where personal data sits.
 func TestErrorsOfCallsQuoteNoPath(t *testing.T) {

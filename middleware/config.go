@@ -81,7 +81,7 @@ type Config struct {
 	// TrustUnixSocket trusts every peer that connects over a Unix socket, like one of
 	// TrustedProxies. The permissions of the socket's file and folder decide who can
 	// connect. The connection is recognised by [http.LocalAddrContextKey], which
-	// net/http's server sets.
+	// net/http's server sets. For [Middleware.Decide], the context must hold it.
 	TrustUnixSocket bool
 
 	// ForwardedHeader selects the header that the proxies set. They must overwrite it

@@ -53,7 +53,7 @@ func (d Decision) Context(ctx context.Context) context.Context {
 // after an audit record is written.
 func (m *Middleware) Decide(ctx context.Context, request Request, requirements ...Requirement) Decision {
 	all := All(requirements...)
-	if !request.asHTTP() {
+	if !request.asHTTP(ctx) {
 		return m.conclude(ctx, &request, time.Now(), func(*caller) *Problem {
 			return refused(http.StatusBadRequest, codeInvalidRequest, reasonOriginal, errNoOriginal.Error())
 		})

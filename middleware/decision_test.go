@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -141,6 +142,24 @@ func TestDecideBehindAProxy(t *testing.T) {
 	request = w.rpc(grpcMethod)
 	request.URL = &url.URL{Scheme: "http", Host: "internal:8080", Path: grpcMethod}
 	require.True(t, w.auth.Decide(t.Context(), request).Allowed())
+}
+
+// A proxy on a Unix socket is known by the local address in the context, as by a guard.
+func TestDecideUnixSocket(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{cold: true, config: func(c *middleware.Config) { c.TrustUnixSocket = true }})
+	for network, in := range map[string]bool{"unix": true, "tcp": false} {
+		request := w.rpc(grpcMethod)
+		request.URL = &url.URL{Scheme: "http", Host: "internal", Path: grpcMethod}
+		request.Header["x-forwarded-host"], request.Header["x-forwarded-proto"] = []string{"api.example.no"}, []string{"https"}
+		var local net.Addr = &net.UnixAddr{Name: "/run/api.sock", Net: "unix"}
+		if network == "tcp" {
+			local = &net.TCPAddr{}
+		}
+		ctx := context.WithValue(t.Context(), http.LocalAddrContextKey, local)
+		require.Equal(t, in, w.auth.Decide(ctx, request).Allowed(), network)
+		require.False(t, w.auth.Decide(t.Context(), request).Allowed())
+	}
 }
 
 // The decision has the nonce if the request is refused for lack of one, and if it is

@@ -135,8 +135,8 @@
 // The guard's writer adds a new nonce (Config.Proof.Nonces) just before the header of a
 // response is sent. If an adapter bypasses this writer, as this one does, clients get
 // nonces only with refusals and with responses without a body. The program
-// examples/stacks, which is the same API in ServeMux, chi, gin and echo, has a writer
-// for gin that passes nonces on.
+// examples/stacks, which is the same API in ServeMux, chi, gin, echo, Connect and gRPC,
+// has a writer for gin that passes nonces on.
 //
 // A requirement that looks at a part of the path needs a guard behind the route: in chi
 // With, or Use in a Group or in the Route below it, and not Use for the whole router.
@@ -157,11 +157,16 @@
 //
 // # Other protocols and frameworks
 //
-// [Middleware.Decide] is the guard without net/http. For example, a gRPC interceptor
-// passes it the method, the URL and the metadata, and turns the [Decision] into its own
-// response. A handler that finds out itself that the caller may not do something calls
-// [Middleware.Refuse] to respond as the guard does. [NewContext] is for tests of
-// handlers without a guard.
+// Package middleware/grpcauth, a module of its own, protects gRPC servers, and
+// examples/stacks shows Connect. [Middleware.Decide] is the guard without net/http for
+// any other protocol: its caller passes in the method, the URL and the headers, and turns
+// the [Decision] into its own response. A handler that finds out itself that the caller
+// may not do something calls [Middleware.Refuse] to respond as the guard does.
+// [NewContext] is for tests of handlers without a guard.
+//
+// A guard decides when a request begins. A response that goes on after the token has
+// expired is not cut off: a handler that streams for long should end at the Expiry of
+// the [Claims], as those of grpcauth and of examples/stacks/connect.go do.
 //
 // # Readiness
 //

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"crypto/tls"
 	"net/http"
 	"net/url"
@@ -79,9 +80,9 @@ func (r *Request) ofOriginal(l *location) error {
 	return nil
 }
 
-// asHTTP converts the request to the form that the checks read. It is not complete if a
-// server would not have accepted it.
-func (r *Request) asHTTP() (complete bool) {
+// asHTTP converts the request to the form that the checks read, with the context of the
+// decision. It is not complete if a server would not have accepted it.
+func (r *Request) asHTTP(ctx context.Context) (complete bool) {
 	if r.http != nil {
 		return true
 	}
@@ -98,9 +99,9 @@ func (r *Request) asHTTP() (complete bool) {
 	isTLS := strings.EqualFold(target.Scheme, "https")
 	complete = r.Method != "" && (isTLS || strings.EqualFold(target.Scheme, "http")) && target.Opaque == "" &&
 		(target.Path == "" || strings.HasPrefix(target.Path, "/"))
-	r.http = &http.Request{
+	r.http = (&http.Request{
 		Method: r.Method, URL: target, Host: target.Host, Header: header, RemoteAddr: r.RemoteAddr, Pattern: r.Route,
-	}
+	}).WithContext(ctx)
 	if isTLS {
 		r.http.TLS = &tls.ConnectionState{}
 	}

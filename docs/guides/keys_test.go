@@ -14,6 +14,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,41 +124,60 @@ type kubernetesStore struct {
 	api  *http.Client            // trusts the cluster's authority
 	url  string                  // https://kubernetes.default.svc/api/v1/namespaces/journal/secrets/helseid
 	file selvbetjening.FileStore // a copy, in a folder that is in memory
+	mu   sync.Mutex              // for the copy
 }
 
 type secret struct {
+	Metadata struct {
+		ResourceVersion string `json:"resourceVersion"` // another one after each change
+	} `json:"metadata"`
 	Data map[string][]byte `json:"data"` // in Base64, as encoding/json and Kubernetes have it
 }
 
 // Load fetches the file and reads it.
-func (s kubernetesStore) Load(ctx context.Context) (selvbetjening.StoredKeys, error) {
+func (s *kubernetesStore) Load(ctx context.Context) (keys selvbetjening.StoredKeys, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	found, err := s.call(ctx, http.MethodGet, nil)
-	if err == nil {
-		err = os.WriteFile(s.file.Path, found.Data["client.json"], 0o600)
-	}
 	if err != nil {
-		return selvbetjening.StoredKeys{}, err
+		return keys, err
 	}
-	return s.file.Load(ctx)
+	if err := os.WriteFile(s.file.Path, found.Data["client.json"], 0o600); err != nil {
+		return keys, err
+	}
+	keys, err = s.file.Load(ctx)
+	keys.Version = found.Metadata.ResourceVersion
+	return keys, err
 }
 
-// Save changes the copy and puts it into the Secret.
-func (s kubernetesStore) Save(ctx context.Context, keys selvbetjening.StoredKeys) error {
-	if err := s.file.Save(ctx, keys); err != nil {
-		return err
+// Save changes the copy and puts it into the Secret, if that still has the version in keys.
+func (s *kubernetesStore) Save(ctx context.Context, keys selvbetjening.StoredKeys) (version string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var changed secret
+	changed.Metadata.ResourceVersion = keys.Version
+	copied, err := s.file.Load(ctx)
+	if err != nil {
+		return "", err
+	}
+	keys.Version = copied.Version // the copy's own
+	if _, err := s.file.Save(ctx, keys); err != nil {
+		return "", err
 	}
 	content, err := os.ReadFile(s.file.Path)
 	if err != nil {
-		return err
+		return "", err
 	}
-	patch, err := json.Marshal(secret{Data: map[string][]byte{"client.json": content}})
-	if err == nil {
-		_, err = s.call(ctx, http.MethodPatch, patch)
+	changed.Data = map[string][]byte{"client.json": content}
+	patch, err := json.Marshal(changed)
+	if err != nil {
+		return "", err
 	}
-	return err
+	saved, err := s.call(ctx, http.MethodPatch, patch)
+	return saved.Metadata.ResourceVersion, err
 }
 
-func (s kubernetesStore) call(ctx context.Context, method string, body []byte) (found secret, err error) {
+func (s *kubernetesStore) call(ctx context.Context, method string, body []byte) (found secret, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, s.url, bytes.NewReader(body))
 	if err != nil {
 		return found, err
@@ -171,6 +193,9 @@ func (s kubernetesStore) call(ctx context.Context, method string, body []byte) (
 		return found, err
 	}
 	defer response.Body.Close()
+	if response.StatusCode == http.StatusConflict { // the Secret has another version by now
+		return found, selvbetjening.ErrKeysChanged
+	}
 	if response.StatusCode != http.StatusOK {
 		return found, fmt.Errorf("the Secret: %s", response.Status)
 	}
@@ -190,17 +215,25 @@ func TestRotationInKubernetes(t *testing.T) {
 	require.NoError(t, os.WriteFile(tokenFile, []byte("a-token"), 0o600))
 	mounted := filepath.Join(folder, "mounted.json")
 	require.NoError(t, os.WriteFile(mounted, server.ConfigFile(helseidtest.Scopes(selvbetjening.Scope, "nhn:some-api/read")), 0o600))
+	var version atomic.Int64
 	cluster := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer a-token" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		var patch secret
+		var patch, found secret
 		if r.Method == http.MethodPatch && json.NewDecoder(r.Body).Decode(&patch) == nil {
+			if patch.Metadata.ResourceVersion != strconv.FormatInt(version.Load(), 10) {
+				w.WriteHeader(http.StatusConflict)
+				return
+			}
+			version.Add(1)
 			_ = os.WriteFile(mounted, patch.Data["client.json"], 0o600)
 		}
 		content, _ := os.ReadFile(mounted)
-		_ = json.NewEncoder(w).Encode(secret{Data: map[string][]byte{"client.json": content}})
+		found.Data = map[string][]byte{"client.json": content}
+		found.Metadata.ResourceVersion = strconv.FormatInt(version.Load(), 10)
+		_ = json.NewEncoder(w).Encode(found)
 	}))
 	t.Cleanup(cluster.Close)
 
@@ -219,7 +252,7 @@ func TestRotationInKubernetes(t *testing.T) {
 	// region rotate
 	rotation, err := selvbetjening.NewRotation(ctx, selvbetjening.RotationConfig{
 		Client:        config, // of the mounted file
-		Store:         kubernetesStore{api: api, url: secretURL, file: selvbetjening.FileStore{Path: copied}},
+		Store:         &kubernetesStore{api: api, url: secretURL, file: selvbetjening.FileStore{Path: copied}},
 		Selvbetjening: own,                  // hide
 		Kind:          clientassertion.P256, // hide
 		Settle:        -1,                   // hide
@@ -237,6 +270,16 @@ func TestRotationInKubernetes(t *testing.T) {
 	require.NoError(t, err)
 	kid, _ := client.KeyExpiry(ctx)
 	require.Equal(t, after.Key.ID(), kid)
+
+	// Of two jobs that have read the same keys, one saves its own.
+	store := &kubernetesStore{api: api, url: secretURL, file: selvbetjening.FileStore{Path: copied}}
+	stored, err := store.Load(ctx)
+	require.NoError(t, err)
+	saved, err := store.Save(ctx, stored)
+	require.NoError(t, err)
+	require.NotEqual(t, stored.Version, saved)
+	_, err = store.Save(ctx, stored)
+	require.ErrorIs(t, err, selvbetjening.ErrKeysChanged)
 }
 
 func TestKeyOfAnHSM(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -9,13 +10,22 @@ import (
 )
 
 // ginStack is the API in gin.
-func ginStack(auth *middleware.Middleware, everybody middleware.Requirement, keep archive) http.Handler {
+func ginStack(auth *middleware.Middleware, everybody middleware.Requirement, own backend) http.Handler {
 	caller := func(c *gin.Context) {
 		c.JSON(http.StatusOK, callerOf(middleware.Claims(c.Request.Context())))
 	}
 	organization := func(c *gin.Context) {
 		c.Header("Cache-Control", "private, max-age=60")
 		c.JSON(http.StatusOK, gin.H{"organization": c.Param("organization")})
+	}
+	events := func(c *gin.Context) {
+		c.Header("Content-Type", "application/x-ndjson")
+		for event := range own.news(c.Request.Context()) {
+			if json.NewEncoder(c.Writer).Encode(event) != nil {
+				return
+			}
+			c.Writer.Flush()
+		}
 	}
 	document := func(c *gin.Context) {
 		header, err := c.FormFile("document")
@@ -29,7 +39,7 @@ func ginStack(auth *middleware.Middleware, everybody middleware.Requirement, kee
 			return
 		}
 		defer func() { _ = file.Close() }()
-		size, err := keep(c.Request.Context(), file)
+		size, err := own.keep(c.Request.Context(), file)
 		if err != nil {
 			c.String(http.StatusInternalServerError, "the document cannot be kept")
 			return
@@ -43,6 +53,7 @@ func ginStack(auth *middleware.Middleware, everybody middleware.Requirement, kee
 	engine.GET("/healthz", func(c *gin.Context) { c.Status(http.StatusOK) })
 	group := engine.Group("/", guarded(auth.Guard(everybody)))
 	group.GET("/caller", caller)
+	group.GET("/events", events)
 	group.POST("/documents", document)
 	group.GET("/organizations/:organization", guarded(auth.Guard(middleware.ParentOrganizationInPath("organization"))), organization)
 	clinician := group.Group("/clinician", guarded(auth.Guard(middleware.SecurityLevel(4), middleware.HPRNumber())))

@@ -2,14 +2,23 @@ module github.com/helseid-go/sdk/examples/stacks
 
 go 1.26.0
 
-replace github.com/helseid-go/sdk => ../..
+replace (
+	github.com/helseid-go/sdk => ../..
+	github.com/helseid-go/sdk/helseid/grpccredentials => ../../helseid/grpccredentials
+	github.com/helseid-go/sdk/middleware/grpcauth => ../../middleware/grpcauth
+)
 
 require (
+	connectrpc.com/connect v1.21.1
 	github.com/gin-gonic/gin v1.12.0
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/helseid-go/sdk v0.0.0
+	github.com/helseid-go/sdk/helseid/grpccredentials v0.0.0
+	github.com/helseid-go/sdk/middleware/grpcauth v0.0.0
 	github.com/labstack/echo/v5 v5.4.5
 	github.com/stretchr/testify v1.12.1
+	google.golang.org/grpc v1.85.0
+	google.golang.org/protobuf v1.36.12
 )
 
 require (
@@ -48,12 +57,12 @@ require (
 	go.mongodb.org/mongo-driver/v2 v2.5.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/arch v0.22.0 // indirect
-	golang.org/x/crypto v0.55.0 // indirect
-	golang.org/x/net v0.57.0 // indirect
+	golang.org/x/crypto v0.57.0 // indirect
+	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/oauth2 v0.37.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/sys v0.47.0 // indirect
-	golang.org/x/text v0.41.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
-	google.golang.org/protobuf v1.36.10 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
 )

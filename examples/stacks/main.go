@@ -1,18 +1,29 @@
-// Command stacks serves one small API through the router of your choice.
+// Command stacks serves one small API through the router or the RPC framework of your
+// choice, and calls it.
 //
 //	go -C examples/stacks run . -stack chi -issuer https://helseid-sts.test.nhn.no -audience nhn:some-api -scope nhn:some-api/read
 //
-// Each of servemux.go, chi.go, gin.go and echo.go is the whole API in one router, ready
-// to be copied. All routes but the first need a valid DPoP token with the scope:
+// Each of servemux.go, chi.go, gin.go, echo.go, connect.go and grpc.go is the whole API,
+// ready to be copied; api.go, and for the last two rpc.go, stand for what is your own. All
+// routes but the first need a valid DPoP token with the scope:
 //
 //	GET  /healthz                       everybody
 //	GET  /caller                        who is calling
+//	GET  /events                        a stream of lines
 //	POST /documents                     a form with the file "document"
 //	GET  /organizations/{organization}  callers for this parent organisation alone
 //	GET  /clinician/caller              users at security level 4 with an HPR number
 //	POST /clinician/documents           the same
 //
-// It prints the address at which it listens and, on standard error, a line for each
+// In Connect and gRPC, they are the methods of stacksv1/api.proto, and in gRPC the first
+// one is grpc.health.v1.Health.
+//
+// With -call it calls the API at that address, with tokens for the client in a
+// configuration file of HelseID Selvbetjening, and prints who the API says is calling:
+//
+//	go -C examples/stacks run . -stack grpc -call https://api.example.no -config client.json -scope nhn:some-api/read
+//
+// Otherwise it prints the address at which it listens and, on standard error, a line for each
 // request that a guard accepted or refused. It exits with 2 for a mistake in the flags.
 package main
 
@@ -32,18 +43,66 @@ import (
 	"syscall"
 	"time"
 
+	"google.golang.org/grpc"
+
+	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/grpccredentials"
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// stack makes the API in one of the routers. Every caller needs a valid token and must
-// meet the requirement.
-type stack func(auth *middleware.Middleware, everybody middleware.Requirement, keep archive) http.Handler
+// stack makes the API. Every caller needs a valid token and must meet the requirement.
+type stack func(auth *middleware.Middleware, everybody middleware.Requirement, own backend) (server, error)
 
 var stacks = map[string]stack{
-	"servemux": serveMuxStack,
-	"chi":      chiStack,
-	"gin":      ginStack,
-	"echo":     echoStack,
+	"servemux": overHTTP(serveMuxStack),
+	"chi":      overHTTP(chiStack),
+	"gin":      overHTTP(ginStack),
+	"echo":     overHTTP(echoStack),
+	"connect":  overHTTP(connectStack),
+	"grpc":     overGRPC,
+}
+
+// server serves the API.
+type server interface {
+	http.Handler
+	Serve(listener net.Listener) error
+	stop()
+}
+
+// httpServer is a server of net/http.
+type httpServer struct {
+	http.Handler
+	*http.Server
+}
+
+func overHTTP(stack func(*middleware.Middleware, middleware.Requirement, backend) http.Handler) stack {
+	return func(auth *middleware.Middleware, everybody middleware.Requirement, own backend) (server, error) {
+		handler := stack(auth, everybody, own)
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+		server.Protocols.SetHTTP1(true)
+		server.Protocols.SetUnencryptedHTTP2(true) // for Connect's streams in both directions and its gRPC clients
+		return &httpServer{handler, server}, nil
+	}
+}
+
+func (s *httpServer) stop() {
+	deadline, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = s.Shutdown(deadline)
+}
+
+// grpcServer is a server of gRPC.
+type grpcServer struct{ *grpc.Server }
+
+func overGRPC(auth *middleware.Middleware, everybody middleware.Requirement, own backend) (server, error) {
+	server, err := grpcStack(auth, everybody, own)
+	return grpcServer{server}, err
+}
+
+func (s grpcServer) stop() {
+	deadline := time.AfterFunc(5*time.Second, s.Stop)
+	defer deadline.Stop()
+	s.GracefulStop()
 }
 
 func main() {
@@ -53,8 +112,10 @@ func main() {
 }
 
 type options struct {
-	stack    stack
+	stack    string
 	listen   string
+	call     string
+	config   string
 	issuer   string
 	audience string
 	scope    string
@@ -65,21 +126,24 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	names := strings.Join(slices.Sorted(maps.Keys(stacks)), ", ")
 	flags := flag.NewFlagSet("stacks", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	name := flags.String("stack", "servemux", "the `router`: "+names)
+	flags.StringVar(&opts.stack, "stack", "servemux", "the `router` or framework: "+names)
 	flags.StringVar(&opts.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
 	flags.StringVar(&opts.issuer, "issuer", "http://127.0.0.1:8181", "HelseID's issuer `URL`; the default is that of examples/localhelseid -listen 127.0.0.1:8181")
 	flags.StringVar(&opts.audience, "audience", "nhn:demo-api", "the API's short name in HelseID")
 	flags.StringVar(&opts.scope, "scope", "nhn:demo-api/read", "scopes that callers need, separated by spaces; empty: none")
+	flags.StringVar(&opts.call, "call", "", "call the API at this `URL` instead of serving it")
+	flags.StringVar(&opts.config, "config", "", "with -call: the client's configuration `file`")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
 	var err error
-	opts.stack = stacks[*name]
 	switch {
 	case flags.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case opts.stack == nil:
+	case stacks[opts.stack] == nil:
 		err = fmt.Errorf("-stack is one of %s", names)
+	case (opts.call == "") != (opts.config == ""):
+		err = errors.New("-call and -config go together")
 	case strings.Contains(opts.scope, `"`):
 		err = errors.New("-scope: a scope has no quotation marks")
 	}
@@ -97,9 +161,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return 2
 	}
-	if err := serve(ctx, opts, stdout, stderr); err != nil {
+	do := serve
+	if opts.call != "" {
+		do = call
+	}
+	if err := do(ctx, opts, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "stacks:", err)
-		if errors.Is(err, middleware.ErrConfig) {
+		if errors.Is(err, middleware.ErrConfig) || errors.Is(err, helseid.ErrConfig) || errors.Is(err, grpccredentials.ErrConfig) {
 			return 2
 		}
 		return 1
@@ -125,22 +193,45 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 	if scopes := strings.Fields(opts.scope); len(scopes) > 0 {
 		everybody = middleware.Scope(scopes...)
 	}
+	server, err := stacks[opts.stack](auth, everybody, backend{keep: measure, news: threeEvents})
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", opts.listen)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(stdout, "listening on http://"+listener.Addr().String())
 
-	server := &http.Server{Handler: opts.stack(auth, everybody, measure), ReadHeaderTimeout: 10 * time.Second}
-	stop := context.AfterFunc(ctx, func() {
-		deadline, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_ = server.Shutdown(deadline)
-	})
+	stop := context.AfterFunc(ctx, server.stop)
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
+	return nil
+}
+
+// call calls the API and prints who it says is calling.
+func call(ctx context.Context, opts options, stdout, _ io.Writer) error {
+	config, err := helseid.LoadConfig(opts.config)
+	if err != nil {
+		return err
+	}
+	tokens, err := helseid.New(config)
+	if err != nil {
+		return err
+	}
+	defer tokens.Close()
+	api, done, err := newClient(opts.stack, tokens, helseid.TokenRequest{Scopes: strings.Fields(opts.scope)}, opts.call)
+	if err != nil {
+		return err
+	}
+	defer done()
+	found, err := api.caller(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "client %s organization %s\n", found.ClientID, found.Organization)
 	return nil
 }
 

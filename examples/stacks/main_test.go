@@ -6,7 +6,11 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +28,7 @@ func TestProgram(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			reader, writer := io.Pipe()
-			var stderr bytes.Buffer
+			var stderr lockedBuffer
 			ended := make(chan int, 1)
 			go func() {
 				ended <- run(ctx, []string{
@@ -37,6 +41,18 @@ func TestProgram(t *testing.T) {
 			url, found := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
 			require.True(t, found, line)
 
+			file := filepath.Join(t.TempDir(), "client.json")
+			require.NoError(t, os.WriteFile(file, helseid.ConfigFile(helseidtest.Scopes(scope)), 0o600))
+			var stdout bytes.Buffer
+			call := []string{"-stack", name, "-call", url, "-config", file, "-scope", scope}
+			require.Zero(t, run(ctx, call, &stdout, &stderr), &stderr)
+			require.Contains(t, stdout.String(), "organization "+organization)
+			require.Contains(t, stderr.String(), `organization "994598759": let in`)
+			if !slices.Contains(routers, name) {
+				cancel()
+				require.Zero(t, <-ended)
+				return
+			}
 			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 			for path, status := range map[string]int{"/caller": http.StatusOK, "/clinician/caller": http.StatusForbidden} {
 				request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+path, nil)
@@ -55,6 +71,24 @@ func TestProgram(t *testing.T) {
 	}
 }
 
+// lockedBuffer is written to and read by several goroutines.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
 func TestMistakesInTheFlags(t *testing.T) {
 	for name, args := range map[string][]string{
 		"an unknown stack":    {"-stack", "cobol"},
@@ -63,6 +97,8 @@ func TestMistakesInTheFlags(t *testing.T) {
 		"quotation marks":     {"-scope", `"x"`},
 		"an issuer of no use": {"-issuer", "http://helseid.example.no"},
 		"no audience":         {"-audience", ""},
+		"a call of nobody's":  {"-call", "http://127.0.0.1:1"},
+		"nothing to call":     {"-config", "client.json"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer
@@ -72,4 +108,5 @@ func TestMistakesInTheFlags(t *testing.T) {
 	}
 	require.Zero(t, run(t.Context(), []string{"-h"}, io.Discard, io.Discard))
 	require.Equal(t, 1, run(t.Context(), []string{"-listen", "127.0.0.1:no"}, io.Discard, io.Discard))
+	require.Equal(t, 2, run(t.Context(), []string{"-call", "http://127.0.0.1:1", "-config", "no-such-file.json"}, io.Discard, io.Discard))
 }

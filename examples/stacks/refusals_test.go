@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -35,6 +37,9 @@ type refusal struct {
 	before    func(*world)
 
 	path   string // "/caller" unless it says otherwise
+	sentTo string // if the request goes to another path than its proof
+	inGRPC string // the code of gRPC, if no guard of its own sees such a call
+	byHand bool   // in Connect and gRPC, the handler refuses
 	token  []mint.TokenOption
 	proof  []mint.ProofOption
 	change func(*http.Request) // of the request, at last
@@ -78,7 +83,7 @@ func refusals(t *testing.T) map[string]refusal {
 	}
 	return map[string]refusal{
 		// Credentials.
-		"no credentials":           {reason: "no_credentials", status: 401, change: func(r *http.Request) { clear(r.Header) }},
+		"no credentials":           {reason: "no_credentials", status: 401, change: func(r *http.Request) { r.Header.Del("Authorization"); r.Header.Del("DPoP") }},
 		"another scheme":           {reason: "no_credentials", status: 401, change: set("Authorization", "Basic Zm9vOmJhcg==")},
 		"two tokens":               {reason: "authorization_repeated", status: 401, change: again("Authorization")},
 		"a bearer token":           {reason: "authorization_scheme", status: 401, token: tokens(mint.Unbound()), change: func(r *http.Request) { asBearer(r); r.Header.Del("DPoP") }},
@@ -86,8 +91,8 @@ func refusals(t *testing.T) map[string]refusal {
 		"no proof":                 {reason: "proof_missing", status: 401, change: without("DPoP")},
 		"two proofs":               {reason: "proof_repeated", status: 401, change: again("DPoP")},
 		"a proof beside a bearer":  {reason: "proof_unexpected", status: 401, config: bearer, token: tokens(mint.Unbound()), change: asBearer},
-		"a token in the query":     {reason: "token_in_query", status: 400, path: "/caller?access_token=x"},
-		"a long target":            {reason: "target_too_long", status: 414, path: "/caller?x=" + strings.Repeat("x", 33<<10)},
+		"a token in the query":     {reason: "token_in_query", status: 400, path: "/caller?access_token=x", inGRPC: "Unimplemented"},
+		"a long target":            {reason: "target_too_long", status: 414, path: "/caller?x=" + strings.Repeat("x", 33<<10), inGRPC: "Unimplemented"},
 		"an unbound token":         {reason: "token_binding", status: 401, token: tokens(mint.Unbound())},
 		"a bound token for bearer": {reason: "token_binding", status: 401, config: bearer, change: func(r *http.Request) { asBearer(r); r.Header.Del("DPoP") }},
 		"a proxy that tells nothing": {reason: "original_request", status: 400, config: func(c *middleware.Config) {
@@ -126,9 +131,10 @@ func refusals(t *testing.T) map[string]refusal {
 		"another key":               {reason: "proof_key_mismatch", status: 401, proof: proofs(mint.ProofWithAnotherKey())},
 		"another key's token":       {reason: "proof_key_mismatch", status: 401, token: tokens(mint.BoundToAnotherKey())},
 		"a proof without jti":       {reason: "proof_jti", status: 401, proof: proofs(mint.ProofClaim("jti", nil))},
-		"another method":            {reason: "proof_htm", status: 401, proof: proofs(mint.ProofClaim("htm", http.MethodPost))},
+		"another method":            {reason: "proof_htm", status: 401, proof: proofs(mint.ProofClaim("htm", http.MethodDelete))},
 		"another URL":               {reason: "proof_htu", status: 401, proof: proofs(mint.ProofClaim("htu", "https://api.example.no/caller"))},
-		"another path":              {reason: "proof_htu", status: 401, path: "/clinician/../caller", change: func(r *http.Request) { r.URL.Path = "/caller" }},
+		"another path":              {reason: "proof_htu", status: 401, path: "/clinician/../caller", sentTo: "/caller"},
+		"another route":             {reason: "proof_htu", status: 401, path: "/caller", sentTo: "/clinician/caller"},
 		"an old proof":              {reason: "proof_iat", status: 401, proof: proofs(mint.ProofAge(time.Hour))},
 		"another token's proof":     {reason: "proof_ath", status: 401, proof: proofs(mint.ProofClaim("ath", "x"))},
 		"no nonce":                  {reason: "proof_nonce", status: 401, config: func(c *middleware.Config) { c.Proof.Nonces = nonces }},
@@ -146,7 +152,7 @@ func refusals(t *testing.T) map[string]refusal {
 		"an old login":         {reason: "authentication_age", status: 401, everybody: middleware.AuthenticatedWithin(time.Minute), token: tokens(clinician, mint.AuthenticatedAt(time.Now().Add(-time.Hour)))},
 		"no HPR number":        {reason: "hpr_number", status: 403, path: "/clinician/caller", token: tokens(clinician, mint.HPRNumber(""))},
 		"no profession":        {reason: "profession", status: 403, everybody: middleware.Profession("LE"), token: tokens(clinician)},
-		"another organisation": {reason: "parent_organization", status: 403, path: "/organizations/" + neighbour},
+		"another organisation": {reason: "parent_organization", status: 403, path: "/organizations/" + neighbour, byHand: true},
 		"no sub-unit":          {reason: "child_organization", status: 403, everybody: middleware.AnyChildOrganization()},
 		"no supplier":          {reason: "supplier_organization", status: 403, everybody: middleware.AnySupplierOrganization()},
 		"an unknown one":       {reason: "organization", status: 403, everybody: middleware.OrganizationLookup(func(context.Context, identity.Organization) (bool, error) { return false, nil })},
@@ -168,65 +174,123 @@ type outcome struct {
 	records []middleware.Record
 }
 
-// Each refusal is the same in all stacks, inside of a further guard, too.
+// Each refusal is the same in all stacks, inside of a further guard, too. In gRPC it has
+// another form and says the same.
 func TestRefusalsAreTheSame(t *testing.T) {
 	for name, refusal := range refusals(t) {
 		t.Run(name, func(t *testing.T) {
 			for _, around := range []bool{false, true} {
+				answers := make(map[string]answer)
 				outcomes := make(map[string]outcome)
-				for name, stack := range stacks {
+				for name := range stacks {
 					t.Run(fmt.Sprint(name, " around ", around), func(t *testing.T) {
-						w := newWorld(t, stack, worldOptions{config: refusal.config, everybody: refusal.everybody, around: around})
-						outcomes[name] = w.refuse(refusal)
+						w := newWorld(t, name, worldOptions{config: refusal.config, everybody: refusal.everybody, around: around})
+						answers[name] = w.refuse(refusal)
+						outcomes[name] = w.outcomeOf(answers[name])
+						if answers[name].code == "" {
+							require.Equal(t, refusal.status, answers[name].Status, answers[name].Body)
+						}
 					})
 				}
 				require.Len(t, outcomes, len(stacks))
 				for name, outcome := range outcomes {
-					require.Equal(t, outcomes["servemux"], outcome, name)
+					switch {
+					case answers[name].code != "":
+						requireSame(t, refusal, around, answers["servemux"], answers[name])
+					case name == "connect" && refusal.byHand:
+						require.Equal(t, refusal.reason, answers[name].Header.Get("Reason"))
+					default:
+						require.Equal(t, outcomes["servemux"], outcome, name)
+					}
 				}
 			}
 		})
 	}
 }
 
-func (w *world) refuse(refusal refusal) outcome {
+// codeOf is how gRPC says what the status says.
+var codeOf = map[int]string{
+	http.StatusBadRequest:                  "InvalidArgument",
+	http.StatusUnauthorized:                "Unauthenticated",
+	http.StatusForbidden:                   "PermissionDenied",
+	http.StatusRequestURITooLong:           "ResourceExhausted",
+	http.StatusRequestHeaderFieldsTooLarge: "ResourceExhausted",
+	http.StatusServiceUnavailable:          "Unavailable",
+}
+
+// requireSame compares the answer of gRPC's own guard with net/http's.
+func requireSame(t *testing.T, refusal refusal, around bool, web, rpc answer) {
+	t.Helper()
+	if refusal.inGRPC != "" && !around {
+		require.Equal(t, refusal.inGRPC, rpc.code)
+		require.Empty(t, rpc.records, "no handler and no guard")
+		return
+	}
+	require.Equal(t, codeOf[refusal.status], rpc.code)
+	require.Equal(t, refusal.reason, rpc.Header.Get("Reason"))
+	require.Equal(t, web.Header.Get("DPoP-Nonce") != "", rpc.Header.Get("DPoP-Nonce") != "")
+	require.Equal(t, web.Header.Get("Retry-After"), rpc.Header.Get("Retry-After"))
+	if !refusal.byHand {
+		var problem struct{ Detail string }
+		require.NoError(t, json.Unmarshal([]byte(web.Body), &problem))
+		require.Equal(t, problem.Detail, rpc.Header.Get("Grpc-Message"))
+		require.Equal(t, web.Header.Get("WWW-Authenticate"), rpc.Header.Get("WWW-Authenticate"))
+	}
+	// One decision about a call may be two about a request: at a group and at a route.
+	want, got := web.records[len(web.records)-1], rpc.records[len(rpc.records)-1]
+	want.Nested, got.Nested = false, false
+	require.Equal(t, want, got)
+}
+
+// refuse makes the call and returns the answer to it, with what is on record.
+func (w *world) refuse(refusal refusal) answer {
 	if refusal.before != nil {
 		refusal.before(w)
 	}
-	path := refusal.path
-	if path == "" {
-		path = "/caller"
-	}
-	request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, w.url+path, nil)
-	require.NoError(w, err)
+	path := cmp.Or(refusal.path, "/caller")
+	request := w.newRequest(path)
 	// Tokens are told apart by their jti, which is in the record.
 	w.helseid.Authorize(request, w.helseid.Token(append(slices.Clone(refusal.token), mint.TokenID("the-token"))...), refusal.proof...)
+	if refusal.sentTo != "" {
+		request.URL = w.newRequest(refusal.sentTo).URL
+	}
 	if refusal.change != nil {
 		refusal.change(request)
 	}
 	if refusal.twice {
-		require.Equal(w, http.StatusOK, w.send(request).Status)
+		first := w.send(request)
+		require.Equal(w, http.StatusOK, first.Status)
+		require.Contains(w, []string{"", "OK"}, first.code)
 	}
 	got := w.send(request)
-	w.requireReason(refusal.reason, refusal.status, got)
-	require.Equal(w, []string{"no-store"}, got.Header.Values("Cache-Control"))
-	require.Equal(w, []string{"application/problem+json"}, got.Header.Values("Content-Type"))
-	require.Equal(w, refusal.status != http.StatusServiceUnavailable, got.Header.Get("WWW-Authenticate") != "")
-
-	found := outcome{status: got.Status, headers: maps.Clone(got.Header), body: got.Body, records: w.log()}
-	delete(found.headers, "Date")
-	if found.headers["Dpop-Nonce"] != nil {
-		found.headers["Dpop-Nonce"] = []string{"a nonce"}
+	got.records = w.log()
+	for i := range got.records {
+		record := &got.records[i]
+		require.Equal(w, request.Method, record.Method)
+		record.Route, record.Method, record.Duration = "", "", 0
+		record.Expected = strings.Replace(record.Expected, w.url, "https://api", 1)
 	}
-	last := found.records[len(found.records)-1]
+	if refusal.byHand && w.stack == "connect" || len(got.records) == 0 {
+		return got // no guard has refused it
+	}
+	last := got.records[len(got.records)-1]
 	require.False(w, last.Allowed)
 	require.Equal(w, refusal.reason, last.Reason)
 	require.Equal(w, refusal.status, last.Status)
-	require.Equal(w, http.MethodGet, last.Method)
-	for i := range found.records {
-		record := &found.records[i]
-		record.Route, record.Duration = "", 0
-		record.Expected = strings.Replace(record.Expected, w.url, "https://api", 1)
+	require.Equal(w, refusal.status != http.StatusServiceUnavailable, got.Header.Get("WWW-Authenticate") != "")
+	if got.code == "" {
+		w.requireReason(refusal.reason, refusal.status, got)
+		require.Equal(w, []string{"no-store"}, got.Header.Values("Cache-Control"))
+		require.Equal(w, []string{"application/problem+json"}, got.Header.Values("Content-Type"))
+	}
+	return got
+}
+
+func (w *world) outcomeOf(got answer) outcome {
+	found := outcome{status: got.Status, headers: maps.Clone(got.Header), body: got.Body, records: got.records}
+	delete(found.headers, "Date")
+	if found.headers["Dpop-Nonce"] != nil {
+		found.headers["Dpop-Nonce"] = []string{"a nonce"}
 	}
 	return found
 }

@@ -9,7 +9,7 @@ import (
 
 // serveMuxStack is the API in net/http's own router. Each route has its own guards, so
 // that the audit log contains its pattern; a guard around the mux works as well.
-func serveMuxStack(auth *middleware.Middleware, everybody middleware.Requirement, keep archive) http.Handler {
+func serveMuxStack(auth *middleware.Middleware, everybody middleware.Requirement, own backend) http.Handler {
 	guarded := auth.Guard(everybody)
 	sameOrganization := auth.Guard(middleware.ParentOrganizationInPath("organization"))
 	clinician := auth.Guard(middleware.SecurityLevel(4), middleware.HPRNumber())
@@ -23,6 +23,14 @@ func serveMuxStack(auth *middleware.Middleware, everybody middleware.Requirement
 		w.Header().Set("Cache-Control", "private, max-age=60")
 		_ = json.NewEncoder(w).Encode(map[string]string{"organization": r.PathValue("organization")})
 	})
+	events := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		for event := range own.news(r.Context()) {
+			if json.NewEncoder(w).Encode(event) != nil || http.NewResponseController(w).Flush() != nil {
+				return
+			}
+		}
+	})
 	document := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		file, _, err := r.FormFile("document")
 		if err != nil {
@@ -30,7 +38,7 @@ func serveMuxStack(auth *middleware.Middleware, everybody middleware.Requirement
 			return
 		}
 		defer func() { _ = file.Close() }()
-		size, err := keep(r.Context(), file)
+		size, err := own.keep(r.Context(), file)
 		if err != nil {
 			http.Error(w, "the document cannot be kept", http.StatusInternalServerError)
 			return
@@ -42,10 +50,12 @@ func serveMuxStack(auth *middleware.Middleware, everybody middleware.Requirement
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
-	mux.Handle("GET /caller", guarded(caller))
-	mux.Handle("POST /documents", guarded(document))
-	mux.Handle("GET /organizations/{organization}", guarded(sameOrganization(organization)))
-	mux.Handle("GET /clinician/caller", guarded(clinician(caller)))
-	mux.Handle("POST /clinician/documents", guarded(clinician(document)))
+	protect := func(pattern string, handler http.Handler) { mux.Handle(pattern, guarded(handler)) }
+	protect("GET /caller", caller)
+	protect("GET /events", events)
+	protect("POST /documents", document)
+	protect("GET /organizations/{organization}", sameOrganization(organization))
+	protect("GET /clinician/caller", clinician(caller))
+	protect("POST /clinician/documents", clinician(document))
 	return mux
 }

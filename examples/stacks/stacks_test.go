@@ -26,7 +26,7 @@ import (
 )
 
 func TestEverybodyIsLetInWhereNobodyAsks(t *testing.T) {
-	inEachStack(t, plain, func(w *world) {
+	inEachRouter(t, plain, func(w *world) {
 		response, err := w.client.Get(w.url + "/healthz")
 		require.NoError(w, err)
 		require.NoError(w, response.Body.Close())
@@ -39,7 +39,7 @@ func TestEverybodyIsLetInWhereNobodyAsks(t *testing.T) {
 func TestHandlersFindTheCaller(t *testing.T) {
 	for name, around := range map[string]bool{"guards at routes": false, "and one around all": true} {
 		t.Run(name, func(t *testing.T) {
-			inEachStack(t, func() worldOptions { return worldOptions{around: around} }, func(w *world) {
+			inEachRouter(t, func() worldOptions { return worldOptions{around: around} }, func(w *world) {
 				requireJSON(w, `{"client_id":"helseidtest-client","organization":"994598759"}`, w.get("/caller"))
 				requireJSON(w, `{"client_id":"helseidtest-client","organization":"994598759","hpr_number":"565505933"}`,
 					w.get("/clinician/caller", mint.Clinician()))
@@ -57,7 +57,7 @@ func TestHandlersFindTheCaller(t *testing.T) {
 func TestGuardsWithinGuards(t *testing.T) {
 	for name, outer := range map[string]int{"guards at routes": 1, "and one around all": 2} {
 		t.Run(name, func(t *testing.T) {
-			inEachStack(t, func() worldOptions { return worldOptions{around: outer == 2} }, func(w *world) {
+			inEachRouter(t, func() worldOptions { return worldOptions{around: outer == 2} }, func(w *world) {
 				refused := w.get("/clinician/caller", mint.Clinician(), mint.SecurityLevel(3))
 				w.requireReason("security_level", http.StatusUnauthorized, refused)
 				records := w.log()
@@ -77,7 +77,7 @@ func TestGuardsWithinGuards(t *testing.T) {
 
 // The record names the route, so that nobody needs the path, which may name people.
 func TestRecordsNameTheRoute(t *testing.T) {
-	inEachStack(t, plain, func(w *world) {
+	inEachRouter(t, plain, func(w *world) {
 		require.Equal(w, http.StatusOK, w.get("/organizations/"+organization).Status)
 		records := w.log()
 		require.Len(w, records, 2)
@@ -89,7 +89,7 @@ func TestRecordsNameTheRoute(t *testing.T) {
 
 // The organisation in the path is the token's, or nobody gets in.
 func TestOrganizationInPath(t *testing.T) {
-	inEachStack(t, plain, func(w *world) {
+	inEachRouter(t, plain, func(w *world) {
 		requireJSON(w, `{"organization":"994598759"}`, w.get("/organizations/"+organization))
 		requireJSON(w, `{"organization":"999977775"}`, w.get("/organizations/"+neighbour, mint.Organization(neighbour, "", "")))
 		w.requireReason("parent_organization", http.StatusForbidden, w.get("/organizations/"+neighbour))
@@ -103,12 +103,17 @@ func TestOrganizationInPath(t *testing.T) {
 
 // A requirement that looks at the path where no router has read it is met by nobody.
 func TestOrganizationInPathOutsideOfTheRouter(t *testing.T) {
-	for name, stack := range stacks {
+	for _, name := range routers {
 		t.Run(name, func(t *testing.T) {
-			unguarded := func(auth *middleware.Middleware, everybody middleware.Requirement, keep archive) http.Handler {
-				return auth.Guard(middleware.ParentOrganizationInPath("organization"))(stack(auth, everybody, keep))
+			outside := func(auth *middleware.Middleware, everybody middleware.Requirement, own backend) (server, error) {
+				inner, err := stacks[name](auth, everybody, own)
+				require.NoError(t, err)
+				around := func(*middleware.Middleware, middleware.Requirement, backend) http.Handler {
+					return auth.Guard(middleware.ParentOrganizationInPath("organization"))(inner)
+				}
+				return overHTTP(around)(auth, everybody, own)
 			}
-			w := newWorld(t, unguarded, plain())
+			w := newWorldOf(t, name, outside, plain())
 			w.requireReason("parent_organization", http.StatusForbidden, w.get("/organizations/"+organization))
 		})
 	}
@@ -123,7 +128,7 @@ func TestAnswerWithNonceIsNotStored(t *testing.T) {
 	options := func() worldOptions {
 		return worldOptions{config: func(c *middleware.Config) { c.Proof.Nonces = nonces }}
 	}
-	inEachStack(t, options, func(w *world) {
+	inEachRouter(t, options, func(w *world) {
 		send := func(method, path, nonce string) answer {
 			request := w.request(method, path, nil)
 			w.helseid.Authorize(request, w.helseid.Token(), mint.ProofClaim("nonce", nonce))
@@ -160,7 +165,7 @@ func TestRequirementThatPanics(t *testing.T) {
 	options := func() worldOptions {
 		return worldOptions{everybody: func(context.Context, *tokenvalidation.Claims) error { panic("a requirement") }}
 	}
-	inEachStack(t, options, func(w *world) {
+	inEachRouter(t, options, func(w *world) {
 		w.requirePanic(w.request(http.MethodGet, "/caller", nil))
 		records := w.log()
 		require.Len(w, records, 1)
@@ -187,7 +192,7 @@ func (w *world) requirePanic(request *http.Request) {
 // However a path is written, nobody gets by a guard: routers clean and decode paths, and
 // some send callers on.
 func TestOddPathsAreGuarded(t *testing.T) {
-	inEachStack(t, plain, func(w *world) {
+	inEachRouter(t, plain, func(w *world) {
 		for _, path := range []string{
 			"/caller", "//caller", "/caller/", "/./caller", "/x/../caller", "/CALLER", "/%63aller", "/caller%2F", "/healthz/../caller",
 			"/clinician/caller", "/clinician//caller", "/clinician%2Fcaller", "/clinician/./caller", "//clinician/caller",
@@ -223,6 +228,7 @@ func (w *world) requireNotLetIn(request *http.Request) {
 func TestProtectionTakesEightLines(t *testing.T) {
 	for file, function := range map[string]string{
 		"servemux.go": "serveMuxStack", "chi.go": "chiStack", "gin.go": "ginStack", "echo.go": "echoStack",
+		"connect.go": "connectStack", "grpc.go": "grpcStack",
 	} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -235,7 +241,8 @@ func TestProtectionTakesEightLines(t *testing.T) {
 			declared, ok := node.(*ast.FuncDecl)
 			if ok && declared.Name.Name == function {
 				for _, line := range lines[files.Position(declared.Body.Lbrace).Line:files.Position(declared.Body.Rbrace).Line] {
-					if strings.Contains(line, "auth.") || strings.Contains(line, "guarded(") || strings.Contains(line, "clinician(") {
+					if strings.Contains(line, "auth.") || strings.Contains(line, "guarded(") || strings.Contains(line, "clinician(") ||
+						strings.Contains(line, "grpcauth.") || strings.Contains(line, "guard.") || strings.Contains(line, "ServiceName") {
 						count++
 					}
 				}

@@ -46,14 +46,14 @@ func TestUploadsLeaveNoFile(t *testing.T) {
 	for name, path := range map[string]string{"one guard": "/documents", "a guard in a guard": "/clinician/documents"} {
 		for name2, around := range map[string]bool{"": false, ", and one around all": true} {
 			t.Run(name+name2, func(t *testing.T) {
-				inEachStack(t, func() worldOptions { return worldOptions{around: around, keep: fromDisk} }, func(w *world) {
+				inEachRouter(t, func() worldOptions { return worldOptions{around: around, own: backend{keep: fromDisk}} }, func(w *world) {
 					folder := temporary(w)
 					requireJSON(w, `{"size":52428800}`, w.send(w.upload(path)))
 					requireEmpty(w, folder)
 				})
 			})
 			t.Run(name+name2+", a panic", func(t *testing.T) {
-				inEachStack(t, func() worldOptions { return worldOptions{around: around, keep: thatPanics} }, func(w *world) {
+				inEachRouter(t, func() worldOptions { return worldOptions{around: around, own: backend{keep: thatPanics}} }, func(w *world) {
 					folder := temporary(w)
 					w.requirePanic(w.upload(path))
 					requireEmpty(w, folder)
@@ -71,7 +71,7 @@ func TestUploadsLeaveNoFile(t *testing.T) {
 
 // Nor of one that is refused, or that nobody has read.
 func TestUploadThatIsRefused(t *testing.T) {
-	inEachStack(t, plain, func(w *world) {
+	inEachRouter(t, plain, func(w *world) {
 		folder := temporary(w)
 		request := w.upload("/documents")
 		request.Header.Del("DPoP")

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
+	"net"
 	"net/http"
-	"net/http/httptest"
+	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +19,10 @@ import (
 	"github.com/gin-gonic/gin"
 	chimiddleware "github.com/go-chi/chi/v5/middleware"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/helseid-go/sdk/examples/stacks/stacksv1"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/middleware"
@@ -37,6 +44,7 @@ func TestMain(m *testing.M) {
 // world is an API in one of the stacks, and the HelseID that it trusts.
 type world struct {
 	testing.TB
+	stack   string
 	helseid *helseidtest.Server
 	auth    *middleware.Middleware
 	url     string
@@ -49,22 +57,38 @@ type world struct {
 type worldOptions struct {
 	config    func(*middleware.Config)
 	everybody middleware.Requirement
-	keep      archive
+	own       backend
 	around    bool // a guard around the whole stack, too
+}
+
+// routers are the stacks whose API has paths, forms and JSON.
+var routers = []string{"servemux", "chi", "gin", "echo"}
+
+// inEachRouter runs the test against the API in each of the routers.
+func inEachRouter(t *testing.T, options func() worldOptions, test func(*world)) {
+	for _, name := range routers {
+		t.Run(name, func(t *testing.T) { test(newWorld(t, name, options())) })
+	}
 }
 
 // inEachStack runs the test against the API in each of the stacks.
 func inEachStack(t *testing.T, options func() worldOptions, test func(*world)) {
-	for name, stack := range stacks {
-		t.Run(name, func(t *testing.T) { test(newWorld(t, stack, options())) })
+	for name := range stacks {
+		t.Run(name, func(t *testing.T) { test(newWorld(t, name, options())) })
 	}
 }
 
 func plain() worldOptions { return worldOptions{} }
 
-func newWorld(t testing.TB, stack stack, options worldOptions) *world {
+func newWorld(t testing.TB, stack string, options worldOptions) *world {
 	t.Helper()
-	w := &world{TB: t, helseid: helseidtest.NewServer(t)}
+	return newWorldOf(t, stack, stacks[stack], options)
+}
+
+// newWorldOf serves a stack that is like another one.
+func newWorldOf(t testing.TB, like string, stack stack, options worldOptions) *world {
+	t.Helper()
+	w := &world{TB: t, stack: like, helseid: helseidtest.NewServer(t)}
 	config := middleware.Config{Issuer: w.helseid.Issuer(), Audience: mint.DefaultAudience, Audit: w.audit}
 	config.Proof.AcceptProofsFromBeforeStart = true // proofs may be made in the second before
 	if options.config != nil {
@@ -73,25 +97,39 @@ func newWorld(t testing.TB, stack stack, options worldOptions) *world {
 	if options.everybody == nil {
 		options.everybody = middleware.Scope(scope)
 	}
-	if options.keep == nil {
-		options.keep = measure
+	if options.own.keep == nil {
+		options.own.keep = measure
+	}
+	if options.own.news == nil {
+		options.own.news = threeEvents
 	}
 	var err error
 	w.auth, err = middleware.New(config)
 	require.NoError(t, err)
 	t.Cleanup(w.auth.Close)
-	handler := stack(w.auth, options.everybody, options.keep)
-	if options.around {
-		handler = w.auth.Guard()(handler)
+	server, err := stack(w.auth, options.everybody, options.own)
+	require.NoError(t, err)
+	if web, ok := server.(*httpServer); ok {
+		web.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	}
-	server := httptest.NewUnstartedServer(handler)
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	server.Start()
-	t.Cleanup(server.Close)
-	w.url = server.URL
+	if options.around { // net/http serves it, also gRPC's
+		around := overHTTP(func(*middleware.Middleware, middleware.Requirement, backend) http.Handler {
+			return w.auth.Guard()(server)
+		})
+		server, err = around(nil, nil, backend{})
+		require.NoError(t, err)
+		server.(*httpServer).ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.stop)
+	w.url = "http://" + listener.Addr().String()
 	// A request on a connection that the server has closed is sent again, and a proof is
 	// good for one.
-	transport := &http.Transport{DisableKeepAlives: true}
+	transport := &http.Transport{DisableKeepAlives: true, Protocols: new(http.Protocols)}
+	transport.Protocols.SetHTTP1(w.stack != "grpc")
+	transport.Protocols.SetUnencryptedHTTP2(w.stack == "grpc")
 	t.Cleanup(transport.CloseIdleConnections)
 	w.client = &http.Client{Transport: transport}
 	return w
@@ -120,19 +158,77 @@ func (w *world) request(method, path string, body io.Reader, token ...mint.Token
 }
 
 type answer struct {
-	Status int
-	Header http.Header
-	Body   string
+	Status  int
+	Header  http.Header // and the trailers of gRPC
+	Body    string
+	code    string // of gRPC, or empty
+	records []middleware.Record
 }
 
 func (w *world) send(request *http.Request) answer {
 	w.Helper()
+	if request.GetBody != nil {
+		var err error
+		request.Body, err = request.GetBody()
+		require.NoError(w, err)
+	}
 	response, err := w.client.Do(request)
 	require.NoError(w, err)
 	body, err := io.ReadAll(response.Body)
 	require.NoError(w, err)
 	require.NoError(w, response.Body.Close())
-	return answer{response.StatusCode, response.Header, string(body)}
+	got := answer{Status: response.StatusCode, Header: response.Header, Body: string(body)}
+	if response.Header.Get("Content-Type") == "application/grpc" {
+		maps.Copy(got.Header, response.Trailer)
+		number, err := strconv.Atoi(got.Header.Get("Grpc-Status"))
+		require.NoError(w, err)
+		got.code = codes.Code(number).String()
+		message, err := url.PathUnescape(got.Header.Get("Grpc-Message"))
+		require.NoError(w, err)
+		got.Header.Set("Grpc-Message", message)
+	}
+	return got
+}
+
+// newRequest is a GET of the path or, in Connect and gRPC, the call that stands for it.
+func (w *world) newRequest(path string) *http.Request {
+	w.Helper()
+	if w.stack != "connect" && w.stack != "grpc" {
+		request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, w.url+path, nil)
+		require.NoError(w, err)
+		return request
+	}
+	method, query, asked := strings.Cut(path, "?")
+	var message stacksv1.OrganizationRequest
+	switch {
+	case method == "/caller":
+		method = stacksv1.Api_Caller_FullMethodName
+	case method == "/clinician/caller":
+		method = stacksv1.Clinician_Caller_FullMethodName
+	case strings.HasPrefix(method, "/organizations/"):
+		message.Organization = strings.TrimPrefix(method, "/organizations/")
+		method = stacksv1.Api_Organization_FullMethodName
+	}
+	if asked {
+		method += "?" + query
+	}
+	encode, contentType := proto.Marshal, "application/proto"
+	if w.stack == "grpc" {
+		encode, contentType = frame, "application/grpc"
+	}
+	body, err := encode(&message)
+	require.NoError(w, err)
+	request, err := http.NewRequestWithContext(w.Context(), http.MethodPost, w.url+method, bytes.NewReader(body))
+	require.NoError(w, err)
+	request.Header.Set("Content-Type", contentType)
+	request.Header.Set("TE", "trailers")
+	return request
+}
+
+// frame encodes a message as gRPC does.
+func frame(message proto.Message) ([]byte, error) {
+	data, err := proto.Marshal(message)
+	return append([]byte{0, 0, 0, 0, byte(len(data))}, data...), err
 }
 
 func (w *world) get(path string, token ...mint.TokenOption) answer {

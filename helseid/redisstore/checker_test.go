@@ -51,6 +51,13 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if text := os.Getenv(rotatorVariable); text != "" {
+		if err := runRotator(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if text := os.Getenv(workerVariable); text != "" {
 		if err := runWorker(text); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -106,6 +106,13 @@ type Config struct {
 	// full, and after each restart. [Replays.Unchecked] counts these proofs.
 	AcceptUncheckedProofs bool
 
+	// KeepClientKeys permits [Store.ClientKeys]: private keys of clients in Redis, encrypted
+	// as sessions are. Whoever has one of EncryptionKeys and can read Redis can then act as
+	// the client. If Redis loses the keys, and HelseID no longer accepts the key of the
+	// client's configuration, the client is locked out. So KeepClientKeys requires
+	// TrustPersistence, and maxmemory-policy noeviction. [Store.KeyLock] does not need it.
+	KeepClientKeys bool
+
 	// Logger, if set, gets a line when Redis stops answering or may have forgotten
 	// proofs (level Warn), and when it answers again (Info). No line contains a key
 	// or a value.
@@ -125,6 +132,9 @@ func (c Config) checked(needKeys bool) (Config, error) {
 	}
 	if needKeys {
 		errs = append(errs, c.checkKeys()...)
+		if c.KeepClientKeys && !c.TrustPersistence {
+			errs = append(errs, errors.New("field KeepClientKeys needs a Redis that forgets nothing: appendonly yes, appendfsync always, and TrustPersistence"))
+		}
 	}
 	errs = append(errs, checkTimeout("Timeout", &c.Timeout, defaultTimeout), checkTimeout("SessionTimeout", &c.SessionTimeout, defaultSessionTimeout))
 	if c.Logger == nil {

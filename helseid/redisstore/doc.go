@@ -1,6 +1,8 @@
 // Package redisstore keeps on Redis or Valkey what several processes must share: the
 // tokens of a client ([helseid.TokenCache]), the sessions of logged-in users
-// ([helseid.Store]) and the used proofs of an API ([dpop.ReplayStore]).
+// ([helseid.Store]), the lock under which a client's key is replaced, and on request the
+// key itself ([selvbetjening.KeyStore]), and the used proofs of an API
+// ([dpop.ReplayStore]).
 //
 // Use it when a client or an API runs in more than one process. A single process keeps all
 // this in memory by default, and needs this package only for sessions that outlast a
@@ -62,12 +64,22 @@
 //		Proof:    dpop.VerifierConfig{Replay: replays},
 //	})
 //
+// A client whose processes replace its key together, here in a file that they share:
+//
+//	rotation, err := selvbetjening.NewRotation(ctx, selvbetjening.RotationConfig{
+//		Client: config,
+//		Store:  selvbetjening.FileStore{Path: "/shared/client.json"}, // or store.ClientKeys
+//		Lock:   store.KeyLock(config.ClientID),
+//	})
+//
 // # What is stored
 //
 //	helseid:token:<hash>           a token, encrypted, until shortly before it expires
 //	helseid:session:<kind>-<hash>  a hash with version and data, the data encrypted: a session, a
 //	                               login under way, the index of a user's sessions, or the refresh
 //	                               tokens of ended ones that HelseID has not revoked yet
+//	helseid:lock:<hash>            who replaces a client's key, for 10 seconds at most after it has ended
+//	helseid:key:<hash>             a client's private keys, encrypted, with Config.KeepClientKeys alone
 //	helseid:proof:<hash>           a used proof: only its hash, for 30 seconds at most
 //	helseid:proof:origin           since when used proofs are remembered
 //
@@ -75,13 +87,14 @@
 // same node as the origin that it depends on. There are 64 such groups, spread over the
 // nodes. All other uses concern one key.
 //
-// Tokens and session data are encrypted with AES-256-GCM under a key that is derived
+// Tokens, session data and keys are encrypted with AES-256-GCM under a key that is derived
 // from the first of [Config.EncryptionKeys] for this one place (HKDF, RFC 5869), with a
 // random nonce and the place as additional data: a value that is moved to another place is
 // refused. Anyone who can write to Redis can still put back an older value of the same
 // place, or delete values. To rotate, put a new key first and keep the old one after it
-// until what it encrypted has expired. Processes that do not know the new key yet cannot
-// read what it encrypts, so first add it after the old one everywhere.
+// until what it encrypted has expired, and until the keys of clients have been replaced.
+// Processes that do not know the new key yet cannot read what it encrypts, so first add it
+// after the old one everywhere.
 //
 // # When Redis does not answer
 //

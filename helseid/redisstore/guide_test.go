@@ -2,15 +2,18 @@ package redisstore_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/helseid/redisstore"
+	"github.com/helseid-go/sdk/helseid/selvbetjening"
 	"github.com/helseid-go/sdk/middleware"
 )
 
@@ -70,4 +73,45 @@ func TestGuide(t *testing.T) {
 	// endregion
 	require.NoError(t, err)
 	require.NoError(t, auth.Check(ctx))
+}
+
+// The code of the guide to keys.
+func TestKeysGuide(t *testing.T) {
+	url, cleanup := exampleRedis()
+	t.Cleanup(cleanup)
+	server := helseidtest.NewServer(t, helseidtest.Selvbetjening{})
+	file := filepath.Join(t.TempDir(), "client.json")
+	require.NoError(t, os.WriteFile(file, server.ConfigFile(helseidtest.Scopes(selvbetjening.Scope)), 0o600))
+	config, err := helseid.LoadConfig(file)
+	require.NoError(t, err)
+	ctx, own := t.Context(), selvbetjening.Config{BaseURL: server.SelvbetjeningURL()}
+
+	// region rotation
+	settings := redisstore.Config{
+		URL:              identity.NewSecret(os.Getenv("REDIS_URL")),
+		EncryptionKeys:   []identity.Secret{identity.NewSecret(os.Getenv("STORE_KEY"))},
+		KeepClientKeys:   true, // private keys in Redis, encrypted
+		TrustPersistence: true, // this Redis forgets nothing: appendonly yes, appendfsync always
+	}
+	settings.URL, settings.EncryptionKeys = identity.NewSecret(url), []identity.Secret{exampleKey()} // hide
+	store, err := redisstore.New(settings)
+	require.NoError(t, err)
+	defer func() { _ = store.Close() }() // hide
+	keys, err := store.ClientKeys(config.ClientID)
+	require.NoError(t, err)
+	rotation, err := selvbetjening.NewRotation(ctx, selvbetjening.RotationConfig{
+		Client:        config,
+		Store:         keys, // or a FileStore on a disk that all instances have
+		Lock:          store.KeyLock(config.ClientID),
+		Selvbetjening: own,                  // hide
+		Kind:          clientassertion.P256, // hide
+		Settle:        -1,                   // hide
+	})
+	// endregion
+	require.NoError(t, err)
+	defer rotation.Close()
+	require.NoError(t, rotation.Rotate(ctx))
+	stored, err := keys.Load(ctx)
+	require.NoError(t, err)
+	require.NotEqual(t, config.Key.ID(), stored.Current.ID())
 }

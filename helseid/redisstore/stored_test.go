@@ -13,10 +13,11 @@ import (
 
 	"github.com/helseid-go/sdk/dpop"
 	"github.com/helseid-go/sdk/helseid"
+	"github.com/helseid-go/sdk/helseid/selvbetjening"
 )
 
-// A file of testdata is what a version has left in Redis: a token, a row, a used proof. It
-// is written once, before that version is released, and never again:
+// A file of testdata is what a version has left in Redis: a token, a row, a client's keys, a
+// used proof. It is written once, before that version is released, and never again:
 //
 //	go test -run TestStoredByEarlierVersions -store v0.2.0
 //
@@ -34,6 +35,8 @@ const (
 	storedToken = `{"version":1,"access":"a token"}`
 	storedRow   = `{"version":1,"refresh_token":"a refresh token"}`
 )
+
+var storedSince = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // storedUse is the use of a proof that has been recorded, and lives for hours.
 func storedUse() dpop.Use {
@@ -53,6 +56,10 @@ func writeStored(t *testing.T, name string) {
 		require.NoError(t, err)
 		require.True(t, saved)
 	}
+	_, err := keyStore(t, newStore(t, server.url(), keepsKeys)).Save(t.Context(), selvbetjening.StoredKeys{
+		Current: newClientKey(t), CurrentSince: storedSince, Pending: newClientKey(t), PendingSince: storedSince.Add(time.Hour), Replaced: []string{"replaced"},
+	})
+	require.NoError(t, err)
 	require.True(t, record(t, store.Replays(), storedUse()))
 	client := server.admin()
 	defer func() { _ = client.Close() }()
@@ -104,6 +111,13 @@ func TestStoredByEarlierVersions(t *testing.T) {
 				server.do(t, "PEXPIRE", key, time.Hour.Milliseconds())
 			}
 			store := newStore(t, server.url())
+			clientKeys, err := keyStore(t, newStore(t, server.url(), keepsKeys)).Load(t.Context())
+			require.NoError(t, err)
+			require.NotNil(t, clientKeys.Pending)
+			require.NotEqual(t, clientKeys.Current.ID(), clientKeys.Pending.ID())
+			require.True(t, clientKeys.CurrentSince.Equal(storedSince))
+			require.True(t, clientKeys.PendingSince.Equal(storedSince.Add(time.Hour)))
+			require.Equal(t, []string{"replaced"}, clientKeys.Replaced)
 			token, err := store.TokenCache().Load(t.Context(), "key of a token")
 			require.NoError(t, err)
 			require.Equal(t, storedToken, string(token))

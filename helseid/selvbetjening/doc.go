@@ -75,9 +75,20 @@
 //	go rotation.Run(ctx)
 //	client := rotation.Client()
 //
+// The old key stays in use until a token request with the new one has succeeded. This
+// also holds when HelseID refuses a step, does not answer, or its answer is lost. The log
+// and an event say what went wrong and what to do. If HelseID stops accepting the old key,
+// a request that it refuses is made again with the pending key.
+//
+// Several instances may share a [KeyStore]: a [FileStore] on a disk that all of them have,
+// or ClientKeys of package redisstore. A lock, such as KeyLock of that package, saves them
+// duplicate work and is optional.
+//
+// Keys that HelseID lists and the store does not have are reported: see [Rotation].
+//
 // # Errors
 //
-// A refusal of the API's is an [*Error] (RFC 9457). An API that cannot be reached, does
+// An answer of 4xx or 5xx is an [*Error] (RFC 9457). An API that cannot be reached, does
 // not answer in time or is in trouble (429, 5xx) is [helseid.ErrUnavailable], and an
 // answer that is not one of its own [helseid.ErrInvalidResponse]. An error that wraps
 // [helseid.ErrNoToken] has not reached the API: HelseID gave no token, for instance.

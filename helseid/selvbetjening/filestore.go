@@ -3,6 +3,8 @@ package selvbetjening
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,16 +42,21 @@ const (
 // not exist yet.
 //
 // In a configuration file, Save replaces the member privateJwk, removes rsaPrivateKey
-// (the key before, in another form), and keeps what is not Current in the member
-// keyRotation: an object with version, pendingJwk, pendingSince and currentSince, which
-// [helseid.LoadConfig] ignores. All other members stay as they are. Without a
-// configuration, these are the only members.
+// (the old key in another form), and keeps what is not Current in the member
+// keyRotation: an object with version, pendingJwk, pendingSince, currentSince and
+// replaced, which [helseid.LoadConfig] ignores. All other members stay as they are. Without
+// a configuration, these are the only members.
 //
-// The file is replaced as a whole by another of mode 0600, which is on the disk by
-// then: who reads it sees the old one or the new one. If the path is a symbolic link,
-// what it leads to is replaced. The directory must be writable; a mounted secret of
-// Kubernetes is not, and needs a store of its own. One process at a time may rotate the
-// keys in a file.
+// Save writes a new file of mode 0600, and puts it in the place of the old one when it is
+// on the disk: readers see the old content or the new. If the path is a symbolic link, the
+// file that it leads to is replaced. The directory must be writable; a mounted secret of
+// Kubernetes is not, and needs a store of its own.
+//
+// The version is that of the whole file: Save fails with [ErrKeysChanged] if anything in it
+// has changed since Load. On Unix, Save locks the directory (flock) while it compares and
+// replaces, so that several processes can use one file. A RotationConfig.Lock must
+// therefore not lock that directory. On other systems, and on file systems without such
+// locks, only one process at a time may rotate the keys in a file.
 type FileStore struct {
 	// Path is the file. Required.
 	Path string
@@ -61,14 +68,16 @@ type storedRotation struct {
 	CurrentSince *time.Time      `json:"currentSince,omitempty"`
 	Pending      json.RawMessage `json:"pendingJwk,omitempty"`
 	PendingSince *time.Time      `json:"pendingSince,omitempty"`
+	Replaced     []string        `json:"replaced,omitempty"`
 }
 
 // Load implements [KeyStore].
 func (s FileStore) Load(context.Context) (keys StoredKeys, err error) {
-	document, _, err := s.read()
+	document, version, _, err := s.read()
 	if err != nil || document == nil {
 		return keys, err
 	}
+	keys.Version = version
 	if keys.Current, err = storedKey(document.Get(memberKey), memberKey); err != nil {
 		return keys, err
 	}
@@ -92,6 +101,12 @@ func (s FileStore) Load(context.Context) (keys StoredKeys, err error) {
 	keys.CurrentSince, _ = time.Parse(time.RFC3339, text)
 	text, _ = rotation.Get("pendingSince").Text()
 	keys.PendingSince, _ = time.Parse(time.RFC3339, text)
+	replaced, _ := rotation.Get("replaced").Array()
+	for _, kid := range replaced {
+		if text, ok := kid.Text(); ok {
+			keys.Replaced = append(keys.Replaced, text)
+		}
+	}
 	return keys, nil
 }
 
@@ -111,59 +126,77 @@ func storedKey(value jose.Value, name string) (*clientassertion.Key, error) {
 }
 
 // Save implements [KeyStore].
-func (s FileStore) Save(_ context.Context, keys StoredKeys) error {
-	document, path, err := s.read()
+func (s FileStore) Save(ctx context.Context, keys StoredKeys) (version string, err error) {
+	_, _, path, err := s.read()
 	if err != nil {
-		return err
+		return "", err
+	}
+	unlock, err := lockDirectory(ctx, filepath.Dir(path))
+	if err != nil {
+		return "", fmt.Errorf("%w: its directory cannot be locked: %w", ErrKeyStore, redact.Foreign(err))
+	}
+	defer unlock()
+	document, found, resolved, err := s.read()
+	if err != nil {
+		return "", err
+	}
+	if found != keys.Version || resolved != path {
+		return "", fmt.Errorf("%w: %w", ErrKeyStore, ErrKeysChanged)
 	}
 	content, err := withKeys(document, keys)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := replaceFile(path, content); err != nil {
-		return fmt.Errorf("%w: the file was not replaced: %w", ErrKeyStore, redact.Foreign(err))
+		return "", fmt.Errorf("%w: the file was not replaced: the process must be able to write into its directory: %w", ErrKeyStore, redact.Foreign(err))
 	}
-	return nil
+	return versionOf(content), nil
+}
+
+// versionOf names the content of a file.
+func versionOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // read reads the file, which need not exist, and finds out where it is.
-func (s FileStore) read() (document *jose.Object, path string, err error) {
+func (s FileStore) read() (document *jose.Object, version, path string, err error) {
 	if s.Path == "" {
-		return nil, "", fmt.Errorf("%w: %w: field Path is required", ErrKeyStore, helseid.ErrConfig)
+		return nil, "", "", fmt.Errorf("%w: %w: field Path is required", ErrKeyStore, helseid.ErrConfig)
 	}
 	path, err = filepath.EvalSymlinks(s.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(s.Path); err == nil {
-			return nil, "", fmt.Errorf("%w: the path is a symbolic link that leads nowhere", ErrKeyStore)
+			return nil, "", "", fmt.Errorf("%w: the path is a symbolic link that leads nowhere", ErrKeyStore)
 		}
-		return nil, s.Path, nil
+		return nil, "", s.Path, nil
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", ErrKeyStore, redact.Foreign(err))
+		return nil, "", "", fmt.Errorf("%w: %w", ErrKeyStore, redact.Foreign(err))
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", ErrKeyStore, redact.Foreign(err))
+		return nil, "", "", fmt.Errorf("%w: %w", ErrKeyStore, redact.Foreign(err))
 	}
 	defer func() { _ = file.Close() }()
 	content, err := io.ReadAll(io.LimitReader(file, maxStoredFile+1))
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", ErrKeyStore, redact.Foreign(err))
+		return nil, "", "", fmt.Errorf("%w: %w", ErrKeyStore, redact.Foreign(err))
 	}
 	if len(content) > maxStoredFile {
-		return nil, "", fmt.Errorf("%w: the file is larger than 1 MiB", ErrKeyStore)
+		return nil, "", "", fmt.Errorf("%w: the file is larger than 1 MiB", ErrKeyStore)
 	}
 	object, err := jose.ParseObject(content)
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: the file is not one JSON object, as HelseID Selvbetjening hands it out: %w", ErrKeyStore, err)
+		return nil, "", "", fmt.Errorf("%w: the file is not one JSON object, as HelseID Selvbetjening hands it out: %w", ErrKeyStore, err)
 	}
 	if object.Has("kty") || object.Has("keys") {
-		return nil, "", fmt.Errorf("%w: the file is a key alone: name a configuration file, or a file that does not exist yet", ErrKeyStore)
+		return nil, "", "", fmt.Errorf("%w: the file is a key alone: name a configuration file, or a file that does not exist yet", ErrKeyStore)
 	}
 	if len(object.Names()) > 0 && !object.Has(memberKey) {
-		return nil, "", fmt.Errorf("%w: the file has no member %s at the top: it is no configuration file from HelseID Selvbetjening", ErrKeyStore, memberKey)
+		return nil, "", "", fmt.Errorf("%w: the file has no member %s at the top: it is no configuration file from HelseID Selvbetjening", ErrKeyStore, memberKey)
 	}
-	return &object, path, nil
+	return &object, versionOf(content), path, nil
 }
 
 // withKeys is the file with other keys, and with its members in their order.
@@ -175,7 +208,7 @@ func withKeys(document *jose.Object, keys StoredKeys) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyStore, err)
 	}
-	rotation := storedRotation{Version: rotationVersion, CurrentSince: knownTime(keys.CurrentSince), PendingSince: knownTime(keys.PendingSince)}
+	rotation := storedRotation{Version: rotationVersion, CurrentSince: knownTime(keys.CurrentSince), PendingSince: knownTime(keys.PendingSince), Replaced: keys.Replaced}
 	if keys.Pending != nil {
 		if rotation.Pending, err = keys.Pending.MarshalPrivateJWK(); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrKeyStore, err)

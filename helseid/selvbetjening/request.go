@@ -106,8 +106,8 @@ func (a answer) check() error {
 			return a.foreign()
 		}
 		return nil
-	case a.status == http.StatusTooManyRequests || a.status >= http.StatusInternalServerError:
-		return fmt.Errorf("%w: %w", helseid.ErrUnavailable, &troubleError{a.problem()})
+	case (&Error{Status: a.status}).temporary():
+		return fmt.Errorf("%w: %w", helseid.ErrUnavailable, a.problem())
 	case a.status < http.StatusBadRequest:
 		return fmt.Errorf("%w: it redirects (status %d), and credentials follow no redirect", helseid.ErrInvalidResponse, a.status)
 	case httpx.MediaType(a.header) == "text/html":

@@ -23,12 +23,8 @@ const (
 
 	verifyPause = time.Second
 
-	firstRetry = time.Minute
-	maxRetry   = time.Hour
-	minRetry   = 10 * time.Second
-
-	// maxSleep is how often the list of keys and the store are looked at.
-	maxSleep = time.Hour
+	// maxConflicts is how often in a row other instances may save keys first.
+	maxConflicts = 3
 )
 
 // ErrRotation is wrapped by the errors of a [Rotation]. The key that worked before stays
@@ -39,27 +35,35 @@ var errRotation = redact.Words("selvbetjening: the key was not replaced, and the
 
 // Rotation is a client whose key is replaced before it expires.
 //
-// A new key is made and saved in the store, then registered, then tried with a token
-// request of its own, and only then used in place of the old one, which has worked until
-// there. A process that ends anywhere in between goes on at its next start: the key that
-// is pending in the store is looked up at HelseID, registered if it is not known there,
-// tried, and used if it works. So no key is registered that nobody holds, and none is
-// given up before another one works. HelseID documents no call that removes a key: the
-// old one stays registered until it expires.
+// It makes a new key and saves it in the store, registers it, tries it with a token
+// request, and only then uses it in place of the old one. If the process ends in between,
+// the next one continues: it looks up the pending key of the store at HelseID, registers
+// it if HelseID does not have it, tries it, and uses it if it works. So every key that is
+// registered is in the store, and the old key is not given up before the new one works.
+// HelseID documents no call that removes a key: the old one stays registered until it
+// expires.
+//
+// Several instances may share a store. The first one that saves a new key registers it.
+// The others start to use it at their next check of the store, or when HelseID refuses the
+// old key, within the call that was refused.
+//
+// A key that HelseID lists and that is neither a current nor a former key of the store is
+// an orphan: another program uses it, or nobody does, for instance after the store was
+// lost. It works until it expires. It is reported once by each Rotation
+// ([helseid.EventKeyOrphan] and the log), with its kid and its expiry, so that it can be
+// removed in HelseID Selvbetjening.
 type Rotation struct {
 	unprintable
 
-	config RotationConfig
-	client *helseid.Client
-	self   *Client
-	key    *rotatingKey
-	turn   chan struct{} // holds one element while keys are being worked on
-	runs   *lifecycle.Lifecycle
-
-	// These belong to whoever has the turn.
-	since  time.Time // when the current key was made, or zero
-	expiry time.Time // of the current key, or zero
-	jitter float64
+	config   RotationConfig
+	client   *helseid.Client
+	self     *Client
+	key      *rotatingKey
+	generate func(clientassertion.KeyKind) (*clientassertion.Key, error)
+	turn     chan struct{} // holds one element while keys are being worked on
+	runs     *lifecycle.Lifecycle
+	searches searches
+	reported map[string]bool // the kids of orphans; it belongs to whoever has the turn
 }
 
 // NewRotation reads the current key from the store and makes the client. It calls
@@ -80,9 +84,12 @@ func NewRotation(ctx context.Context, config RotationConfig) (*Rotation, error) 
 	if stored.Current == nil {
 		return nil, fmt.Errorf("selvbetjening: %w: field Client.Key is required: there is no key in the store", helseid.ErrConfig)
 	}
-	r := &Rotation{config: config, key: &rotatingKey{}, turn: make(chan struct{}, 1), runs: lifecycle.New(), since: stored.CurrentSince, jitter: rand.Float64()}
-	r.key.key.Store(stored.Current)
-	r.key.reload = r.reload
+	r := &Rotation{
+		config: config, key: &rotatingKey{}, generate: generateKey,
+		turn: make(chan struct{}, 1), runs: lifecycle.New(), reported: make(map[string]bool),
+	}
+	r.key.used.Store(&usedKey{Key: stored.Current, since: stored.CurrentSince, jitter: rand.Float64()})
+	r.key.start = r.startSearch
 	config.Client.Key, config.Client.KeySource = nil, r.key
 	if r.client, err = helseid.New(config.Client); err != nil {
 		return nil, err
@@ -95,6 +102,10 @@ func NewRotation(ctx context.Context, config RotationConfig) (*Rotation, error) 
 	return r, nil
 }
 
+func generateKey(kind clientassertion.KeyKind) (*clientassertion.Key, error) {
+	return clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: kind})
+}
+
 // Client is the client whose key is replaced. [Rotation.Close] closes it.
 func (r *Rotation) Client() *helseid.Client { return r.client }
 
@@ -104,40 +115,10 @@ func (r *Rotation) Close() {
 	r.client.Close()
 }
 
-// Run looks after the key until ctx ends or [Rotation.Close] is called. It finishes what an earlier process left,
-// replaces the key when it is time, tries again after failures (first after a minute,
-// then less often, but often enough before the expiry), and takes over a key that
-// another instance with the same store has made. What goes wrong is in the log and in
-// events ([helseid.EventKeyFailed], [helseid.EventKeyOrphan]).
-func (r *Rotation) Run(ctx context.Context) {
-	ctx, done, err := r.runs.Foreground(ctx)
-	if err != nil {
-		return
-	}
-	defer done()
-	for failures := 0; ctx.Err() == nil; {
-		wait, err := r.work(ctx, false)
-		if err == nil {
-			failures = 0
-		} else {
-			if ctx.Err() != nil {
-				return
-			}
-			r.failed(ctx, err)
-			wait = min(firstRetry<<min(failures, 10), maxRetry)
-			if expiry := r.knownExpiry(); !expiry.IsZero() {
-				wait = max(min(wait, time.Until(expiry)/10), minRetry)
-			}
-			failures++
-		}
-		if !clock.Sleep(ctx, wait) {
-			return
-		}
-	}
-}
-
-// Rotate replaces the key now, or finishes a replacement that was begun. The error wraps
-// [ErrRotation] and says what was being done; the old key is in use then.
+// Rotate replaces the key now, or finishes a replacement that was begun. If it fails, the
+// old key stays in use, and the error wraps [ErrRotation], names the step that failed, and
+// says what to do. An error that does not wrap it means that the new key is in use, and
+// that the store still has it as the pending one; the next Rotate or Run corrects that.
 func (r *Rotation) Rotate(ctx context.Context) error {
 	ctx, done, err := r.runs.Foreground(ctx)
 	if err != nil {
@@ -148,7 +129,7 @@ func (r *Rotation) Rotate(ctx context.Context) error {
 	return err
 }
 
-// work does what is to be done now, and says how long there is nothing more.
+// work does what is due, and returns how long to wait for the next time.
 func (r *Rotation) work(ctx context.Context, now bool) (wait time.Duration, err error) {
 	select {
 	case r.turn <- struct{}{}:
@@ -156,125 +137,70 @@ func (r *Rotation) work(ctx context.Context, now bool) (wait time.Duration, err 
 	case <-ctx.Done():
 		return 0, fmt.Errorf("%w: %w", ErrRotation, ctx.Err())
 	}
-	before := r.key.key.Load()
-	unlock, err := r.config.Lock(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("%w: wait for the lock: %w", ErrRotation, redact.Foreign(err))
-	}
-	defer unlock()
-	stored, err := r.load(ctx)
-	if err != nil {
-		return 0, err
-	}
-	taken := r.key.key.Load() != before
-	secrets, err := r.list(ctx)
-	oldRefused := isInvalidClient(err)
-	if err != nil && (!oldRefused || stored.Pending == nil) {
-		return 0, fmt.Errorf("%w: list the client's keys: %w", ErrRotation, err)
-	}
-	if stored.Pending == nil && !(now && !taken) && !r.due() {
-		return r.untilDue(), nil
-	}
-	if err := r.replace(ctx, stored, secrets, oldRefused); err != nil {
-		return 0, err
-	}
-	return r.untilDue(), nil
-}
-
-// load reads the store, and takes over the current key from it.
-func (r *Rotation) load(ctx context.Context) (StoredKeys, error) {
-	stored, err := r.config.Store.Load(ctx)
-	if err != nil {
-		return stored, fmt.Errorf("%w: read the store: %w", ErrRotation, err)
-	}
-	current := r.key.key.Load()
-	switch {
-	case stored.Current == nil:
-		stored.Current, stored.CurrentSince = current, r.since
-	case same(stored.Pending, current): // it was not saved that the key works
-		stored = StoredKeys{Current: current, CurrentSince: stored.PendingSince}
-		if err := r.config.Store.Save(ctx, stored); err != nil {
-			return stored, fmt.Errorf("%w: save the key in use: %w", ErrRotation, err)
+	before := r.key.current()
+	for conflicts := 0; ; conflicts++ {
+		err := r.workOn(ctx, before, now)
+		if err == nil {
+			return r.untilDue(), nil
 		}
-	case !same(stored.Current, current):
-		r.use(ctx, stored.Current, stored.CurrentSince, time.Time{})
-	}
-	return stored, nil
-}
-
-// reload takes over a key that another instance has left in the store: one that works, or
-// one that is pending, if that instance ended before it had tried it.
-func (r *Rotation) reload(ctx context.Context) {
-	select {
-	case r.turn <- struct{}{}:
-		defer func() { <-r.turn }()
-	default: // whoever works on the keys loads them
-		return
-	}
-	_, end := r.key.begin(ctx) // others wait, too
-	defer end()
-	if err := r.takeOver(ctx); err != nil && ctx.Err() == nil {
-		r.failed(ctx, err)
+		if !errors.Is(err, ErrKeysChanged) || conflicts == maxConflicts || !clock.Sleep(ctx, rand.N(time.Second)) {
+			return 0, err
+		}
 	}
 }
 
-func (r *Rotation) takeOver(ctx context.Context) error {
-	refused := r.key.key.Load()
-	stored, err := r.load(ctx)
-	if err != nil || stored.Pending == nil || r.key.key.Load() != refused {
+// workOn replaces the key if that is to be done, unless another instance has done it.
+func (r *Rotation) workOn(ctx context.Context, before *clientassertion.Key, now bool) error {
+	seen, err := r.look(ctx)
+	if err != nil || !r.isToDo(seen, before, now) {
 		return err
 	}
-	unlock, err := r.config.Lock(ctx)
-	if err != nil {
-		return fmt.Errorf("%w: wait for the lock: %w", ErrRotation, redact.Foreign(err))
+	if r.config.Lock != nil {
+		unlock, err := r.config.Lock(ctx)
+		if err != nil {
+			return r.failure("wait for the lock", redact.Foreign(err))
+		}
+		defer unlock()
+		if seen, err = r.look(ctx); err != nil || !r.isToDo(seen, before, now) {
+			return err
+		}
 	}
-	defer unlock()
-	stored, err = r.load(ctx) // once more: whoever had the lock may have finished
-	if err != nil || stored.Pending == nil || r.key.key.Load() != refused {
-		return err
-	}
-	return r.replace(ctx, stored, nil, true)
+	return r.replace(ctx, seen)
 }
 
-// list lists the client's keys and notes the current one's expiry.
-func (r *Rotation) list(ctx context.Context) ([]ClientSecret, error) {
-	secrets, err := r.self.ClientSecrets(ctx)
-	if secret, ok := find(secrets, r.key.key.Load()); ok && !secret.Expiration.IsZero() {
-		r.expiry = secret.Expiration
-		r.client.SetKeyExpiry(r.key.key.Load().ID(), r.expiry)
-	}
-	return secrets, err
+// isToDo reports whether there is a replacement to finish or to begin.
+func (r *Rotation) isToDo(seen view, before *clientassertion.Key, now bool) bool {
+	return seen.stored.Pending != nil || r.isDue() || now && same(r.key.current(), before)
 }
 
-// replace brings a key that is pending, or a new one, into use. The list is empty if the
-// old key is refused.
-func (r *Rotation) replace(ctx context.Context, stored StoredKeys, secrets []ClientSecret, oldRefused bool) error {
-	_, registered := find(secrets, stored.Pending)
-	if stored.Pending != nil && !oldRefused && time.Since(stored.PendingSince).Abs() > maxPending {
+// replace brings a key that is pending, or a new one, into use.
+func (r *Rotation) replace(ctx context.Context, seen view) error {
+	stored := seen.stored
+	secret, registered := find(seen.secrets, stored.Pending)
+	if stored.Pending != nil && !seen.refused && time.Since(stored.PendingSince).Abs() > maxPending {
 		if registered {
-			r.orphan(ctx, stored.Pending, "HelseID knows a key that it has refused for a day: another one is made")
+			r.orphan(ctx, secret, "HelseID knows a key that it has refused for a day: another one is made")
 		}
 		stored.Pending, registered = nil, false
 	}
 	if stored.Pending == nil {
-		key, err := clientassertion.GenerateKey(clientassertion.KeyOptions{Kind: r.config.Kind})
+		key, err := r.generate(r.config.Kind)
 		if err != nil {
-			return fmt.Errorf("%w: make a key: %w", ErrRotation, err)
+			return r.failure("make a key", err)
 		}
 		stored.Pending, stored.PendingSince = key, time.Now()
-		if err := r.config.Store.Save(ctx, stored); err != nil {
-			return fmt.Errorf("%w: save a new key: %w", ErrRotation, err)
+		if stored.Version, err = r.config.Store.Save(ctx, stored); err != nil {
+			return r.failure("save a new key", err)
 		}
 	}
 	var expiry time.Time
-	untilRefused, end := r.key.begin(ctx)
+	untilRefused, trial, end := r.key.begin(ctx)
 	defer end()
 	settle := r.config.Settle
 	switch {
-	case oldRefused:
+	case seen.refused:
 		settle = 0
 	case registered:
-		secret, _ := find(secrets, stored.Pending)
 		expiry, settle = secret.Expiration, 0
 	default:
 		var err error
@@ -284,16 +210,17 @@ func (r *Rotation) replace(ctx context.Context, stored StoredKeys, secrets []Cli
 			}
 		}
 	}
+	trial.verifying.Store(true)
 	if err := r.verify(ctx, stored.Pending, settle, untilRefused); err != nil {
 		end()
 		if registered && ctx.Err() == nil {
-			r.orphan(ctx, stored.Pending, "HelseID knows a key that does not work yet: it is kept, and tried again")
+			r.orphan(ctx, secret, "HelseID knows a key that does not work yet: it is kept, and tried again")
 		}
-		return fmt.Errorf("%w: try the new key %s: %w", ErrRotation, stored.Pending.ID(), err)
+		return r.failure("try the new key "+stored.Pending.ID(), err)
 	}
 	r.use(ctx, stored.Pending, stored.PendingSince, expiry)
-	if err := r.config.Store.Save(ctx, StoredKeys{Current: stored.Pending, CurrentSince: stored.PendingSince}); err != nil {
-		return fmt.Errorf("selvbetjening: the new key is in use, and the store was not told (it holds the key as pending, and is told later): %w", err)
+	if _, err := r.config.Store.Save(ctx, promoted(stored, seen.secrets)); err != nil {
+		return fmt.Errorf("selvbetjening: the new key is in use, but the store still has it as the pending one, which the next try corrects: %w", err)
 	}
 	return nil
 }
@@ -301,7 +228,7 @@ func (r *Rotation) replace(ctx context.Context, stored StoredKeys, secrets []Cli
 // afterFailedUpload finds out whether a key has been registered although the request for
 // that failed. Its error is that of the upload.
 func (r *Rotation) afterFailedUpload(ctx context.Context, untilRefused context.Context, stored StoredKeys, uploadErr error) (registered bool, err error) {
-	err = fmt.Errorf("%w: register the new key %s: %w", ErrRotation, stored.Pending.ID(), uploadErr)
+	err = r.failure("register the new key "+stored.Pending.ID(), uploadErr)
 	secrets, listErr := r.self.ClientSecrets(untilRefused)
 	if untilRefused.Err() != nil && ctx.Err() == nil {
 		return true, err // or why would the old key be refused now?
@@ -309,16 +236,22 @@ func (r *Rotation) afterFailedUpload(ctx context.Context, untilRefused context.C
 	if listErr != nil {
 		return false, err
 	}
-	_, registered = find(secrets, stored.Pending)
-	var refused *Error
-	if !registered && errors.As(uploadErr, &refused) && refused.Status == http.StatusBadRequest {
-		// HelseID does not take this key: the next try makes another.
-		stored.Pending, stored.PendingSince = nil, time.Time{}
-		if saveErr := r.config.Store.Save(ctx, stored); saveErr != nil {
-			err = errors.Join(err, saveErr)
-		}
+	if _, registered = find(secrets, stored.Pending); registered {
+		return true, err
 	}
-	return registered, err
+	var refused *Error
+	if !errors.As(uploadErr, &refused) || refused.Status != http.StatusBadRequest {
+		return false, err
+	}
+	if r.try(ctx, stored.Pending) == nil { // another instance has registered it, and the list is late
+		return true, err
+	}
+	// HelseID does not take this key: the next try makes another.
+	stored.Pending, stored.PendingSince = nil, time.Time{}
+	if _, saveErr := r.config.Store.Save(ctx, stored); saveErr != nil {
+		err = errors.Join(err, saveErr)
+	}
+	return false, err
 }
 
 // verify asks HelseID for a token with the key until there is one. Each try has a client
@@ -335,6 +268,9 @@ func (r *Rotation) verify(ctx context.Context, key *clientassertion.Key, settle 
 	limited, cancel := context.WithTimeout(ctx, r.config.VerifyTimeout)
 	defer cancel()
 	for {
+		if same(r.key.current(), key) { // a search has seen it work
+			return nil
+		}
 		err := r.try(limited, key)
 		if err == nil || !clock.Sleep(limited, verifyPause) {
 			return err
@@ -346,7 +282,7 @@ func (r *Rotation) try(ctx context.Context, key *clientassertion.Key) error {
 	config := r.config.Client
 	config.Key, config.KeySource = key, nil
 	config.DPoPKey, config.TokenCache, config.Store = nil, nil, nil
-	config.Logger, config.OnEvent = nil, nil
+	config.Logger, config.OnEvent, config.Tracer = nil, nil, nil
 	config.TokenRetries = -1
 	client, err := helseid.New(config)
 	if err != nil {
@@ -359,76 +295,24 @@ func (r *Rotation) try(ctx context.Context, key *clientassertion.Key) error {
 
 // use puts a key in the place of the current one.
 func (r *Rotation) use(ctx context.Context, key *clientassertion.Key, since, expiry time.Time) {
-	before := r.key.key.Swap(key)
-	r.since, r.expiry, r.jitter = since, expiry, rand.Float64()
+	before := r.key.swap(&usedKey{Key: key, since: since, expiry: expiry, jitter: rand.Float64()})
 	if !expiry.IsZero() {
-		r.client.SetKeyExpiry(key.ID(), expiry)
+		r.expires(key, expiry)
+	}
+	if before == nil {
+		return
 	}
 	r.config.Client.Logger.InfoContext(ctx, "the client's key has been replaced", r.whose(key), slog.String("old_kid", before.ID()), slog.Time("expiry", expiry))
 	r.tell(ctx, helseid.Event{Kind: helseid.EventKeyReplaced, KeyID: key.ID(), Expiry: expiry})
 }
 
-// due reports that it is time for another key.
-func (r *Rotation) due() bool { return !r.expiry.IsZero() && !time.Now().Before(r.dueAt()) }
-
-func (r *Rotation) dueAt() time.Time {
-	before := r.config.Before
-	if lifetime := r.expiry.Sub(r.since); !r.since.IsZero() && lifetime > 0 {
-		before = min(before, lifetime/3)
-	}
-	return r.expiry.Add(-before - time.Duration(r.jitter*float64(before)/10))
-}
-
-func (r *Rotation) untilDue() time.Duration {
-	if r.expiry.IsZero() {
-		return maxSleep
-	}
-	return max(min(time.Until(r.dueAt()), maxSleep), time.Second)
-}
-
-func (r *Rotation) failed(ctx context.Context, err error) {
-	key := r.key.key.Load()
-	r.config.Client.Logger.ErrorContext(ctx, "the client's key was not replaced: it is tried again", r.whose(key), slog.String("cause", redact.Cause(err)))
-	r.tell(ctx, helseid.Event{Kind: helseid.EventKeyFailed, KeyID: key.ID(), Expiry: r.knownExpiry(), Err: err})
-}
-
-// knownExpiry is the current key's expiry as the client knows it.
-func (r *Rotation) knownExpiry() time.Time {
-	_, expiry := r.client.KeyExpiry(context.Background())
-	return expiry
-}
-
-func (r *Rotation) orphan(ctx context.Context, key *clientassertion.Key, message string) {
-	r.config.Client.Logger.WarnContext(ctx, message, r.whose(r.key.key.Load()), slog.String("orphan_kid", key.ID()))
-	r.tell(ctx, helseid.Event{Kind: helseid.EventKeyOrphan, KeyID: key.ID()})
-}
-
-func (r *Rotation) whose(key *clientassertion.Key) slog.Attr {
-	return slog.Group("", slog.String("client_id", r.client.ID()), slog.String("kid", key.ID()))
-}
-
-func (r *Rotation) tell(ctx context.Context, event helseid.Event) {
-	if r.config.Client.OnEvent != nil {
-		event.ClientID = r.client.ID()
-		r.config.Client.OnEvent(ctx, event)
-	}
+// expires notes when a key expires.
+func (r *Rotation) expires(key *clientassertion.Key, expiry time.Time) {
+	r.key.expires(key, expiry)
+	r.client.SetKeyExpiry(key.ID(), expiry)
 }
 
 func isInvalidClient(err error) bool {
 	var refused *helseid.TokenError
 	return errors.As(err, &refused) && refused.Code == "invalid_client" && !refused.Temporary
-}
-
-// find finds a key among those that are registered.
-func find(secrets []ClientSecret, key *clientassertion.Key) (ClientSecret, bool) {
-	for _, secret := range secrets {
-		if key != nil && (secret.Thumbprint == key.Thumbprint() || secret.Thumbprint == "" && secret.KeyID == key.ID()) {
-			return secret, true
-		}
-	}
-	return ClientSecret{}, false
-}
-
-func same(a, b *clientassertion.Key) bool {
-	return a != nil && b != nil && a.Thumbprint() == b.Thumbprint()
 }

@@ -33,9 +33,14 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 		require.ErrorIs(t, err, os.ErrNotExist, "a file is written once")
 		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
 		require.NoError(t, os.WriteFile(name, helseidtest.NewServer(t, helseidtest.InMemory()).ConfigFile(), 0o600))
-		require.NoError(t, selvbetjening.FileStore{Path: name}.Save(t.Context(), selvbetjening.StoredKeys{
+		store := selvbetjening.FileStore{Path: name}
+		loaded, err := store.Load(t.Context())
+		require.NoError(t, err)
+		_, err = store.Save(t.Context(), selvbetjening.StoredKeys{
 			Current: newKey(t), CurrentSince: currentSince, Pending: newKey(t), PendingSince: pendingSince,
-		}))
+			Replaced: []string{"replaced"}, Version: loaded.Version,
+		})
+		require.NoError(t, err)
 	}
 	files, err := filepath.Glob(filepath.Join("testdata", "keys-v*.json"))
 	require.NoError(t, err)
@@ -45,6 +50,7 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 		require.NoError(t, err, name)
 		require.True(t, keys.CurrentSince.Equal(currentSince), name)
 		require.True(t, keys.PendingSince.Equal(pendingSince), name)
+		require.Equal(t, []string{"replaced"}, keys.Replaced, name)
 		config, err := helseid.LoadConfig(name)
 		require.NoError(t, err, name)
 		require.Equal(t, keys.Current.Thumbprint(), config.Key.Thumbprint(), name)
@@ -58,7 +64,8 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 func TestFileOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	store := selvbetjening.FileStore{Path: filepath.Join(t.TempDir(), "keys.json")}
-	require.NoError(t, store.Save(t.Context(), selvbetjening.StoredKeys{Current: newKey(t), Pending: newKey(t)}))
+	_, err := store.Save(t.Context(), selvbetjening.StoredKeys{Current: newKey(t), Pending: newKey(t)})
+	require.NoError(t, err)
 	content, err := os.ReadFile(store.Path)
 	require.NoError(t, err)
 	for replacement, readable := range map[string]bool{`"version":1,`: true, ``: true, `"version":2,`: false, `"version":"1",`: false} {

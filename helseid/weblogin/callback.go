@@ -162,8 +162,10 @@ var (
 )
 
 // finish exchanges the code and makes a session, if the person is the right one.
-func (w *Web) finish(r *http.Request, login *callback) (*helseid.Session, error) {
-	return w.config.Client.FinishLogin(r.Context(), login.state, login.answer, func(ctx context.Context, user identity.User) error {
+func (w *Web) finish(r *http.Request, login *callback) (session *helseid.Session, err error) {
+	ctx, done := w.resumeTrace(r.Context(), login.pending.Trace)
+	defer func() { done(err) }()
+	return w.config.Client.FinishLogin(ctx, login.state, login.answer, func(ctx context.Context, user identity.User) error {
 		switch {
 		case login.pending.Subject != "" && login.pending.Subject != user.Subject:
 			return errWrongPerson

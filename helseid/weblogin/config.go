@@ -130,6 +130,10 @@ type Config struct {
 	// retried. It must not block, and may be called from several goroutines.
 	OnEvent func(ctx context.Context, event Event)
 
+	// Tracer, if set, makes one trace of a login's start and its end. Between the two,
+	// the browser is at HelseID.
+	Tracer Tracer
+
 	// Logger, if set, gets a line for each login and logout that fails (a login that
 	// the user has cancelled is not a warning), each page that fails because of the
 	// session store, and each request from a page of another site. No line contains a

@@ -120,6 +120,7 @@ func (w *Web) startLogin(rw http.ResponseWriter, r *http.Request, request helsei
 		w.loginFailed(rw, r, &pending, err)
 		return
 	}
+	pending.Trace = w.carriedTrace(r.Context())
 	name := w.cookies.loginName(login.State.ID())
 	sealed, err := w.sealLogin(r.Context(), name, pending)
 	if err != nil {

@@ -25,6 +25,7 @@ type pendingLogin struct {
 	Assurance int             `json:"assurance,omitempty"` // likewise
 	Subject   string          `json:"subject,omitempty"`   // whose session is to be stepped up
 	Previous  string          `json:"previous,omitempty"`  // whose session there was
+	Trace     string          `json:"trace,omitempty"`     // that the login is part of
 
 	// After an answer of 503 the login can be tried again: see the method again.
 	Tries   int    `json:"tries,omitempty"`
@@ -67,7 +68,7 @@ func (w *Web) sealLogin(ctx context.Context, cookie string, pending pendingLogin
 
 // loginRoom is the room for the part of a login that does not come from the
 // configuration, in bytes: mostly the page to go back to.
-const loginRoom = maxReturnTo + 512
+const loginRoom = maxReturnTo + maxTrace + 512
 
 // fitsCookie reports that any login fits into a cookie.
 func (w *Web) fitsCookie(redirectURI string) bool {

@@ -36,6 +36,7 @@ func TestTable(t *testing.T) {
 		rowRemembered:     "",
 		rowRequestSeen:    "auth0",
 		rowRequestNew:     "auth0",
+		rowTelemetry:      "",
 		rowSharedOne:      "",
 		rowShared:         "",
 		rowCached:         "x/oauth2",
@@ -53,7 +54,7 @@ func TestTable(t *testing.T) {
 			require.Equal(t, strings.Contains(peers, column), cells[6+i] != "–", "%s by %s", name, column)
 		}
 	}
-	for _, budgeted := range []string{rowProof, rowVerify, rowToken2048, rowToken3072, rowRequestSeen, rowShared, rowCached, rowCachedParallel, rowComposed, rowTenants, rowTenantMemory, rowNewToken, rowFirstToken} {
+	for _, budgeted := range []string{rowProof, rowVerify, rowToken2048, rowToken3072, rowRequestSeen, rowTelemetry, rowShared, rowCached, rowCachedParallel, rowComposed, rowTenants, rowTenantMemory, rowNewToken, rowFirstToken} {
 		require.NotEqual(t, "–", table(budgeted)[4], budgeted)
 	}
 	requirePlot(t, opts.svg)

@@ -31,6 +31,7 @@ const (
 	rowRemembered     = "an access token seen before, RSA-3072"
 	rowRequestSeen    = "whole protected request, token seen before"
 	rowRequestNew     = "whole protected request, new token"
+	rowTelemetry      = "metrics and spans of a call with a token from memory and of its guard (bare: that request)"
 	rowSharedOne      = "guarded request, 1 connection, used proofs in Redis (bare: in memory)"
 	rowShared         = "guarded request, 64 connections, used proofs in Redis (bare: in memory)"
 	rowCached         = "cached token"
@@ -133,6 +134,11 @@ func serverRows(world *peers.World, bits int) (rows []*row, end func(), err erro
 	if err != nil {
 		return nil, end, err
 	}
+	observed, err := telemetryRow(requests[0].ours)
+	if err != nil {
+		return nil, end, err
+	}
+	requests = append(requests, observed)
 	stores, closeStores, err := storeRows(world, token)
 	if err != nil {
 		return nil, end, err

@@ -17,12 +17,12 @@ import (
 const repository = "github.com/helseid-go/sdk"
 
 // ExportedTypes lists the exported types of a module's packages, by import path
-// and name. It leaves out programs, tests, internal packages (an application has
-// their values only inside of others, with which they are printed), and what holds
-// nothing: interfaces, functions and numbers.
+// and name. It leaves out programs, tests, examples, which nobody imports, internal
+// packages (an application has their values only inside of others, with which they are
+// printed), and what holds nothing: interfaces, functions and numbers.
 func ExportedTypes(folder string) ([]string, error) {
 	module, err := moduleName(folder)
-	if err != nil || strings.Contains(module, "/internal/") {
+	if err != nil || strings.Contains(module, "/internal/") || strings.Contains(module, "/examples/") {
 		return nil, err
 	}
 	var found []string

@@ -37,3 +37,9 @@ func refusalCode(response *http.Response, bound bool) string {
 	}
 	return ""
 }
+
+// RefusesToken reports whether an API's answer refuses the token: status 401 with the
+// error invalid_token in a challenge, and no error about the proof.
+func RefusesToken(response *http.Response, bound bool) bool {
+	return refusalCode(response, bound) == invalidToken
+}

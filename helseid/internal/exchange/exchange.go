@@ -46,9 +46,9 @@ type Exchange struct {
 
 // Observer is called for what happens, in the context of the request.
 type Observer interface {
-	// RoundTrip reports an answer, or a missing answer (status 0), to an assertion by the
-	// key with that kid.
-	RoundTrip(ctx context.Context, endpoint, keyID string, status int, took time.Duration, err error)
+	// RoundTrip is called when a request is about to be sent. It returns the context to
+	// send it in, and a function that is called with the outcome.
+	RoundTrip(ctx context.Context, trip Trip) (sending context.Context, end func(Outcome))
 
 	// NonceChallenge reports that HelseID required a DPoP nonce.
 	NonceChallenge(ctx context.Context, endpoint string)
@@ -61,6 +61,20 @@ type Observer interface {
 
 	// Failed reports the error that a request ended with.
 	Failed(ctx context.Context, endpoint string, err error)
+}
+
+// Trip is a request on its way, with an assertion by the key with that kid.
+type Trip struct {
+	Endpoint string // the metadata member that names it
+	URL      string // without a query
+	KeyID    string
+}
+
+// Outcome is how a trip has ended.
+type Outcome struct {
+	Status int // zero: no answer
+	Took   time.Duration
+	Err    error
 }
 
 // Request is the part of a request to HelseID that all its attempts share. Everything
@@ -103,8 +117,12 @@ func (e *Exchange) Do(ctx context.Context, turn *bulkhead.Turn, request Request)
 	}
 }
 
+// maxKeys is how many keys a request tries: one that has been replaced meanwhile may have
+// been replaced again by the time that its assertion arrives.
+const maxKeys = 4
+
 // roundTrips makes one attempt, another if HelseID answers with the nonce that it
-// requires, and one more if it refuses a key that has been replaced meanwhile. Those before
+// requires, and more if it refuses a key that has been replaced meanwhile. Those before
 // the last do not use up a code or a refresh token.
 func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request Request) (Answer, error) {
 	endpoint, err := e.Endpoint(ctx, request.Endpoint)
@@ -112,7 +130,7 @@ func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request 
 		return Answer{}, err
 	}
 	nonce := e.Nonces.Get(endpoint)
-	challenged, replaced := false, false
+	challenged, keys := false, 1
 	for {
 		result, err := e.attempt(ctx, turn, endpoint, nonce, request)
 		if err != nil || result.ok() {
@@ -120,8 +138,8 @@ func (e *Exchange) roundTrips(ctx context.Context, turn *bulkhead.Turn, request 
 		}
 		var failure error = &KeyError{result.keyID(), e.Failure(result)}
 		refusal, err := result.refusal()
-		if err == nil && !replaced && refusal.Code == "invalid_client" && !refusal.Temporary && result.signer.Refused(ctx) {
-			replaced, nonce = true, e.Nonces.Get(endpoint)
+		if err == nil && keys < maxKeys && refusal.Code == "invalid_client" && !refusal.Temporary && result.signer.Refused(ctx) {
+			keys, nonce = keys+1, e.Nonces.Get(endpoint)
 			continue
 		}
 		if err != nil || refusal.Code != "use_dpop_nonce" {
@@ -174,15 +192,16 @@ func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce strin
 	if err != nil {
 		return Answer{}, err
 	}
-	httpRequest = httpRequest.WithContext(progress.watch(ctx))
 	if err := ctx.Err(); err != nil {
 		return Answer{}, fmt.Errorf("%s: %w: %w", request.Endpoint, metadata.ErrUnavailable, err)
 	}
+	sending, arrived := e.Observer.RoundTrip(ctx, Trip{request.Endpoint, address(endpoint), signer.KeyID()})
+	httpRequest = httpRequest.WithContext(progress.watch(sending))
 	lifecycle.Commit(ctx)
 	start := time.Now()
 	result, err := e.send(httpRequest)
 	result.Endpoint, result.signer = request.Endpoint, signer
-	e.Observer.RoundTrip(ctx, request.Endpoint, signer.KeyID(), result.Status, time.Since(start), err)
+	arrived(Outcome{result.Status, time.Since(start), err})
 	if err != nil {
 		tooLarge := errors.Is(err, httpx.ErrTooLarge)
 		category := metadata.ErrUnavailable
@@ -200,6 +219,11 @@ func (e *Exchange) roundTrip(ctx context.Context, endpoint *url.URL, nonce strin
 	e.Nonces.Observe(endpoint, result.Header)
 	result.Sent = start
 	return result, nil
+}
+
+// address is an endpoint's URL without what may follow its path.
+func address(endpoint *url.URL) string {
+	return (&url.URL{Scheme: endpoint.Scheme, Host: endpoint.Host, Path: endpoint.Path}).String()
 }
 
 // httpRequest makes a request. Its context is the one that the signatures in it are

@@ -9,6 +9,38 @@ import (
 // context of its own.
 type Flight struct {
 	signing atomic.Int32 // signatures under way
+	work    atomic.Pointer[context.Context]
+	boarded atomic.Bool
+}
+
+// Board notes that the flight has begun.
+func (f *Flight) Board() { f.boarded.Store(true) }
+
+// Boarded reports whether the flight has begun: it has not if its maker joined another
+// one.
+func (f *Flight) Boarded() bool { return f.boarded.Load() }
+
+// Work notes the context in which the flight does its work.
+func (f *Flight) Work(ctx context.Context) { f.work.Store(&ctx) }
+
+// Context returns that context while the work goes on, otherwise nil, also for a nil
+// flight.
+func (f *Flight) Context() context.Context {
+	if f == nil {
+		return nil
+	}
+	if work := f.work.Load(); work != nil {
+		return *work
+	}
+	return nil
+}
+
+// Land notes that the work is done, and returns its context or nil. A flight that is
+// kept keeps no context.
+func (f *Flight) Land() context.Context {
+	work := f.Context()
+	f.work.Store(nil)
+	return work
 }
 
 type flightKey struct{}

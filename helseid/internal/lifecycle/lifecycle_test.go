@@ -46,6 +46,23 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// A flight knows the context of its work as long as it works.
+func TestFlightsContext(t *testing.T) {
+	t.Parallel()
+	flight := &lifecycle.Flight{}
+	require.False(t, flight.Boarded())
+	require.Nil(t, flight.Context())
+	flight.Board()
+	flight.Work(t.Context())
+	require.True(t, flight.Boarded())
+	require.Equal(t, t.Context(), flight.Context())
+	require.Equal(t, t.Context(), flight.Land())
+	require.Nil(t, flight.Context())
+	require.Nil(t, flight.Land())
+	var none *lifecycle.Flight
+	require.Nil(t, none.Context())
+}
+
 // A flight reports whether it waits for a signature. A caller's own work is no flight.
 func TestFlight(t *testing.T) {
 	t.Parallel()

@@ -115,9 +115,41 @@ func TestFloodVerdict(t *testing.T) {
 	require.ErrorContains(t, flooded().verdict(io.Discard, []sample{{1, 5e6, 90}, {2, 5e6, 9000}, {3, 5e6, 90}}), "grown")
 }
 
+// A short run of each mode, to RSA-4096 and back to EC.
+func TestRotate(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, rotate(t.Context(), options{rotations: 2, rate: 50, settle: 500 * time.Millisecond}, &out), out.String())
+	require.Equal(t, 2, strings.Count(out.String(), " 0 lost"), out.String())
+	require.Equal(t, 2, strings.Count(out.String(), ": 0 by keys that HelseID did not know"), out.String())
+	require.Contains(t, out.String(), "old keys die at once: 2 rotations")
+}
+
+func TestRotateVerdict(t *testing.T) {
+	t.Parallel()
+	good := func() *rotating {
+		r := &rotating{}
+		r.calls.Add(1)
+		r.without.Add(1)
+		return r
+	}
+	require.NoError(t, good().verdict(false))
+	require.ErrorContains(t, (&rotating{}).verdict(false), "no call")
+	lost := good()
+	lost.lost.Add(1)
+	lost.first = errors.New("x")
+	require.ErrorContains(t, lost.verdict(true), "1 calls were lost, the first: x")
+	refused := good()
+	refused.unknown++
+	require.ErrorContains(t, refused.verdict(true), "refused 1")
+	dead := good()
+	dead.replaced++
+	require.ErrorContains(t, dead.verdict(false), "refused 1")
+	require.NoError(t, dead.verdict(true))
+}
+
 func TestFlags(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-x"}, {"x"}, {"-c", "0"}, {"-c", "1000"}, {"-requests", "1000000"}, {"-rounds", "0"}, {"-rate", "0"}, {"-soak", "-1s"}, {"-flood", "-1s"}, {"-flood", "2h"}} {
+	for _, args := range [][]string{{"-x"}, {"x"}, {"-c", "0"}, {"-c", "1000"}, {"-requests", "1000000"}, {"-rounds", "0"}, {"-rate", "0"}, {"-soak", "-1s"}, {"-flood", "-1s"}, {"-flood", "2h"}, {"-rotate", "-1"}} {
 		require.Equal(t, 2, run(t.Context(), args, io.Discard, io.Discard), args)
 	}
 	require.Equal(t, 0, run(t.Context(), []string{"-h"}, io.Discard, io.Discard))

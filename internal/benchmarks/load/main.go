@@ -6,6 +6,7 @@
 //	go -C internal/benchmarks run ./load -quick
 //	go -C internal/benchmarks run ./load -soak 30m -rate 100
 //	go -C internal/benchmarks run ./load -flood 1m
+//	go -C internal/benchmarks run ./load -rotate 10 -rate 200
 //
 // The three servers are processes of their own, and take turns, round after
 // round. Proofs are made before the clock starts.
@@ -18,6 +19,10 @@
 // With -flood strangers start 300 logins in a second and send codes that they have
 // made up, while HelseID is slow, refuses and is silent towards them in turn, and
 // no refresh of a running session may be lost or take long.
+//
+// With -rotate the key of a client is replaced under load, from EC to RSA-4096 and back,
+// where old keys live on and where they die at once. No call may be lost, and no assertion
+// may be by a key that HelseID does not know.
 package main
 
 import (
@@ -49,6 +54,9 @@ type options struct {
 
 	flood time.Duration
 
+	rotations int
+	settle    time.Duration // zero: as selvbetjening.RotationConfig has it
+
 	serve  string // the process is one of the servers
 	issuer string
 	folder string
@@ -63,7 +71,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&opts.requests, "requests", 2000, "requests to each server in a round, up to 20 000")
 	flags.IntVar(&opts.concurrency, "c", 16, "connections, up to 256")
 	flags.DurationVar(&opts.soak, "soak", 0, "run the soak test for this long instead; the full one is 30m")
-	flags.IntVar(&opts.rate, "rate", 100, "calls in a second of the soak test, up to 1000")
+	flags.IntVar(&opts.rate, "rate", 100, "calls in a second of the soak test and of rotations, up to 1000")
+	flags.IntVar(&opts.rotations, "rotate", 0, "replace a client's key so often under load instead; 10 is the full test")
 	flags.DurationVar(&opts.flood, "flood", 0, "flood the client with logins for this long instead; 1m is the full one")
 	flags.StringVar(&opts.serve, "serve", "", "for the program's own use: be one of its servers")
 	flags.StringVar(&opts.issuer, "issuer", "", "for the program's own use")
@@ -79,6 +88,8 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		err = errors.New("-rounds, -requests or -c is out of bounds")
 	case opts.flood < 0 || opts.flood > time.Hour:
 		err = errors.New("-flood is out of bounds")
+	case opts.rotations < 0 || opts.rotations > 1000:
+		err = errors.New("-rotate is out of bounds")
 	case opts.soak < 0 || opts.rate < 1 || opts.rate > 1000:
 		err = errors.New("-soak or -rate is out of bounds")
 	}
@@ -107,6 +118,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = soak(ctx, opts, stdout)
 	case opts.flood > 0:
 		err = flood(ctx, opts, stdout)
+	case opts.rotations > 0:
+		err = rotate(ctx, opts, stdout)
 	default:
 		err = load(ctx, opts, stdout)
 	}

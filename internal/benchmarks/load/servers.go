@@ -13,6 +13,7 @@ import (
 	jwtmiddleware "github.com/auth0/go-jwt-middleware/v3"
 	"github.com/auth0/go-jwt-middleware/v3/validator"
 
+	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/internal/benchmarks/peers"
 )
 
@@ -32,6 +33,10 @@ func serve(ctx context.Context, opts options, stdin io.Reader, stdout io.Writer)
 		return serveHelseID(ctx, opts.folder, stdout)
 	case "logins":
 		return serveLogins(ctx, opts.folder, stdout)
+	case "old keys live on":
+		return serveRotation(ctx, opts.folder, helseidtest.Selvbetjening{}, stdout)
+	case "old keys die at once":
+		return serveRotation(ctx, opts.folder, helseidtest.Selvbetjening{OldKeysDie: true}, stdout)
 	}
 	var handler http.Handler
 	switch opts.serve {

@@ -4,12 +4,18 @@ go 1.26.0
 
 replace (
 	github.com/helseid-go/sdk => ../../..
+	github.com/helseid-go/sdk/helseid/grpccredentials => ../../../helseid/grpccredentials
+	github.com/helseid-go/sdk/helseid/otelhelseid => ../../../helseid/otelhelseid
 	github.com/helseid-go/sdk/helseid/redisstore => ../../../helseid/redisstore
+	github.com/helseid-go/sdk/middleware/grpcauth => ../../../middleware/grpcauth
 )
 
 require (
 	github.com/helseid-go/sdk v0.0.0
+	github.com/helseid-go/sdk/helseid/grpccredentials v0.0.0
+	github.com/helseid-go/sdk/helseid/otelhelseid v0.0.0
 	github.com/helseid-go/sdk/helseid/redisstore v0.0.0
+	github.com/helseid-go/sdk/middleware/grpcauth v0.0.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/stretchr/testify v1.12.1
 )
@@ -17,6 +23,8 @@ require (
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.1 // indirect
+	github.com/go-logr/logr v1.4.4 // indirect
+	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/goccy/go-json v0.10.6 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
@@ -27,9 +35,19 @@ require (
 	github.com/lestrrat-go/option/v2 v2.0.0 // indirect
 	github.com/segmentio/asm v1.2.1 // indirect
 	github.com/valyala/fastjson v1.6.10 // indirect
+	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
+	go.opentelemetry.io/otel v1.47.0 // indirect
+	go.opentelemetry.io/otel/log v1.47.0 // indirect
+	go.opentelemetry.io/otel/metric v1.47.0 // indirect
+	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/oauth2 v0.37.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
+	google.golang.org/grpc v1.85.0 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
 )

@@ -43,6 +43,16 @@ func TestRedisstorePrintsNoSecret(t *testing.T) {
 		leaktest.Made[redisstore.Store](func(s *leaktest.Secrets) any { return store(s) }),
 
 		leaktest.Extra("Store.TokenCache", func(s *leaktest.Secrets) any { return store(s).TokenCache() }),
+		leaktest.Extra("Store.ClientKeys", func(s *leaktest.Secrets) any {
+			config := config(s)
+			config.KeepClientKeys, config.TrustPersistence = true, true
+			store, err := redisstore.New(config)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = store.Close() })
+			keys, err := store.ClientKeys("some-client")
+			require.NoError(t, err)
+			return keys
+		}),
 		leaktest.Extra("Store.Rows", func(s *leaktest.Secrets) any { return store(s).Rows() }),
 		leaktest.Extra("Config with a client of the caller's", func(s *leaktest.Secrets) any {
 			client := redis.NewClient(&redis.Options{ContextTimeoutEnabled: true, Password: s.Text()})

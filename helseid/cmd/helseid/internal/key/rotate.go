@@ -94,7 +94,6 @@ func (r *rotating) start(ctx context.Context, config helseid.Config, before time
 	}
 	rotation, err := selvbetjening.NewRotation(ctx, selvbetjening.RotationConfig{
 		Client: config, Store: r.store(), Selvbetjening: r.config(), Kind: kind, Before: before, Settle: settle,
-		Lock: func(ctx context.Context) (func(), error) { return lockFolderOf(ctx, r.client.File) },
 	})
 	if err != nil {
 		return nil, &cli.UsageError{Err: err}

@@ -66,7 +66,7 @@ func tell(out *cli.Output, event helseid.Event, current *atomic.Value) {
 		out.Note("%s: it is tried again", said.Problem)
 	case helseid.EventKeyOrphan:
 		said.Event = "orphan"
-		out.Note("HelseID knows a key %s that does not work yet", event.KeyID)
+		out.Note("HelseID lists a key %s that does not work yet, or that the file does not have", event.KeyID)
 	default:
 		return
 	}

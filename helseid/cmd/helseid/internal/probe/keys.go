@@ -54,7 +54,10 @@ var keyQuestions = []question{
 				found.text = "both"
 			case taken["a text"]:
 				found.text = "a text"
-				err = selvbetjening.FileStore{Path: l.keyFile}.Save(ctx, selvbetjening.StoredKeys{Current: asText})
+				err = l.changeKeys(ctx, func(keys *selvbetjening.StoredKeys) {
+					keys.Current, keys.CurrentSince = asText, keys.PendingSince
+					keys.Pending, keys.PendingSince = nil, time.Time{}
+				})
 			case taken["a JWK"]:
 				found.text = "a JWK"
 			default:
@@ -144,9 +147,23 @@ func (l *lab) writeKeys(ctx context.Context) (asText, asObject *clientassertion.
 		return nil, nil, err
 	}
 	now := time.Now()
-	return asText, asObject, selvbetjening.FileStore{Path: l.keyFile}.Save(ctx, selvbetjening.StoredKeys{
-		Current: asObject, CurrentSince: now, Pending: asText, PendingSince: now,
+	return asText, asObject, l.changeKeys(ctx, func(keys *selvbetjening.StoredKeys) {
+		keys.Replaced = append(keys.Replaced, keys.Current.ID()) // which stays registered
+		keys.Current, keys.CurrentSince = asObject, now
+		keys.Pending, keys.PendingSince = asText, now
 	})
+}
+
+// changeKeys changes the keys in the new configuration file.
+func (l *lab) changeKeys(ctx context.Context, change func(*selvbetjening.StoredKeys)) error {
+	store := selvbetjening.FileStore{Path: l.keyFile}
+	keys, err := store.Load(ctx)
+	if err != nil {
+		return err
+	}
+	change(&keys)
+	_, err = store.Save(ctx, keys)
+	return err
 }
 
 // copyNew copies to a file that must not exist yet.
