@@ -1,4 +1,4 @@
-package sdk_test
+package repository_test
 
 import (
 	"go/ast"
@@ -96,7 +96,7 @@ func TestImportsPointOneWay(t *testing.T) {
 			"helseid/cmd/helseid/internal/probe", "helseid/cmd/helseid/internal/proxy", "helseid/cmd/helseid/internal/serve", "helseid/cmd/helseid/internal/token",
 		},
 		{"helseid/cmd/helseid"},
-		{"docs/guides", "internal/pages", "examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest", "internal/rotationkill", "internal/surface", "internal/testkit"},
+		{"docs/guides", "internal/pages", "internal/repository", "examples/quickstart", "examples/machine", "examples/api", "examples/localhelseid", "examples/weblogin", "internal/interop", "internal/mutation", "internal/leaktest", "internal/rotationkill", "internal/surface", "internal/testkit"},
 	}
 	layerOf := make(map[string]int)
 	for i, packages := range layers {
