@@ -158,11 +158,16 @@ func missingScope(scopes []string, detail string) error {
 	return &Denial{Reason: ReasonScope, Detail: detail, Scope: strings.Join(scopes, " ")}
 }
 
-// User requires a token of a user who has logged in.
+// User requires a token of a user who has logged in, and says who it is: by subject,
+// national identity number, its pseudonym or HPR number.
 func User() Requirement {
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
-		if claims.User == nil {
+		user := claims.User
+		switch {
+		case user == nil:
 			return &Denial{Reason: ReasonUser, Detail: "this is for logged-in users only, and the access token is a system's"}
+		case user.Subject == "" && user.PersonalIdentityNumber.IsZero() && user.Pseudonym == "" && user.HPRNumber == "":
+			return &Denial{Reason: ReasonUser, Detail: "the access token does not say in a readable form who the user is"}
 		}
 		return nil
 	}

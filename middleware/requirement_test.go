@@ -93,6 +93,10 @@ func demands() []demand {
 		level4.of("level unknown", middleware.SecurityLevel(4), clinician(claim(level, `"9"`))...),
 		login("security_level", map[string]string{"acr_values": "Level3"}).of("level 2 where 3 is needed", middleware.SecurityLevel(3), clinician(mint.SecurityLevel(2))...),
 		forbidden("user").of("a level, and it is a system", middleware.SecurityLevel(4)),
+		forbidden("user").of("a user whose number is no text", middleware.SecurityLevel(4), mint.SecurityLevel(4), claim(claimPrefix+"identity/pid", "6828399789")),
+		forbidden("user").of("a user whose subject is no text", middleware.User(), claim("sub", "5")),
+		met.of("a user by pseudonym alone", middleware.User(), claim(claimPrefix+"identity/pid_pseudonym", `"x"`)),
+		met.of("a user by number alone", middleware.User(), claim(claimPrefix+"identity/pid", `"06828399789"`)),
 		forbidden("user").of("a level, and it is a system with one", middleware.SecurityLevel(4), mint.SecurityLevel(4)),
 
 		met.of("assurance high", middleware.AssuranceLevel(identity.AssuranceHigh), clinician()...),
