@@ -58,6 +58,21 @@ func TestTokenRefused(t *testing.T) {
 	require.Contains(t, event.Remedy, "check the spelling")
 	require.Contains(t, got.stderr, "check the spelling")
 
+	// A comma makes one scope of two.
+	got = run(t, nil, nil, "token", "-json", "-config", file, "-scope", "nhn:demo-api/read,nhn:demo-api/write")
+	require.Equal(t, 1, got.exit)
+	require.NoError(t, json.Unmarshal([]byte(got.stdout), &event))
+	require.Contains(t, event.Problem, `"nhn:demo-api/read,nhn:demo-api/write" is one scope, since spaces separate them`)
+	require.Contains(t, got.stderr, "is one scope")
+	got = run(t, nil, nil, "call", "-config", file, "-scope", "nhn:demo-api/read, nhn:demo-api/write", "http://127.0.0.1:1")
+	require.Equal(t, 1, got.exit)
+	require.Contains(t, got.stderr, `"nhn:demo-api/read," is one scope`)
+	got = run(t, nil, nil, "token", "-config", file, "-scope", "nhn:demo-api/read", "-scope", "nhn:demo-api/write")
+	require.Equal(t, 2, got.exit)
+	require.Contains(t, got.stderr, "-scope is given several times")
+	granted := configFile(t, server, helseidtest.Client{Scopes: []string{"nhn:demo-api/a,b"}})
+	require.Equal(t, 0, run(t, nil, nil, "token", "-config", granted, "-scope", "nhn:demo-api/a,b").exit, "RFC 6749 section 3.3 lets a scope contain a comma")
+
 	for _, arguments := range [][]string{{"-parent", "1"}, {"-issuer", "http://helseid.example"}, {"-scope", `"`}} {
 		got = run(t, nil, nil, append([]string{"token", "-config", file}, arguments...)...)
 		require.Equal(t, 2, got.exit, got.stderr)
