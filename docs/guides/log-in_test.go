@@ -30,7 +30,8 @@ func newApp(t *testing.T, configuration helseid.Config) http.Handler {
 	// region app
 	config, err := helseid.LoadConfig("client.json") // with the redirect URI
 	require.NoError(t, err)
-	config = configuration // hide
+	require.NotEmpty(t, config.ClientID) // hide
+	config = configuration               // hide
 	client, err := helseid.New(config)
 	require.NoError(t, err)
 	t.Cleanup(client.Close) // hide
