@@ -23,14 +23,15 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// newApp is the application of the guide.
-func newApp(t *testing.T, server *helseidtest.Server) http.Handler {
+// newApp is the application of the guide, with this configuration.
+func newApp(t *testing.T, configuration helseid.Config) http.Handler {
 	t.Helper()
-	clientFile(t, server, helseidtest.RedirectURI("https://ehr.example.no/callback"), helseidtest.Scopes("nhn:some-api/read"), helseidtest.Delegations("994598759"))
+	clientFile(t, newServer(t), helseidtest.RedirectURI("https://ehr.example.no/callback"))
 	// region app
 	config, err := helseid.LoadConfig("client.json") // with the redirect URI
 	require.NoError(t, err)
-	config.HTTPClient = server.HTTPClient() // hide
+	require.NotEmpty(t, config.ClientID) // hide
+	config = configuration               // hide
 	client, err := helseid.New(config)
 	require.NoError(t, err)
 	t.Cleanup(client.Close) // hide
@@ -173,8 +174,8 @@ func endSessions(client *helseid.Client) http.HandlerFunc {
 
 func TestLogIn(t *testing.T) {
 	server := newServer(t)
-	app := newApp(t, server)
-	server.Mount("ehr.example.no", app)
+	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"), helseidtest.Scopes("nhn:some-api/read"), helseidtest.Delegations("994598759"))
+	server.Mount("ehr.example.no", newApp(t, config))
 	browser := server.Browser()
 	get := func(path string) string {
 		response, err := browser.Get("https://ehr.example.no" + path)
@@ -196,10 +197,11 @@ func TestLogIn(t *testing.T) {
 }
 
 func TestLogInTest(t *testing.T) {
-	newApp := func(server *helseidtest.Server) http.Handler { return newApp(t, server) }
+	newApp := func(config helseid.Config) http.Handler { return newApp(t, config) }
 	// region test
 	server := helseidtest.NewServer(t, helseidtest.InMemory())
-	server.Mount("ehr.example.no", newApp(server)) // with config.HTTPClient = server.HTTPClient()
+	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"), helseidtest.Scopes("nhn:some-api/read"))
+	server.Mount("ehr.example.no", newApp(config)) // your application, with config in place of helseid.LoadConfig
 	browser := server.Browser(helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
 	for page, status := range map[string]int{"/me": 200, "/prescribe": 403} { // this user cannot step up
 		response, err := browser.Get("https://ehr.example.no" + page)
@@ -207,6 +209,22 @@ func TestLogInTest(t *testing.T) {
 		response.Body.Close() // hide
 		if response.StatusCode != status {
 			t.Error(page, response.StatusCode)
+		}
+	}
+	// endregion
+
+	// region stepup
+	for user, status := range map[string]int{helseidtest.ClinicianAtLevel3: 200, helseidtest.PersonWithoutHPRNumber: 403} { // another person may not
+		browser := server.Browser(helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
+		response, err := browser.Get("https://ehr.example.no/me")
+		require.NoError(t, err)
+		response.Body.Close()                                                                                        // hide
+		next := server.Browser(helseidtest.InBrowser(browser.Jar), helseidtest.AsUser(user), helseidtest.AtLevel(4)) // the same browser
+		response, err = next.Get("https://ehr.example.no/prescribe")
+		require.NoError(t, err)
+		response.Body.Close() // hide
+		if response.StatusCode != status {
+			t.Error("a step-up", response.StatusCode)
 		}
 	}
 	// endregion
