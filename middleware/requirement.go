@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -67,9 +68,24 @@ func checkRequirements(requirements []Requirement) {
 	}
 }
 
+// checkSome panics without requirements: a list that is empty by mistake must neither
+// accept everybody nor refuse everybody.
+func checkSome(name string, requirements []Requirement) {
+	if len(requirements) == 0 {
+		panic("middleware: " + name + " needs a requirement")
+	}
+	checkRequirements(requirements)
+}
+
 // All is met if every requirement is met. The first one that is not met decides the
-// response. Without requirements it is always met. It panics if a requirement is nil.
+// response. It panics without requirements, and if one is nil.
 func All(requirements ...Requirement) Requirement {
+	checkSome("All", requirements)
+	return all(requirements)
+}
+
+// all is All for the list of a guard, which may be empty: a valid token is then enough.
+func all(requirements []Requirement) Requirement {
 	checkRequirements(requirements)
 	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
 		for _, requirement := range requirements {
@@ -83,18 +99,17 @@ func All(requirements ...Requirement) Requirement {
 
 // Any is met if one of the requirements is met. If none is, a requirement that could
 // not tell decides the response, or else the first one: put first the requirement that
-// most callers should be told about. Without requirements it is never met. It panics if
-// a requirement is nil.
+// most callers should be told about. It panics without requirements, and if one is nil.
 func Any(requirements ...Requirement) Requirement {
-	checkRequirements(requirements)
+	checkSome("Any", requirements)
 	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
-		var first error = &Denial{Reason: ReasonRequirement, Detail: "nobody may do this"}
+		var first error
 		for i, requirement := range requirements {
 			err := requirement(ctx, claims)
 			if err == nil {
 				return nil
 			}
-			if i == 0 || isUnavailable(err) {
+			if i == 0 || isUndecided(err) {
 				first = err
 			}
 		}
@@ -118,6 +133,11 @@ func ForRequest(check func(ctx context.Context, request *Request, claims *tokenv
 		return check(ctx, caller.request, claims)
 	}
 }
+
+// errMisconfigured is wrapped by the error of a requirement that no caller can meet
+// because of how the API is set up. The operator must learn about it, and the caller
+// cannot mend it.
+var errMisconfigured = redact.Words("the API is not set up correctly")
 
 // errNoRequest means that the requirement was called outside of a decision.
 var errNoRequest = redact.Words("middleware: ForRequest: the context does not belong to a decision")
@@ -333,8 +353,10 @@ func supplierOf(o identity.Organization) identity.OrganizationNumber { return o.
 
 // ParentOrganizationInPath requires that a path parameter equals the token's parent
 // organisation: the parameter "parent" of the route "GET /journals/{parent}". The
-// router must run before the guard (see [Request.PathValue]), or the requirement is
-// never met. It panics without a name.
+// router must run before the guard (see [Request.PathValue]). If the route has no such
+// parameter, or the guard wraps the router, every caller is answered 500 with the
+// reason misconfigured, and Cause of the audit [Record] says why. It panics without a
+// name.
 func ParentOrganizationInPath(name string) Requirement {
 	return organizationInPath("ParentOrganizationInPath", ReasonParentOrganization, name, parentOf)
 }
@@ -349,8 +371,15 @@ func organizationInPath(function, reason, name string, part func(identity.Organi
 	if name == "" {
 		panic("middleware: " + function + " needs the name of a part of the path")
 	}
+	// As net/http and chi write it in a route ({name}, {name...}, {name:regexp}), or gin
+	// and echo (:name, *name).
+	inRoute := regexp.MustCompile(`[{:*]` + regexp.QuoteMeta(name) + `(?:[}:.]|/|$)`)
+	missing := fmt.Errorf("%w: %s: the route has no path parameter %q, or the guard wraps the router", errMisconfigured, function, name)
 	return ForRequest(func(_ context.Context, request *Request, claims *tokenvalidation.Claims) error {
 		asked := request.PathValue(name)
+		if asked == "" && (request.PathValues == nil || !inRoute.MatchString(request.Route)) {
+			return missing
+		}
 		if asked != "" && asked == string(part(claims.Organization)) {
 			return nil
 		}

@@ -138,13 +138,11 @@ func demands() []demand {
 		forbidden("supplier_organization").of("no supplier", middleware.AnySupplierOrganization()),
 		forbidden("supplier_organization").of("another supplier", middleware.SupplierOrganization("994598759"), mint.Organization("994598759", "", "987654325")),
 
-		met.of("all of none", middleware.All()),
 		met.of("all of two", middleware.All(middleware.System(), middleware.AnyParentOrganization())),
 		forbidden("child_organization").of("the second of all", middleware.All(middleware.System(), middleware.AnyChildOrganization())),
 		forbidden("user").of("the first of all decides", middleware.All(middleware.User(), middleware.AnyChildOrganization())),
 		met.of("the second of any", middleware.Any(middleware.User(), middleware.System())),
 		forbidden("user").of("none of any: the first decides", middleware.Any(middleware.User(), middleware.AnyChildOrganization())),
-		forbidden("requirement").of("any of none", middleware.Any()),
 		met.of("any within all within any", middleware.Any(middleware.User(), middleware.All(middleware.System(), middleware.Any(middleware.AnyChildOrganization(), middleware.AnyParentOrganization())))),
 		level4.of("none of any: a login would help", middleware.Any(middleware.SecurityLevel(4), middleware.System()), clinician(mint.SecurityLevel(3))...),
 	}
@@ -359,6 +357,27 @@ func TestRequirementMistakes(t *testing.T) {
 		"an empty supplier":   func() { middleware.SupplierOrganization("") },
 		"all of nil":          func() { middleware.All(middleware.HPRNumber(), nil) },
 		"any of nil":          func() { middleware.Any(nil) },
+		"all of none":         func() { middleware.All() },
+		"any of none":         func() { middleware.Any() },
+		"any of an empty list": func() {
+			var read []middleware.Requirement // from a file that was empty
+			middleware.Any(read...)
+		},
+	} {
+		require.Panics(t, make, name)
+	}
+}
+
+// A guard needs a handler, and no requirements: a valid token is then enough.
+func TestGuardMistakes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{cold: true})
+	w.requireOK(w.genuine())
+	for name, make := range map[string]func(){
+		"no handler":                   func() { w.auth.Require(nil) },
+		"no handler in a guard":        func() { w.auth.Guard()(nil) },
+		"a nil requirement":            func() { w.auth.Require(w.reach, nil) },
+		"a nil requirement in a guard": func() { w.auth.Guard(middleware.User(), nil) },
 	} {
 		require.Panics(t, make, name)
 	}

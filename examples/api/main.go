@@ -238,18 +238,20 @@ func fields(list string) (found []string) {
 // mux, which would answer a path like /files//x with a redirect before the token is
 // checked.
 func routes(auth *middleware.Middleware, scope string) http.Handler {
-	scoped := middleware.All()
-	if scopes := strings.Fields(scope); len(scopes) > 0 {
-		scoped = middleware.Scope(scopes...)
+	require := func(requirements ...middleware.Requirement) http.Handler {
+		if scopes := strings.Fields(scope); len(scopes) > 0 {
+			requirements = append([]middleware.Requirement{middleware.Scope(scopes...)}, requirements...)
+		}
+		return auth.Require(answer, requirements...)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/machine", auth.Require(answer, scoped))
-	mux.Handle("/practitioner", auth.Require(answer, scoped, middleware.SecurityLevel(4), middleware.HPRNumber()))
-	mux.Handle("/organisation", auth.Require(answer, scoped, middleware.AnyParentOrganization()))
+	mux.Handle("/machine", require())
+	mux.Handle("/practitioner", require(middleware.SecurityLevel(4), middleware.HPRNumber()))
+	mux.Handle("/organisation", require(middleware.AnyParentOrganization()))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 
 	const files = "/files/"
-	guarded := auth.Require(answer, scoped)
+	guarded := require()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, files) || strings.HasPrefix(path.Clean(r.URL.Path), files) {
 			r.Pattern = files // for the audit record; the mux would set it, too
