@@ -367,3 +367,18 @@ func TestRequirementMistakes(t *testing.T) {
 		require.Panics(t, make, name)
 	}
 }
+
+// A guard needs a handler, and no requirements: a valid token is then enough.
+func TestGuardMistakes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{cold: true})
+	w.requireOK(w.genuine())
+	for name, make := range map[string]func(){
+		"no handler":                   func() { w.auth.Require(nil) },
+		"no handler in a guard":        func() { w.auth.Guard()(nil) },
+		"a nil requirement":            func() { w.auth.Require(w.reach, nil) },
+		"a nil requirement in a guard": func() { w.auth.Guard(middleware.User(), nil) },
+	} {
+		require.Panics(t, make, name)
+	}
+}

@@ -55,7 +55,13 @@ func newApp(t *testing.T, configuration helseid.Config) http.Handler {
 	mux.Handle("GET /me", web.Require(me))
 	mux.Handle("POST /organisation", web.Require(chooseOrganisation))
 	mux.Handle("GET /things", web.Require(things(web)))
-	mux.Handle("GET /prescribe", web.RequireLevel(4, me)) // a stronger login than the rest
+	mux.Handle("GET /prescribe", web.RequireLevel(4, me))          // a stronger login than the rest
+	mux.Handle("GET /sign", web.RequireRecent(10*time.Minute, me)) // a login of the last ten minutes
+	// endregion
+	form, sign := me, me
+	// region recent
+	mux.Handle("GET /sign/{id}", web.RequireLevel(4, web.RequireRecent(10*time.Minute, form).ServeHTTP))
+	mux.Handle("POST /sign/{id}", web.RequireLevel(4, web.RequireRecent(30*time.Minute, sign).ServeHTTP))
 	// endregion
 	mux.Handle("GET /sessions/end", web.Require(endSessions(client)))
 	return mux
@@ -192,7 +198,12 @@ func TestLogIn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusForbidden, response.StatusCode)
 	require.NotEmpty(t, body(t, response))
-	require.Equal(t, "KVART GREVLING, HPR number 565505933", get("/prescribe"))
+	for _, page := range []string{"/prescribe", "/sign", "/sign/1"} {
+		require.Equal(t, "KVART GREVLING, HPR number 565505933", get(page))
+	}
+	response, err = browser.PostForm("https://ehr.example.no/sign/1", nil)
+	require.NoError(t, err)
+	require.Equal(t, "KVART GREVLING, HPR number 565505933", body(t, response))
 	require.Empty(t, get("/sessions/end"))
 }
 

@@ -28,7 +28,7 @@ func reasonsOfSource(t testing.TB) map[string]int {
 		reason, err := strconv.Unquote(literal.Value)
 		require.NoError(t, err)
 		found[reason] = 401
-		if strings.HasSuffix(reason, "_unavailable") || reason == "panicked" {
+		if strings.HasSuffix(reason, "_unavailable") || reason == "panicked" || reason == "misconfigured" {
 			found[reason] = 503
 		}
 	}
