@@ -188,9 +188,6 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 	}
 	defer func() { _ = listener.Close() }()
 	show := func(context.Context, string, io.Writer) error { return nil }
-	// If the system chooses the port, no earlier process had the same URL, and a HelseID
-	// that has just been started has issued no token before: no used proof can be replayed.
-	acceptEarlier := strings.HasSuffix(opts.listen, ":0") || opts.issuer == ""
 	if opts.issuer == "" {
 		demo, err := startDemo(opts)
 		if err != nil {
@@ -204,7 +201,9 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 		Audience: opts.audience,
 		Audit:    func(_ context.Context, record middleware.Record) { fmt.Fprintln(stderr, line(record)) },
 	}
-	config.Proof.AcceptProofsFromBeforeStart = acceptEarlier
+	// If the system chooses the port, no earlier process had the same URL, so no used
+	// proof can be replayed.
+	config.Proof.AcceptProofsFromBeforeStart = strings.HasSuffix(opts.listen, ":0")
 	auth, err := middleware.New(config)
 	if err != nil {
 		return err
