@@ -125,13 +125,18 @@ func TestDemoWithoutScope(t *testing.T) {
 	reader, writer := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	ended := make(chan int, 1)
 	go func() {
-		run(ctx, []string{"-listen", "127.0.0.1:0", "-scope", ""}, writer, io.Discard)
+		ended <- run(ctx, []string{"-listen", "127.0.0.1:0", "-scope", ""}, writer, io.Discard)
 		_ = writer.Close()
 	}()
-	for lines := bufio.NewScanner(reader); !strings.Contains(lines.Text(), "refused: "); {
+	lines := bufio.NewScanner(reader)
+	for !strings.Contains(lines.Text(), "refused: ") {
 		require.True(t, lines.Scan(), "it has ended")
 	}
+	go func() { _, _ = io.Copy(io.Discard, reader) }()
+	cancel()
+	require.Zero(t, <-ended)
 }
 
 // lockedBuffer is written to and read by several goroutines.
