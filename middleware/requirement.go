@@ -190,8 +190,10 @@ func System() Requirement {
 	}
 }
 
-// SecurityLevel requires a user at this level or above: 2, 3 or 4. It panics for any
-// other level.
+// SecurityLevel requires a user at this level or above: 2, 3 or 4. A user below it is
+// refused with 401 and the reason security_level, so that the application can let the
+// user step up. A system is refused as by [User], with 403 and the reason user, since no
+// login helps. It panics for any other level.
 func SecurityLevel(least identity.SecurityLevel) Requirement {
 	if least < identity.SecurityLevel2 || least > identity.SecurityLevel4 {
 		panic("middleware: SecurityLevel is 2, 3 or 4")

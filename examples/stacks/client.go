@@ -20,6 +20,7 @@ import (
 // client calls the API.
 type client interface {
 	caller(ctx context.Context) (caller, error)
+	clinician(ctx context.Context) (caller, error) // the same, for clinicians alone
 	upload(ctx context.Context, document io.Reader) (size int64, err error)
 	events(ctx context.Context, each func(event)) error
 }
@@ -72,8 +73,14 @@ type httpClient struct {
 	origin string
 }
 
-func (c httpClient) caller(ctx context.Context) (found caller, err error) {
-	err = c.call(ctx, http.MethodGet, "/caller", "", nil, func(body io.Reader) error { return json.NewDecoder(body).Decode(&found) })
+func (c httpClient) caller(ctx context.Context) (caller, error) { return c.get(ctx, "/caller") }
+
+func (c httpClient) clinician(ctx context.Context) (caller, error) {
+	return c.get(ctx, "/clinician/caller")
+}
+
+func (c httpClient) get(ctx context.Context, path string) (found caller, err error) {
+	err = c.call(ctx, http.MethodGet, path, "", nil, func(body io.Reader) error { return json.NewDecoder(body).Decode(&found) })
 	return found, err
 }
 

@@ -154,14 +154,24 @@ func (s *expiringStream) unlessExpired(err error) error {
 }
 
 // connectClient calls the API. Its HTTP client is that of package helseid.
-type connectClient struct{ api stacksv1connect.ApiClient }
+type connectClient struct {
+	api        stacksv1connect.ApiClient
+	clinicians stacksv1connect.ClinicianClient
+}
 
 func newConnectClient(client *http.Client, url string) connectClient {
-	return connectClient{stacksv1connect.NewApiClient(client, url)}
+	return connectClient{stacksv1connect.NewApiClient(client, url), stacksv1connect.NewClinicianClient(client, url)}
 }
 
 func (c connectClient) caller(ctx context.Context) (caller, error) {
-	response, err := c.api.Caller(ctx, connect.NewRequest(&stacksv1.CallerRequest{}))
+	return connectCaller(c.api.Caller(ctx, connect.NewRequest(&stacksv1.CallerRequest{})))
+}
+
+func (c connectClient) clinician(ctx context.Context) (caller, error) {
+	return connectCaller(c.clinicians.Caller(ctx, connect.NewRequest(&stacksv1.CallerRequest{})))
+}
+
+func connectCaller(response *connect.Response[stacksv1.CallerResponse], err error) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}

@@ -122,6 +122,11 @@ func (c grpcClient) caller(ctx context.Context) (caller, error) {
 	return caller{found.GetClientId(), found.GetOrganization(), found.GetHprNumber()}, err
 }
 
+func (c grpcClient) clinician(ctx context.Context) (caller, error) {
+	found, err := stacksv1.NewClinicianClient(c.conn).Caller(ctx, &stacksv1.CallerRequest{})
+	return caller{found.GetClientId(), found.GetOrganization(), found.GetHprNumber()}, err
+}
+
 func (c grpcClient) upload(ctx context.Context, document io.Reader) (int64, error) {
 	stream, err := stacksv1.NewApiClient(c.conn).Upload(ctx)
 	if err != nil {

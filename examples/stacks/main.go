@@ -1,7 +1,11 @@
 // Command stacks serves one small API through the router or the RPC framework of your
 // choice, and calls it.
 //
+//	go -C examples/stacks run . -stack chi
 //	go -C examples/stacks run . -stack chi -issuer https://helseid-sts.test.nhn.no -audience nhn:some-api -scope nhn:some-api/read
+//
+// Without -issuer it starts its own HelseID on loopback, registers a client there and makes
+// two calls with it: one that the API accepts and one that it refuses. Then it serves on.
 //
 // Each of servemux.go, chi.go, gin.go, echo.go, connect.go and grpc.go is the whole API,
 // ready to be copied; api.go, and for the last two rpc.go, stand for what is your own. All
@@ -24,7 +28,8 @@
 //	go -C examples/stacks run . -stack grpc -call https://api.example.no -config client.json -scope nhn:some-api/read
 //
 // Otherwise it prints the address at which it listens and, on standard error, a line for each
-// request that a guard accepted or refused. It exits with 2 for a mistake in the flags.
+// request that a guard accepted or refused. It exits with 2 for a mistake in the flags, and
+// with 1 if something else goes wrong, such as a call of its own.
 package main
 
 import (
@@ -39,6 +44,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -128,7 +134,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&opts.stack, "stack", "servemux", "the `router` or framework: "+names)
 	flags.StringVar(&opts.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
-	flags.StringVar(&opts.issuer, "issuer", "http://127.0.0.1:8181", "HelseID's issuer `URL`; the default is that of examples/localhelseid -listen 127.0.0.1:8181")
+	flags.StringVar(&opts.issuer, "issuer", "", "HelseID's issuer `URL`; empty: an embedded HelseID, and two calls")
 	flags.StringVar(&opts.audience, "audience", "nhn:demo-api", "the API's short name in HelseID")
 	flags.StringVar(&opts.scope, "scope", "nhn:demo-api/read", "scopes that callers need, separated by spaces; empty: none")
 	flags.StringVar(&opts.call, "call", "", "call the API at this `URL` instead of serving it")
@@ -176,6 +182,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
+	listener, err := net.Listen("tcp", opts.listen)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
+	show := func(context.Context, string, io.Writer) error { return nil }
+	if opts.issuer == "" {
+		demo, err := startDemo(opts)
+		if err != nil {
+			return err
+		}
+		defer demo.end()
+		opts.issuer, show = demo.helseid.Issuer(), demo.show
+	}
 	config := middleware.Config{
 		Issuer:   opts.issuer,
 		Audience: opts.audience,
@@ -197,32 +217,35 @@ func serve(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", opts.listen)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(stdout, "listening on http://"+listener.Addr().String())
+	address := "http://" + reachable(listener.Addr())
+	fmt.Fprintln(stdout, "listening on", address)
 
 	stop := context.AfterFunc(ctx, server.stop)
 	defer stop()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	if err := show(ctx, address, stdout); err != nil && ctx.Err() == nil {
+		server.stop()
+		return err
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
 }
 
+// reachable returns the address at which clients on this machine reach a listener,
+// including one that listens on all addresses.
+func reachable(address net.Addr) string {
+	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return address.String()
+}
+
 // call calls the API and prints who it says is calling.
 func call(ctx context.Context, opts options, stdout, _ io.Writer) error {
-	config, err := helseid.LoadConfig(opts.config)
-	if err != nil {
-		return err
-	}
-	tokens, err := helseid.New(config)
-	if err != nil {
-		return err
-	}
-	defer tokens.Close()
-	api, done, err := newClient(opts.stack, tokens, helseid.TokenRequest{Scopes: strings.Fields(opts.scope)}, opts.call)
+	api, done, err := dial(opts)
 	if err != nil {
 		return err
 	}
@@ -233,6 +256,25 @@ func call(ctx context.Context, opts options, stdout, _ io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "client %s organization %s\n", found.ClientID, found.Organization)
 	return nil
+}
+
+// dial makes the client that is in the configuration file. The function that it returns
+// closes it.
+func dial(opts options) (client, func(), error) {
+	config, err := helseid.LoadConfig(opts.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	tokens, err := helseid.New(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	api, done, err := newClient(opts.stack, tokens, helseid.TokenRequest{Scopes: strings.Fields(opts.scope)}, opts.call)
+	if err != nil {
+		tokens.Close()
+		return nil, nil, err
+	}
+	return api, func() { done(); tokens.Close() }, nil
 }
 
 // line returns the audit log's text about a request.

@@ -71,6 +71,74 @@ func TestProgram(t *testing.T) {
 	}
 }
 
+// Without an issuer it brings its own, shows a call that is let in and one that is refused,
+// and prints a command that works until it ends.
+func TestDemo(t *testing.T) {
+	for name := range stacks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			reader, writer := io.Pipe()
+			var stderr lockedBuffer
+			ended := make(chan int, 1)
+			go func() {
+				ended <- run(ctx, []string{"-stack", name, "-listen", "0.0.0.0:0"}, writer, &stderr)
+				_ = writer.Close()
+			}()
+			lines := bufio.NewScanner(reader)
+			for _, want := range []string{
+				`^listening on http://127\.0\.0\.1:\d+$`,
+				`^an embedded HelseID listens on http://127\.0\.0\.1:\d+$`,
+				`let in: client \S+ organization ` + organization + `$`,
+				`refused: .*(403|PermissionDenied: user)`,
+				`another terminal`,
+				`^  go -C examples/stacks run \. `,
+			} {
+				require.True(t, lines.Scan(), &stderr)
+				require.Regexp(t, want, lines.Text())
+			}
+			require.Contains(t, stderr.String(), "refused with 403 user")
+
+			_, args, _ := strings.Cut(lines.Text(), " run . ")
+			command := strings.Fields(strings.ReplaceAll(args, `"`, ""))
+			require.Contains(t, command, name)
+			var stdout bytes.Buffer
+			require.Zero(t, run(ctx, command, &stdout, &stderr), &stderr)
+			require.Contains(t, stdout.String(), "organization "+organization)
+			cancel()
+			require.Zero(t, <-ended)
+			require.NoFileExists(t, command[slices.Index(command, "-config")+1])
+		})
+	}
+}
+
+// A demonstration that does not go as it should is a failure.
+func TestDemoThatFails(t *testing.T) {
+	var stderr lockedBuffer
+	require.Equal(t, 1, run(t.Context(), []string{"-listen", "127.0.0.1:0", "-audience", "nhn:another-api"}, io.Discard, &stderr))
+	require.Contains(t, stderr.String(), "refused with 401 token_audience")
+}
+
+// An API that needs no scope is called with a token for it nevertheless.
+func TestDemoWithoutScope(t *testing.T) {
+	reader, writer := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"-listen", "127.0.0.1:0", "-scope", ""}, writer, io.Discard)
+		_ = writer.Close()
+	}()
+	lines := bufio.NewScanner(reader)
+	for !strings.Contains(lines.Text(), "refused: ") {
+		require.True(t, lines.Scan(), "it has ended")
+	}
+	go func() { _, _ = io.Copy(io.Discard, reader) }()
+	cancel()
+	require.Zero(t, <-ended)
+}
+
 // lockedBuffer is written to and read by several goroutines.
 type lockedBuffer struct {
 	mu   sync.Mutex

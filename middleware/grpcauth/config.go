@@ -47,8 +47,9 @@ type Config struct {
 	// method goes before what is said about its service.
 	Open []string
 
-	// KeepExpiredStreams lets a stream go on after its token has expired. By default,
-	// it ends then.
+	// KeepExpiredStreams lets a stream go on after its token has expired. By default, it
+	// ends then, after the leeway of the token's validation: 5 seconds, unless
+	// [tokenvalidation.Config] says otherwise.
 	KeepExpiredStreams bool
 }
 

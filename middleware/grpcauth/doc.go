@@ -100,9 +100,13 @@
 // # Streams
 //
 // A stream's proof is for the opening of the stream, not for each message, and its
-// token is checked then. So a stream ends when its token expires, unless
-// KeepExpiredStreams of [Config] is set: a client opens another with a new token. For
-// this, each operation of the stream runs in a goroutine of its own. If the token
+// token is checked then. So a stream ends when a new call with its token would be
+// refused, unless KeepExpiredStreams of [Config] is set: a client opens another with a
+// new token. That is up to a second after the token's expiry and the leeway for clocks
+// that differ, which is 5 seconds unless Leeway of [tokenvalidation.Config] says
+// otherwise.
+//
+// For this, each operation of the stream runs in a goroutine of its own. If the token
 // expires meanwhile, the handler gets the refusal at once and must not use the message
 // again.
 //
