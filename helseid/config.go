@@ -53,7 +53,8 @@ type Config struct {
 	// Tenancy says whether the client serves its own organisation or several. If it
 	// is set, a request that does not fit it fails before anything is sent. Empty
 	// means that each request's organisation decides. In either case a user's token
-	// (that of a [Session]) may be for no organisation.
+	// (that of a [Session]) may be for no organisation, and so may one for the scope
+	// nhn:selvbetjening/client alone.
 	Tenancy identity.Tenancy
 
 	// Variants choose between forms on which HelseID's sources disagree. The zero

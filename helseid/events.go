@@ -37,8 +37,8 @@ const (
 	EventProof EventKind = "proof"
 
 	// EventKeyExpiry: the client's key KeyID expires at Expiry, which is 30, 14, 7 or 1
-	// days away, or has expired. It comes once for each of these, and at once for the
-	// last that has passed when the expiry becomes known.
+	// days away, or has expired. It comes once for each of these, with a request to
+	// HelseID, and for the last that has passed as soon as the expiry becomes known.
 	EventKeyExpiry EventKind = "key_expiry"
 
 	// EventKeyFailed: a key did not sign, or not in time, and what needed the signature

@@ -53,8 +53,9 @@ type toldExpiry struct {
 // means that it is not known.
 //
 // The client warns about the key in use, in the log ([Config.Logger]) and with an event
-// ([EventKeyExpiry]), 30, 14, 7 and 1 days before it expires, and when it has expired. It
-// does so when it makes a request to HelseID.
+// ([EventKeyExpiry]), 30, 14, 7 and 1 days before it expires, and when it has expired: in
+// this call if one of these has passed already, and later when it makes a request to
+// HelseID.
 func (c *Client) SetKeyExpiry(keyID string, expiry time.Time) {
 	c.report.expiries.put(keyID, expiry)
 	if keyID == c.report.keyID() {

@@ -86,7 +86,7 @@ func (r *requestRules) prepare(request TokenRequest, origin tokenOrigin) (*prepa
 	if request.RequireSubjectToken && origin.grant != grantTokenExchange {
 		errs = append(errs, errors.New("field RequireSubjectToken: the call's context has no subject token, see WithSubjectToken"))
 	}
-	details, err := r.details(request, origin == systemOrigin)
+	details, err := r.details(request, origin == systemOrigin && !slices.Equal(prepared.scopes, []string{scopeSelvbetjening}))
 	errs = append(errs, err)
 	if request.RequireOrganization && err == nil && !namesOrganization(details) && !origin.organized {
 		errs = append(errs, errors.New("field RequireOrganization: the call names no organisation, see ForOrganization"))
@@ -105,9 +105,14 @@ func namesOrganization(details []clientassertion.Detail) bool {
 	return slices.ContainsFunc(details, func(d clientassertion.Detail) bool { return d.Type() == claims.OrganizationType })
 }
 
+// scopeSelvbetjening is the scope with which a client looks after its own registration.
+// Norsk helsenett's libraries for .NET and Java name no organisation then, whatever the
+// tenancy, and no document says that one is needed: HelseID decides.
+const scopeSelvbetjening = "nhn:selvbetjening/client"
+
 // details turns the typed parts of a request into the details of an assertion. A
-// system of a multi-tenant client must name an organisation, a user need not.
-func (r *requestRules) details(request TokenRequest, system bool) ([]clientassertion.Detail, error) {
+// system of a multi-tenant client must name an organisation (forOthers), a user need not.
+func (r *requestRules) details(request TokenRequest, forOthers bool) ([]clientassertion.Detail, error) {
 	var (
 		details []clientassertion.Detail
 		errs    []error
@@ -125,7 +130,7 @@ func (r *requestRules) details(request TokenRequest, system bool) ([]clientasser
 	if !request.Organization.IsZero() {
 		detail, err := clientassertion.OrganizationDetail(request.Organization, r.tenancy, r.variants)
 		add("Organization", detail, err)
-	} else if system && r.tenancy == identity.MultiTenant {
+	} else if forOthers && r.tenancy == identity.MultiTenant {
 		errs = append(errs, errors.New("field Organization: a multi-tenant client must name the organisation that it acts for, see ForOrganization"))
 	}
 	if request.JournalID != "" {

@@ -186,8 +186,9 @@ var hidAdvice = map[string]string{
 	"HID-1004": "an organisation number has nine digits",
 	"HID-1005": "the client may not name parent organisations: it is not a multi-tenant client",
 	"HID-1006": "the client may not name a child organisation, or not without its parent",
-	"HID-1007": "a multi-tenant client must name its organisation, with ForOrganization or TokenRequest.Organization (Config.Tenancy finds that " +
-		"before anything is sent); details of your own must follow HelseID's specification",
+	"HID-1007": "a multi-tenant client must name its organisation: with ForOrganization or TokenRequest.Organization (Config.Tenancy finds that " +
+		"before anything is sent), and for its own keys and registration with selvbetjening.Config.Organization alone; details of your own must " +
+		"follow HelseID's specification",
 	"HID-1008": "a client with a shared secret may not name organisations",
 	"HID-1009": "an organisation may not be named in the assertion of the code grant: name it when the token is refreshed",
 	"HID-1010": "the client's registration contradicts itself: static claims and an enterprise certificate",

@@ -7,7 +7,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -36,7 +39,6 @@ func TestKeyOfAMountedSecret(t *testing.T) {
 	require.NoError(t, os.WriteFile(mounted, content, 0o600))
 	t.Setenv("HELSEID_CONFIG", mounted)
 	onEvent := func(context.Context, helseid.Event) {}
-	ctx := t.Context()
 
 	// region mounted
 	path := os.Getenv("HELSEID_CONFIG") // /etc/helseid/client.json
@@ -52,19 +54,38 @@ func TestKeyOfAMountedSecret(t *testing.T) {
 	defer client.Close()
 
 	api := server.SelvbetjeningURL()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	// region expiry
 	self, err := selvbetjening.New(selvbetjening.Config{
 		Client:  client, // which has been granted selvbetjening.Scope
 		BaseURL: api,    // hide
 	})
 	require.NoError(t, err)
-	keys, err := self.ClientSecrets(ctx) // once a day: the client learns when its key expires
+	go watchExpiry(ctx, self)
 	// endregion
-	require.NoError(t, err)
-	require.Len(t, keys, 1)
-	_, expiry := client.KeyExpiry(ctx)
-	require.False(t, expiry.IsZero())
+	require.Eventually(t, func() bool {
+		_, expiry := client.KeyExpiry(ctx)
+		return !expiry.IsZero()
+	}, 10*time.Second, time.Millisecond)
 }
+
+// region watch
+
+// watchExpiry tells the client when its key expires, and when one expires that has replaced it.
+func watchExpiry(ctx context.Context, self *selvbetjening.Client) {
+	for ctx.Err() == nil {
+		if _, err := self.ClientSecrets(ctx); err != nil {
+			slog.Warn("it is not known when the key expires", "err", err)
+		}
+		select {
+		case <-time.After(time.Hour):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// endregion
 
 // region event
 
@@ -82,6 +103,26 @@ func onKeyEvent(_ context.Context, event helseid.Event) {
 // endregion
 
 func alert(string) {}
+
+func TestRotationForManyOrganisations(t *testing.T) {
+	const customer = "910000004"
+	server := newServer(t, helseidtest.Selvbetjening{})
+	clientFile(t, server, helseidtest.Scopes(selvbetjening.Scope), helseidtest.Delegations(customer))
+	config, err := helseid.LoadConfig("client.json")
+	require.NoError(t, err)
+	config.HTTPClient = server.HTTPClient()
+	ctx := t.Context()
+	// region organization
+	settings := selvbetjening.RotationConfig{Client: config, Store: selvbetjening.FileStore{Path: "client.json"}}
+	settings.Selvbetjening.Organization.Parent = customer // has delegated to you
+	// endregion
+	settings.Selvbetjening.BaseURL = server.SelvbetjeningURL()
+	settings.Kind, settings.Settle = clientassertion.P256, -1
+	rotation, err := selvbetjening.NewRotation(ctx, settings)
+	require.NoError(t, err)
+	defer rotation.Close()
+	require.NoError(t, rotation.Rotate(ctx))
+}
 
 func TestRotation(t *testing.T) {
 	server := newServer(t, helseidtest.Selvbetjening{})
@@ -182,7 +223,7 @@ func (s *kubernetesStore) call(ctx context.Context, method string, body []byte) 
 	if err != nil {
 		return found, err
 	}
-	token, err := os.ReadFile(tokenFile) // for each request: Kubernetes replaces it
+	token, err := os.ReadFile(filepath.Join(account, "token")) // for each request: Kubernetes replaces it
 	if err != nil {
 		return found, err
 	}
@@ -204,15 +245,61 @@ func (s *kubernetesStore) call(ctx context.Context, method string, body []byte) 
 
 // endregion
 
-var tokenFile string // /var/run/secrets/kubernetes.io/serviceaccount/token
+// region rotate
+
+var account = "/var/run/secrets/kubernetes.io/serviceaccount" // of each pod
+
+// rotateKey replaces the key if that is due. It is all that main calls.
+func rotateKey(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute) // a new key waits 20 seconds, and is tried for up to 2 minutes
+	defer cancel()
+	authority, err := os.ReadFile(filepath.Join(account, "ca.crt"))
+	if err != nil {
+		return err
+	}
+	cluster := x509.NewCertPool()
+	cluster.AppendCertsFromPEM(authority)
+	config, err := helseid.LoadConfig(os.Getenv("HELSEID_CONFIG"))
+	if err != nil {
+		return err
+	}
+	config.HTTPClient = serverClient // hide
+	config.Logger, config.OnEvent = slog.Default(), onKeyEvent
+	rotation, err := selvbetjening.NewRotation(ctx, selvbetjening.RotationConfig{
+		Client: config,
+		Store: &kubernetesStore{
+			api:  &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: cluster}}},
+			url:  os.Getenv("SECRET_URL"),
+			file: selvbetjening.FileStore{Path: filepath.Join(os.TempDir(), "client.json")},
+		},
+		Selvbetjening: ownAPI,               // hide
+		Kind:          clientassertion.P256, // hide
+		Settle:        -1,                   // hide
+		Before:        before,               // hide
+	})
+	if err != nil {
+		return err
+	}
+	defer rotation.Close()
+	return rotation.RotateIfDue(ctx)
+}
+
+// endregion
+
+// How the test differs from production.
+var (
+	serverClient *http.Client
+	ownAPI       selvbetjening.Config
+	before       time.Duration
+)
 
 // A rotation in one pod changes the Secret, and a client in another one goes on with the
 // new key.
 func TestRotationInKubernetes(t *testing.T) {
 	server := newServer(t, helseidtest.Selvbetjening{})
 	folder := t.TempDir()
-	tokenFile = filepath.Join(folder, "token")
-	require.NoError(t, os.WriteFile(tokenFile, []byte("a-token"), 0o600))
+	account = folder
+	require.NoError(t, os.WriteFile(filepath.Join(account, "token"), []byte("a-token"), 0o600))
 	mounted := filepath.Join(folder, "mounted.json")
 	require.NoError(t, os.WriteFile(mounted, server.ConfigFile(helseidtest.Scopes(selvbetjening.Scope, "nhn:some-api/read")), 0o600))
 	var version atomic.Int64
@@ -237,34 +324,31 @@ func TestRotationInKubernetes(t *testing.T) {
 	}))
 	t.Cleanup(cluster.Close)
 
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cluster.Certificate().Raw})
+	require.NoError(t, os.WriteFile(filepath.Join(account, "ca.crt"), authority, 0o600))
+	t.Setenv("HELSEID_CONFIG", mounted)
+	t.Setenv("SECRET_URL", cluster.URL)
+	t.Setenv("TMPDIR", folder)
+	serverClient, ownAPI = server.HTTPClient(), selvbetjening.Config{BaseURL: server.SelvbetjeningURL()}
+
 	config, err := helseid.LoadConfig(mounted)
 	require.NoError(t, err)
-	before := config.Key.ID()
+	old := config.Key.ID()
 	config.HTTPClient = server.HTTPClient()
-	reader := config
-	reader.KeySource, err = helseid.NewKeyFile(helseid.KeyFileConfig{Path: mounted, Interval: time.Nanosecond})
+	config.KeySource, err = helseid.NewKeyFile(helseid.KeyFileConfig{Path: mounted, Interval: time.Nanosecond})
 	require.NoError(t, err)
-	client := newClient(t, reader)
+	client := newClient(t, config)
 
 	ctx := t.Context()
-	api, secretURL, copied := cluster.Client(), cluster.URL, filepath.Join(folder, "client.json")
-	own := selvbetjening.Config{BaseURL: server.SelvbetjeningURL()}
-	// region rotate
-	rotation, err := selvbetjening.NewRotation(ctx, selvbetjening.RotationConfig{
-		Client:        config, // of the mounted file
-		Store:         &kubernetesStore{api: api, url: secretURL, file: selvbetjening.FileStore{Path: copied}},
-		Selvbetjening: own,                  // hide
-		Kind:          clientassertion.P256, // hide
-		Settle:        -1,                   // hide
-	})
+	require.NoError(t, rotateKey(ctx))
+	early, err := helseid.LoadConfig(mounted)
 	require.NoError(t, err)
-	defer rotation.Close()
-	err = rotation.Rotate(ctx)
-	// endregion
-	require.NoError(t, err)
+	require.Equal(t, old, early.Key.ID(), "it is not due")
+	before = 400 * 24 * time.Hour
+	require.NoError(t, rotateKey(ctx))
 	after, err := helseid.LoadConfig(mounted)
 	require.NoError(t, err)
-	require.NotEqual(t, before, after.Key.ID())
+	require.NotEqual(t, old, after.Key.ID())
 	require.Equal(t, config.ClientID, after.ClientID)
 	_, err = client.Token(ctx, helseid.TokenRequest{Scopes: []string{"nhn:some-api/read"}})
 	require.NoError(t, err)
@@ -272,7 +356,7 @@ func TestRotationInKubernetes(t *testing.T) {
 	require.Equal(t, after.Key.ID(), kid)
 
 	// Of two jobs that have read the same keys, one saves its own.
-	store := &kubernetesStore{api: api, url: secretURL, file: selvbetjening.FileStore{Path: copied}}
+	store := &kubernetesStore{api: cluster.Client(), url: cluster.URL, file: selvbetjening.FileStore{Path: filepath.Join(folder, "client.json")}}
 	stored, err := store.Load(ctx)
 	require.NoError(t, err)
 	saved, err := store.Save(ctx, stored)

@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	config.Output = stdout
-	config.Hint = func(clientFile, _ string) string { return "go run ./examples/weblogin -config " + clientFile }
+	config.Hint = func(clientFile, _, _ string) string { return "go run ./examples/weblogin -config " + clientFile }
 	switch err := desk.Run(ctx, config); {
 	case err == nil:
 		return 0

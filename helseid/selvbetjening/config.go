@@ -36,8 +36,13 @@ type Config struct {
 	// or http on a loopback host, and not the address of an environment of HelseID's.
 	BaseURL string
 
-	// Organization is the organisation that the token is for, which a multi-tenant client
-	// must name. The context of a call does not choose it.
+	// Organization is the organisation that the token names. The context of a call does
+	// not choose it. A single-tenant client leaves it empty.
+	//
+	// Whether a multi-tenant client must name one for [Scope] is not documented. Empty
+	// names none, as Norsk helsenett's libraries for .NET and Java do. If HelseID refuses
+	// that with HID-1007, as helseidtest does, name an organisation that has delegated to
+	// the supplier, and another one when it ends its delegation (HID-1001).
 	Organization clientassertion.Organization
 
 	// JWKAsText sends a new key as a JSON string that holds the JWK, as Norsk helsenett's

@@ -76,7 +76,7 @@ func (r *Rotation) searchOnce(ctx context.Context, refused *clientassertion.Key)
 	stored, err := r.config.Store.Load(ctx)
 	switch {
 	case err != nil:
-		return false, r.failure("read the store, since HelseID refuses the key in use", err)
+		return false, r.failure(ctx, "read the store, since HelseID refuses the key in use", err)
 	case stored.Current != nil && !same(stored.Current, refused):
 		r.use(ctx, stored.Current, stored.CurrentSince, time.Time{})
 		return false, nil
@@ -84,7 +84,7 @@ func (r *Rotation) searchOnce(ctx context.Context, refused *clientassertion.Key)
 		return false, nil
 	}
 	if err := r.try(ctx, stored.Pending); err != nil {
-		return true, r.failure("try the pending key "+stored.Pending.ID()+", since HelseID refuses the one in use", err)
+		return true, r.failure(ctx, "try the pending key "+stored.Pending.ID()+", since HelseID refuses the one in use", err)
 	}
 	r.use(ctx, stored.Pending, stored.PendingSince, time.Time{})
 	if r.key.underTrial() == nil { // or whoever tries it saves it

@@ -119,6 +119,8 @@ func (r *Rotation) Close() {
 // old key stays in use, and the error wraps [ErrRotation], names the step that failed, and
 // says what to do. An error that does not wrap it means that the new key is in use, and
 // that the store still has it as the pending one; the next Rotate or Run corrects that.
+//
+// Give ctx the time that a new key takes: RotationConfig.Settle and up to VerifyTimeout.
 func (r *Rotation) Rotate(ctx context.Context) error {
 	ctx, done, err := r.runs.Foreground(ctx)
 	if err != nil {
@@ -127,6 +129,27 @@ func (r *Rotation) Rotate(ctx context.Context) error {
 	defer done()
 	_, err = r.work(ctx, true)
 	return err
+}
+
+// RotateIfDue does once what [Rotation.Run] does all the time, for a program that runs
+// each night: it replaces the key if that is due (RotationConfig.Before), finishes a
+// replacement that was begun, takes over a key that another instance has made, and reports
+// orphans. [helseid.Client.KeyExpiry] tells which key is in use then. Its errors are those
+// of [Rotation.Rotate]; that HelseID does not tell when the key expires is one of them.
+func (r *Rotation) RotateIfDue(ctx context.Context) error {
+	ctx, done, err := r.runs.Foreground(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRotation, err)
+	}
+	defer done()
+	before := r.key.current()
+	if _, err = r.work(ctx, false); err != nil {
+		return err
+	}
+	if used := r.key.used.Load(); used.expiry.IsZero() && same(used.Key, before) {
+		return fmt.Errorf("%w: HelseID does not tell when the key %s expires: Rotate replaces it in any case", ErrRotation, used.ID())
+	}
+	return nil
 }
 
 // work does what is due, and returns how long to wait for the next time.
@@ -158,7 +181,7 @@ func (r *Rotation) workOn(ctx context.Context, before *clientassertion.Key, now 
 	if r.config.Lock != nil {
 		unlock, err := r.config.Lock(ctx)
 		if err != nil {
-			return r.failure("wait for the lock", redact.Foreign(err))
+			return r.failure(ctx, "wait for the lock", redact.Foreign(err))
 		}
 		defer unlock()
 		if seen, err = r.look(ctx); err != nil || !r.isToDo(seen, before, now) {
@@ -186,11 +209,11 @@ func (r *Rotation) replace(ctx context.Context, seen view) error {
 	if stored.Pending == nil {
 		key, err := r.generate(r.config.Kind)
 		if err != nil {
-			return r.failure("make a key", err)
+			return r.failure(ctx, "make a key", err)
 		}
 		stored.Pending, stored.PendingSince = key, time.Now()
 		if stored.Version, err = r.config.Store.Save(ctx, stored); err != nil {
-			return r.failure("save a new key", err)
+			return r.failure(ctx, "save a new key", err)
 		}
 	}
 	var expiry time.Time
@@ -216,7 +239,7 @@ func (r *Rotation) replace(ctx context.Context, seen view) error {
 		if registered && ctx.Err() == nil {
 			r.orphan(ctx, secret, "HelseID knows a key that does not work yet: it is kept, and tried again")
 		}
-		return r.failure("try the new key "+stored.Pending.ID(), err)
+		return r.failure(ctx, "try the new key "+stored.Pending.ID(), err)
 	}
 	r.use(ctx, stored.Pending, stored.PendingSince, expiry)
 	if _, err := r.config.Store.Save(ctx, promoted(stored, seen.secrets)); err != nil {
@@ -228,7 +251,7 @@ func (r *Rotation) replace(ctx context.Context, seen view) error {
 // afterFailedUpload finds out whether a key has been registered although the request for
 // that failed. Its error is that of the upload.
 func (r *Rotation) afterFailedUpload(ctx context.Context, untilRefused context.Context, stored StoredKeys, uploadErr error) (registered bool, err error) {
-	err = r.failure("register the new key "+stored.Pending.ID(), uploadErr)
+	err = r.failure(ctx, "register the new key "+stored.Pending.ID(), uploadErr)
 	secrets, listErr := r.self.ClientSecrets(untilRefused)
 	if untilRefused.Err() != nil && ctx.Err() == nil {
 		return true, err // or why would the old key be refused now?

@@ -13,10 +13,13 @@ import (
 )
 
 // failure says what was being done when the key was not replaced, and what to do.
-func (r *Rotation) failure(doing string, err error) error {
+func (r *Rotation) failure(ctx context.Context, doing string, err error) error {
 	var answer *Error
 	advice := ""
 	switch {
+	case ctx.Err() != nil: // which says nothing about HelseID
+		advice = fmt.Sprintf("the caller's context has ended: a new key waits %v (Settle) and is then tried for up to %v (VerifyTimeout); the next call finishes what was begun",
+			max(r.config.Settle, 0), r.config.VerifyTimeout)
 	case errors.Is(err, ErrKeysChanged):
 		advice = "another instance has saved keys at the same time: the next try uses them"
 	case errors.Is(err, helseid.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):

@@ -29,7 +29,7 @@ func (r *Rotation) look(ctx context.Context) (seen view, err error) {
 		if seen.refused = isInvalidClient(err); seen.refused && seen.stored.Pending != nil {
 			return seen, nil
 		}
-		return seen, r.failure("list the client's keys", err)
+		return seen, r.failure(ctx, "list the client's keys", err)
 	}
 	current := r.key.current()
 	if secret, ok := find(seen.secrets, current); ok && !secret.Expiration.IsZero() {
@@ -43,7 +43,7 @@ func (r *Rotation) look(ctx context.Context) (seen view, err error) {
 func (r *Rotation) load(ctx context.Context) (StoredKeys, error) {
 	stored, err := r.config.Store.Load(ctx)
 	if err != nil {
-		return stored, r.failure("read the store", err)
+		return stored, r.failure(ctx, "read the store", err)
 	}
 	used := r.key.used.Load()
 	switch {
@@ -68,13 +68,13 @@ func (r *Rotation) load(ctx context.Context) (StoredKeys, error) {
 			return stored, nil
 		}
 		if !isInvalidClient(err) {
-			return stored, r.failure("try the key "+stored.Current.ID()+", which the store has in place of the one in use", err)
+			return stored, r.failure(ctx, "try the key "+stored.Current.ID()+", which the store has in place of the one in use", err)
 		}
 		stored.Pending, stored.PendingSince = used.Key, used.since
 		stored = promoted(stored, nil)
 	}
 	if stored.Version, err = r.config.Store.Save(ctx, stored); err != nil {
-		return stored, r.failure("save the key in use", err)
+		return stored, r.failure(ctx, "save the key in use", err)
 	}
 	return stored, nil
 }

@@ -87,6 +87,7 @@ func TestServeUsage(t *testing.T) {
 	}{
 		"an argument":                {nil, []string{"x"}, 2},
 		"both kinds of clients":      {nil, []string{"-clients", "x", "-multi-tenant"}, 2},
+		"rotation in a file":         {nil, []string{"-clients", "x", "-rotation"}, 2},
 		"both files":                 {nil, []string{"-clients", "x", "-write", "y"}, 2},
 		"no such file":               {nil, []string{"-clients", "nothing", "-listen", "127.0.0.1:0"}, 2},
 		"all addresses":              {nil, []string{"-listen", "0.0.0.0:0"}, 2},
@@ -166,6 +167,34 @@ func TestServeMultiTenant(t *testing.T) {
 	got = runIn(t, folder, nil, nil, "token", "-parent", "910000004")
 	require.Contains(t, got.stderr, "HID-1001")
 	require.Equal(t, 0, p.stop())
+}
+
+// A client that may, lists and replaces its keys with the line that is printed.
+func TestServeRotation(t *testing.T) {
+	t.Parallel()
+	for _, flags := range [][]string{nil, {"-multi-tenant"}, {"-api", ""}} {
+		folder := t.TempDir()
+		p := begin(t, folder, nil, append([]string{"serve", "-write", "client.json", "-rotation", "-listen", "127.0.0.1:0"}, flags...)...)
+		line := p.next()
+		for !strings.Contains(line, "helseid call") && !strings.Contains(line, "helseid token") {
+			line = p.next()
+		}
+		content, err := os.ReadFile(filepath.Join(folder, "client.json"))
+		require.NoError(t, err)
+		rememberKeys(t, content)
+		got := runIn(t, folder, nil, nil, strings.Fields(line)[1:]...)
+		require.Equal(t, 0, got.exit, got.stderr)
+		line = p.next()
+		require.Contains(t, line, "helseid key list -config client.json")
+		got = runIn(t, folder, nil, nil, strings.Fields(line)[1:]...)
+		require.Equal(t, 0, got.exit, got.stderr)
+		require.Contains(t, got.stdout, "expires")
+		line = strings.Replace(line, "list", "rotate", 1) + " -settle 0s -kind P-256"
+		got = runIn(t, folder, nil, nil, strings.Fields(line)[1:]...)
+		require.Equal(t, 0, got.exit, got.stderr)
+		require.Contains(t, got.stdout, "has been replaced")
+		require.Equal(t, 0, p.stop())
+	}
 }
 
 // With a file of clients it says what it has read, and how to call as one of them.

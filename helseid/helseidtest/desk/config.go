@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/internal/httpx"
 	"github.com/helseid-go/sdk/internal/redact"
 )
@@ -65,6 +66,11 @@ type Config struct {
 	// the child 999977775. False means a single-tenant client, which may name the child.
 	MultiTenant bool
 
+	// Rotation gives the made client the scope nhn:selvbetjening/client, too, with which it
+	// can list and replace its keys. A token for both APIs is not for the API at /api/echo:
+	// its requests must name their scope then.
+	Rotation bool
+
 	// API is the short name of the protected API at /api/echo, such as "nhn:demo-api": the
 	// audience of its tokens. Empty means that there is none.
 	API string
@@ -84,10 +90,11 @@ type Config struct {
 	// JSON prints one JSON object per line instead of words.
 	JSON bool
 
-	// Hint, if set, returns what to run with the made client's file and the URL of the
-	// API, which may be empty. It is printed below the file's path. With ClientsFile it is
-	// called with the word FILE, since this server makes no file then.
-	Hint func(clientFile, api string) string
+	// Hint, if set, returns what to run with the made client's file and the URLs of the
+	// API, which may be empty, and of HelseID Selvbetjening. Its lines are printed below the
+	// file's path. With ClientsFile it is called with the word FILE, since this server makes
+	// no file then.
+	Hint func(clientFile, api, selvbetjening string) string
 }
 
 // check reports all mistakes at once.
@@ -95,6 +102,9 @@ func (c Config) check() error {
 	var errs []error
 	if c.ClientsFile != "" && c.ClientFile != "" {
 		errs = append(errs, errors.New("field ClientFile is for the client that is made without ClientsFile"))
+	}
+	if c.ClientsFile != "" && c.Rotation {
+		errs = append(errs, errors.New("field Rotation is for the client that is made without ClientsFile, where a client has the scope "+helseidtest.SelvbetjeningScope))
 	}
 	if c.ClientsFile != "" && c.MultiTenant {
 		errs = append(errs, errors.New("field MultiTenant is for the client that is made without ClientsFile, where a client has the member multiTenant"))

@@ -148,7 +148,7 @@ func (d *desk) serveFile(ctx context.Context) error {
 	registry.tell(d.report)
 	if d.Hint != nil {
 		d.report.say(nil, "with FILE, the configuration of one of them, whose authority is %s:", d.server.Issuer())
-		d.report.say(nil, "  %s", d.Hint("FILE", d.echoURL()))
+		d.hint("FILE")
 	}
 	registry.watch(ctx, d.report)
 	return nil
@@ -167,6 +167,9 @@ func (d *desk) serveMadeClient(ctx context.Context) error {
 		PostLogoutRedirectURIs: []string{"http://localhost:8080/"},
 		ChildOrganizations:     []string{childOrganization},
 	}
+	if d.Rotation {
+		client.Scopes = append(client.Scopes, helseidtest.SelvbetjeningScope)
+	}
 	if d.MultiTenant {
 		client.MultiTenant, client.Delegations = true, []string{mint.DefaultParentOrganization}
 	}
@@ -181,10 +184,17 @@ func (d *desk) serveMadeClient(ctx context.Context) error {
 	d.announce()
 	d.report.say(event{"event": "client", "client_id": d.server.Clients()[0].ID, "config": path}, "a client's configuration is in %s", path)
 	if d.Hint != nil {
-		d.report.say(nil, "  %s", d.Hint(path, d.echoURL()))
+		d.hint(path)
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// hint prints what to run with a client's file.
+func (d *desk) hint(file string) {
+	for line := range strings.Lines(d.Hint(file, d.echoURL(), d.server.SelvbetjeningURL())) {
+		d.report.say(nil, "  %s", strings.TrimSuffix(line, "\n"))
+	}
 }
 
 func (d *desk) echoURL() string {

@@ -4,6 +4,7 @@ package key
 
 import (
 	"context"
+	"strings"
 
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
@@ -32,7 +33,7 @@ type registration struct {
 func (r *registration) add(flags *cli.Flags) {
 	r.client.Add(flags)
 	flags.StringVar(&r.base, "selvbetjening", "", "`URL` of HelseID Selvbetjening's API, for a local server; empty: that of the client's environment")
-	flags.StringVar(&r.parent, "parent", "", "organisation `number` of the legal entity, which a multi-tenant client must name")
+	flags.StringVar(&r.parent, "parent", "", "organisation `number` of the legal entity, for a multi-tenant client that HelseID refuses without one (HID-1007)")
 	flags.StringVar(&r.child, "child", "", "organisation `number` of the sub-unit")
 }
 
@@ -50,9 +51,14 @@ func (r *registration) secrets(ctx context.Context, client *helseid.Client) ([]s
 	config.Client = client
 	self, err := selvbetjening.New(config)
 	if err != nil {
-		return nil, &cli.UsageError{Err: err}
+		return nil, usage(err)
 	}
 	return self.ClientSecrets(ctx)
+}
+
+// usage is a mistake in a configuration, with the name of the flag in place of the field.
+func usage(err error) error {
+	return cli.Usagef("%s", strings.ReplaceAll(err.Error(), "field BaseURL", "-selvbetjening"))
 }
 
 // isKey reports that a registered key is this one.

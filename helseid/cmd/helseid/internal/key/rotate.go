@@ -3,7 +3,6 @@ package key
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/helseid-go/sdk/clientassertion"
@@ -23,8 +22,8 @@ registered until it expires: HelseID has no call that removes one. The client ne
 ` + selvbetjening.Scope + `, and its file must be one from HelseID Selvbetjening that can be
 written to.
 
-With -within it replaces the key only if that expires within this time, and otherwise does
-nothing and exits with 0. Programs that use the file must notice the new key
+With -within it replaces the key only if that expires within this time, or has a third of its
+lifetime left if that is less, and otherwise does nothing and exits with 0. Programs that use the file must notice the new key
 (helseid.NewKeyFile), or be restarted.`,
 		Examples: []string{
 			`helseid key rotate -config client.json`,
@@ -51,7 +50,7 @@ func (r *rotating) add(flags *cli.Flags) {
 func setupRotate(flags *cli.Flags) cli.Run {
 	var r rotating
 	r.add(flags)
-	within := flags.Duration("within", 0, "replace the key only if it expires within this `time`; 0: in any case")
+	within := flags.Duration("within", 0, "replace the key only if it expires within this `time`, or up to a tenth earlier; 0: in any case")
 	return func(ctx context.Context, out *cli.Output, _ []string) error {
 		if err := r.checkFile(); err != nil {
 			return err
@@ -63,12 +62,12 @@ func setupRotate(flags *cli.Flags) cli.Run {
 		if err != nil {
 			return err
 		}
-		rotation, err := r.start(ctx, config, 0)
+		rotation, err := r.start(ctx, config, *within)
 		if err != nil {
 			return err
 		}
 		defer rotation.Close()
-		return r.once(ctx, out, rotation, config.Key, *within)
+		return r.once(ctx, out, rotation, config.Key, *within > 0)
 	}
 }
 
@@ -96,7 +95,7 @@ func (r *rotating) start(ctx context.Context, config helseid.Config, before time
 		Client: config, Store: r.store(), Selvbetjening: r.config(), Kind: kind, Before: before, Settle: settle,
 	})
 	if err != nil {
-		return nil, &cli.UsageError{Err: err}
+		return nil, usage(err)
 	}
 	return rotation, nil
 }
@@ -105,24 +104,13 @@ func (r *rotating) store() selvbetjening.FileStore {
 	return selvbetjening.FileStore{Path: r.client.File}
 }
 
-// once replaces the key if it is time.
-func (r *rotating) once(ctx context.Context, out *cli.Output, rotation *selvbetjening.Rotation, key *clientassertion.Key, within time.Duration) error {
-	if within > 0 {
-		stored, err := r.store().Load(ctx)
-		if err != nil {
-			return err
-		}
-		if stored.Pending == nil { // else an earlier run was interrupted
-			if expiry, due, err := r.due(ctx, rotation, key, within); err != nil || !due {
-				if err == nil {
-					out.Say("nothing to do: the key %s %s", key.ID(), expires(expiry, time.Now()))
-					out.Event(rotationEvent{Event: "nothing_to_do", KeyID: key.ID(), Expires: expiry.Format(time.RFC3339)})
-				}
-				return err
-			}
-		}
+// once replaces the key, in any case or if it is time.
+func (r *rotating) once(ctx context.Context, out *cli.Output, rotation *selvbetjening.Rotation, key *clientassertion.Key, ifDue bool) error {
+	rotate := rotation.Rotate
+	if ifDue {
+		rotate = rotation.RotateIfDue
 	}
-	if err := rotation.Rotate(ctx); err != nil {
+	if err := rotate(ctx); err != nil {
 		if errors.Is(err, selvbetjening.ErrRotation) {
 			out.Note("the key was not replaced: %s stays in use", key.ID())
 			out.Event(rotationEvent{Event: "failed", KeyID: key.ID(), Problem: cli.WithoutQuery(err).Error()})
@@ -130,27 +118,18 @@ func (r *rotating) once(ctx context.Context, out *cli.Output, rotation *selvbetj
 		return err
 	}
 	kid, expiry := rotation.Client().KeyExpiry(ctx)
-	out.Say("the key %s has been replaced by %s, which %s: %s has it", key.ID(), kid, expires(expiry, time.Now()), r.client.File)
 	event := rotationEvent{Event: "rotated", KeyID: kid, OldKeyID: key.ID()}
 	if !expiry.IsZero() {
 		event.Expires = expiry.Format(time.RFC3339)
 	}
+	if kid == key.ID() {
+		event.Event, event.OldKeyID = "nothing_to_do", ""
+		out.Say("nothing to do: the key %s %s", kid, expires(expiry, time.Now()))
+	} else {
+		out.Say("the key %s has been replaced by %s, which %s: %s has it", key.ID(), kid, expires(expiry, time.Now()), r.client.File)
+	}
 	out.Event(event)
 	return nil
-}
-
-// due reports whether the key expires within a time.
-func (r *rotating) due(ctx context.Context, rotation *selvbetjening.Rotation, key *clientassertion.Key, within time.Duration) (expiry time.Time, due bool, err error) {
-	secrets, err := r.secrets(ctx, rotation.Client())
-	if err != nil {
-		return expiry, false, err
-	}
-	i := slices.IndexFunc(secrets, func(secret selvbetjening.ClientSecret) bool { return isKey(secret, key) })
-	if i < 0 || secrets[i].Expiration.IsZero() {
-		return expiry, false, errors.New("HelseID does not tell when the key expires: without -within it is replaced in any case")
-	}
-	expiry = secrets[i].Expiration
-	return expiry, time.Until(expiry) <= within, nil
 }
 
 // rotationEvent is what has happened to a key.

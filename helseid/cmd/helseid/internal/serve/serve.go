@@ -2,6 +2,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ what is in a token.
 Without -clients it registers a client and writes its configuration file. A file that is not
 of an earlier run, such as one from HelseID Selvbetjening, is not replaced, and neither is that
 of a server that still runs. With -multi-tenant the client serves other organisations: name one
-in each call, with -parent 994598759 and perhaps -child 999977775.
+in each call, with -parent 994598759 and perhaps -child 999977775. With -rotation it can list
+and replace its keys; its other requests must name their -scope then.
 
 The format of -clients is documented at
 https://pkg.go.dev/github.com/helseid-go/sdk/helseid/helseidtest/desk; the file is read again
@@ -39,6 +41,7 @@ the authority in the file of -ca (programs in Go on Linux: SSL_CERT_FILE=helseid
 		Examples: []string{
 			"helseid serve -write client.json",
 			"helseid serve -write client.json -multi-tenant",
+			"helseid serve -write client.json -rotation   # and then: helseid key list",
 			"helseid serve -clients clients.json",
 			"helseid serve -listen 0.0.0.0:8181 -allow-remote -tls -ca helseid-ca.pem -public-url https://helseid:8181",
 		},
@@ -56,6 +59,7 @@ func setup(flags *cli.Flags) cli.Run {
 	flags.StringVar(&config.ClientsFile, "clients", "", "JSON `file` of clients and users; empty: a client is made")
 	flags.StringVar(&config.ClientFile, "write", "", "`file` to write the made client's configuration to; empty: one in a temporary folder")
 	flags.BoolVar(&config.MultiTenant, "multi-tenant", false, "make the client a multi-tenant one, which names an organisation in each call")
+	flags.BoolVar(&config.Rotation, "rotation", false, "let the client list and replace its keys: it also gets the scope nhn:selvbetjening/client")
 	flags.StringVar(&config.API, "api", "nhn:demo-api", "short `name` of the API at /api/echo, the audience of its tokens; empty: none")
 	flags.BoolVar(&config.TestMetadata, "test-metadata", false, "write the metadata as HelseID's test environment does, with booleans as strings")
 	keyFile := flags.String("test-token-key-file", "", "`file` with the key that the endpoint of Test-Token-Tjenesten takes; empty: a new key")
@@ -69,15 +73,8 @@ func setup(flags *cli.Flags) cli.Run {
 			config.TestTokenKey = key
 		}
 		config.Output, config.JSON = out, out.JSON()
-		config.Hint = func(clientFile, api string) string {
-			flags := "-config " + clientFile
-			if config.MultiTenant {
-				flags += " -parent 994598759 -child 999977775"
-			}
-			if api == "" {
-				return "helseid token " + flags
-			}
-			return fmt.Sprintf("helseid call %s %s", flags, api)
+		config.Hint = func(clientFile, api, selvbetjening string) string {
+			return hint(config, clientFile, api, selvbetjening)
 		}
 		err := desk.Run(ctx, config)
 		if errors.Is(err, desk.ErrConfig) {
@@ -87,9 +84,28 @@ func setup(flags *cli.Flags) cli.Run {
 	}
 }
 
+// hint is what to run with a client's file.
+func hint(config desk.Config, clientFile, api, selvbetjening string) string {
+	flags := "-config " + clientFile
+	if config.MultiTenant {
+		flags += " -parent 994598759 -child 999977775"
+	}
+	line := "helseid token " + flags
+	if config.Rotation {
+		line += " -scope " + cmp.Or(config.API, "nhn:demo-api") + "/read"
+	}
+	if api != "" {
+		line = strings.Replace(line, "token", "call", 1) + " " + api
+	}
+	if config.Rotation {
+		line += fmt.Sprintf("\nhelseid key list %s -selvbetjening %s", flags, selvbetjening)
+	}
+	return line
+}
+
 // asFlags names flags in place of the fields that they set.
 var asFlags = strings.NewReplacer(
 	desk.ErrConfig.Error()+": ", "", "field ", "",
 	"Listen", "-listen", "AllowRemote", "-allow-remote", "PublicURL", "-public-url", "TLS", "-tls",
-	"CAFile", "-ca", "ClientFile", "-write", "ClientsFile", "-clients", "MultiTenant", "-multi-tenant",
+	"CAFile", "-ca", "ClientFile", "-write", "ClientsFile", "-clients", "MultiTenant", "-multi-tenant", "Rotation", "-rotation",
 )
