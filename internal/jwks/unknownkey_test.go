@@ -456,6 +456,32 @@ func TestWithdrawnKeysAreBounded(t *testing.T) {
 	require.True(t, set.current.Load().hasWithdrawn(fmt.Sprint("key-", 3*maxWithdrawn-2), time.Now()))
 }
 
+// Who is not told whether a key exists is told why, so that an operator sees an outage.
+func TestWhyNobodyKnows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer("a")
+		set := i.keySet(t)
+		requireKnown(t, set, "a")
+		spend(t, i, set)
+		requireError(t, set, "b", errNotAsked)
+		i.change(func() { i.status[keysURL] = http.StatusBadGateway })
+		wait(unknownInterval)
+		var err error
+		for range 4 { // until the pause is beyond patience
+			_, _, err = set.Keys(t.Context(), "b")
+			require.ErrorContains(t, err, "status 502")
+		}
+		require.NotErrorIs(t, err, errNotAsked)
+		i.change(func() { delete(i.status, keysURL) })
+		wait(unknownInterval)
+		requireError(t, set, "b", ErrUnknownKey)
+		spend(t, i, set)
+		requireError(t, set, "b", errNotAsked)
+		set.Close()
+	})
+}
+
 // A set says for half a minute which keys the issuer has withdrawn, and a version of the
 // set knows them until the issuer has them again.
 func TestWithdrawnKeys(t *testing.T) {
