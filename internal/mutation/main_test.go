@@ -26,3 +26,35 @@ func TestMutationsFitTheirFiles(t *testing.T) {
 		require.NotEmpty(t, m.Test, m.Name)
 	}
 }
+
+// Every operator is found, those of constants and of cases among them, and nothing else.
+func TestSwapsIn(t *testing.T) {
+	t.Parallel()
+	const source = `package p
+
+const limit = 3 * 4
+
+func f(a, b int) bool {
+	switch {
+	case a >= b && a != 0:
+		a++
+	}
+	return a < -b || "+" == string(rune(b%2))
+}
+`
+	found, err := swapsIn("p.go", []byte(source))
+	require.NoError(t, err)
+	var all []string
+	for _, swap := range found {
+		require.True(t, strings.HasPrefix(source[swap.offset:], swap.from.String()))
+		all = append(all, strings.TrimPrefix(swap.String(), "p.go:"))
+	}
+	require.Equal(t, []string{
+		"3:17 * -> /",
+		"7:9 >= -> <", "7:9 >= -> >", "7:14 && -> ||", "7:19 != -> ==",
+		"8:4 ++ -> --",
+		"10:11 < -> >=", "10:11 < -> <=", "10:13 - -> +", "10:16 || -> &&", "10:23 == -> !=", "10:39 % -> *",
+	}, all)
+	_, err = swapsIn("p.go", []byte("package"))
+	require.Error(t, err)
+}
