@@ -6,8 +6,9 @@
 //	go run ./internal/mutation -all      every one, which takes half an hour
 //	go run ./internal/mutation -run htu  those whose names match
 //
-// It also swaps every operator of a file or folder, one after the other, and prints which
-// swaps the tests of its package do not notice:
+// It also swaps every comparison, && and || of a file or folder, one after the other, and
+// prints which swaps the tests of its package do not notice; -run and -skip choose tests
+// then:
 //
 //	go run ./internal/mutation -operators internal/jwks
 package main
@@ -45,10 +46,11 @@ func main() {
 	all := flag.Bool("all", false, "try all mutations, not just the short list")
 	only := flag.String("run", "", "`regexp` of the mutations to try, of all")
 	verbose := flag.Bool("v", false, "print the output of the tests")
-	operators := flag.String("operators", "", "swap each operator of this `path` instead; -run says which tests to run")
+	operators := flag.String("operators", "", "swap each comparison, && and || of this `path` instead; -run and -skip choose tests")
+	skipped := flag.String("skip", "", "`regexp` of tests that are not run, with -operators")
 	flag.Parse()
 	if *operators != "" {
-		if err := runOperators(*operators, *only); err != nil {
+		if err := runOperators(*operators, *only, *skipped); err != nil {
 			fmt.Fprintln(os.Stderr, "mutation:", err)
 			os.Exit(1)
 		}
@@ -111,53 +113,35 @@ func (m *mutation) try(scratch string, verbose bool) (noticed bool, err error) {
 	if n := bytes.Count(source, []byte(m.Old)); n != 1 {
 		return false, fmt.Errorf("the piece to replace occurs %d times in %s", n, m.File)
 	}
-	result, output, err := m.tryWith(scratch, bytes.Replace(source, []byte(m.Old), []byte(m.New), 1))
-	if verbose && result != uncompiled {
-		fmt.Println(cmp.Or(strings.TrimSpace(output), "(no output)"))
-	}
-	if err == nil && result == uncompiled {
-		err = fmt.Errorf("it does not compile: %s", output)
-	}
-	return result == killed, err
-}
-
-// outcome is what became of a mutation.
-type outcome string
-
-const (
-	killed     outcome = "killed"     // a test noticed
-	lived      outcome = "lived"      // none did
-	uncompiled outcome = "uncompiled" // it proves nothing
-)
-
-// tryWith runs the tests with another content of the file, and returns the output of the
-// last command.
-func (m *mutation) tryWith(scratch string, content []byte) (result outcome, output string, err error) {
 	mutated := filepath.Join(scratch, "mutated.go")
-	if err := os.WriteFile(mutated, content, 0o600); err != nil {
-		return "", "", err
+	if err := os.WriteFile(mutated, bytes.Replace(source, []byte(m.Old), []byte(m.New), 1), 0o600); err != nil {
+		return false, err
 	}
 	original, err := filepath.Abs(m.File)
 	if err != nil {
-		return "", "", err
+		return false, err
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{original: mutated}})
 	if err != nil {
-		return "", "", err
+		return false, err
 	}
 	overlayFile := filepath.Join(scratch, "overlay.json")
 	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
-		return "", "", err
+		return false, err
 	}
 	if output, err := goCommand("build", overlayFile, "./"+filepath.Dir(m.File), "-o", os.DevNull); err != nil {
-		return uncompiled, output, nil
+		return false, fmt.Errorf("it does not compile: %s", output)
 	}
 	for _, pkg := range m.Test {
-		if output, err = goCommand("test", overlayFile, pkg, "-vet=off", "-failfast", "-timeout=3m", "-run", m.Run); err != nil {
-			return killed, output, nil
+		output, err := goCommand("test", overlayFile, pkg, "-vet=off", "-failfast", "-run", m.Run)
+		if verbose {
+			fmt.Println(cmp.Or(strings.TrimSpace(output), "(no output)"))
+		}
+		if err != nil {
+			return true, nil
 		}
 	}
-	return lived, output, nil
+	return false, nil
 }
 
 // goCommand runs the go command for one package, in the package's own folder: it may

@@ -2,6 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,34 +32,46 @@ func TestMutationsFitTheirFiles(t *testing.T) {
 	}
 }
 
-// Every operator is found, those of constants and of cases among them, and nothing else.
-func TestSwapsIn(t *testing.T) {
+// Every operator is found, those of cases among them, and what is written is a package.
+func TestInstrument(t *testing.T) {
 	t.Parallel()
-	const source = `package p
+	const source = `// Package p is small.
+package p
 
-const limit = 3 * 4
+const limit = 3
 
-func f(a, b int) bool {
-	switch {
-	case a >= b && a != 0:
-		a++
+// f is a function.
+func f(a, b int, c *int) bool {
+	switch g := func() bool { return a < b }; {
+	case a >= limit && c != nil: // a comment
+		return g()
 	}
-	return a < -b || "+" == string(rune(b%2))
+	return !(a == -b || (b > 1) != (a+1 > 2))
 }
 `
-	found, err := swapsIn("p.go", []byte(source))
+	file := filepath.Join(t.TempDir(), "p.go")
+	require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
+	p, err := instrument(file)
 	require.NoError(t, err)
-	var all []string
-	for _, swap := range found {
-		require.True(t, strings.HasPrefix(source[swap.offset:], swap.from.String()))
-		all = append(all, strings.TrimPrefix(swap.String(), "p.go:"))
+	var swaps []string
+	for _, swap := range p.swaps {
+		swaps = append(swaps, strings.TrimPrefix(swap, file+":"))
 	}
 	require.Equal(t, []string{
-		"3:17 * -> /",
-		"7:9 >= -> <", "7:9 >= -> >", "7:14 && -> ||", "7:19 != -> ==",
-		"8:4 ++ -> --",
-		"10:11 < -> >=", "10:11 < -> <=", "10:13 - -> +", "10:16 || -> &&", "10:23 == -> !=", "10:39 % -> *",
-	}, all)
-	_, err = swapsIn("p.go", []byte("package"))
+		"8:37 < -> >=", "8:37 < -> <=",
+		"9:9 >= -> <", "9:9 >= -> >", "9:23 != -> ==", "9:18 && -> ||",
+		"12:13 == -> !=", "12:25 > -> <=", "12:25 > -> >=", "12:38 > -> <=", "12:38 > -> >=", "12:30 != -> ==", "12:19 || -> &&",
+	}, swaps)
+	set := token.NewFileSet()
+	var files []*ast.File
+	for name, text := range p.files {
+		parsed, err := parser.ParseFile(set, name, text, 0)
+		require.NoError(t, err)
+		files = append(files, parsed)
+	}
+	require.Len(t, files, 2)
+	_, err = (&types.Config{Importer: importer.ForCompiler(set, "source", nil)}).Check("p", set, files, nil)
+	require.NoError(t, err)
+	_, err = instrument(filepath.Join(t.TempDir(), "absent.go"))
 	require.Error(t, err)
 }
