@@ -131,15 +131,16 @@ func (w *rewriter) rewrite(node ast.Node) []byte {
 // choice is the call of the chooser for one operator.
 func (w *rewriter) choice(binary *ast.BinaryExpr) []byte {
 	left, right := w.rewrite(binary.X), w.rewrite(binary.Y)
-	function := func(operator token.Token) string {
-		return fmt.Sprintf(", func() bool { return %s %s %s }", left, operator, right)
+	call := fmt.Appendf(nil, "mutationChoose(%d", len(w.swaps)+1)
+	function := func(operator token.Token) {
+		call = fmt.Appendf(call, ", func() bool { return %s %s %s }", left, operator, right)
 	}
-	call := fmt.Sprintf("mutationChoose(%d%s", len(w.swaps)+1, function(binary.Op))
+	function(binary.Op)
 	for _, swap := range swaps[binary.Op] {
 		w.swaps = append(w.swaps, fmt.Sprintf("%s %s -> %s", w.set.Position(binary.OpPos), binary.Op, swap))
-		call += function(swap)
+		function(swap)
 	}
-	return []byte(call + ")")
+	return append(call, ')')
 }
 
 // compile makes a test binary of the package.

@@ -153,6 +153,7 @@ func TestRefusedWithoutKeys(t *testing.T) {
 		"no payload":   {good[:strings.Index(good, ".")] + ".." + good[strings.LastIndex(good, ".")+1:], verification.ReasonMalformed},
 		"too long":     {good + strings.Repeat("A", verification.MaxToken), verification.ReasonTooLong},
 		"just so long": {strings.Repeat("A", verification.MaxToken), verification.ReasonMalformed},
+		"alg none":     {server.Token(mint.Header("alg", "none")), verification.ReasonAlgorithm},
 		"foreign":      {server.Token(mint.Audience("nhn:other")), verification.ReasonAudience},
 		"expired":      {server.Token(mint.Expired()), verification.ReasonExpired},
 	} {
