@@ -208,6 +208,28 @@ func TestMemorySweepsWhatComesDuringASweep(t *testing.T) {
 	})
 }
 
+// However many tokens come, there is one sweep in each interval, and none after the end.
+func TestMemorySweepsOnceInAnInterval(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sweeps := 0
+		m := newMemory(1<<20, func() present { sweeps++; return present{1, 1, 5} })
+		for i := range 20 {
+			hash, size, claims := tokenOf(t, i, 1000)
+			put(m, hash, size, claims, 1, 1)
+			testkit.Sleep(time.Second)
+		}
+		testkit.Sleep(3*sweepInterval - 20*time.Second + time.Millisecond)
+		synctest.Wait()
+		require.Equal(t, 3, sweeps)
+		m.close()
+		m.scheduleSweep()
+		testkit.Sleep(2 * sweepInterval)
+		synctest.Wait()
+		require.Equal(t, 3, sweeps)
+	})
+}
+
 // Once closed it holds nothing and takes nothing, whatever validations are under way.
 func TestMemoryIsClosedForGood(t *testing.T) {
 	t.Parallel()

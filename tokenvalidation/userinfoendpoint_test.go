@@ -3,6 +3,7 @@ package tokenvalidation_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,13 +29,13 @@ func TestUserInfoAnswers(t *testing.T) {
 		"genuine":            {},
 		"not authenticated":  {answer(401, ``), tokenvalidation.ErrUserInfoRefused},
 		"not allowed":        {answer(403, ``), tokenvalidation.ErrUserInfoRefused},
-		"another refusal":    {answer(400, `{"sub":"x"}`), tokenvalidation.ErrUnavailable},
-		"created":            {answer(201, `{"sub":"x"}`), tokenvalidation.ErrUnavailable},
+		"another refusal":    {answer(400, `{"sub":"THE USER"}`), tokenvalidation.ErrUnavailable},
+		"created":            {answer(201, `{"sub":"THE USER"}`), tokenvalidation.ErrUnavailable},
 		"in trouble":         {answer(503, ``), tokenvalidation.ErrUnavailable},
 		"another person":     {answer(200, `{"sub":"another"}`), tokenvalidation.ErrUnavailable},
 		"nobody":             {answer(200, `{}`), tokenvalidation.ErrUnavailable},
 		"a page":             {answer(200, `<html>`), tokenvalidation.ErrUnavailable},
-		"a page that is one": {withType(answer(200, `{"sub":"x"}`), "text/html"), tokenvalidation.ErrUnavailable},
+		"a page that is one": {withType(answer(200, `{"sub":"THE USER"}`), "text/html"), tokenvalidation.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -44,6 +45,7 @@ func TestUserInfoAnswers(t *testing.T) {
 			claims, err := validator.Validate(t.Context(), token)
 			require.NoError(t, err)
 			if test.want != nil {
+				test.fault.Body = strings.ReplaceAll(test.fault.Body, "THE USER", claims.User.Subject)
 				server.Inject(test.fault)
 			}
 			info, err := validator.UserInfo(t.Context(), token)
