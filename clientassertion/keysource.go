@@ -22,8 +22,9 @@ type KeySource interface {
 // assertion (invalid_client).
 //
 // KeyRefused returns when the source has another key to try than the refused one, or
-// knows that it has none: the request is then made again, if [KeySource.Key] gives another
-// key, and so on for three other keys at most. It may wait for a replacement that is under way, as long as ctx allows.
+// knows that it has none. The request is then made again if [KeySource.Key] gives another
+// key, with up to three other keys in turn. KeyRefused may wait until ctx ends for a
+// replacement that is under way.
 type RefusedKeySource interface {
 	KeySource
 	KeyRefused(ctx context.Context, refused *Key)

@@ -21,7 +21,8 @@ var errClock = metadata.ErrClock
 // the metadata names another issuer, the key is not known, a scope is not granted,
 // the clock is wrong. It fetches the metadata and a token for each request, and keeps
 // all of them for later use. Without requests it fetches no token, so the key is not
-// checked.
+// checked. A multi-tenant client names an organisation that has delegated to it, in the
+// request or in the context ([ForOrganization]).
 //
 // A key that expires within 30 days is an error that wraps [ErrKeyExpiry], if its expiry
 // is known (see [Client.SetKeyExpiry]).

@@ -73,7 +73,8 @@ type Config struct {
 
 	// Store, if set, keeps users' sessions and logins, so that other processes, and
 	// this one after a restart, can use them. It requires DPoPKey, the same in all
-	// processes, because tokens are bound to it. Nil means this process's memory.
+	// processes, because tokens are bound to it; that holds for a [MemoryStore], too,
+	// which clients in one process can share. Nil means this client's memory.
 	Store Store
 
 	// ResendUnansweredRefreshTokens allows a refresh token to be sent again when it
@@ -205,7 +206,7 @@ func (c Config) checked() (Config, error) {
 		errs = append(errs, errors.New("field DPoPKey is required with TokenCache: tokens outlive the process, and so must the key that they are bound to"))
 	}
 	if c.Store != nil && c.DPoPKey == nil {
-		errs = append(errs, errors.New("field DPoPKey is required with Store: sessions outlive the process, and so must the key that their tokens are bound to"))
+		errs = append(errs, errors.New("field DPoPKey is required with Store: sessions outlive the process, and so must the key that their tokens are bound to; leave Store out to keep sessions in this client's memory"))
 	}
 	origins, err := httpx.ParseOrigins("AllowedOrigins", c.AllowedOrigins)
 	errs = append(errs, err)

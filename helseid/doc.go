@@ -43,6 +43,8 @@
 //     [github.com/helseid-go/sdk/helseid/selvbetjening].
 //   - share tokens, sessions and used proofs between processes:
 //     [github.com/helseid-go/sdk/helseid/redisstore].
+//   - see metrics and traces of them, with OpenTelemetry:
+//     [github.com/helseid-go/sdk/helseid/otelhelseid].
 //   - test any of these: [github.com/helseid-go/sdk/helseid/helseidtest].
 //
 // # Logging clinicians in

@@ -49,6 +49,7 @@ func TestEmptyOrganization(t *testing.T) {
 		requireError(t, session.TokenSource(helseid.TokenRequest{}).Authorize(ctx, newRequest(t, http.MethodGet, apiURL, nil)), helseid.ErrConfig)
 		_, err = session.HTTPClient(helseid.TokenRequest{}).Do(newRequest(t, http.MethodGet, apiURL, nil).WithContext(ctx))
 		requireError(t, err, helseid.ErrConfig)
+		require.ErrorContains(t, err, "a multi-tenant client's own calls", "which may not leave it out")
 		require.Len(t, w.server.Requests(), before)
 	})
 	t.Run("of an exchange", func(t *testing.T) {

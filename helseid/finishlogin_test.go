@@ -32,26 +32,28 @@ func TestT165Callback(t *testing.T) {
 		err    error
 		text   string
 	}{
-		"good":             {func(*world, url.Values) {}, nil, ""},
-		"more parameters":  {func(_ *world, a url.Values) { a.Set("session_state", "x"); a.Set("other", "y") }, nil, ""},
-		"another state":    {func(_ *world, a url.Values) { a.Set("state", "another") }, helseid.ErrLogin, "state"},
-		"longer state":     {func(_ *world, a url.Values) { a.Set("state", a.Get("state")+"x") }, helseid.ErrLogin, "state"},
-		"empty state":      {func(_ *world, a url.Values) { a.Set("state", "") }, helseid.ErrLogin, "state"},
-		"no state":         {func(_ *world, a url.Values) { a.Del("state") }, helseid.ErrLogin, "state"},
-		"state twice":      {func(_ *world, a url.Values) { a.Add("state", a.Get("state")) }, helseid.ErrLogin, "state"},
-		"another issuer":   {func(_ *world, a url.Values) { a.Set("iss", "https://evil.example") }, helseid.ErrIssuerMismatch, "iss"},
-		"issuer and slash": {func(w *world, a url.Values) { a.Set("iss", w.server.Issuer()+"/") }, helseid.ErrIssuerMismatch, "iss"},
-		"no issuer":        {func(_ *world, a url.Values) { a.Del("iss") }, helseid.ErrIssuerMismatch, "iss"},
-		"issuer twice":     {func(_ *world, a url.Values) { a.Add("iss", "https://evil.example") }, helseid.ErrLogin, "iss"},
-		"no code":          {func(_ *world, a url.Values) { a.Del("code") }, helseid.ErrLogin, "code"},
-		"code twice":       {func(_ *world, a url.Values) { a.Add("code", "x") }, helseid.ErrLogin, "code"},
-		"endless code":     {func(_ *world, a url.Values) { a.Set("code", strings.Repeat("x", 5000)) }, helseid.ErrLogin, "code"},
-		"cancelled":        {func(_ *world, a url.Values) { a.Del("code"); a.Set("error", "access_denied") }, helseid.ErrLogin, "cancelled"},
-		"error and code":   {func(_ *world, a url.Values) { a.Set("error", "access_denied") }, helseid.ErrLogin, "access_denied"},
-		"empty error":      {func(_ *world, a url.Values) { a.Set("error", "") }, helseid.ErrLogin, "unknown_error"},
-		"error in markup":  {func(_ *world, a url.Values) { a.Set("error", "<script>"+strings.Repeat("x", 100)) }, helseid.ErrLogin, "unknown_error"},
-		"error in trouble": {func(_ *world, a url.Values) { a.Set("error", "temporarily_unavailable") }, helseid.ErrUnavailable, "later"},
-		"error of another": {func(_ *world, a url.Values) { a.Set("error", "access_denied"); a.Set("state", "x") }, helseid.ErrLogin, "another login"},
+		"good":              {func(*world, url.Values) {}, nil, ""},
+		"more parameters":   {func(_ *world, a url.Values) { a.Set("session_state", "x"); a.Set("other", "y") }, nil, ""},
+		"another state":     {func(_ *world, a url.Values) { a.Set("state", "another") }, helseid.ErrLogin, "state"},
+		"longer state":      {func(_ *world, a url.Values) { a.Set("state", a.Get("state")+"x") }, helseid.ErrLogin, "state"},
+		"empty state":       {func(_ *world, a url.Values) { a.Set("state", "") }, helseid.ErrLogin, "state"},
+		"no state":          {func(_ *world, a url.Values) { a.Del("state") }, helseid.ErrLogin, "state"},
+		"state twice":       {func(_ *world, a url.Values) { a.Add("state", a.Get("state")) }, helseid.ErrLogin, "state"},
+		"another issuer":    {func(_ *world, a url.Values) { a.Set("iss", "https://evil.example") }, helseid.ErrIssuerMismatch, "iss"},
+		"issuer and slash":  {func(w *world, a url.Values) { a.Set("iss", w.server.Issuer()+"/") }, helseid.ErrIssuerMismatch, "iss"},
+		"no issuer":         {func(_ *world, a url.Values) { a.Del("iss") }, helseid.ErrIssuerMismatch, "iss"},
+		"issuer twice":      {func(_ *world, a url.Values) { a.Add("iss", "https://evil.example") }, helseid.ErrLogin, "iss"},
+		"no code":           {func(_ *world, a url.Values) { a.Del("code") }, helseid.ErrLogin, "code"},
+		"code twice":        {func(_ *world, a url.Values) { a.Add("code", "x") }, helseid.ErrLogin, "code"},
+		"endless code":      {func(_ *world, a url.Values) { a.Set("code", strings.Repeat("x", 5000)) }, helseid.ErrLogin, "code"},
+		"cancelled":         {func(_ *world, a url.Values) { a.Del("code"); a.Set("error", "access_denied") }, helseid.ErrLogin, "cancelled"},
+		"error and code":    {func(_ *world, a url.Values) { a.Set("error", "access_denied") }, helseid.ErrLogin, "access_denied"},
+		"empty error":       {func(_ *world, a url.Values) { a.Set("error", "") }, helseid.ErrLogin, "unknown_error"},
+		"error in markup":   {func(_ *world, a url.Values) { a.Set("error", "<script>"+strings.Repeat("x", 100)) }, helseid.ErrLogin, "unknown_error"},
+		"error in trouble":  {func(_ *world, a url.Values) { a.Set("error", "temporarily_unavailable") }, helseid.ErrUnavailable, "later"},
+		"error of another":  {func(_ *world, a url.Values) { a.Set("error", "access_denied"); a.Set("state", "x") }, helseid.ErrLogin, "another login"},
+		"refused elsewhere": {func(_ *world, a url.Values) { a.Set("error", "access_denied"); a.Set("iss", "https://evil.example") }, helseid.ErrIssuerMismatch, "iss"},
+		"refused by nobody": {func(_ *world, a url.Values) { a.Set("error", "access_denied"); a.Del("iss") }, helseid.ErrIssuerMismatch, "iss"},
 		"a person in it": {func(_ *world, a url.Values) {
 			a.Set("error", "access_denied")
 			a.Set("error_description", "HID-1001 for "+mint.DefaultPersonalIdentityNumber)
@@ -486,4 +488,22 @@ func TestLoginAfterClose(t *testing.T) {
 	require.ErrorIs(t, err, helseid.ErrClosed)
 	_, err = w.client.FinishLogin(t.Context(), state, answer)
 	require.ErrorIs(t, err, helseid.ErrClosed)
+}
+
+// A login that was started with another issuer is not finished with this one, whatever
+// the answer says (RFC 9700 section 4.4.2): the state remembers where it was started.
+func TestLoginStateOfAnotherIssuer(t *testing.T) {
+	t.Parallel()
+	w := newLoginWorld(t, worldOptions{})
+	state, answer := w.callback(t, loginRequest())
+	stored, err := state.Encode()
+	require.NoError(t, err)
+	elsewhere := strings.Replace(string(stored), w.server.Issuer(), "https://another.example", 1)
+	require.NotEqual(t, string(stored), elsewhere)
+	state, err = helseid.DecodeLoginState([]byte(elsewhere))
+	require.NoError(t, err)
+	_, err = w.client.FinishLogin(t.Context(), state, answer)
+	requireError(t, err, helseid.ErrLogin)
+	require.ErrorContains(t, err, "another client")
+	require.Empty(t, w.server.Requests(helseidtest.EndpointToken))
 }

@@ -313,6 +313,7 @@ func TestPushedRequestAnswers(t *testing.T) {
 		"cut once":          {par(helseidtest.Fault{Cut: true}), nil, ""},
 		"no request_uri":    {par(helseidtest.Fault{Status: 201, Body: `{"expires_in":60}`}), helseid.ErrInvalidResponse, "request_uri"},
 		"wrong request_uri": {par(helseidtest.Fault{Status: 201, Body: `{"request_uri":7}`}), helseid.ErrInvalidResponse, "request_uri"},
+		"empty request_uri": {par(helseidtest.Fault{Status: 201, Body: `{"request_uri":""}`}), helseid.ErrInvalidResponse, "request_uri"},
 		"two request_uris":  {par(helseidtest.Fault{Status: 201, Body: `{"request_uri":"urn:a","request_uri":"urn:b"}`}), helseid.ErrInvalidResponse, ""},
 		"folded member":     {par(helseidtest.Fault{Status: 201, Body: `{"Request_URI":"urn:a","request_uri":"urn:b"}`}), helseid.ErrInvalidResponse, ""},
 		"space in it":       {par(helseidtest.Fault{Status: 201, Body: `{"request_uri":"urn:a b"}`}), helseid.ErrInvalidResponse, "request_uri"},

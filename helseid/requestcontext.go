@@ -31,7 +31,7 @@ func ForOrganization(ctx context.Context, parent, child identity.OrganizationNum
 }
 
 var errNoOrganization = fmt.Errorf("%w: ForOrganization was given no organisation: "+
-	"leave it out for calls that are for none", ErrConfig)
+	"name one; a call that is for none goes without ForOrganization, which a multi-tenant client's own calls never do", ErrConfig)
 
 func isBlank(organization clientassertion.Organization) bool {
 	return strings.TrimSpace(string(organization.Parent)) == "" && strings.TrimSpace(string(organization.Child)) == ""

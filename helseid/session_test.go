@@ -830,7 +830,8 @@ func TestSessionConfig(t *testing.T) {
 	config.Store, config.DPoPKey = &helseid.MemoryStore{}, nil
 	_, err := helseid.New(config)
 	requireError(t, err, helseid.ErrConfig)
-	require.ErrorContains(t, err, "DPoPKey")
+	require.ErrorContains(t, err, "DPoPKey is required with Store")
+	require.ErrorContains(t, err, "leave Store out to keep sessions in this client's memory")
 
 	session := w.logIn(t)
 	_, err = session.Token(t.Context(), helseid.TokenRequest{Scopes: []string{"a b"}})

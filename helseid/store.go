@@ -98,8 +98,8 @@ var ErrStore = words("the store failed")
 var ErrUnreadableRow = words("the stored row cannot be read")
 
 // MemoryStore is a [Store] in this process's memory, which ends with the process. A
-// client without [Config.Store] has one of its own. The zero value is ready to use,
-// and it is safe for concurrent use.
+// client without [Config.Store] has one of its own: leave that field out to keep
+// sessions in memory. The zero value is ready to use, and it is safe for concurrent use.
 type MemoryStore struct {
 	unprintable
 

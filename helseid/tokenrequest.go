@@ -49,7 +49,7 @@ type TokenRequest struct {
 
 	// AcceptMissingScopes accepts a token that was granted without some of Scopes. By
 	// default that is an error ([ErrScopeNotGranted]), since the API would refuse the
-	// call later and with a less helpful error.
+	// call later and with a less helpful error. Without Scopes, none can be missing.
 	AcceptMissingScopes bool
 
 	// RequireSubjectToken makes a call whose context has no subject token

@@ -64,6 +64,10 @@ func TestSessionsOfAUser(t *testing.T) {
 		listed, err = w.client.Sessions().Of(t.Context(), first.User().Subject)
 		require.NoError(t, err)
 		require.Empty(t, listed)
+		pause(time.Minute) // a logout counts for logins of the same moment, too
+		fourth := w.logIn(t)
+		require.NoError(t, newClient(t, w.config).Sessions().EndOf(t.Context(), first.User().Subject), "with the key of the session")
+		w.requireEnded(t, fourth)
 		listed, err = w.client.Sessions().Of(t.Context(), "")
 		require.NoError(t, err)
 		require.Empty(t, listed)

@@ -75,7 +75,6 @@ func refusal(t testing.TB, request *http.Request, response *http.Response) (prob
 	require.NoError(t, err)
 	require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
 	require.Equal(t, "no-store", response.Header.Get("Cache-Control"))
-	require.NotEqual(t, http.StatusInternalServerError, response.StatusCode)
 	decoder := json.NewDecoder(strings.NewReader(string(body)))
 	decoder.DisallowUnknownFields()
 	var document problemDocument
@@ -84,13 +83,18 @@ func refusal(t testing.TB, request *http.Request, response *http.Response) (prob
 	require.Equal(t, http.StatusText(response.StatusCode), document.Title)
 	require.NotEmpty(t, document.Reason)
 	require.NotEmpty(t, document.Detail)
+	require.Equal(t, document.Reason == "misconfigured", response.StatusCode == http.StatusInternalServerError)
 
 	var found challenge
 	challenges := response.Header.Values("WWW-Authenticate")
-	if response.StatusCode == http.StatusServiceUnavailable {
+	switch response.StatusCode {
+	case http.StatusServiceUnavailable:
 		require.Empty(t, challenges)
 		require.NotEmpty(t, response.Header.Get("Retry-After"))
-	} else {
+	case http.StatusInternalServerError:
+		require.Empty(t, challenges)
+		require.Empty(t, response.Header.Get("Retry-After"))
+	default:
 		require.Empty(t, response.Header.Get("Retry-After"))
 		require.Len(t, challenges, 1)
 		found = parseChallenge(t, challenges[0])

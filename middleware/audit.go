@@ -24,7 +24,8 @@ type Record struct {
 	Reason string
 
 	// Cause is the kind of error behind a 503 or behind a [Requirement] of the API's
-	// own, or the reason why no proof can match the request's URL. It is for the
+	// own, what is wrong if Reason is misconfigured, or the reason why no proof can match
+	// the request's URL. It is for the
 	// operator; the caller does not see it. It quotes neither the API's own errors nor
 	// those of a replay store or the network, since these may name people. Log such
 	// errors where they occur.

@@ -50,9 +50,9 @@ type Config struct {
 
 	// PublicURL is the API's address as its clients see it, such as
 	// "https://api.example.no/journal". The proof must name its scheme, host and path
-	// prefix, followed by the path of the request. The prefix is added to the path as
-	// it was received, also inside [http.StripPrefix]: include it only if the proxy
-	// removes it.
+	// prefix, followed by the path of the request line. Include a prefix only if a proxy
+	// removes it on the way: [http.StripPrefix] in this program does not change the
+	// request line.
 	//
 	// Empty means PublicURLs or, if they are empty too, the request's own scheme and
 	// host, corrected by TrustedProxies. Set PublicURL or PublicURLs in production: the

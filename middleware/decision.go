@@ -18,7 +18,7 @@ type Decision struct {
 	Problem *Problem
 
 	// Challenge is the value of the WWW-Authenticate header for a refused request. It
-	// is empty if no other credentials would help, as with status 503.
+	// is empty if no other credentials would help, as with status 500 or 503.
 	Challenge string
 
 	// Nonce is the value of the DPoP-Nonce header, or empty if the client needs no new
@@ -95,9 +95,10 @@ var panicked = &Problem{Status: http.StatusInternalServerError, Reason: reasonPa
 // refusal turns a problem into a decision.
 func (m *Middleware) refusal(problem *Problem) Decision {
 	decision := Decision{Problem: problem}
-	if problem.Status == http.StatusServiceUnavailable {
+	switch {
+	case problem.Status == http.StatusServiceUnavailable:
 		decision.RetryAfter = retryAfter
-	} else {
+	case problem.Status < http.StatusInternalServerError:
 		decision.Challenge = m.challenge(problem)
 	}
 	if problem.Code == codeUseNonce {

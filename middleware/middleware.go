@@ -31,19 +31,27 @@ const (
 )
 
 // Require guards a handler function: only requests with a valid token and proof that
-// meet all requirements reach it. It panics if a requirement is nil.
+// meet all requirements reach it. Without requirements a valid token and proof are
+// enough. It panics if the handler or a requirement is nil.
 func (m *Middleware) Require(handler http.HandlerFunc, requirements ...Requirement) http.Handler {
+	if handler == nil { // a nil function in an interface is not nil
+		panic("middleware: Require needs a handler")
+	}
 	return m.Guard(requirements...)(handler)
 }
 
 // Guard returns the same as a function from handler to handler, the form that routers
-// accept as middleware. It panics if a requirement is nil.
+// accept as middleware. It panics if a requirement is nil, and the function that it
+// returns panics if the handler is.
 //
 // A request that another guard of the same [Middleware] has already accepted is checked
 // against these requirements only.
 func (m *Middleware) Guard(requirements ...Requirement) func(http.Handler) http.Handler {
 	all := All(requirements...)
 	return func(next http.Handler) http.Handler {
+		if next == nil {
+			panic("middleware: Guard needs a handler")
+		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			decision := m.decide(r.Context(), ofHTTP(r), all)
 			if !decision.Allowed() {
@@ -214,6 +222,11 @@ func requirementProblem(err error) *Problem {
 	case errors.As(err, &denial):
 		return denial.problem()
 	}
+	if errors.Is(err, errMisconfigured) {
+		problem := refused(http.StatusInternalServerError, "", reasonMisconfigured, "this API is not set up correctly: tell its owner")
+		problem.cause = err
+		return problem
+	}
 	problem := refused(http.StatusForbidden, codeScope, ReasonRequirement, detailRequirement)
 	if isUnavailable(err) {
 		problem = refused(http.StatusServiceUnavailable, "", "lookup_unavailable", "it cannot be determined at the moment whether the caller may do this: try again later")
@@ -230,3 +243,6 @@ func isUnavailable(err error) bool {
 	return redact.IsOutage(err) || errors.Is(err, tokenvalidation.ErrUnavailable) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
+
+// isUndecided reports that a requirement could not be checked, now or ever.
+func isUndecided(err error) bool { return isUnavailable(err) || errors.Is(err, errMisconfigured) }

@@ -55,6 +55,7 @@ const (
 	reasonNoCredentials = "no_credentials"
 	reasonOriginal      = "original_request"
 	reasonPanicked      = "panicked"
+	reasonMisconfigured = "misconfigured"
 )
 
 func refused(status int, code, reason, detail string) *Problem {

@@ -6,8 +6,9 @@ package middleware
 // no_credentials, authorization_repeated, authorization_scheme, proof_missing,
 // proof_repeated, proof_unexpected, token_in_query, target_too_long, token_binding and
 // original_request and, with status 503, keys_unavailable, replay_store_unavailable and
-// lookup_unavailable. The reason panicked, with status 500, is in audit records only: a
-// check or a requirement panicked.
+// lookup_unavailable. With status 500 there are misconfigured (no caller can meet a
+// requirement, because the API is not set up correctly: see Cause of [Record]) and, in
+// audit records only, panicked (a check or a requirement panicked).
 const (
 	// ReasonScope: a required scope is missing.
 	ReasonScope = "scope"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -68,7 +69,8 @@ func checkRequirements(requirements []Requirement) {
 }
 
 // All is met if every requirement is met. The first one that is not met decides the
-// response. Without requirements it is always met. It panics if a requirement is nil.
+// response. Without requirements it is always met, and a valid token is enough. It
+// panics if a requirement is nil.
 func All(requirements ...Requirement) Requirement {
 	checkRequirements(requirements)
 	return func(ctx context.Context, claims *tokenvalidation.Claims) error {
@@ -94,7 +96,7 @@ func Any(requirements ...Requirement) Requirement {
 			if err == nil {
 				return nil
 			}
-			if i == 0 || isUnavailable(err) {
+			if i == 0 || isUndecided(err) {
 				first = err
 			}
 		}
@@ -118,6 +120,11 @@ func ForRequest(check func(ctx context.Context, request *Request, claims *tokenv
 		return check(ctx, caller.request, claims)
 	}
 }
+
+// errMisconfigured is wrapped by the error of a requirement that no caller can meet
+// because of how the API is set up. The operator must learn about it, and the caller
+// cannot mend it.
+var errMisconfigured = redact.Words("the API is not set up correctly")
 
 // errNoRequest means that the requirement was called outside of a decision.
 var errNoRequest = redact.Words("middleware: ForRequest: the context does not belong to a decision")
@@ -158,11 +165,16 @@ func missingScope(scopes []string, detail string) error {
 	return &Denial{Reason: ReasonScope, Detail: detail, Scope: strings.Join(scopes, " ")}
 }
 
-// User requires a token of a user who has logged in.
+// User requires a token of a user who has logged in, and says who it is: by subject,
+// national identity number, its pseudonym or HPR number.
 func User() Requirement {
 	return func(_ context.Context, claims *tokenvalidation.Claims) error {
-		if claims.User == nil {
+		user := claims.User
+		switch {
+		case user == nil:
 			return &Denial{Reason: ReasonUser, Detail: "this is for logged-in users only, and the access token is a system's"}
+		case user.Subject == "" && user.PersonalIdentityNumber.IsZero() && user.Pseudonym == "" && user.HPRNumber == "":
+			return &Denial{Reason: ReasonUser, Detail: "the access token does not say in a readable form who the user is"}
 		}
 		return nil
 	}
@@ -333,8 +345,10 @@ func supplierOf(o identity.Organization) identity.OrganizationNumber { return o.
 
 // ParentOrganizationInPath requires that a path parameter equals the token's parent
 // organisation: the parameter "parent" of the route "GET /journals/{parent}". The
-// router must run before the guard (see [Request.PathValue]), or the requirement is
-// never met. It panics without a name.
+// router must run before the guard (see [Request.PathValue]). If the route has no such
+// parameter, or the guard wraps the router, every caller is answered 500 with the
+// reason misconfigured, and Cause of the audit [Record] says why. It panics without a
+// name.
 func ParentOrganizationInPath(name string) Requirement {
 	return organizationInPath("ParentOrganizationInPath", ReasonParentOrganization, name, parentOf)
 }
@@ -349,8 +363,15 @@ func organizationInPath(function, reason, name string, part func(identity.Organi
 	if name == "" {
 		panic("middleware: " + function + " needs the name of a part of the path")
 	}
+	// As net/http and chi write it in a route ({name}, {name...}, {name:regexp}), or gin
+	// and echo (:name, *name).
+	inRoute := regexp.MustCompile(`[{:*]` + regexp.QuoteMeta(name) + `(?:[}:.]|/|$)`)
+	missing := fmt.Errorf("%w: %s: the route has no path parameter %q, or the guard wraps the router", errMisconfigured, function, name)
 	return ForRequest(func(_ context.Context, request *Request, claims *tokenvalidation.Claims) error {
 		asked := request.PathValue(name)
+		if asked == "" && (request.PathValues == nil || !inRoute.MatchString(request.Route)) {
+			return missing
+		}
 		if asked != "" && asked == string(part(claims.Organization)) {
 			return nil
 		}

@@ -93,6 +93,10 @@ func demands() []demand {
 		level4.of("level unknown", middleware.SecurityLevel(4), clinician(claim(level, `"9"`))...),
 		login("security_level", map[string]string{"acr_values": "Level3"}).of("level 2 where 3 is needed", middleware.SecurityLevel(3), clinician(mint.SecurityLevel(2))...),
 		forbidden("user").of("a level, and it is a system", middleware.SecurityLevel(4)),
+		forbidden("user").of("a user whose number is no text", middleware.SecurityLevel(4), mint.SecurityLevel(4), claim(claimPrefix+"identity/pid", "6828399789")),
+		forbidden("user").of("a user whose subject is no text", middleware.User(), claim("sub", "5")),
+		met.of("a user by pseudonym alone", middleware.User(), claim(claimPrefix+"identity/pid_pseudonym", `"x"`)),
+		met.of("a user by number alone", middleware.User(), claim(claimPrefix+"identity/pid", `"06828399789"`)),
 		forbidden("user").of("a level, and it is a system with one", middleware.SecurityLevel(4), mint.SecurityLevel(4)),
 
 		met.of("assurance high", middleware.AssuranceLevel(identity.AssuranceHigh), clinician()...),
@@ -359,6 +363,21 @@ func TestRequirementMistakes(t *testing.T) {
 		"an empty supplier":   func() { middleware.SupplierOrganization("") },
 		"all of nil":          func() { middleware.All(middleware.HPRNumber(), nil) },
 		"any of nil":          func() { middleware.Any(nil) },
+	} {
+		require.Panics(t, make, name)
+	}
+}
+
+// A guard needs a handler, and no requirements: a valid token is then enough.
+func TestGuardMistakes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{cold: true})
+	w.requireOK(w.genuine())
+	for name, make := range map[string]func(){
+		"no handler":                   func() { w.auth.Require(nil) },
+		"no handler in a guard":        func() { w.auth.Guard()(nil) },
+		"a nil requirement":            func() { w.auth.Require(w.reach, nil) },
+		"a nil requirement in a guard": func() { w.auth.Guard(middleware.User(), nil) },
 	} {
 		require.Panics(t, make, name)
 	}

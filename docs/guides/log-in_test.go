@@ -23,14 +23,15 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// newApp is the application of the guide.
-func newApp(t *testing.T, server *helseidtest.Server) http.Handler {
+// newApp is the application of the guide, with this configuration.
+func newApp(t *testing.T, configuration helseid.Config) http.Handler {
 	t.Helper()
-	clientFile(t, server, helseidtest.RedirectURI("https://ehr.example.no/callback"), helseidtest.Scopes("nhn:some-api/read"), helseidtest.Delegations("994598759"))
+	clientFile(t, newServer(t), helseidtest.RedirectURI("https://ehr.example.no/callback"))
 	// region app
 	config, err := helseid.LoadConfig("client.json") // with the redirect URI
 	require.NoError(t, err)
-	config.HTTPClient = server.HTTPClient() // hide
+	require.NotEmpty(t, config.ClientID) // hide
+	config = configuration               // hide
 	client, err := helseid.New(config)
 	require.NoError(t, err)
 	t.Cleanup(client.Close) // hide
@@ -54,7 +55,13 @@ func newApp(t *testing.T, server *helseidtest.Server) http.Handler {
 	mux.Handle("GET /me", web.Require(me))
 	mux.Handle("POST /organisation", web.Require(chooseOrganisation))
 	mux.Handle("GET /things", web.Require(things(web)))
-	mux.Handle("GET /prescribe", web.RequireLevel(4, me)) // a stronger login than the rest
+	mux.Handle("GET /prescribe", web.RequireLevel(4, me))          // a stronger login than the rest
+	mux.Handle("GET /sign", web.RequireRecent(10*time.Minute, me)) // a login of the last ten minutes
+	// endregion
+	form, sign := me, me
+	// region recent
+	mux.Handle("GET /sign/{id}", web.RequireLevel(4, web.RequireRecent(10*time.Minute, form).ServeHTTP))
+	mux.Handle("POST /sign/{id}", web.RequireLevel(4, web.RequireRecent(30*time.Minute, sign).ServeHTTP))
 	// endregion
 	mux.Handle("GET /sessions/end", web.Require(endSessions(client)))
 	return mux
@@ -173,8 +180,8 @@ func endSessions(client *helseid.Client) http.HandlerFunc {
 
 func TestLogIn(t *testing.T) {
 	server := newServer(t)
-	app := newApp(t, server)
-	server.Mount("ehr.example.no", app)
+	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"), helseidtest.Scopes("nhn:some-api/read"), helseidtest.Delegations("994598759"))
+	server.Mount("ehr.example.no", newApp(t, config))
 	browser := server.Browser()
 	get := func(path string) string {
 		response, err := browser.Get("https://ehr.example.no" + path)
@@ -191,15 +198,21 @@ func TestLogIn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusForbidden, response.StatusCode)
 	require.NotEmpty(t, body(t, response))
-	require.Equal(t, "KVART GREVLING, HPR number 565505933", get("/prescribe"))
+	for _, page := range []string{"/prescribe", "/sign", "/sign/1"} {
+		require.Equal(t, "KVART GREVLING, HPR number 565505933", get(page))
+	}
+	response, err = browser.PostForm("https://ehr.example.no/sign/1", nil)
+	require.NoError(t, err)
+	require.Equal(t, "KVART GREVLING, HPR number 565505933", body(t, response))
 	require.Empty(t, get("/sessions/end"))
 }
 
 func TestLogInTest(t *testing.T) {
-	newApp := func(server *helseidtest.Server) http.Handler { return newApp(t, server) }
+	newApp := func(config helseid.Config) http.Handler { return newApp(t, config) }
 	// region test
 	server := helseidtest.NewServer(t, helseidtest.InMemory())
-	server.Mount("ehr.example.no", newApp(server)) // with config.HTTPClient = server.HTTPClient()
+	config := server.NewClient(helseidtest.RedirectURI("https://ehr.example.no/callback"), helseidtest.Scopes("nhn:some-api/read"))
+	server.Mount("ehr.example.no", newApp(config)) // your application, with config in place of helseid.LoadConfig
 	browser := server.Browser(helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
 	for page, status := range map[string]int{"/me": 200, "/prescribe": 403} { // this user cannot step up
 		response, err := browser.Get("https://ehr.example.no" + page)
@@ -207,6 +220,22 @@ func TestLogInTest(t *testing.T) {
 		response.Body.Close() // hide
 		if response.StatusCode != status {
 			t.Error(page, response.StatusCode)
+		}
+	}
+	// endregion
+
+	// region stepup
+	for user, status := range map[string]int{helseidtest.ClinicianAtLevel3: 200, helseidtest.PersonWithoutHPRNumber: 403} { // another person may not
+		browser := server.Browser(helseidtest.AsUser(helseidtest.ClinicianAtLevel3))
+		response, err := browser.Get("https://ehr.example.no/me")
+		require.NoError(t, err)
+		response.Body.Close()                                                                                        // hide
+		next := server.Browser(helseidtest.InBrowser(browser.Jar), helseidtest.AsUser(user), helseidtest.AtLevel(4)) // the same browser
+		response, err = next.Get("https://ehr.example.no/prescribe")
+		require.NoError(t, err)
+		response.Body.Close() // hide
+		if response.StatusCode != status {
+			t.Error("a step-up", response.StatusCode)
 		}
 	}
 	// endregion

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 func TestManyOrganisations(t *testing.T) {
@@ -38,6 +41,12 @@ func TestManyOrganisations(t *testing.T) {
 	// endregion
 	require.NoError(t, err)
 	require.Equal(t, "994598759 999977775", body(t, response))
+
+	// region check
+	err = client.Check(helseid.ForOrganization(ctx, "994598759", ""), helseid.TokenRequest{Scopes: []string{"nhn:some-api/read"}})
+	// endregion
+	require.NoError(t, err)
+	require.ErrorIs(t, client.Check(t.Context(), helseid.TokenRequest{}), helseid.ErrConfig)
 
 	_, err = api.Get("https://api.example.nhn.no/v1/things")
 	require.ErrorIs(t, err, helseid.ErrConfig)
@@ -95,6 +104,8 @@ func TestTermsOfAnAPI(t *testing.T) {
 	// token.RejectedScopes are those whose terms the customer has not signed
 	// endregion
 	require.NoError(t, err)
+	_, err = client.Token(ctx, helseid.TokenRequest{})
+	require.NoError(t, err, "a request that names no scopes misses none")
 	require.Equal(t, []string{"nhn:some-api/write"}, token.RejectedScopes)
 }
 
@@ -133,4 +144,30 @@ func TestDelegationsComeAndGo(t *testing.T) {
 		t.Error(err)
 	}
 	// endregion
+}
+
+// A first refusal is not remembered, and later ones for 30 seconds at most.
+func TestRefusalsAreRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t)
+		config := server.NewClient(helseidtest.Client{MultiTenant: true}, helseidtest.Scopes("nhn:some-api/read"))
+		client := newClient(t, config)
+		ask := func() error {
+			_, err := client.Token(helseid.ForOrganization(t.Context(), "994598759", ""), helseid.TokenRequest{})
+			return err
+		}
+		delegate := func() { require.NoError(t, server.Delegate("994598759", config.ClientID)) }
+		require.Error(t, ask())
+		delegate()
+		require.NoError(t, ask())
+		require.NoError(t, server.RevokeDelegation("994598759", config.ClientID))
+		client = newClient(t, config)
+		require.Error(t, ask())
+		require.Error(t, ask())
+		delegate()
+		require.Error(t, ask())
+		testkit.Sleep(30 * time.Second)
+		require.NoError(t, ask())
+	})
 }

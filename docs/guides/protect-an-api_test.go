@@ -34,7 +34,7 @@ func TestProtectAnAPI(t *testing.T) {
 	require.NoError(t, err)
 	defer auth.Close()
 
-	clinician := middleware.All(middleware.Scope("nhn:some-api/read"), middleware.SecurityLevel(4), middleware.HPRNumber())
+	clinician := middleware.All(middleware.Scope("nhn:some-api/read"), middleware.HPRNumber(), middleware.SecurityLevel(4))
 	nightly := middleware.All(middleware.System(), middleware.Scope("nhn:some-api/batch"))
 
 	mux := http.NewServeMux()

@@ -96,6 +96,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 
+	if strings.Contains(opts.scope, ",") {
+		report.warn("-scope: a comma is a part of a scope's name; separate scopes by spaces")
+	}
 	request := helseid.TokenRequest{
 		Scopes:       strings.Fields(opts.scope),
 		Resource:     opts.resource,

@@ -293,6 +293,13 @@ func TestFailures(t *testing.T) {
 			require.NotEmpty(t, out.stderr)
 		})
 	}
+	t.Run("comma in a scope", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, nil)
+		out := machine(t, "-config", r.file, "-url", r.api.URL, "-scope", scope+",nhn:some-api/write")
+		require.Equal(t, 1, out.code)
+		require.Contains(t, out.stderr, "separate scopes by spaces")
+	})
 	t.Run("server down", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t, nil)

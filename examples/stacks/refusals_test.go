@@ -120,6 +120,7 @@ func refusals(t *testing.T) map[string]refusal {
 		}},
 		"no answer of the store":   {reason: "replay_store_unavailable", status: 503, config: func(c *middleware.Config) { c.Proof.Replay, c.Proof.AcceptProofsFromBeforeStart = brokenStore{}, false }},
 		"a register that is down":  {reason: "lookup_unavailable", status: 503, everybody: func(context.Context, *tokenvalidation.Claims) error { return middleware.ErrUnavailable }},
+		"a part of no path":        {reason: "misconfigured", status: 500, everybody: middleware.ParentOrganizationInPath("organisation")},
 		"a requirement of its own": {reason: "requirement", status: 403, everybody: func(context.Context, *tokenvalidation.Claims) error { return errors.New("no") }},
 
 		// The proof.
@@ -216,6 +217,7 @@ var codeOf = map[int]string{
 	http.StatusRequestURITooLong:           "ResourceExhausted",
 	http.StatusRequestHeaderFieldsTooLarge: "ResourceExhausted",
 	http.StatusServiceUnavailable:          "Unavailable",
+	http.StatusInternalServerError:         "Internal",
 }
 
 // requireSame compares the answer of gRPC's own guard with net/http's.
@@ -277,7 +279,7 @@ func (w *world) refuse(refusal refusal) answer {
 	require.False(w, last.Allowed)
 	require.Equal(w, refusal.reason, last.Reason)
 	require.Equal(w, refusal.status, last.Status)
-	require.Equal(w, refusal.status != http.StatusServiceUnavailable, got.Header.Get("WWW-Authenticate") != "")
+	require.Equal(w, refusal.status < 500, got.Header.Get("WWW-Authenticate") != "")
 	if got.code == "" {
 		w.requireReason(refusal.reason, refusal.status, got)
 		require.Equal(w, []string{"no-store"}, got.Header.Values("Cache-Control"))

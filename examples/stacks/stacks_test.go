@@ -101,7 +101,8 @@ func TestOrganizationInPath(t *testing.T) {
 	})
 }
 
-// A requirement that looks at the path where no router has read it is met by nobody.
+// A requirement that looks at the path where no router has read it, or for a part that the
+// route does not have, is met by nobody, and the operator learns why.
 func TestOrganizationInPathOutsideOfTheRouter(t *testing.T) {
 	for _, name := range routers {
 		t.Run(name, func(t *testing.T) {
@@ -114,9 +115,24 @@ func TestOrganizationInPathOutsideOfTheRouter(t *testing.T) {
 				return overHTTP(around)(auth, everybody, own)
 			}
 			w := newWorldOf(t, name, outside, plain())
-			w.requireReason("parent_organization", http.StatusForbidden, w.get("/organizations/"+organization))
+			w.requireMisconfigured(w.get("/organizations/" + organization))
 		})
 	}
+}
+
+func TestOrganizationInPathThatIsMisspelt(t *testing.T) {
+	options := func() worldOptions {
+		return worldOptions{everybody: middleware.Any(middleware.ParentOrganizationInPath("organisation"), middleware.User())}
+	}
+	inEachRouter(t, options, func(w *world) { w.requireMisconfigured(w.get("/organizations/" + organization)) })
+}
+
+func (w *world) requireMisconfigured(got answer) {
+	w.Helper()
+	w.requireReason("misconfigured", http.StatusInternalServerError, got)
+	records := w.log()
+	require.Len(w, records, 1)
+	require.Contains(w, records[0].Cause, "the route has no path parameter")
 }
 
 // An answer that brings a nonce is kept by no cache, whatever the handler says of its

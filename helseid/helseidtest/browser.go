@@ -31,7 +31,8 @@ func AtLevel(level int) LoginOption { return func(b *browser) { b.choice.Securit
 func Cancelled() LoginOption { return func(b *browser) { b.choice.Cancel = true } }
 
 // InBrowser simulates a browser with these cookies, which include its single sign-on.
-// Without it, each call uses a new browser.
+// Without it, each call uses a new browser. With the Jar of a [Server.Browser], the
+// options describe what its user does next, or who uses it next.
 func InBrowser(cookies http.CookieJar) LoginOption { return func(b *browser) { b.jar = cookies } }
 
 // LogIn simulates the browser and the user. It opens the URL at which a login starts
@@ -39,7 +40,7 @@ func InBrowser(cookies http.CookieJar) LoginOption { return func(b *browser) { b
 // which is not called. A response with an error is such a URL, too. If the server shows
 // an error page because it cannot redirect to the client, LogIn returns an error.
 func (s *Server) LogIn(authorizeURL string, opts ...LoginOption) (callback *url.URL, err error) {
-	response, err := s.open(authorizeURL, opts)
+	response, err := s.visit(authorizeURL, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func (s *Server) LogIn(authorizeURL string, opts ...LoginOption) (callback *url.
 // LogOut simulates the browser at the end session endpoint. It returns the URL that the
 // browser is sent to, without calling it, or nil if the browser is shown a page.
 func (s *Server) LogOut(endSessionURL string, opts ...LoginOption) (next *url.URL, err error) {
-	response, err := s.open(endSessionURL, opts)
+	response, err := s.visit(endSessionURL, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -71,30 +72,42 @@ func (s *Server) LogOut(endSessionURL string, opts ...LoginOption) (next *url.UR
 	return nil, nil
 }
 
-// open makes the request as the handler would receive it, with or without a listener.
-func (s *Server) open(target string, opts []LoginOption) (*http.Response, error) {
-	if !strings.HasPrefix(target, s.issuer+"/") {
-		return nil, errors.New("helseidtest: the URL is not one of this server")
-	}
+func newBrowser(opts []LoginOption) browser {
 	var b browser
 	for _, option := range opts {
 		option(&b)
 	}
-	request, err := http.NewRequestWithContext(withChoice(context.Background(), b.choice), http.MethodGet, target, nil)
+	return b
+}
+
+// visit opens a URL in a browser.
+func (s *Server) visit(target string, opts []LoginOption) (*http.Response, error) {
+	b := newBrowser(opts)
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, target, nil)
 	if err != nil {
 		return nil, fmt.Errorf("helseidtest: %w", err)
 	}
-	if b.jar != nil {
-		for _, cookie := range b.jar.Cookies(request.URL) {
-			request.AddCookie(cookie)
-		}
+	if b.jar == nil {
+		return s.open(request, b.choice)
 	}
-	response, err := serveInMemory(s.handler, request)
-	if err != nil {
-		return nil, fmt.Errorf("helseidtest: %w", err)
+	for _, cookie := range b.jar.Cookies(request.URL) {
+		request.AddCookie(cookie)
 	}
-	if b.jar != nil {
+	response, err := s.open(request, b.choice)
+	if err == nil {
 		b.jar.SetCookies(request.URL, response.Cookies())
+	}
+	return response, err
+}
+
+// open passes the request to the handler, with or without a listener.
+func (s *Server) open(request *http.Request, choice Choice) (*http.Response, error) {
+	if !strings.HasPrefix(request.URL.String(), s.issuer+"/") {
+		return nil, errors.New("helseidtest: the URL is not one of this server")
+	}
+	response, err := s.serveDirectly(request.WithContext(withChoice(request.Context(), choice)))
+	if err != nil {
+		return nil, fmt.Errorf("helseidtest: %w", err)
 	}
 	return response, nil
 }

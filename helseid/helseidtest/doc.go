@@ -81,7 +81,7 @@
 //     [Server.ConfigFile]; with keys of its own: [Server.AddClient].
 //   - a login: [Server.NewClient] with [RedirectURI], [Server.LogIn] (with
 //     [AsUser], [AtLevel], [Cancelled] and [InBrowser]), [Server.AddUser].
-//   - how it handles errors: [Server.Inject], [Server.SetClockSkew],
+//   - how it handles errors: [Server.Inject] (everywhere: [EndpointAll]), [Server.SetClockSkew],
 //     [Server.RotateKey], [Server.RetireKeys],
 //     [Server.DemandNewNonceEachTime], [TokenLifetime].
 //   - how it handles wrong responses: [Server.AlterTokenResponse],

@@ -14,6 +14,9 @@ const (
 	EndpointUserInfo   Endpoint = "/connect/userinfo"
 	EndpointRevocation Endpoint = "/connect/revocation"
 	EndpointEndSession Endpoint = "/connect/endsession"
+
+	// EndpointAll stands for all endpoints in a [Fault] and in [Server.Requests].
+	EndpointAll Endpoint = "*"
 )
 
 const (

@@ -11,7 +11,8 @@ import (
 // Fault is a failure of an endpoint. The fields are applied in the order given. Without
 // Status, Cut, HalfBody or Body, the request is answered as usual after the delay.
 type Fault struct {
-	// Endpoint is the endpoint that fails. Empty means EndpointToken.
+	// Endpoint is the endpoint that fails. Empty means EndpointToken alone;
+	// [EndpointAll] means all of them, as when HelseID is down.
 	Endpoint Endpoint
 
 	// Times is the number of requests that fail. Zero means one; a negative number
@@ -77,7 +78,7 @@ func (s *Server) takeFault(endpoint Endpoint) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, fault := range s.faults {
-		if fault.Endpoint != endpoint {
+		if fault.Endpoint != endpoint && fault.Endpoint != EndpointAll {
 			continue
 		}
 		if fault.Times > 0 {

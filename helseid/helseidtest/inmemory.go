@@ -5,9 +5,12 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/helseid-go/sdk/internal/httpx"
 )
@@ -25,39 +28,59 @@ type ownFirst struct {
 // RoundTrip implements http.RoundTripper.
 func (o ownFirst) RoundTrip(request *http.Request) (*http.Response, error) {
 	if own, err := url.Parse(o.server.issuer); err == nil && httpx.Origin(own) == httpx.Origin(request.URL) {
-		return memoryTransport(o).call(o.server.handler, request)
+		return o.server.serveDirectly(request)
 	}
 	return http.DefaultTransport.RoundTrip(request)
 }
 
-// handler returns the server's own handler or a mounted one.
-func (t memoryTransport) handler(u *url.URL) http.Handler {
+func (s *Server) mountedAt(u *url.URL) http.Handler {
 	if u.Scheme != "https" {
 		return nil
 	}
-	if "https://"+u.Host == inMemoryHost {
-		return t.server.handler
-	}
-	t.server.mu.Lock()
-	defer t.server.mu.Unlock()
-	return t.server.mounted[u.Host]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mounted[u.Host]
 }
 
-var errAborted = errors.New("the server cut the connection")
+var (
+	errAborted = errors.New("the server cut the connection")
+
+	// errClosed is what a client gets where nobody listens.
+	errClosed error = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+)
 
 // RoundTrip implements http.RoundTripper.
 func (t memoryTransport) RoundTrip(request *http.Request) (*http.Response, error) {
-	handler := t.handler(request.URL)
+	if request.URL.Scheme+"://"+request.URL.Host == inMemoryHost {
+		return t.server.serveDirectly(request)
+	}
+	handler := t.server.mountedAt(request.URL)
 	if handler == nil {
 		if request.Body != nil {
 			_ = request.Body.Close()
 		}
 		return nil, errors.New("helseidtest: a server in memory answers for itself and what is mounted only")
 	}
-	return t.call(handler, request)
+	return callInMemory(handler, request)
 }
 
-func (t memoryTransport) call(handler http.Handler, request *http.Request) (*http.Response, error) {
+// serveDirectly answers a request without a listener, until the server is closed.
+func (s *Server) serveDirectly(request *http.Request) (*http.Response, error) {
+	if s.closed.Load() {
+		if request.Body != nil {
+			_ = request.Body.Close()
+		}
+		return nil, errClosed
+	}
+	response, err := callInMemory(s.handler, request)
+	if err == nil && s.closed.Load() {
+		_ = response.Body.Close()
+		return nil, errAborted
+	}
+	return response, err
+}
+
+func callInMemory(handler http.Handler, request *http.Request) (*http.Response, error) {
 	if request.Body != nil {
 		defer request.Body.Close()
 	}

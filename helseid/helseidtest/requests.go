@@ -1,9 +1,12 @@
 package helseidtest
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/redact"
@@ -12,13 +15,18 @@ import (
 // unprintable makes the type that embeds it print as "[redacted]".
 type unprintable = redact.Unprintable
 
-// Request is one request that the server received. Printed, logged or marshalled
-// it reads "[redacted]".
+// Request is one request that the server received. Printed it reads like
+// "POST /connect/token 200"; logged or marshalled it reads "[redacted]".
 type Request struct {
 	unprintable
 
 	Endpoint Endpoint
 	Method   string
+
+	// Status is the status of the response: 400 if a nonce was demanded (the error is
+	// use_dpop_nonce), after which the client repeats the request. Zero means that
+	// there was no response, or not yet.
+	Status int
 
 	// Form is the body of a POST request, and Query the URL's query.
 	Form, Query url.Values
@@ -37,20 +45,33 @@ type Request struct {
 	RequestObject string
 }
 
-// Requests returns the requests so far, to the given endpoints or to all.
+// String returns the method, the endpoint and the status.
+func (r Request) String() string {
+	text := r.Method + " " + string(r.Endpoint)
+	if r.Status == 0 {
+		return text
+	}
+	return text + " " + strconv.Itoa(r.Status)
+}
+
+// Format prints the result of String for every verb.
+func (r Request) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, r.String()) }
+
+// Requests returns the requests so far, to the given endpoints or to all. They include
+// those that were answered with a demand for a nonce: see [Request.Status].
 func (s *Server) Requests(endpoints ...Endpoint) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []Request
 	for _, request := range s.requests {
-		if len(endpoints) == 0 || slices.Contains(endpoints, request.Endpoint) {
-			found = append(found, request)
+		if len(endpoints) == 0 || slices.Contains(endpoints, EndpointAll) || slices.Contains(endpoints, request.Endpoint) {
+			found = append(found, *request)
 		}
 	}
 	return found
 }
 
-func (s *Server) record(request Request) {
+func (s *Server) record(request *Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, request)
@@ -66,11 +87,12 @@ const maxRecorded = 1000
 const maxForm = 256 << 10
 
 // recordRequest parses the form and records the request before it is processed. The
-// form stays available in r.PostForm.
-func (s *Server) recordRequest(endpoint Endpoint, r *http.Request) {
+// form stays available in r.PostForm. The function that is returned records the status of
+// the response.
+func (s *Server) recordRequest(endpoint Endpoint, r *http.Request) (answered func(status int) int) {
 	r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
 	_ = r.ParseForm()
-	request := Request{
+	request := &Request{
 		Endpoint: endpoint, Method: r.Method, Form: r.PostForm, Query: r.URL.Query(),
 		Authorization: r.Header.Get("Authorization"),
 	}
@@ -78,6 +100,12 @@ func (s *Server) recordRequest(endpoint Endpoint, r *http.Request) {
 	request.ProofHeader, request.Proof = peek(r.Header.Get("DPoP"))
 	_, request.RequestObject = peek(r.PostForm.Get("request"))
 	s.record(request)
+	return func(status int) int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		request.Status = status
+		return status
+	}
 }
 
 // peek decodes a JWS without verifying it.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/selvbetjening"
 	"github.com/helseid-go/sdk/helseid/helseidtest/internal/testtoken"
+	"github.com/helseid-go/sdk/internal/httpx"
 )
 
 func (s *Server) routes() http.Handler {
@@ -42,18 +43,20 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// observed adds the server's date and the injected faults to a handler.
+// observed records requests, and adds the server's date and the injected faults to a
+// handler.
 func (s *Server) observed(endpoint Endpoint, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
 		w.Header().Set("Cache-Control", "no-store")
 		// The body is read first, so that a fault occurs after the server has received
 		// the credentials, which is the dangerous case.
-		s.recordRequest(endpoint, r)
+		answer := httpx.BeforeHeader(w, s.recordRequest(endpoint, r))
 		if fault := s.takeFault(endpoint); fault != nil {
-			fault.serve(w, r, next)
-			return
+			fault.serve(answer, r, next)
+		} else {
+			next(answer, r)
 		}
-		next(w, r)
+		answer.Close()
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type state struct {
 	handler  http.Handler
 	server   *http.Server // nil in memory
 	remote   bool         // on a listener of ServeOn
+	closed   atomic.Bool
 	verifier *dpop.Verifier
 	minter   *mint.Minter
 	logins   *logins
@@ -47,7 +49,7 @@ type state struct {
 	nonceEach bool
 	clockSkew time.Duration
 	faults    []*Fault
-	requests  []Request
+	requests  []*Request
 	mounted   map[string]http.Handler
 	users     []User
 	apis      map[string]API
@@ -133,8 +135,10 @@ func (s *Server) build() error {
 	return nil
 }
 
-// Close stops the server and closes its connections.
+// Close stops the server and closes its connections: later requests fail as where nobody
+// listens, also in memory. Handlers of [Server.Mount] still answer.
 func (s *Server) Close() {
+	s.closed.Store(true)
 	if s.server != nil {
 		_ = s.server.Close()
 	}

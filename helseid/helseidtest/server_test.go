@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -24,6 +25,7 @@ import (
 	"github.com/helseid-go/sdk/helseid/helseidtest"
 	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
+	"github.com/helseid-go/sdk/internal/testkit"
 )
 
 func getJSON(t testing.TB, server *helseidtest.Server, path string) map[string]any {
@@ -419,7 +421,107 @@ func TestFaults(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 500, response.StatusCode)
 		})
+		t.Run(kind+": at all endpoints", func(t *testing.T) {
+			t.Parallel()
+			server, get := start(t)
+			server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointAll, Status: 503, Times: -1})
+			for _, path := range []string{path, "/connect/token", "/connect/par", "/connect/authorize", "/connect/availableidps"} {
+				response, _, err := get(path)
+				require.NoError(t, err)
+				require.Equal(t, 503, response.StatusCode, path)
+			}
+			require.Len(t, server.Requests(helseidtest.EndpointAll), 5)
+			server.ClearFaults()
+			response, _, err := get(path)
+			require.NoError(t, err)
+			require.Equal(t, 200, response.StatusCode)
+		})
 	}
+}
+
+// A closed server answers nobody, however it was started. What is mounted beside it still
+// answers.
+func TestClose(t *testing.T) {
+	t.Parallel()
+	listener := testkit.Must(net.Listen("tcp", "127.0.0.1:0"))
+	for name, option := range map[string]helseidtest.Option{
+		"in memory":     helseidtest.InMemory(),
+		"on loopback":   helseidtest.ListenOn("127.0.0.1:0"),
+		"on a listener": helseidtest.ServeOn(listener, "http://"+listener.Addr().String()),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := helseidtest.NewServer(t, option)
+			server.Mount("api.example.no", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			get := func(url string) error {
+				response, err := server.HTTPClient().Get(url)
+				if err == nil {
+					_ = response.Body.Close()
+				}
+				return err
+			}
+			metadata := server.Issuer() + string(helseidtest.EndpointMetadata)
+			require.NoError(t, get(metadata))
+			server.Close()
+			var dial *net.OpError
+			require.ErrorAs(t, get(metadata), &dial)
+			require.Equal(t, "dial", dial.Op)
+			_, err := server.LogIn(server.Issuer() + string(helseidtest.EndpointAuthorize))
+			require.ErrorAs(t, err, &dial)
+			if name == "in memory" {
+				require.NoError(t, get("https://api.example.no/"))
+			}
+		})
+	}
+}
+
+// A response that is under way when the server closes is lost.
+func TestCloseDuringRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := helseidtest.NewServer(t, helseidtest.InMemory())
+		server.Inject(helseidtest.Fault{Endpoint: helseidtest.EndpointMetadata, Delay: time.Minute})
+		time.AfterFunc(time.Second, server.Close)
+		response, err := server.HTTPClient().Get(server.Issuer() + string(helseidtest.EndpointMetadata))
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		require.Error(t, err)
+	})
+}
+
+// A request is recorded with the status of its response, and printed without what it held.
+func TestRequestStatus(t *testing.T) {
+	t.Parallel()
+	a := newAsker(t, helseidtest.NewServer(t, helseidtest.InMemory()))
+	require.Empty(t, a.send(t, a.build(t, a.nonce(t))).Error)
+	a.server.Inject(
+		helseidtest.Fault{Status: 503},
+		helseidtest.Fault{AfterProcessing: true, Body: "{}"},
+		helseidtest.Fault{Cut: true},
+	)
+	for range 3 {
+		response, err := a.http.Do(a.request(t, a.build(t, "")))
+		if err == nil {
+			_ = response.Body.Close()
+		}
+	}
+	var status []int
+	for _, request := range a.server.Requests(helseidtest.EndpointToken) {
+		status = append(status, request.Status)
+	}
+	require.Equal(t, []int{400, 200, 503, 200, 0}, status)
+
+	requests := a.server.Requests()
+	want := []string{"POST /connect/token 400", "POST /connect/token 200", "POST /connect/token 503", "POST /connect/token 200", "POST /connect/token"}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+		var printed []string
+		for _, request := range requests {
+			printed = append(printed, fmt.Sprintf(verb, request))
+		}
+		require.Equal(t, want, printed, verb)
+	}
+	require.Equal(t, `"[redacted]"`, string(testkit.Must(json.Marshal(requests[0]))))
 }
 
 func TestDelay(t *testing.T) {

@@ -84,8 +84,8 @@ func builtInUsers() []User {
 	}
 }
 
-// AddUser adds a person who can log in, or replaces the one with the same
-// number. Real persons' numbers are refused.
+// AddUser adds a person who can log in, or replaces the one with the same number, with all
+// fields: [AtLevel] changes the level of a login alone. Real persons' numbers are refused.
 func (s *Server) AddUser(user User) error {
 	if !isSyntheticNumber(user.PersonalIdentityNumber) {
 		return errors.New("helseidtest: PersonalIdentityNumber must be synthetic: eleven digits, a month above 40 and right check digits")

@@ -5,11 +5,13 @@ import "github.com/helseid-go/sdk/internal/orgnr"
 // OrganizationNumber is a Norwegian organisation number: nine digits.
 type OrganizationNumber string
 
-// Valid reports whether the number has nine digits.
+// Valid reports whether the number has nine digits. A number with a typing error usually
+// has, too: see [OrganizationNumber.ValidCheckDigit].
 func (n OrganizationNumber) Valid() bool { return orgnr.IsNumber(string(n)) }
 
 // ValidCheckDigit reports whether the last digit is the right check digit (modulus 11).
-// Real numbers pass; some of Norsk helsenett's test organisations do not.
+// Real numbers pass, and nearly all typing errors do not. Some of Norsk helsenett's test
+// organisations do not either, so check it in production only, as the client itself does.
 func (n OrganizationNumber) ValidCheckDigit() bool { return orgnr.HasValidCheckDigit(string(n)) }
 
 // Organization holds the organisation numbers of a token. Numbers that the token does

@@ -22,4 +22,4 @@ var refusals = []string{
 }
 
 // failures are the reasons that the caller is not to blame for.
-var failures = []string{"keys_unavailable", "replay_store_unavailable", "lookup_unavailable", "panicked"}
+var failures = []string{"keys_unavailable", "replay_store_unavailable", "lookup_unavailable", "misconfigured", "panicked"}

@@ -31,9 +31,11 @@ return 1`)
 // package selvbetjening. It requires [Config.KeepClientKeys]; the error wraps [ErrConfig].
 // Use [Store.KeyLock] with it.
 //
-// Until the first key has been replaced nothing is stored, and every process needs
-// RotationConfig.Client.Key. After that it is not used any more. The errors of the store
-// wrap [ErrUnavailable], [ErrDecrypt] or [ErrEviction].
+// Nothing is stored until the first key has been replaced, and every process needs
+// RotationConfig.Client.Key until then; afterwards that key is not used. The errors of the
+// store wrap [ErrUnavailable], [ErrDecrypt] or [ErrEviction]. Save fails with
+// selvbetjening.ErrKeysChanged if another process has saved keys first, and Load with
+// selvbetjening.ErrKeyStore if a later version of this library has.
 func (s *Store) ClientKeys(clientID string) (selvbetjening.KeyStore, error) {
 	switch {
 	case !s.connection.config.KeepClientKeys:
@@ -52,8 +54,13 @@ type clientKeys struct {
 	place      string
 }
 
+// keysVersion is the form of keyDocument. It stays while older versions of this library
+// can read what is written.
+const keysVersion = 1
+
 // keyDocument is what is sealed.
 type keyDocument struct {
+	Version      int             `json:"version"`
 	Current      json.RawMessage `json:"currentJwk"`
 	CurrentSince time.Time       `json:"currentSince,omitzero"`
 	Pending      json.RawMessage `json:"pendingJwk,omitempty"`
@@ -87,6 +94,9 @@ func parseKeys(text []byte) (keys selvbetjening.StoredKeys, err error) {
 	var document keyDocument
 	if json.Unmarshal(text, &document) != nil {
 		return keys, ErrDecrypt // the cause may quote it
+	}
+	if document.Version != keysVersion {
+		return keys, fmt.Errorf("redisstore: %w: the keys were written by another version of this library", selvbetjening.ErrKeyStore)
 	}
 	if keys.Current, err = clientassertion.ParseKey(document.Current, clientassertion.KeyOptions{}); err != nil {
 		return keys, err
@@ -130,7 +140,7 @@ func (k clientKeys) Save(ctx context.Context, keys selvbetjening.StoredKeys) (ve
 }
 
 func formatKeys(keys selvbetjening.StoredKeys) (text []byte, err error) {
-	document := keyDocument{CurrentSince: keys.CurrentSince, Replaced: keys.Replaced}
+	document := keyDocument{Version: keysVersion, CurrentSince: keys.CurrentSince, Replaced: keys.Replaced}
 	if keys.Current == nil {
 		return nil, fmt.Errorf("redisstore: %w: there is no current key", clientassertion.ErrKey)
 	}

@@ -108,9 +108,9 @@ type Config struct {
 
 	// KeepClientKeys permits [Store.ClientKeys]: private keys of clients in Redis, encrypted
 	// as sessions are. Whoever has one of EncryptionKeys and can read Redis can then act as
-	// the client. If it is lost, and HelseID does not take the key of the configuration any
-	// more, the client is locked out, so it requires TrustPersistence, and maxmemory-policy
-	// noeviction. Without it only the lock of [Store.KeyLock] is in Redis.
+	// the client. If Redis loses the keys, and HelseID no longer accepts the key of the
+	// client's configuration, the client is locked out. So KeepClientKeys requires
+	// TrustPersistence, and maxmemory-policy noeviction. [Store.KeyLock] does not need it.
 	KeepClientKeys bool
 
 	// Logger, if set, gets a line when Redis stops answering or may have forgotten

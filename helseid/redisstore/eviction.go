@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // A Redis with an eviction policy drops used proofs early when it is short of memory,
@@ -29,7 +27,7 @@ local function policy()
 end
 `
 
-var policyScript = redis.NewScript(policyLua + `return policy()`)
+var policyScript = newScript(policyLua + `return policy()`)
 
 // noEviction is the only policy that keeps what is stored.
 const noEviction = "noeviction"

@@ -47,13 +47,13 @@ end
 return redis.call('DEL', KEYS[1])`)
 )
 
-// KeyLock returns a lock for RotationConfig.Lock of package selvbetjening: of all instances
-// of a client that share a store for their keys, one at a time makes and registers one.
+// KeyLock returns a lock for RotationConfig.Lock of package selvbetjening. Of the instances
+// of a client that share a key store, one at a time holds it, and makes and registers a key.
 //
-// The lock ends ten seconds after its holder does, or has lost Redis. A holder that
-// merely paused may then go on beside the next one, which does no harm: a
-// selvbetjening.KeyStore saves keys only over those that were loaded. While Redis is down
-// no key is replaced. The errors wrap [ErrUnavailable].
+// The lock expires ten seconds after its holder ends or loses the connection to Redis. A
+// holder that only paused may then go on at the same time as the next one. That is safe,
+// because a selvbetjening.KeyStore saves keys only over those that were loaded. While Redis
+// is down, no key is replaced. The errors wrap [ErrUnavailable].
 func (s *Store) KeyLock(clientID string) func(ctx context.Context) (unlock func(), err error) {
 	return s.keyLock(clientID, keyLockLease).acquire
 }

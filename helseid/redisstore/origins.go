@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // A Redis that has restarted, or has taken over from another, may have forgotten used
@@ -60,7 +58,7 @@ if replication then
 end
 `
 
-var originScript = redis.NewScript(originLua + `return {stamp, age}`)
+var originScript = newScript(originLua + `return {stamp, age}`)
 
 // proofGroups is how many origins there are in a cluster, where keys are spread over
 // several servers. All proofs of a group are on the same server as its origin.

@@ -24,7 +24,7 @@ const replicaSkew = 10 * time.Second
 // answer, and the others are still recorded. For Redis all of this is one atomic
 // step, so no proof is recorded under another origin than the one returned. It also
 // returns the eviction policy if asked to.
-var recordScript = redis.NewScript(policyLua + originLua + `
+var recordScript = newScript(policyLua + originLua + `
 local held = {}
 for i = 2, #KEYS do
 	held[i - 1] = redis.pcall('SET', KEYS[i], ARGV[2 * i - 1], 'NX', 'GET', 'PX', ARGV[2 * i])

@@ -46,6 +46,20 @@ func newClientKey(t testing.TB) *clientassertion.Key {
 	return key
 }
 
+// Keys that a later version has written in another form are not used.
+func TestClientKeysOfALaterVersion(t *testing.T) {
+	t.Parallel()
+	jwk, err := newClientKey(t).MarshalPrivateJWK()
+	require.NoError(t, err)
+	_, err = parseKeys([]byte(`{"version":1,"currentJwk":` + string(jwk) + `}`))
+	require.NoError(t, err)
+	for _, start := range []string{`{`, `{"version":2,`} {
+		keys, err := parseKeys([]byte(start + `"currentJwk":` + string(jwk) + `}`))
+		require.ErrorIs(t, err, selvbetjening.ErrKeyStore)
+		require.Nil(t, keys.Current)
+	}
+}
+
 func TestClientKeys(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)

@@ -18,7 +18,7 @@ import (
 // what was written after it may be lost.
 var (
 	// loadScript takes whether origins matter. Without a row the origin is not read.
-	loadScript = redis.NewScript(replicationLua + `
+	loadScript = newScript(replicationLua + `
 local row = redis.call('HMGET', KEYS[1], 'version', 'data', 'origin')
 local present = ''
 if row[1] and ARGV[1] == '1' then
@@ -31,7 +31,7 @@ return {row[1], row[2], redis.call('PTTL', KEYS[1]), row[3] or '', present}`)
 	// matter, and whether an existing row becomes confirmed. Sealed data never occurs
 	// twice, so a row that already has it was written by this very call, whose answer
 	// was lost.
-	saveScript = redis.NewScript(replicationLua + `
+	saveScript = newScript(replicationLua + `
 local row = redis.call('HMGET', KEYS[1], 'version', 'data', 'origin')
 if row[1] == ARGV[2] and row[2] == ARGV[3] then
 	return 1

@@ -75,18 +75,16 @@
 //	go rotation.Run(ctx)
 //	client := rotation.Client()
 //
-// The old key is in use until a token request with the new one has succeeded, whatever
-// HelseID refuses, leaves unanswered or has done without saying so; what went wrong and
-// what to do about it is in the log, and in an event with the error. If HelseID takes the
-// old key no more, a call that meets with that tries the pending one, and is answered
-// with it.
+// The old key stays in use until a token request with the new one has succeeded. This
+// also holds when HelseID refuses a step, does not answer, or its answer is lost. The log
+// and an event say what went wrong and what to do. If HelseID stops accepting the old key,
+// a request that it refuses is made again with the pending key.
 //
-// Several instances share a [KeyStore], and a lock that spares them work, such as
-// KeyLock of package redisstore, which also has a store. Without either on Redis, a
-// [FileStore] on a disk that they share is enough.
+// Several instances may share a [KeyStore]: a [FileStore] on a disk that all of them have,
+// or ClientKeys of package redisstore. A lock, such as KeyLock of that package, saves them
+// duplicate work and is optional.
 //
-// Keys that HelseID lists and that the store does not know are reported with their kid
-// and their expiry: [Rotation] says more.
+// Keys that HelseID lists and the store does not have are reported: see [Rotation].
 //
 // # Errors
 //

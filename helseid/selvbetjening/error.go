@@ -12,10 +12,10 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// Error is an answer of the API's of 4xx or 5xx, with the members of a problem document
-// (RFC 9457) if it is one. Find it with errors.As. With a status of 429 or 5xx the API has
-// not refused anything, but asks for a pause or is in trouble: then the error wraps
-// [helseid.ErrUnavailable], too.
+// Error is an answer of the API with status 4xx or 5xx, and the members of its problem
+// document (RFC 9457) if it has one. Find it with errors.As. A status of 429 or 5xx is no
+// refusal, but a request to wait or a failure of the API: the error that is returned then
+// also wraps [helseid.ErrUnavailable].
 type Error struct {
 	// Status is the HTTP status of the answer, whatever the document says.
 	Status int
@@ -25,8 +25,8 @@ type Error struct {
 	// identity number taken out, and may be empty.
 	Type, Title, Detail string
 
-	// RetryAfter is the pause that the API asks for (RFC 9110 section 10.2.3), or zero. A
-	// [Rotation] keeps to it.
+	// RetryAfter is how long the API asks to wait before the next request (RFC 9110
+	// section 10.2.3), or zero. [Rotation.Run] waits that long.
 	RetryAfter time.Duration
 }
 
@@ -46,7 +46,7 @@ func (e *Error) Error() string {
 	return text
 }
 
-// temporary reports that trying later can help.
+// temporary reports whether trying again later can help.
 func (e *Error) temporary() bool {
 	return e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError
 }
@@ -63,8 +63,8 @@ func (e *Error) words() string {
 	return text.String()
 }
 
-// LogValue is the error for a log line: the status, the pause and the advice, without what the API
-// said in words.
+// LogValue is the error for a log line: the status, the pause and the advice, without what
+// the API said in words.
 func (e *Error) LogValue() slog.Value {
 	return slog.StringValue((&Error{Status: e.Status, RetryAfter: e.RetryAfter}).Error())
 }

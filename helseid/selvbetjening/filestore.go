@@ -31,6 +31,10 @@ const (
 	memberRotation = "keyRotation"
 
 	maxStoredFile = 1 << 20
+
+	// rotationVersion is the form of the member keyRotation. It stays while older
+	// versions of this library can read what is written.
+	rotationVersion = 1
 )
 
 // FileStore is a [KeyStore] in a file. It is either the client's configuration file
@@ -38,18 +42,21 @@ const (
 // not exist yet.
 //
 // In a configuration file, Save replaces the member privateJwk, removes rsaPrivateKey
-// (the key before, in another form), and keeps what is not Current in the member
-// keyRotation: an object with pendingJwk, pendingSince, currentSince and replaced, which
-// [helseid.LoadConfig] ignores. All other members stay as they are. Without a
-// configuration, these are the only members.
+// (the old key in another form), and keeps what is not Current in the member
+// keyRotation: an object with version, pendingJwk, pendingSince, currentSince and
+// replaced, which [helseid.LoadConfig] ignores. All other members stay as they are. Without
+// a configuration, these are the only members.
 //
-// The file is replaced as a whole by another of mode 0600, which is on the disk by
-// then: who reads it sees the old one or the new one. If the path is a symbolic link,
-// what it leads to is replaced. The directory must be writable; a mounted secret of
-// Kubernetes is not, and needs a store of its own. The version is that of the whole file: a Save over a file
-// that somebody has changed meanwhile fails with [ErrKeysChanged]. Between processes on
-// Unix, Save locks the directory while it compares and replaces; elsewhere, and on file
-// systems without such locks, one process at a time may rotate the keys in a file.
+// Save writes a new file of mode 0600, and puts it in the place of the old one when it is
+// on the disk: readers see the old content or the new. If the path is a symbolic link, the
+// file that it leads to is replaced. The directory must be writable; a mounted secret of
+// Kubernetes is not, and needs a store of its own.
+//
+// The version is that of the whole file: Save fails with [ErrKeysChanged] if anything in it
+// has changed since Load. On Unix, Save locks the directory (flock) while it compares and
+// replaces, so that several processes can use one file. A RotationConfig.Lock must
+// therefore not lock that directory. On other systems, and on file systems without such
+// locks, only one process at a time may rotate the keys in a file.
 type FileStore struct {
 	// Path is the file. Required.
 	Path string
@@ -57,6 +64,7 @@ type FileStore struct {
 
 // storedRotation is the member keyRotation.
 type storedRotation struct {
+	Version      int             `json:"version"`
 	CurrentSince *time.Time      `json:"currentSince,omitempty"`
 	Pending      json.RawMessage `json:"pendingJwk,omitempty"`
 	PendingSince *time.Time      `json:"pendingSince,omitempty"`
@@ -79,6 +87,11 @@ func (s FileStore) Load(context.Context) (keys StoredKeys, err error) {
 	rotation, ok := document.Get(memberRotation).Object()
 	if !ok {
 		return keys, fmt.Errorf("%w: the member %s is not an object", ErrKeyStore, memberRotation)
+	}
+	if version := rotation.Get("version"); !version.Absent() {
+		if form, ok := version.Int(); !ok || form != rotationVersion {
+			return StoredKeys{}, fmt.Errorf("%w: the member %s was written by another version of this library", ErrKeyStore, memberRotation)
+		}
 	}
 	if keys.Pending, err = storedKey(rotation.Get("pendingJwk"), "pendingJwk"); err != nil {
 		return keys, err
@@ -195,7 +208,7 @@ func withKeys(document *jose.Object, keys StoredKeys) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyStore, err)
 	}
-	rotation := storedRotation{CurrentSince: knownTime(keys.CurrentSince), PendingSince: knownTime(keys.PendingSince), Replaced: keys.Replaced}
+	rotation := storedRotation{Version: rotationVersion, CurrentSince: knownTime(keys.CurrentSince), PendingSince: knownTime(keys.PendingSince), Replaced: keys.Replaced}
 	if keys.Pending != nil {
 		if rotation.Pending, err = keys.Pending.MarshalPrivateJWK(); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrKeyStore, err)

@@ -20,8 +20,8 @@ type searches struct {
 	until   time.Time
 }
 
-// patience is how long the search for a key other than the refused one goes on.
-func (s *searches) patience(refused *clientassertion.Key) time.Duration {
+// timeLeft is how long the search for a key other than the refused one goes on.
+func (s *searches) timeLeft(refused *clientassertion.Key) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !same(s.refused, refused) {
@@ -52,7 +52,7 @@ func (r *Rotation) search(ctx context.Context, refused *clientassertion.Key) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case again && r.searches.patience(refused) > 0:
+		case again && r.searches.timeLeft(refused) > 0:
 			clock.Sleep(ctx, verifyPause)
 			continue
 		case err != nil:

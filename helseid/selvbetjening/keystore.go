@@ -8,29 +8,30 @@ import (
 	"github.com/helseid-go/sdk/internal/redact"
 )
 
-// ErrKeysChanged is wrapped by the error of a [KeyStore] that holds other keys by now
-// than those that were loaded, and has saved nothing.
+// ErrKeysChanged is wrapped by the error of a [KeyStore] whose keys have changed since
+// they were loaded. Nothing has been saved.
 var ErrKeysChanged = errKeysChanged
 
-var errKeysChanged = redact.Words("selvbetjening: the stored keys are others by now")
+var errKeysChanged = redact.Words("selvbetjening: the stored keys have changed since they were loaded")
 
 // KeyStore keeps a client's keys where they outlive the process: [FileStore], or the
-// application's own vault. A rotation is safe by what Save promises alone, also between
-// several instances, and also if one of them pauses for longer than its lock lasts.
+// application's own vault. That a [Rotation] is safe depends on Save alone and not on a
+// lock, also with several instances, and if one of them pauses for longer than its lock
+// lasts.
 type KeyStore interface {
 	// Load returns what was saved last, with its version. A Current of nil means that
-	// nothing was, and Config.Key is the client's.
+	// nothing has been saved; then the key of RotationConfig.Client is used.
 	Load(ctx context.Context) (StoredKeys, error)
 
-	// Save replaces all of what was there, or nothing, and returns the new version. The
-	// keys are durable when it returns without an error. It fails with [ErrKeysChanged] if
-	// what is stored no longer has the version in keys, which is that of a Load or of the
-	// Save before: in the same step as it writes, as Vault's check-and-set, an HTTP PUT
-	// with If-Match, or an UPDATE with the version in its WHERE does.
+	// Save replaces the stored keys as a whole and returns the new version. The keys are
+	// durable when it returns without an error. It compares and replaces in one step: if
+	// the stored version is not keys.Version, which comes from Load or an earlier Save, it
+	// changes nothing and fails with [ErrKeysChanged]. Vault's check-and-set, an HTTP PUT
+	// with If-Match, and an SQL UPDATE with the version in its WHERE clause can do this.
 	Save(ctx context.Context, keys StoredKeys) (version string, err error)
 }
 
-// StoredKeys are the keys of a client that are kept. Printed, logged or marshalled they
+// StoredKeys are the keys of a client in a [KeyStore]. Printed, logged or marshalled they
 // read "[redacted]".
 type StoredKeys struct {
 	unprintable
@@ -52,7 +53,7 @@ type StoredKeys struct {
 	// lists until they expire.
 	Replaced []string
 
-	// Version is the store's own name for this content. Empty means that nothing is
-	// stored yet.
+	// Version identifies the stored content; its form is the store's own. Empty means
+	// that nothing has been stored yet.
 	Version string
 }

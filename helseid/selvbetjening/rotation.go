@@ -35,22 +35,23 @@ var errRotation = redact.Words("selvbetjening: the key was not replaced, and the
 
 // Rotation is a client whose key is replaced before it expires.
 //
-// A new key is made and saved in the store, then registered, then tried with a token
-// request of its own, and only then used in place of the old one, which has worked until
-// there. A process that ends anywhere in between goes on at its next start: the key that
-// is pending in the store is looked up at HelseID, registered if it is not known there,
-// tried, and used if it works. So no key is registered that nobody holds, and none is
-// given up before another one works. HelseID documents no call that removes a key: the
-// old one stays registered until it expires.
+// It makes a new key and saves it in the store, registers it, tries it with a token
+// request, and only then uses it in place of the old one. If the process ends in between,
+// the next one continues: it looks up the pending key of the store at HelseID, registers
+// it if HelseID does not have it, tries it, and uses it if it works. So every key that is
+// registered is in the store, and the old key is not given up before the new one works.
+// HelseID documents no call that removes a key: the old one stays registered until it
+// expires.
 //
-// Several instances may share a store. Whichever saves a new key first registers it, and
-// the others take it over: when it is their turn, or when HelseID refuses the old one, in
-// the middle of the call that has met with the refusal.
+// Several instances may share a store. The first one that saves a new key registers it.
+// The others start to use it at their next check of the store, or when HelseID refuses the
+// old key, within the call that was refused.
 //
-// A key that HelseID lists, and the store knows neither as a present nor as a former one,
-// is an orphan: somebody else's, or nobody's, for instance after the store was lost. It
-// works until it expires, so it is reported once ([helseid.EventKeyOrphan], and the log)
-// with its kid and its expiry, to be removed in HelseID Selvbetjening.
+// A key that HelseID lists and that is neither a current nor a former key of the store is
+// an orphan: another program uses it, or nobody does, for instance after the store was
+// lost. It works until it expires. It is reported once by each Rotation
+// ([helseid.EventKeyOrphan] and the log), with its kid and its expiry, so that it can be
+// removed in HelseID Selvbetjening.
 type Rotation struct {
 	unprintable
 
@@ -114,8 +115,10 @@ func (r *Rotation) Close() {
 	r.client.Close()
 }
 
-// Rotate replaces the key now, or finishes a replacement that was begun. The error wraps
-// [ErrRotation] and says what was being done and what to do; the old key is in use then.
+// Rotate replaces the key now, or finishes a replacement that was begun. If it fails, the
+// old key stays in use, and the error wraps [ErrRotation], names the step that failed, and
+// says what to do. An error that does not wrap it means that the new key is in use, and
+// that the store still has it as the pending one; the next Rotate or Run corrects that.
 func (r *Rotation) Rotate(ctx context.Context) error {
 	ctx, done, err := r.runs.Foreground(ctx)
 	if err != nil {
@@ -126,7 +129,7 @@ func (r *Rotation) Rotate(ctx context.Context) error {
 	return err
 }
 
-// work does what is to be done now, and says how long there is nothing more.
+// work does what is due, and returns how long to wait for the next time.
 func (r *Rotation) work(ctx context.Context, now bool) (wait time.Duration, err error) {
 	select {
 	case r.turn <- struct{}{}:
@@ -165,7 +168,7 @@ func (r *Rotation) workOn(ctx context.Context, before *clientassertion.Key, now 
 	return r.replace(ctx, seen)
 }
 
-// isToDo reports that there is a replacement to finish, or to begin.
+// isToDo reports whether there is a replacement to finish or to begin.
 func (r *Rotation) isToDo(seen view, before *clientassertion.Key, now bool) bool {
 	return seen.stored.Pending != nil || r.isDue() || now && same(r.key.current(), before)
 }
@@ -217,7 +220,7 @@ func (r *Rotation) replace(ctx context.Context, seen view) error {
 	}
 	r.use(ctx, stored.Pending, stored.PendingSince, expiry)
 	if _, err := r.config.Store.Save(ctx, promoted(stored, seen.secrets)); err != nil {
-		return fmt.Errorf("selvbetjening: the new key is in use, and the store was not told (it holds the key as pending, and is told later): %w", err)
+		return fmt.Errorf("selvbetjening: the new key is in use, but the store still has it as the pending one, which the next try corrects: %w", err)
 	}
 	return nil
 }

@@ -219,19 +219,19 @@ func TestRotationOfEachKind(t *testing.T) {
 	})
 }
 
-// killed is the end of a process.
+// errKilled stands for the end of a process.
 var errKilled = errors.New("killed")
 
-// mortalStore fails for good from a given use on.
-type mortalStore struct {
+// failingStore fails at one of its saves, as if the process ended there.
+type failingStore struct {
 	selvbetjening.FileStore
-	saves, mortal int
-	after         bool // it dies after the save, not before
+	saves, failAt int
+	after         bool // the save is made, and fails nevertheless
 }
 
-func (s *mortalStore) Save(ctx context.Context, keys selvbetjening.StoredKeys) (string, error) {
+func (s *failingStore) Save(ctx context.Context, keys selvbetjening.StoredKeys) (string, error) {
 	s.saves++
-	if s.saves == s.mortal {
+	if s.saves == s.failAt {
 		if s.after {
 			if _, err := s.FileStore.Save(ctx, keys); err != nil {
 				return "", err
@@ -251,19 +251,19 @@ func TestRotationAfterAnEnd(t *testing.T) {
 			registered int
 		}{
 			"before the key is saved": {func(_ *testing.T, w *rotationWorld, config *selvbetjening.RotationConfig) {
-				config.Store = &mortalStore{FileStore: w.store, mortal: 1}
+				config.Store = &failingStore{FileStore: w.store, failAt: 1}
 			}, 2},
 			"after the key is saved": {func(_ *testing.T, w *rotationWorld, config *selvbetjening.RotationConfig) {
-				config.Store = &mortalStore{FileStore: w.store, mortal: 1, after: true}
+				config.Store = &failingStore{FileStore: w.store, failAt: 1, after: true}
 			}, 2},
 			"after the key is registered": {func(_ *testing.T, _ *rotationWorld, config *selvbetjening.RotationConfig) {
 				config.VerifyTimeout, config.Settle = time.Second, -1
 			}, 2},
 			"before the new key is saved as the current one": {func(_ *testing.T, w *rotationWorld, config *selvbetjening.RotationConfig) {
-				config.Store = &mortalStore{FileStore: w.store, mortal: 2}
+				config.Store = &failingStore{FileStore: w.store, failAt: 2}
 			}, 2},
 			"after that": {func(_ *testing.T, w *rotationWorld, config *selvbetjening.RotationConfig) {
-				config.Store = &mortalStore{FileStore: w.store, mortal: 2, after: true}
+				config.Store = &failingStore{FileStore: w.store, failAt: 2, after: true}
 			}, 3},
 		} {
 			t.Run(fmt.Sprintf("%s, old keys die: %v", name, dies), func(t *testing.T) {

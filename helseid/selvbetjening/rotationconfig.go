@@ -20,9 +20,9 @@ const (
 // RotationConfig says whose keys are replaced, where they are kept, and when. Client and
 // Store are enough in HelseID's test and production environments.
 type RotationConfig struct {
-	// Client is the configuration of the client. Its Key is the current one unless the
-	// store has a newer; its KeySource must be nil. Its Logger and OnEvent are told of
-	// the rotation, too. Required.
+	// Client is the configuration of the client. Its Key is used unless the store has
+	// one; its KeySource must be nil. The rotation uses its Logger and OnEvent, too.
+	// Required.
 	Client helseid.Config
 
 	// Store keeps the keys. Required.
@@ -41,20 +41,19 @@ type RotationConfig struct {
 	// 30 days.
 	Before time.Duration
 
-	// Settle is how long a new key is left alone after it was registered, while HelseID
-	// gets to know it. It ends at once when HelseID refuses the old key meanwhile. Zero
-	// means 20 seconds, a negative duration none.
+	// Settle is how long to wait after a new key was registered before it is tried, since
+	// HelseID takes a while to accept it. The wait ends early if HelseID refuses the old
+	// key. Zero means 20 seconds, a negative duration none.
 	Settle time.Duration
 
-	// VerifyTimeout is how long after that the new key may take until a token request
-	// with it succeeds. Zero means 2 minutes.
+	// VerifyTimeout is how long after that token requests with the new key are tried
+	// until one succeeds. Zero means 2 minutes.
 	VerifyTimeout time.Duration
 
-	// Lock, if set, is held while a key is made, registered and tried, so that several
-	// instances with one store do not do that at the same time: KeyLock of package
-	// redisstore, for instance. It waits its turn as long as ctx allows. That one key is
-	// made does not depend on it, but on Store alone, so a lock may end before its holder
-	// is ready.
+	// Lock, if set, is held while a key is made, registered and tried, so that instances
+	// with one store do not do the same work at the same time. KeyLock of package
+	// redisstore is such a lock. It waits until ctx ends. That only one key is made
+	// depends on Store and not on Lock, so a lock may expire before its holder is done.
 	Lock func(ctx context.Context) (unlock func(), err error)
 }
 

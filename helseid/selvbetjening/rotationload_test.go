@@ -46,11 +46,11 @@ var loadKeys = sync.OnceValues(func() (keys []*clientassertion.Key, err error) {
 	return keys, nil
 })
 
-// ageless is a store that does not keep when a key was made: its expiry alone tells
+// undatedStore does not keep when a key was made: only its expiry tells
 // whether it must be replaced.
-type ageless struct{ selvbetjening.FileStore }
+type undatedStore struct{ selvbetjening.FileStore }
 
-func (s ageless) Load(ctx context.Context) (selvbetjening.StoredKeys, error) {
+func (s undatedStore) Load(ctx context.Context) (selvbetjening.StoredKeys, error) {
 	keys, err := s.FileStore.Load(ctx)
 	keys.CurrentSince = time.Time{}
 	return keys, err
@@ -95,7 +95,7 @@ func TestRotationUnderLoad(t *testing.T) {
 func (w *rotationWorld) rotateUnderLoad(t *testing.T, round int, key *clientassertion.Key) {
 	t.Helper()
 	r := w.rotation(t, func(config *selvbetjening.RotationConfig) {
-		config.Store, config.Before, config.Client.TokenRetries = ageless{w.store}, 3*time.Hour, -1
+		config.Store, config.Before, config.Client.TokenRetries = undatedStore{w.store}, 3*time.Hour, -1
 	})
 	r.MakeKeysWith(func(clientassertion.KeyKind) (*clientassertion.Key, error) { return key, nil })
 	ctx, cancel := context.WithCancel(t.Context())

@@ -18,20 +18,20 @@ func (r *Rotation) failure(doing string, err error) error {
 	advice := ""
 	switch {
 	case errors.Is(err, ErrKeysChanged):
-		advice = "another instance has saved keys at the same time: the next try goes on with them"
+		advice = "another instance has saved keys at the same time: the next try uses them"
 	case errors.Is(err, helseid.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		advice = "HelseID is down or slow: try again later, which Run does; nothing is lost until the key expires"
 	case errors.As(err, &answer) && answer.Status == http.StatusBadRequest:
-		advice = "HelseID does not take this key, and the next try makes another: if that goes on, choose another RotationConfig.Kind"
+		advice = "HelseID refuses this key, and the next try makes another: if this happens again, choose another RotationConfig.Kind"
 	case errors.As(err, &answer), errors.Is(err, ErrKeyStore), isInvalidClient(err):
 		return fmt.Errorf("%w: %s: %w", ErrRotation, doing, err) // it says so itself
 	default:
-		advice = "try again when that is mended, which Run does"
+		advice = "try again when the cause is removed, which Run does"
 	}
 	return fmt.Errorf("%w: %s: %w: %s", ErrRotation, doing, err, advice)
 }
 
-// failed tells of a failure that nobody is told of otherwise.
+// failed reports a failure that is not returned to a caller.
 func (r *Rotation) failed(ctx context.Context, err error) {
 	key, expiry := r.key.current(), r.knownExpiry()
 	r.config.Client.Logger.ErrorContext(ctx, "the client's key was not replaced: it is tried again",
@@ -53,7 +53,7 @@ func (e *toldError) Unwrap() []error { return e.causes }
 // LogValue is the error for a log line.
 func (e *toldError) LogValue() slog.Value { return slog.StringValue(e.text) }
 
-// withoutWords are what callers test an error for.
+// withoutWords returns what callers can test an error for.
 func withoutWords(err error) (causes []error) {
 	for _, category := range []error{ErrRotation, ErrKeysChanged, ErrKeyStore, helseid.ErrNoToken, helseid.ErrUnavailable, helseid.ErrInvalidResponse, helseid.ErrKey, helseid.ErrStore} {
 		if errors.Is(err, category) {
@@ -71,7 +71,7 @@ func withoutWords(err error) (causes []error) {
 	return causes
 }
 
-// orphan tells of a key at HelseID that does not work, or is nobody's.
+// orphan reports a key at HelseID that does not work, or that is not in the store.
 func (r *Rotation) orphan(ctx context.Context, secret ClientSecret, message string) {
 	kid := nameOf(secret)
 	r.reported[kid] = true

@@ -9,7 +9,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 )
 
-// maxReplaced bounds for how many former keys a store keeps the kid.
+// maxReplaced is how many kids of former keys are kept in a store.
 const maxReplaced = 32
 
 // view is what the store and HelseID know of the client's keys.
@@ -92,7 +92,7 @@ func promoted(stored StoredKeys, secrets []ClientSecret) StoredKeys {
 	return StoredKeys{Current: stored.Pending, CurrentSince: stored.PendingSince, Replaced: replaced, Version: stored.Version}
 }
 
-// reportOrphans tells of keys that HelseID lists and that nobody here holds or has held.
+// reportOrphans reports keys that HelseID lists and the store has never had.
 func (r *Rotation) reportOrphans(ctx context.Context, seen view) {
 	unknown := r.unknownIn(seen.secrets, seen.stored)
 	if len(unknown) == 0 {

@@ -14,18 +14,18 @@ const (
 	maxRetry   = time.Hour
 	minRetry   = 10 * time.Second
 
-	// maxSleep is how often the list of keys and the store are looked at.
+	// maxSleep is how long the list of keys and the store go unread at most.
 	maxSleep = time.Hour
 )
 
-// Run looks after the key until ctx ends or [Rotation.Close] is called. It finishes what
-// an earlier process left, replaces the key when it is time, and takes over a key that
-// another instance with the same store has made.
+// Run replaces the key whenever it is due, until ctx ends or [Rotation.Close] is called.
+// It also finishes a replacement that an earlier process has begun, and switches to a key
+// that another instance with the same store has made.
 //
-// After a failure it tries again: first after a minute, then less often, but often enough
-// before the expiry, and not before a pause that HelseID asks for is over (of an hour or
-// half of the time that is left, at most). What goes wrong is in the log and in events
-// ([helseid.EventKeyFailed], [helseid.EventKeyOrphan]).
+// After a failure it tries again: first after a minute, then less often, down to once an
+// hour, but at shorter intervals when the expiry is near. It waits longer if HelseID asks
+// for that (Retry-After), up to an hour or half of the time until the expiry. Failures are
+// logged and reported as events ([helseid.EventKeyFailed], [helseid.EventKeyOrphan]).
 func (r *Rotation) Run(ctx context.Context) {
 	ctx, done, err := r.runs.Foreground(ctx)
 	if err != nil {
@@ -71,7 +71,7 @@ func pauseIn(err error) (pause time.Duration) {
 	return pause
 }
 
-// isDue reports that it is time for another key.
+// isDue reports whether it is time for another key.
 func (r *Rotation) isDue() bool {
 	used := r.key.used.Load()
 	return !used.expiry.IsZero() && !time.Now().Before(r.dueAt(used))

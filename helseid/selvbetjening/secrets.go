@@ -111,14 +111,14 @@ func readPublicJWK(value jose.Value) json.RawMessage {
 }
 
 // AddClientSecret registers one more key for the client (POST /v1/client-secret) and
-// returns when it expires. HelseID takes up to 20 seconds to know it. The client goes on
-// with the key that it has; those before expire when they did.
+// returns when it expires. HelseID takes up to 20 seconds to accept it. The client goes on
+// using its own key, and earlier keys expire when they would have.
 //
-// Store the private key first, and know what an error means. After one
-// that wraps [helseid.ErrNoToken] or [helseid.ErrConfig], and after an [*Error] that does
-// not wrap [helseid.ErrUnavailable], the key has not been registered. After any other, such
-// as that of a context, it may have been: the request is not sent again, and
-// [Client.ClientSecrets] tells.
+// Store the private key first. The key has not been registered if the error wraps
+// [helseid.ErrNoToken] or [helseid.ErrConfig], or wraps an [*Error] and not
+// [helseid.ErrUnavailable]. After any other error, such as that of a context, it may have
+// been registered: the request is not sent again, and [Client.ClientSecrets] shows whether
+// the key is there.
 func (c *Client) AddClientSecret(ctx context.Context, key *clientassertion.Key) (expiration time.Time, err error) {
 	if key == nil {
 		return time.Time{}, fmt.Errorf("selvbetjening: %w: there is no key to register", helseid.ErrConfig)

@@ -13,8 +13,8 @@ import (
 	"github.com/helseid-go/sdk/internal/jose"
 )
 
-// Configuration is what a client can change of its registration. What waits for an
-// approval is part of it: left out, it is withdrawn.
+// Configuration is what a client can change of its registration. It includes what waits
+// for an approval: to leave that out is to withdraw it.
 type Configuration struct {
 	Scopes                 []string
 	Claims                 []Claim // about the client, for the APIs that own them
@@ -29,22 +29,25 @@ type Claim struct {
 	Type, Value string
 }
 
-// Update changes the client's registration (PUT /v1/client). It reads how the client is
-// registered, lets change alter that, and sends the whole: HelseID replaces everything
-// by what it gets, and a list that is missing or null empties what was there. Members
-// that this library does not know are sent back as they came. A change that alters
-// nothing is not sent.
+// Update changes the client's registration (PUT /v1/client). HelseID replaces the whole
+// registration by what it receives, and a list that is missing or null becomes empty. So
+// Update reads the registration, calls change to alter it, and sends all of it. Members
+// that this library does not know are sent as they were received. If change alters
+// nothing, nothing is sent.
 //
-// Two updates of one Client take turns, and change must not start another. Between
-// processes the last one wins, since the API knows no condition for a change.
+// Updates of one Client run one at a time, and change must not start another. If two
+// processes update at the same time, the last one wins: the API has no conditional
+// update.
 //
-// What change adds is checked, and [Scope] cannot be removed: without it the client
-// could neither put it back nor renew its keys. Such an error wraps [helseid.ErrConfig],
-// and an error of change's comes back wrapped; neither has changed anything. Nor has one
-// of the read before, whose errors are those of [Client.ClientSecrets]; so is an answer in
-// which a list is missing, of which it cannot be told what the client would lose. Of the
-// errors of the PUT, one that wraps [helseid.ErrNoToken] and an [*Error] that does not wrap
-// [helseid.ErrUnavailable] have not changed anything, and others may have. The request is not sent again.
+// What change adds is checked, and [Scope] cannot be removed: without it the client could
+// neither restore it nor renew its keys. Such an error wraps [helseid.ErrConfig]. An error
+// of change is returned wrapped. The errors of the read are those of
+// [Client.ClientSecrets]; an answer in which a list is missing is one of them, because the
+// update would empty that list. After all these errors nothing has been changed.
+//
+// If the PUT fails, nothing has been changed if the error wraps [helseid.ErrNoToken], or
+// wraps an [*Error] and not [helseid.ErrUnavailable]. After any other error the change may
+// have been made. The request is not sent again.
 func (c *Client) Update(ctx context.Context, change func(*Configuration) error) error {
 	if change == nil {
 		return fmt.Errorf("selvbetjening: %w: there is no change", helseid.ErrConfig)

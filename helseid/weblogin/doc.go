@@ -58,7 +58,8 @@
 //
 // After the login users return to the page that they asked for, which is always a path on
 // this host. [Web.RequireLevel] sends users with a lower security level to a new login, and
-// accepts only the same person there. [Web.StepUp] does so when an API that a page calls
+// accepts only the same person there. [Web.RequireRecent] does so with users who have
+// authenticated too long ago, and [Web.StepUp] when an API that a page calls
 // requires more. If several logins in a row lead to no page, for instance because the
 // browser keeps no cookies, an error page says what is wrong ([KindLoop]).
 //

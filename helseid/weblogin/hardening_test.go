@@ -72,7 +72,7 @@ func TestLevelsThatAreNot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	for _, level := range []identity.SecurityLevel{-1, 1, 5} {
-		require.Panics(t, func() { w.web.RequireLevel(level, nil) })
+		require.Panics(t, func() { w.web.RequireLevel(level, http.NotFound) })
 	}
 }
 

@@ -83,7 +83,7 @@ func TestLoop(t *testing.T) {
 			b.start()
 			mux := http.NewServeMux()
 			b.web.Mount(mux)
-			mux.Handle("/me", inner.Require(nil))
+			mux.Handle("/me", inner.Require(http.NotFound))
 			b.server.Mount(host, mux)
 		}, weblogin.LoopOtherApplication, "annen tjeneste"},
 		"processes that do not agree on the age": {"/me", func(b *browser) {
@@ -95,7 +95,7 @@ func TestLoop(t *testing.T) {
 			b.start()
 			mux := http.NewServeMux()
 			inner.Mount(mux)
-			mux.Handle("/me", b.web.Require(nil))
+			mux.Handle("/me", b.web.Require(http.NotFound))
 			b.server.Mount(host, mux)
 		}, weblogin.LoopTooOld, "klokken kan gå feil"},
 		"a page that always demands a login": {"/call", func(b *browser) {

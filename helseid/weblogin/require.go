@@ -18,7 +18,8 @@ import (
 // without a session is sent to log in and comes back; a request of a script or a form
 // is answered with 401. Requests that change something must come from the
 // application's own pages (by the headers Sec-Fetch-Site and Origin), or are answered
-// with 403. Every session must have the level of [Config.Login].
+// with 403. Every session must have the level of [Config.Login]. It panics without a
+// handler.
 func (w *Web) Require(handler http.HandlerFunc) http.Handler { return w.RequireLevel(0, handler) }
 
 // RequireLevel works like [Web.Require] and also requires a security level. Users
@@ -31,6 +32,29 @@ func (w *Web) RequireLevel(level identity.SecurityLevel, handler http.HandlerFun
 	if level != 0 && (level < identity.SecurityLevel2 || level > identity.SecurityLevel4) {
 		panic(fmt.Sprintf("weblogin: RequireLevel: there is no security level %d", level))
 	}
+	return w.require(level, 0, handler)
+}
+
+// RequireRecent works like [Web.Require] and also requires that the user has
+// authenticated (auth_time) less than this age ago, for pages that need to know who sits
+// there now. Other users are sent to a new login (prompt=login), at the levels that their
+// session has, and come back; meanwhile their session remains, and nobody else can take it
+// over. A form that is too late is answered with 401 and lost, so guard the page that shows
+// it with a shorter age.
+//
+// For a page that needs a security level, too, let RequireLevel guard the handler that
+// RequireRecent returns. It panics for an age below a minute: a login takes time, and the
+// user must come back before it is too old.
+func (w *Web) RequireRecent(age time.Duration, handler http.HandlerFunc) http.Handler {
+	if age < freshLogin {
+		panic(fmt.Sprintf("weblogin: RequireRecent: the age is %v, and must be %v at least", age, freshLogin))
+	}
+	return w.require(0, age, handler)
+}
+
+// require guards a handler with a security level and the age of the login, of which zero
+// means any.
+func (w *Web) require(level identity.SecurityLevel, age time.Duration, handler http.HandlerFunc) http.Handler {
 	level = max(level, w.config.Login.SecurityLevel) // a session may be older than a raised configuration
 	wanted := Problem{SecurityLevel: level, AssuranceLevel: w.config.Login.AssuranceLevel}
 	return w.guarded(handler, func(rw http.ResponseWriter, r *http.Request, session *helseid.Session, why Loop) bool {
@@ -42,6 +66,11 @@ func (w *Web) RequireLevel(level identity.SecurityLevel, handler http.HandlerFun
 		case session.User().SecurityLevel < level, session.User().AssuranceLevel < w.config.Login.AssuranceLevel:
 			problem.Kind, problem.Status = KindLevelTooLow, http.StatusForbidden
 			w.demand(rw, r, problem, "", LoopLevel)
+		case age > 0 && !younger(session.User().AuthenticatedAt, time.Now(), age):
+			problem.Kind, problem.Status = KindLoginRequired, http.StatusUnauthorized
+			problem.SecurityLevel = max(level, session.User().SecurityLevel) // a guard around this one may require it
+			problem.AssuranceLevel = max(problem.AssuranceLevel, session.User().AssuranceLevel)
+			w.demand(rw, r, problem, helseid.PromptLogin, LoopTooOld)
 		default:
 			return true
 		}
@@ -58,6 +87,9 @@ func (w *Web) Optional(handler http.HandlerFunc) http.Handler {
 // guarded calls the handler if pass returns true. Otherwise pass has answered,
 // because of the session, or because there is none (for which Loop is the reason).
 func (w *Web) guarded(handler http.HandlerFunc, pass func(http.ResponseWriter, *http.Request, *helseid.Session, Loop) bool) http.Handler {
+	if handler == nil {
+		panic("weblogin: a guard needs a handler")
+	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		private(rw)
 		if !w.config.AllowFraming {

@@ -8,7 +8,7 @@ import (
 )
 
 // freshLogin is the age below which a login counts as new: a further one would not
-// satisfy the API either, and the user would be redirected for ever.
+// satisfy the API or page either, and the user would be redirected for ever.
 const freshLogin = time.Minute
 
 // StepUp is for a handler behind [Web.Require] whose call to an API was answered with

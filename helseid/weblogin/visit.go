@@ -40,8 +40,9 @@ const (
 	// their clocks or DPoP keys differ, or HelseID ends the session.
 	LoopEnded Loop = "ended"
 
-	// LoopTooOld means that the session is older than [Config.MaxSessionAge], or has
-	// been unused for longer than [Config.IdleTimeout].
+	// LoopTooOld means that the session is older than [Config.MaxSessionAge] or than
+	// [Web.RequireRecent] permits, or has been unused for longer than
+	// [Config.IdleTimeout].
 	LoopTooOld Loop = "too_old"
 
 	// LoopOtherApplication means that the cookie is that of another application's
@@ -116,7 +117,7 @@ func (v visit) isUnderWay() bool { return v.rounds > 0 || v.stayed }
 var loopCauses = map[Loop]error{
 	LoopNoCookie:         redact.Words("the browser has sent no cookie of the last session: is it Secure and the page plain http, or does a proxy take it away?"),
 	LoopEnded:            redact.Words("the last session has ended at once or is not in the session store: does the store keep what is written, is it shared, and do clocks and DPoP keys agree?"),
-	LoopTooOld:           redact.Words("the last session was older than MaxSessionAge: are the clocks right?"),
+	LoopTooOld:           redact.Words("the last session was older than MaxSessionAge or a page permits: are the clocks right?"),
 	LoopOtherApplication: redact.Words("the last session was another application's: do two have the same CookieName on one host, or one two values of Application?"),
 	LoopLevel:            redact.Words("the last session had not the security level that the page demands"),
 	LoopPage:             redact.Words("the last session was good, and a page of the application demands a login all the same"),

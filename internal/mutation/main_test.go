@@ -2,15 +2,12 @@ package main
 
 import (
 	"encoding/json"
-	"go/ast"
-	"go/importer"
-	"go/parser"
-	"go/token"
-	"go/types"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -18,10 +15,8 @@ import (
 // The list follows the code: what a mutation replaces stands in its file, once.
 func TestMutationsFitTheirFiles(t *testing.T) {
 	t.Parallel()
-	var mutations []mutation
-	require.NoError(t, json.Unmarshal(list, &mutations))
 	names := make(map[string]bool)
-	for _, m := range mutations {
+	for _, m := range mutations(t) {
 		require.False(t, names[m.Name], "two are named %q", m.Name)
 		names[m.Name] = true
 		source, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(m.File)))
@@ -32,46 +27,96 @@ func TestMutationsFitTheirFiles(t *testing.T) {
 	}
 }
 
-// Every operator is found, those of cases among them, and what is written is a package.
-func TestInstrument(t *testing.T) {
-	t.Parallel()
-	const source = `// Package p is small.
-package p
-
-const limit = 3
-
-// f is a function.
-func f(a, b int, c *int) bool {
-	switch g := func() bool { return a < b }; {
-	case a >= limit && c != nil: // a comment
-		return g()
-	}
-	return !(a == -b || (b > 1) != (a+1 > 2))
+func mutations(t *testing.T) []mutation {
+	t.Helper()
+	var mutations []mutation
+	require.NoError(t, json.Unmarshal(list, &mutations))
+	return mutations
 }
-`
-	file := filepath.Join(t.TempDir(), "p.go")
-	require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
-	p, err := instrument(file)
+
+// Each row of the compliance document that names tests has mutations, one at least in
+// each file that it names, and nothing else has any.
+func TestComplianceRowsAreBroken(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(complianceFile)))
 	require.NoError(t, err)
-	var swaps []string
-	for _, swap := range p.swaps {
-		swaps = append(swaps, strings.TrimPrefix(swap, file+":"))
+	var mutationsOf map[string][]string
+	require.NoError(t, json.Unmarshal(breaks, &mutationsOf))
+	files := make(map[string]string)
+	for _, m := range mutations(t) {
+		files[m.Name] = m.File
 	}
-	require.Equal(t, []string{
-		"8:37 < -> >=", "8:37 < -> <=",
-		"9:9 >= -> <", "9:9 >= -> >", "9:23 != -> ==", "9:18 && -> ||",
-		"12:13 == -> !=", "12:25 > -> <=", "12:25 > -> >=", "12:38 > -> <=", "12:38 > -> >=", "12:30 != -> ==", "12:19 || -> &&",
-	}, swaps)
-	set := token.NewFileSet()
-	var files []*ast.File
-	for name, text := range p.files {
-		parsed, err := parser.ParseFile(set, name, text, 0)
-		require.NoError(t, err)
-		files = append(files, parsed)
+	rows := readRows(string(document))
+	require.Greater(t, len(rows), 200)
+	for _, r := range rows {
+		named := mutationsOf[r.id]
+		require.NotEmpty(t, named, "nothing breaks row %s, or two rows have that id", r.id)
+		delete(mutationsOf, r.id)
+		unbroken := slices.Clone(r.files)
+		for _, name := range named {
+			require.Contains(t, files, name, "row %s", r.id)
+			require.Contains(t, r.files, files[name], "row %s names the file of %q", r.id, name)
+			unbroken = slices.DeleteFunc(unbroken, func(file string) bool { return file == files[name] })
+		}
+		require.Empty(t, unbroken, "row %s: nothing breaks these files", r.id)
 	}
-	require.Len(t, files, 2)
-	_, err = (&types.Config{Importer: importer.ForCompiler(set, "source", nil)}).Check("p", set, files, nil)
-	require.NoError(t, err)
-	_, err = instrument(filepath.Join(t.TempDir(), "absent.go"))
-	require.Error(t, err)
+	require.Empty(t, mutationsOf, "they break no row")
+}
+
+func TestReadRows(t *testing.T) {
+	t.Parallel()
+	rows := readRows("| id | requirement | code | test |\n|---|---|---|---|\n" +
+		"| A-1 | x | `a/b.go: C.d`, `a/b.go: e`, `f.go: g` | `a: TestH`, `.: TestI` |\n" +
+		"| A-2 | x | yours; `a/b.go: C` helps | |\n| topic | A-1 |\n")
+	require.Equal(t, []row{{"A-1", []string{"a/b.go", "f.go"}, map[string][]string{"a": {"TestH"}, ".": {"TestI"}}}}, rows)
+}
+
+func TestFaultsOfARow(t *testing.T) {
+	t.Parallel()
+	r := row{"A-1", nil, map[string][]string{"a": {"TestB", "TestC"}}}
+	require.Empty(t, r.faults([]string{"m", "n"}, map[string][]string{"m": {"a: TestB"}, "n": {"a: TestC"}}))
+	require.Equal(t, []string{`no named test notices the mutation "n"`, "a: TestC notices none of its mutations"},
+		r.faults([]string{"m", "n"}, map[string][]string{"m": {"a: TestB"}, "n": {"x: TestC"}}))
+}
+
+// Ten days in a row try all rows.
+func TestTenthOfADay(t *testing.T) {
+	t.Parallel()
+	seen := make(map[int]bool)
+	day := time.Date(2026, 2, 25, 23, 0, 0, 0, time.UTC)
+	for range 10 {
+		tenth := tenthOf(day)
+		require.True(t, tenth >= 1 && tenth <= 10)
+		seen[tenth] = true
+		day = day.AddDate(0, 0, 1)
+	}
+	require.Len(t, seen, 10)
+}
+
+func TestFlags(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		compliance bool
+		day        string
+		tenth      int
+		want       int // 0: an error
+	}{
+		{true, "", 3, 3},
+		{true, "1970-01-01", 0, 1},
+		{true, "1970-01-10", 0, 10},
+		{true, "1970-01-01", 3, 0},
+		{true, "tomorrow", 0, 0},
+		{true, "", 11, 0},
+		{true, "", -1, 0},
+		{false, "today", 0, 0},
+		{false, "", 1, 0},
+	} {
+		tenth := test.tenth
+		if err := check(test.compliance, test.day, &tenth); test.want == 0 {
+			require.Error(t, err, "%+v", test)
+		} else {
+			require.NoError(t, err, "%+v", test)
+			require.Equal(t, test.want, tenth)
+		}
+	}
 }

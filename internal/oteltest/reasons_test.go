@@ -15,7 +15,7 @@ import (
 	"github.com/helseid-go/sdk/middleware"
 )
 
-// reasonsOfSource finds every reason for a refusal in the source of the guard, with a
+// reasonsOfSource finds every reason for a refusal in the source of the guards, with a
 // status: constants whose names begin with Reason, and the third argument of refused.
 func reasonsOfSource(t testing.TB) map[string]int {
 	t.Helper()
@@ -28,7 +28,7 @@ func reasonsOfSource(t testing.TB) map[string]int {
 		reason, err := strconv.Unquote(literal.Value)
 		require.NoError(t, err)
 		found[reason] = 401
-		if strings.HasSuffix(reason, "_unavailable") || reason == "panicked" {
+		if strings.HasSuffix(reason, "_unavailable") || reason == "panicked" || reason == "misconfigured" {
 			found[reason] = 503
 		}
 	}
@@ -64,6 +64,7 @@ func reasonsOfSource(t testing.TB) map[string]int {
 	require.Contains(t, found, "token_audience")
 	require.Contains(t, found, "proof_missing")
 	require.Contains(t, found, "lookup_unavailable")
+	require.Contains(t, found, "method_unlisted")
 	require.Contains(t, found, middleware.ReasonSecurityLevel)
 	require.Greater(t, len(found), 50)
 	return found

@@ -141,7 +141,7 @@ func TestRareThingsBeginWithZero(t *testing.T) {
 		telemetry := c.telemetry()
 		telemetry.OnEvent(t.Context(), helseid.Event{Kind: kind, ClientID: "client"})
 		telemetry.Guard(middleware.Config{})
-		for name, points := range map[string]int{"helseid.client.key.events": 4, "helseid.guard.decisions": 4} {
+		for name, points := range map[string]int{"helseid.client.key.events": 4, "helseid.guard.decisions": 5} {
 			index := slices.Index(instrumentsOf(c), name)
 			require.NotEqual(t, -1, index, name)
 			require.Len(t, pointsOf(t, c.metrics()[index]), points, name)

@@ -238,6 +238,18 @@ func nonceBefore(secret []byte) string {
 	return base64.RawURLEncoding.EncodeToString(append(step[:], mac.Sum(nil)[:16]...))
 }
 
+// A call has no path parameters, so nobody meets a requirement about them.
+func TestRequirementThatNoCallCanMeet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{guard: func(c *grpcauth.Config) {
+		c.Services[service] = []middleware.Requirement{middleware.ParentOrganizationInPath("parent")}
+	}})
+	got, err := w.unary(w.authorized(unary))
+	require.Equal(t, codes.Internal, status.Code(err))
+	require.Equal(t, "misconfigured", got.of("reason"))
+	require.Empty(t, got.of("www-authenticate"))
+}
+
 // A handler that has read the request refuses as the guard does.
 func TestRefuse(t *testing.T) {
 	t.Parallel()

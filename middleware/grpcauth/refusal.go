@@ -38,6 +38,8 @@ func codeOf(httpStatus int) codes.Code {
 		return codes.ResourceExhausted
 	case http.StatusServiceUnavailable:
 		return codes.Unavailable
+	case http.StatusInternalServerError:
+		return codes.Internal
 	}
 	return codes.PermissionDenied
 }

@@ -138,6 +138,19 @@ func TestCallVerbose(t *testing.T) {
 	require.NotContains(t, got.stderr, "hidden")
 }
 
+// The reason in the body says more than the challenge does, and the body is printed all the same.
+func TestCallReasons(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t)
+	got := run(t, nil, nil, "call", "-config", api.file, strings.Replace(api.url, "127.0.0.1", "localhost", 1)+"/echo")
+	require.Equal(t, 1, got.exit)
+	var problem struct{ Reason string }
+	require.NoError(t, json.Unmarshal([]byte(got.stdout), &problem), got.stdout)
+	require.Equal(t, "proof_htu", problem.Reason)
+	require.Contains(t, got.stderr, "127.0.0.1 and localhost are two names")
+	require.NotContains(t, got.stderr, "clock")
+}
+
 func TestCallJSON(t *testing.T) {
 	t.Parallel()
 	api := newAPI(t)
@@ -183,6 +196,10 @@ func TestCallRefusesURLs(t *testing.T) {
 		got := run(t, nil, nil, "call", "-config", api.file, url)
 		require.Equal(t, 2, got.exit, url+got.stderr)
 		require.NotContains(t, got.stderr, "hidden")
+	}
+	for _, url := range []string{"127.0.0.1:8181/api/echo", "localhost:8181", "api.example.no/x"} {
+		got := run(t, nil, nil, "call", "-config", api.file, url)
+		require.Contains(t, got.stderr, "must begin with https://", url)
 	}
 	got := run(t, nil, nil, "call", "-config", api.file)
 	require.Equal(t, 2, got.exit)

@@ -243,7 +243,7 @@ func mistakes() map[string]mistake {
 			w.answer["helseid-sts.test.nhn.no/.well-known/openid-configuration"] = status(http.StatusServiceUnavailable, "")
 		}, step: "tls", problem: `signed by "Test Root, Example", and is in no public log`, remedies: []string{"without inspection"}, also: []string{"metadata"}},
 		"a certificate of another name":  {plant: func(w *doctorWorld) { w.certificate = w.authority.issue(time.Now().Add(time.Hour), "www.example.no") }, step: "tls", problem: "of another name", remedies: []string{"host in the address"}},
-		"a certificate that has expired": {plant: func(w *doctorWorld) { w.certificate = w.authority.issue(time.Now().Add(-time.Hour), "helseid.test") }, step: "tls", problem: "this machine's clock says", remedies: []string{"If the clock is wrong", "renew"}},
+		"a certificate that has expired": {plant: func(w *doctorWorld) { w.certificate = w.authority.issue(time.Now().Add(-time.Hour), "helseid.test") }, step: "tls", problem: clockReading, remedies: []string{"If the clock is wrong", "renew"}},
 
 		// HelseID.
 		"HelseID in trouble": {plant: answering(metadataPath, status(http.StatusServiceUnavailable, "")), step: "metadata", problem: "503 Service Unavailable", remedies: []string{"Try again"}},
@@ -433,6 +433,9 @@ func TestDoctorFindsMistakes(t *testing.T) {
 	}
 }
 
+// clockReading comes before the time, at the end of a problem.
+const clockReading = "this machine's clock says "
+
 func judgeSteps(t *testing.T, planted mistake, steps []doctorStep, words string) {
 	t.Helper()
 	problems := 0
@@ -454,7 +457,8 @@ func judgeSteps(t *testing.T, planted mistake, steps []doctorStep, words string)
 		}
 		problems++
 		require.NotEmpty(t, step.Remedy, step.Step)
-		require.Contains(t, words, step.Problem)
+		problem, _, _ := strings.Cut(step.Problem, clockReading) // the two runs read the clock at different times
+		require.Contains(t, words, problem)
 		if slices.Contains(planted.also, step.Step) {
 			continue
 		}

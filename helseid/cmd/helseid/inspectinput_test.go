@@ -50,6 +50,8 @@ func TestInspectPastedHeaders(t *testing.T) {
 		"curl -v":              "> GET /x HTTP/2\n> Host: a\n> authorization: DPoP " + token + "\n> \n< HTTP/2 401\n",
 		"a response":           `{"access_token":"` + token + `","token_type":"DPoP","expires_in":60}`,
 		"of token -show-token": `{"event":"token","claims":{"iss":"a"},"token":"` + token + `"}`,
+		"among other lines":    "a DPoP token for nhn:a/b, until 2026-01-31\n{\n  \"aud\": \"nhn:a\"\n}\n" + token + "\n",
+		"folded among others":  "it is:\n" + folded(token) + "\n\nwords",
 		"of a test token":      `{"isError":false,"successResponse":{"accessTokenJwt":"` + token + `"}}`,
 		"curl":                 `curl -H 'Accept: */*' -H 'Authorization: DPoP ` + token + `' https://api.example.no/x`,
 	} {
@@ -76,6 +78,10 @@ func TestInspectPastedHeaders(t *testing.T) {
 	require.Contains(t, inspect(t, asJSON, "-audience", mint.DefaultAudience).broken, "proof_key_mismatch")
 	// So is a token in a file that is a whole header.
 	require.Empty(t, inspect(t, proof, "-now", "iat", "-token", tokenFile(t, "Authorization: DPoP "+token+"\n")).broken)
+	// And one among other lines.
+	found = inspect(t, proof, "-now", "iat", "-token", tokenFile(t, "a DPoP token\n{}\n"+token+"\n"))
+	require.Empty(t, found.broken)
+	require.NotContains(t, found.unchecked, "proof_ath")
 }
 
 // What cannot be read as what it seems to be is said with where it is wrong.
@@ -98,6 +104,8 @@ func TestInspectMalformed(t *testing.T) {
 		{`{"access_token":"C1F5E0B8A8E4D4F2A9C1"}`, "unknown", "recognised", "neither a JWK"},
 		{"", "unknown", "recognised", "empty"},
 		{"hello", "unknown", "recognised", "neither a JWT"},
+		{"two words\nand more,", "unknown", "recognised", "neither a JWT"},
+		{"it is:\neyJhbGciOiJSUzI1NiJ9.e30\nand more,", "unknown", "recognised", "neither a JWT"},
 		{"eyJhbGciOiJSU0EtT0FFUCJ9.a.b.c.d", "unknown", "recognised", "encrypted"},
 		{`{"a":1}`, "unknown", "recognised", "neither a JWK"},
 		{`{"kty":"EC","kty":"RSA"}`, "jwk", "key_json", "duplicate member"},
@@ -268,6 +276,8 @@ func TestInspectArguments(t *testing.T) {
 	require.Equal(t, 1, run(t, []string{"HELSEID_NOW=iat"}, []byte(expired), "inspect").exit)
 	require.Equal(t, 1, run(t, []string{"HELSEID_AUDIENCE=nhn:other"}, []byte(token), "inspect").exit)
 	require.Equal(t, 0, run(t, nil, []byte(token), "inspect").exit)
+	// A variable of that name holds a token, and is no matter of this command.
+	require.Equal(t, 0, run(t, []string{"HELSEID_TOKEN=" + token}, []byte(token), "inspect").exit)
 	file := tokenFile(t, token)
 	require.Equal(t, 0, run(t, nil, nil, "inspect", file).exit)
 	help := run(t, nil, nil, "inspect", "-h")

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/helseid-go/sdk/helseid/helseidtest"
 )
 
 // Somebody who has the program and its help alone gets from an empty folder to a
@@ -84,6 +86,7 @@ func TestServeUsage(t *testing.T) {
 		exit        int
 	}{
 		"an argument":                {nil, []string{"x"}, 2},
+		"both kinds of clients":      {nil, []string{"-clients", "x", "-multi-tenant"}, 2},
 		"both files":                 {nil, []string{"-clients", "x", "-write", "y"}, 2},
 		"no such file":               {nil, []string{"-clients", "nothing", "-listen", "127.0.0.1:0"}, 2},
 		"all addresses":              {nil, []string{"-listen", "0.0.0.0:0"}, 2},
@@ -114,6 +117,79 @@ func TestServeReplacesNoClient(t *testing.T) {
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, precious, content)
+}
+
+// The file of a server that runs stays, and what it has printed goes on to work.
+func TestServeReplacesNoRunningClient(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for name, line := range map[string][]string{"http.json": nil, "https.json": {"-tls"}} {
+		line = append([]string{"serve", "-json", "-write", name, "-listen", "127.0.0.1:0"}, line...)
+		p := begin(t, folder, nil, line...)
+		issuer := p.event()["issuer"].(string)
+		require.Equal(t, "client", p.event()["event"])
+		before, err := os.ReadFile(filepath.Join(folder, name))
+		require.NoError(t, err)
+		rememberKeys(t, before)
+		got := runIn(t, folder, nil, nil, line...)
+		require.Equal(t, 2, got.exit)
+		require.Contains(t, got.stderr, name+" is there: it is for the server at "+issuer+", which is running")
+		after, err := os.ReadFile(filepath.Join(folder, name))
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+		require.Equal(t, 0, p.stop())
+		q := begin(t, folder, nil, line...)
+		require.Equal(t, "listening", q.event()["event"])
+		require.Equal(t, "client", q.event()["event"], "that server is gone")
+		require.Equal(t, 0, q.stop())
+	}
+}
+
+// A vendor tries calls for an organisation with the line that is printed.
+func TestServeMultiTenant(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	p := begin(t, folder, nil, "serve", "-write", "client.json", "-multi-tenant", "-listen", "127.0.0.1:0")
+	line := p.next()
+	for !strings.Contains(line, "helseid call") {
+		line = p.next()
+	}
+	content, err := os.ReadFile(filepath.Join(folder, "client.json"))
+	require.NoError(t, err)
+	rememberKeys(t, content)
+	got := runIn(t, folder, nil, nil, strings.Fields(line)[1:]...)
+	require.Equal(t, 0, got.exit, got.stderr)
+	for _, part := range []string{`"994598759"`, `"999977775"`} {
+		require.Contains(t, got.stdout, part)
+	}
+	require.Contains(t, line, "-parent 994598759 -child 999977775")
+	got = runIn(t, folder, nil, nil, "token", "-parent", "910000004")
+	require.Contains(t, got.stderr, "HID-1001")
+	require.Equal(t, 0, p.stop())
+}
+
+// With a file of clients it says what it has read, and how to call as one of them.
+func TestServeClients(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	server := helseidtest.NewServer(t, helseidtest.InMemory())
+	client := server.ConfigFile(helseidtest.Scopes("nhn:demo-api/read"))
+	rememberKeys(t, client)
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "client.json"), client, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "clients.json"), []byte(`{"clients":[`+string(client)+`]}`), 0o600))
+	p := begin(t, folder, nil, "serve", "-clients", "clients.json", "-listen", "127.0.0.1:0")
+	issuer, _ := strings.CutPrefix(p.next(), "listening on ")
+	line := p.next()
+	for !strings.Contains(line, "clients.json has") {
+		line = p.next()
+	}
+	require.Equal(t, "clients.json has 1 client, 0 users and 0 APIs", line)
+	require.Contains(t, p.next(), "whose authority is "+issuer)
+	line = strings.Replace(p.next(), "FILE", "client.json", 1)
+	require.Contains(t, line, "helseid call -config client.json "+issuer+"/api/echo")
+	got := runIn(t, folder, []string{"HELSEID_ISSUER=" + issuer}, nil, strings.Fields(line)[1:]...)
+	require.Equal(t, 0, got.exit, got.stderr)
+	require.Equal(t, 0, p.stop())
 }
 
 func TestServeReadsKey(t *testing.T) {

@@ -35,6 +35,9 @@ func TestTokenShowsClaims(t *testing.T) {
 	got = run(t, []string{"HELSEID_CONFIG=" + file}, nil, "token", "-show-token")
 	require.Equal(t, 0, got.exit, got.stderr)
 	require.Contains(t, got.stdout, "\neyJ")
+	inspected := run(t, nil, []byte(got.stdout), "inspect", "-audience", "nhn:demo-api")
+	require.Equal(t, 0, inspected.exit, inspected.stdout)
+	require.Contains(t, inspected.stdout, "an access token")
 	got = run(t, []string{"HELSEID_CONFIG=" + file, "HELSEID_SHOW_TOKEN=true"}, nil, "token")
 	require.Equal(t, 0, got.exit, got.stderr)
 	require.NotContains(t, got.stdout, "eyJ", "the environment reveals nothing")
@@ -57,6 +60,21 @@ func TestTokenRefused(t *testing.T) {
 	require.Contains(t, event.Problem, "invalid_scope")
 	require.Contains(t, event.Remedy, "check the spelling")
 	require.Contains(t, got.stderr, "check the spelling")
+
+	// A comma makes one scope of two.
+	got = run(t, nil, nil, "token", "-json", "-config", file, "-scope", "nhn:demo-api/read,nhn:demo-api/write")
+	require.Equal(t, 1, got.exit)
+	require.NoError(t, json.Unmarshal([]byte(got.stdout), &event))
+	require.Contains(t, event.Problem, `"nhn:demo-api/read,nhn:demo-api/write" is one scope, since spaces separate them`)
+	require.Contains(t, got.stderr, "is one scope")
+	got = run(t, nil, nil, "call", "-config", file, "-scope", "nhn:demo-api/read, nhn:demo-api/write", "http://127.0.0.1:1")
+	require.Equal(t, 1, got.exit)
+	require.Contains(t, got.stderr, `"nhn:demo-api/read," is one scope`)
+	got = run(t, nil, nil, "token", "-config", file, "-scope", "nhn:demo-api/read", "-scope", "nhn:demo-api/write")
+	require.Equal(t, 2, got.exit)
+	require.Contains(t, got.stderr, "-scope is given several times")
+	granted := configFile(t, server, helseidtest.Client{Scopes: []string{"nhn:demo-api/a,b"}})
+	require.Equal(t, 0, run(t, nil, nil, "token", "-config", granted, "-scope", "nhn:demo-api/a,b").exit, "RFC 6749 section 3.3 lets a scope contain a comma")
 
 	for _, arguments := range [][]string{{"-parent", "1"}, {"-issuer", "http://helseid.example"}, {"-scope", `"`}} {
 		got = run(t, nil, nil, append([]string{"token", "-config", file}, arguments...)...)

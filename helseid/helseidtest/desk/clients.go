@@ -282,7 +282,7 @@ func (r *registry) apply(next *contents) error {
 
 func (r *registry) tell(report *report) {
 	report.say(event{"event": "clients_loaded", "clients": len(r.applied.clients), "users": len(r.applied.users), "apis": len(r.applied.apis)},
-		"%s has %d clients, %d users and %d APIs", r.path, len(r.applied.clients), len(r.applied.users), len(r.applied.apis))
+		"%s has %s, %s and %s", r.path, counted(len(r.applied.clients), "client"), counted(len(r.applied.users), "user"), counted(len(r.applied.apis), "API"))
 }
 
 const watchInterval = 250 * time.Millisecond

@@ -56,8 +56,14 @@ type Config struct {
 
 	// ClientFile is the file that the made client's configuration is written to, with its
 	// private key. Empty means one in a temporary folder. A file that is there is replaced
-	// only if it is for a server at the same address, or for one on this machine.
+	// only if it is for a server at the same address, or for one on this machine that no
+	// longer runs.
 	ClientFile string
+
+	// MultiTenant makes the made client a multi-tenant one, which serves other
+	// organisations: it names the parent 994598759, which has delegated to it, and may name
+	// the child 999977775. False means a single-tenant client, which may name the child.
+	MultiTenant bool
 
 	// API is the short name of the protected API at /api/echo, such as "nhn:demo-api": the
 	// audience of its tokens. Empty means that there is none.
@@ -79,7 +85,8 @@ type Config struct {
 	JSON bool
 
 	// Hint, if set, returns what to run with the made client's file and the URL of the
-	// API, which may be empty. It is printed below the file's path.
+	// API, which may be empty. It is printed below the file's path. With ClientsFile it is
+	// called with the word FILE, since this server makes no file then.
 	Hint func(clientFile, api string) string
 }
 
@@ -88,6 +95,9 @@ func (c Config) check() error {
 	var errs []error
 	if c.ClientsFile != "" && c.ClientFile != "" {
 		errs = append(errs, errors.New("field ClientFile is for the client that is made without ClientsFile"))
+	}
+	if c.ClientsFile != "" && c.MultiTenant {
+		errs = append(errs, errors.New("field MultiTenant is for the client that is made without ClientsFile, where a client has the member multiTenant"))
 	}
 	if c.CAFile != "" && !c.TLS {
 		errs = append(errs, errors.New("field CAFile is for TLS"))

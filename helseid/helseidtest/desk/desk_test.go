@@ -399,7 +399,7 @@ func TestOtherFilesStay(t *testing.T) {
 			}{{isClientOf("https://helseid.example:8443"), test.asClient}, {isAuthority, test.asCA}} {
 				path := filepath.Join(t.TempDir(), "file")
 				require.NoError(t, os.WriteFile(path, []byte(test.content), 0o600))
-				_, _, err := output{path, "", []byte("new"), 0o600, as.isOld}.write()
+				_, _, err := output{path: path, content: []byte("new"), mode: 0o600, isOld: as.isOld}.write()
 				content, readErr := os.ReadFile(path)
 				require.NoError(t, readErr)
 				if as.want {
@@ -415,6 +415,21 @@ func TestOtherFilesStay(t *testing.T) {
 	}
 	_, _, err = output{path: t.TempDir()}.write()
 	require.ErrorContains(t, err, "is not a file")
+}
+
+// Who listens under another name is not the server that the file is for.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	p := start(t, Config{})
+	require.True(t, answers(p.issuer))
+	require.False(t, answers(strings.Replace(p.issuer, "127.0.0.1", "localhost", 1)))
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	require.False(t, answers(other.URL))
+	own := isOfAnotherRun(p.issuer)
+	require.NoError(t, own([]byte(`{"authority":"`+p.issuer+`"}`)))
+	require.NoError(t, own([]byte(`x`)))
+	require.Error(t, isOfAnotherRun("http://127.0.0.1:1")([]byte(`{"authority":"`+p.issuer+`"}`)))
 }
 
 // Without Output it works all the same, and an address that is taken is no mistake in the

@@ -21,7 +21,8 @@ type output struct {
 	name    string
 	content []byte
 	mode    os.FileMode
-	isOld   func(content []byte) bool // what is there is an earlier run's, and may be replaced
+	isOld   func(content []byte) bool  // what is there is an earlier run's, and may be replaced
+	inUse   func(content []byte) error // nil, or says why it may not after all
 }
 
 // write replaces a file of an earlier run or makes one. Another file stays: it may hold the
@@ -69,6 +70,12 @@ func (o output) checkReplaced(path string) error {
 	}
 	if !o.isOld(content) {
 		return fmt.Errorf("%s is there, and no earlier run has written it: name another file, or remove it", path)
+	}
+	if o.inUse == nil {
+		return nil
+	}
+	if err := o.inUse(content); err != nil {
+		return fmt.Errorf("%s is there: %w: name another file, or stop that server", path, err)
 	}
 	return nil
 }

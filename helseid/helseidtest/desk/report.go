@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 )
 
 // event is an object that is printed.
@@ -22,4 +23,12 @@ func (r *report) say(what event, format string, values ...any) {
 	case what != nil:
 		_ = json.NewEncoder(r.stdout).Encode(what)
 	}
+}
+
+// counted is a number with its noun in the right form.
+func counted(number int, noun string) string {
+	if number != 1 {
+		noun += "s"
+	}
+	return strconv.Itoa(number) + " " + noun
 }

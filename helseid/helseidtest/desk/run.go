@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/mint"
 	"github.com/helseid-go/sdk/internal/httpx"
 )
 
@@ -128,7 +129,7 @@ func (d *desk) secure(listener net.Listener, issuer *url.URL) (net.Listener, err
 	if err != nil {
 		return listener, err
 	}
-	path, cleanup, err := output{d.CAFile, "helseid-ca.pem", authority, 0o644, isAuthority}.write()
+	path, cleanup, err := output{path: d.CAFile, name: "helseid-ca.pem", content: authority, mode: 0o644, isOld: isAuthority}.write()
 	if err != nil {
 		return listener, fmt.Errorf("the certificate authority's file: %w", err)
 	}
@@ -145,21 +146,34 @@ func (d *desk) serveFile(ctx context.Context) error {
 	}
 	d.announce()
 	registry.tell(d.report)
+	if d.Hint != nil {
+		d.report.say(nil, "with FILE, the configuration of one of them, whose authority is %s:", d.server.Issuer())
+		d.report.say(nil, "  %s", d.Hint("FILE", d.echoURL()))
+	}
 	registry.watch(ctx, d.report)
 	return nil
 }
 
+// childOrganization is the sub-unit that the made client may name.
+const childOrganization = "999977775"
+
 // serveMadeClient serves one client with all permissions.
 func (d *desk) serveMadeClient(ctx context.Context) error {
-	file := d.server.ConfigFile(helseidtest.Client{
+	client := helseidtest.Client{
 		Name:                   "Lokal demoklient",
 		Scopes:                 []string{cmp.Or(d.API, "nhn:demo-api") + "/read"},
 		GrantTypes:             []string{"authorization_code", "refresh_token", "client_credentials"},
 		RedirectURIs:           []string{"http://localhost:8080/callback"},
 		PostLogoutRedirectURIs: []string{"http://localhost:8080/"},
-		ChildOrganizations:     []string{"999977775"},
-	})
-	path, cleanup, err := output{d.ClientFile, "client.json", file, 0o600, isClientOf(d.server.Issuer())}.write()
+		ChildOrganizations:     []string{childOrganization},
+	}
+	if d.MultiTenant {
+		client.MultiTenant, client.Delegations = true, []string{mint.DefaultParentOrganization}
+	}
+	path, cleanup, err := output{
+		path: d.ClientFile, name: "client.json", content: d.server.ConfigFile(client), mode: 0o600,
+		isOld: isClientOf(d.server.Issuer()), inUse: isOfAnotherRun(d.server.Issuer()),
+	}.write()
 	if err != nil {
 		return fmt.Errorf("the client's file: %w", err)
 	}

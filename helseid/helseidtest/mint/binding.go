@@ -7,7 +7,7 @@ import (
 )
 
 // SignedWithUnknownKey signs with a key that the server never publishes, under the kid
-// of a published key.
+// of a published key. It is refused: token_signature.
 func SignedWithUnknownKey() TokenOption {
 	return func(s *tokenSpec) {
 		key, err := unknownKey()
@@ -19,13 +19,15 @@ func SignedWithUnknownKey() TokenOption {
 	}
 }
 
-// BrokenSignature changes the signature.
+// BrokenSignature changes the signature. It is refused: token_signature.
 func BrokenSignature() TokenOption { return func(s *tokenSpec) { s.mangle = breakSignature } }
 
-// Unbound removes cnf, as in the bearer tokens of APIs that have not moved to DPoP.
+// Unbound removes cnf, as in the bearer tokens of APIs that have not moved to DPoP. Other
+// APIs refuse it: token_binding.
 func Unbound() TokenOption { return Claim("cnf", nil) }
 
-// BoundTo binds the token to the DPoP key with this thumbprint.
+// BoundTo binds the token to the DPoP key with this thumbprint. With a proof of another
+// key it is refused: proof_key_mismatch.
 func BoundTo(thumbprint string) TokenOption {
 	return Claim("cnf", map[string]string{"jkt": thumbprint})
 }
@@ -55,7 +57,8 @@ func thumbprintOf(publicJWK []byte) (string, error) {
 	return public.Thumbprint(), nil
 }
 
-// BoundToAnotherKey binds the token to a key that does not exist.
+// BoundToAnotherKey binds the token to a key that does not exist. It is refused:
+// proof_key_mismatch.
 func BoundToAnotherKey() TokenOption {
 	return BoundTo("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
 }

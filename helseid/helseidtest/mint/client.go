@@ -28,7 +28,8 @@ func Tenancy(tenancy identity.Tenancy) TokenOption {
 }
 
 // Organization sets the organisation that the token is for. Empty parts are left out. A
-// supplier makes the client multi-tenant.
+// supplier makes the client multi-tenant. An API that requires another organisation
+// refuses it: parent_organization, child_organization or supplier_organization.
 func Organization(parent, child, supplier string) TokenOption {
 	values := map[string]any{claim.Parent: nil, claim.Child: nil, claim.Supplier: nil}
 	for name, value := range map[string]string{claim.Parent: parent, claim.Child: child, claim.Supplier: supplier} {

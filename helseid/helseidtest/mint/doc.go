@@ -30,7 +30,8 @@
 //   - with anything else: [Claim], [Claims], [Header].
 //
 // Options apply in the order given, so [Clinician] must precede options that change one
-// of its claims.
+// of its claims. The documentation of those that make an API refuse the request ends with
+// the reason that a response of package middleware has then.
 //
 // # Proofs
 //

@@ -78,7 +78,8 @@ func withoutQuery(target string) string {
 // BehindPrefix makes the proof for the URL that a client has called through a proxy
 // that removes a path prefix. publicURL, such as "https://api.example.no/journal",
 // replaces the origin and precedes the path of the request, like PublicURL of
-// middleware.Config.
+// middleware.Config. It is for a request as the proxy passes it on; one that is sent to
+// the public URL, through the proxy, needs no option.
 func BehindPrefix(publicURL string) ProofOption {
 	return func(s *proofSpec) {
 		u, err := url.Parse(publicURL)
@@ -107,7 +108,7 @@ func ProofHeader(name string, value any) ProofOption {
 }
 
 // ProofAge makes the proof this old by the server's clock. A negative age is in the
-// future.
+// future. One that is far off is refused: proof_iat.
 func ProofAge(age time.Duration) ProofOption {
 	return func(s *proofSpec) {
 		if now, ok := seconds(s.claims["iat"]); ok {
@@ -116,12 +117,12 @@ func ProofAge(age time.Duration) ProofOption {
 	}
 }
 
-// BrokenProofSignature changes the signature.
+// BrokenProofSignature changes the signature. It is refused: proof_signature.
 func BrokenProofSignature() ProofOption {
 	return func(s *proofSpec) { s.mangle = breakSignature }
 }
 
-// PrivateKeyInProof puts the private key into the header.
+// PrivateKeyInProof puts the private key into the header. It is refused: proof_jwk.
 func PrivateKeyInProof() ProofOption {
 	return ProofHeader("jwk", ofKey(func(key *Key) (any, error) {
 		jwk, err := key.key.MarshalPrivateJWK()
@@ -142,7 +143,7 @@ func ProofKey(privateJWK []byte) ProofOption {
 	}
 }
 
-// ProofWithAnotherKey signs the proof with a new key.
+// ProofWithAnotherKey signs the proof with a new key. It is refused: proof_key_mismatch.
 func ProofWithAnotherKey() ProofOption {
 	return func(s *proofSpec) {
 		key, err := jose.GenerateKey()

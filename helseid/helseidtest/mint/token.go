@@ -61,7 +61,8 @@ func claims(values map[string]any) TokenOption {
 	return func(s *tokenSpec) { maps.Copy(s.claims, values) }
 }
 
-// Audience sets aud: one API as a string, several as an array.
+// Audience sets aud: one API as a string, several as an array. An API refuses a
+// token that is not for it alone: token_audience.
 func Audience(apis ...string) TokenOption {
 	if len(apis) == 1 {
 		return Claim("aud", apis[0])
@@ -70,14 +71,15 @@ func Audience(apis ...string) TokenOption {
 }
 
 // Issuer sets iss, for instance to that of another environment:
-// helseid.Production.Issuer(). The token is still signed with the server's key.
+// helseid.Production.Issuer(). The token is still signed with the server's key. It is
+// refused: token_issuer.
 func Issuer(issuer string) TokenOption { return Claim("iss", issuer) }
 
-// Scopes sets the granted scopes.
+// Scopes sets the granted scopes. An API that requires another one refuses it: scope.
 func Scopes(scopes ...string) TokenOption { return Claim("scope", scopes) }
 
 // Expired makes the token expired: it was issued two hours ago and expired one hour
-// ago.
+// ago. It is refused: token_expired.
 func Expired() TokenOption {
 	return func(s *tokenSpec) {
 		for name, ago := range map[string]int64{"iat": 7200, "nbf": 7200, "exp": 3600} {

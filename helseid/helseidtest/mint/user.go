@@ -85,7 +85,8 @@ func IdentityProvider(name string) TokenOption { return Claim("idp", name) }
 // AuthenticationMethods sets amr: how the user authenticated.
 func AuthenticationMethods(methods ...string) TokenOption { return Claim("amr", methods) }
 
-// AuthenticatedAt sets auth_time.
+// AuthenticatedAt sets auth_time. An API that requires a more recent login refuses it:
+// authentication_age.
 func AuthenticatedAt(at time.Time) TokenOption { return Claim("auth_time", at.Unix()) }
 
 // Network sets the network that the user came from: internett or helsenett.
@@ -94,14 +95,17 @@ func Network(name string) TokenOption { return Claim(claim.Network, name) }
 // SessionID sets sid.
 func SessionID(id string) TokenOption { return Claim("sid", id) }
 
-// SecurityLevel sets the user's security level, 2 to 4.
+// SecurityLevel sets the user's security level, 2 to 4. An API that requires a higher one
+// refuses it: security_level.
 func SecurityLevel(level int) TokenOption { return Claim(claim.SecurityLevel, strconv.Itoa(level)) }
 
-// AssuranceLevel sets the user's assurance level: low, substantial or high.
+// AssuranceLevel sets the user's assurance level: low, substantial or high. An API that
+// requires a higher one refuses it: assurance_level.
 func AssuranceLevel(level string) TokenOption { return Claim(claim.AssuranceLevel, level) }
 
 // HPRNumber sets the user's number in the register of health personnel. An empty number
-// removes the claim, as for a user who is not in the register.
+// removes the claim, as for a user who is not in the register. An API that requires one
+// refuses it: hpr_number.
 func HPRNumber(number string) TokenOption {
 	if number == "" {
 		return Claim(claim.HPRNumber, nil)

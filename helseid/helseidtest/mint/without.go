@@ -18,7 +18,8 @@ func WithoutDefaultClaims() TokenOption {
 	}
 }
 
-// WithoutUserClaims removes all claims about a user.
+// WithoutUserClaims removes all claims about a user. An API that requires one refuses it:
+// user.
 func WithoutUserClaims() TokenOption {
 	return func(s *tokenSpec) {
 		for name := range s.claims {

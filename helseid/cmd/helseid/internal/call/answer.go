@@ -23,11 +23,8 @@ type answerEvent struct {
 }
 
 // answer prints the answer, or writes its body to a file.
-func answer(out *cli.Output, response *http.Response, file string) error {
-	event := answerEvent{Event: "call", Status: response.StatusCode, Headers: shownHeaders(response.Header), File: file}
-	if response.StatusCode/100 != 2 {
-		event.Problems = explain(response)
-	}
+func answer(out *cli.Output, response *http.Response, problems []string, file string) error {
+	event := answerEvent{Event: "call", Status: response.StatusCode, Headers: shownHeaders(response.Header), File: file, Problems: problems}
 	switch {
 	case file != "":
 		if err := save(response.Body, file); err != nil {

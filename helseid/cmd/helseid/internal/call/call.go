@@ -83,7 +83,7 @@ func setup(flags *cli.Flags) cli.Run {
 		if opts.verbose {
 			config.HTTPClient = &http.Client{Transport: &tracer{base: httpx.NewTransport(), out: out}}
 		}
-		return send(ctx, out, config, token.Request(), request, opts)
+		return token.Explain(send(ctx, out, config, token.Request(), request, opts))
 	}
 }
 
@@ -101,13 +101,17 @@ func send(ctx context.Context, out *cli.Output, config helseid.Config, tokenRequ
 		return err
 	}
 	defer response.Body.Close()
-	if err := answer(out, response, opts.file); err != nil {
+	var problems []string
+	if response.StatusCode/100 != 2 {
+		problems = explain(response)
+	}
+	if err := answer(out, response, problems, opts.file); err != nil {
 		return err
 	}
-	if response.StatusCode/100 != 2 {
-		for _, line := range explain(response) {
-			out.Note("%s", line)
-		}
+	for _, problem := range problems {
+		out.Note("%s", problem)
+	}
+	if problems != nil {
 		return cli.ErrReported
 	}
 	return nil
@@ -121,12 +125,12 @@ func parseURL(arguments []string) (*url.URL, error) {
 	case len(arguments) > 1:
 		return nil, cli.Usagef("unexpected argument %q", redact.Text(arguments[1]))
 	}
+	if !strings.Contains(arguments[0], "://") { // looked at first: a port makes it unreadable without a scheme
+		return nil, cli.Usagef("the URL must begin with https://, or with http:// for this machine itself")
+	}
 	target, err := url.Parse(arguments[0])
 	if err != nil {
 		return nil, cli.Usagef("the URL cannot be read")
-	}
-	if !strings.Contains(arguments[0], "://") {
-		return nil, cli.Usagef("the URL must begin with https://")
 	}
 	if target.User != nil {
 		return nil, cli.Usagef("the URL holds a user or password")

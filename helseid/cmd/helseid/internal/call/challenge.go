@@ -24,9 +24,10 @@ var advice = map[string]string{
 	"invalid_request":                  "the API cannot make sense of the request's credentials",
 }
 
-// explain says in words what a refusal means.
+// explain says in words what a refusal means. It leaves the body to be read.
 func explain(response *http.Response) []string {
 	lines := []string{"the answer is " + response.Status}
+	reason := reasonOf(response)
 	challenges := wwwauth.Parse(response.Header.Values("WWW-Authenticate"))
 	for _, challenge := range challenges {
 		demand := []string{"the API demands " + schemeName(challenge.Scheme)}
@@ -36,7 +37,8 @@ func explain(response *http.Response) []string {
 			}
 		}
 		lines = append(lines, strings.Join(demand, ", "))
-		if text := advice[challenge.Parameters["error"]]; text != "" {
+		code := challenge.Parameters["error"]
+		if text := cmp.Or(adviceByReason[code][reason], advice[code]); text != "" {
 			lines = append(lines, text)
 		}
 	}

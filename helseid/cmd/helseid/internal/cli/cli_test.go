@@ -33,6 +33,7 @@ type seen struct {
 	name, reveal string
 	given        bool
 	count        int
+	several      []string
 	arguments    []string
 }
 
@@ -48,6 +49,7 @@ func run(t *testing.T, environment map[string]string, fail error, terminal bool,
 					flags.StringVar(&got.name, "some-name", "default", "the `name`")
 					flags.StringVar(&got.reveal, "show", "", "reveal it")
 					flags.IntVar(&got.count, "count", 0, "how many")
+					flags.Func("several", "`value`s", func(value string) error { got.several = append(got.several, value); return nil })
 					flags.NoEnvironment("show")
 					return func(_ context.Context, out *cli.Output, arguments []string) error {
 						got.arguments, got.given = arguments, flags.Given("some-name")
@@ -86,6 +88,7 @@ func TestFlagsAndEnvironment(t *testing.T) {
 		"a flag after an argument":   {nil, []string{"a", "-count", "2", "b"}, seen{name: "default", count: 2, arguments: []string{"a", "b"}}},
 		"after two dashes":           {nil, []string{"-count", "2", "--", "-a", "b"}, seen{name: "default", count: 2, arguments: []string{"-a", "b"}}},
 		"after an argument and them": {nil, []string{"a", "--", "-count"}, seen{name: "default", arguments: []string{"a", "-count"}}},
+		"several times":              {nil, []string{"-several", "x", "-several=y"}, seen{name: "default", several: []string{"x", "y"}}},
 		"a dash":                     {nil, []string{"-", "-count", "2"}, seen{name: "default", count: 2, arguments: []string{"-"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -114,6 +117,9 @@ func TestExitCodes(t *testing.T) {
 		"an unknown flag":               {line: []string{"try", "-other"}, exit: cli.ExitUsage, stderr: "-other"},
 		"a bad value":                   {line: []string{"try", "-count", "x"}, exit: cli.ExitUsage, stderr: "-count"},
 		"a bad variable":                {environment: map[string]string{"HELSEID_COUNT": "secret"}, line: []string{"try"}, exit: cli.ExitUsage, stderr: "HELSEID_COUNT cannot be used as -count"},
+		"a flag twice":                  {line: []string{"try", "-show", "secret", "-show", "secret"}, exit: cli.ExitUsage, stderr: "-show is given several times, and takes one value"},
+		"a flag twice, elsewhere":       {line: []string{"try", "-count", "1", "a", "-count=2"}, exit: cli.ExitUsage, stderr: "-count is given several times"},
+		"a switch twice":                {line: []string{"try", "-json", "-json=false"}, exit: cli.ExitUsage, stderr: "-json is given several times"},
 		"no command":                    {exit: cli.ExitUsage, stderr: "Usage: tool COMMAND"},
 		"an unknown command":            {line: []string{"other"}, exit: cli.ExitUsage, stderr: `no command "other"`},
 		"no second command":             {line: []string{"group"}, exit: cli.ExitUsage, stderr: "tool group COMMAND"},
@@ -158,7 +164,7 @@ func TestHelp(t *testing.T) {
 	for _, line := range [][]string{{"try", "-h"}, {"help", "try"}, {"try", "-count", "2", "a", "--help"}} {
 		got, _ := run(t, nil, errors.New("it has run"), false, line...)
 		require.Equal(t, outcome{exit: cli.ExitGood, stdout: got.stdout}, got)
-		for _, text := range []string{"Usage: tool try [flags] [FILE]", "tool try -name y", "-some-name name", "(default default) [$HELSEID_SOME_NAME]", "-json", "Exit codes: 0"} {
+		for _, text := range []string{"Usage: tool try [flags] [FILE]", "tool try -name y", "-some-name name", "-count int", "(default default) [$HELSEID_SOME_NAME]", "-json", "Exit codes: 0"} {
 			require.Contains(t, got.stdout, text)
 		}
 		require.NotContains(t, got.stdout, "HELSEID_SHOW")

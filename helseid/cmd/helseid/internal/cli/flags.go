@@ -14,18 +14,26 @@ import (
 // HELSEID_ and its name in capitals, unless [Flags.NoEnvironment] excludes it.
 type Flags struct {
 	*flag.FlagSet
-	excluded  map[string]bool
-	arguments []string // what is no flag
+	excluded   map[string]bool
+	repeatable map[string]bool
+	arguments  []string // what is no flag
 }
 
 func newFlags(path string) *Flags {
 	set := flag.NewFlagSet(path, flag.ContinueOnError)
 	set.SetOutput(io.Discard) // errors are printed by Main
-	return &Flags{FlagSet: set, excluded: map[string]bool{}}
+	return &Flags{FlagSet: set, excluded: map[string]bool{}, repeatable: map[string]bool{}}
+}
+
+// Func declares a flag that can be given several times. All others are refused then,
+// since only the last value would count.
+func (f *Flags) Func(name, usage string, set func(value string) error) {
+	f.repeatable[name] = true
+	f.FlagSet.Func(name, usage, set)
 }
 
 // NoEnvironment excludes flags that reveal a secret or relax a check: they must be seen in
-// the command itself.
+// the command itself. It is also for flags whose variable would be taken for something else.
 func (f *Flags) NoEnvironment(names ...string) {
 	for _, name := range names {
 		if f.Lookup(name) == nil {
@@ -37,11 +45,17 @@ func (f *Flags) NoEnvironment(names ...string) {
 
 // parse reads the command line, then the environment for the flags that it does not name.
 func (f *Flags) parse(arguments []string, getenv func(string) (string, bool)) error {
-	if err := f.parseLine(arguments); err != nil {
+	counts := f.count()
+	err := f.parseLine(arguments)
+	repeated := counts.end()
+	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
 		return Usagef("%s", redact.Text(err.Error())) // it repeats what may be a token in the wrong place
+	}
+	if len(repeated) > 0 {
+		return Usagef("-%s is given several times, and takes one value", repeated[0])
 	}
 	return f.parseEnvironment(getenv)
 }

@@ -4,6 +4,7 @@ package clientflags
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/cmd/helseid/internal/cli"
 	"github.com/helseid-go/sdk/helseid/identity"
+	"github.com/helseid-go/sdk/internal/redact"
 )
 
 // maxConfig bounds a configuration file, in bytes.
@@ -83,4 +85,20 @@ func (t *Token) Request() helseid.TokenRequest {
 		Organization: clientassertion.Organization{Parent: identity.OrganizationNumber(t.parent), Child: identity.OrganizationNumber(t.child)},
 		JournalID:    t.journalID,
 	}
+}
+
+// Explain adds to HelseID's invalid_scope that a scope with a comma in it is one scope: RFC
+// 6749 section 3.3 separates scopes by spaces and lets them contain commas, so it is sent as
+// it is.
+func (t *Token) Explain(err error) error {
+	refused, ok := errors.AsType[*helseid.TokenError](err)
+	if !ok || refused.Code != "invalid_scope" {
+		return err
+	}
+	for scope := range strings.FieldsSeq(t.scope) {
+		if strings.Contains(scope, ",") {
+			return fmt.Errorf("-scope: %q is one scope, since spaces separate them and commas do not: %w", redact.Text(scope), err)
+		}
+	}
+	return err
 }

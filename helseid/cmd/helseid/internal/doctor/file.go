@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -76,13 +75,12 @@ func (s *state) readFile() ([]byte, result) {
 	}
 	if readableByOthers(info) {
 		return data, bad(path+" can be read by others than its owner (mode "+fmt.Sprintf("%04o", info.Mode().Perm())+"): it holds the client's private key",
-			"chmod 600 "+path+" (in Kubernetes: defaultMode: 0400 of the volume). If strangers may have read it, replace the key in HelseID Selvbetjening.")
+			"chmod 600 "+path+" (in Kubernetes: defaultMode: 0440 of the volume, and the process's group as fsGroup). If strangers may have read it, replace the key in HelseID Selvbetjening.")
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return data, good("%s, for root and this process's group only", path)
 	}
 	return data, good("%s, for its owner only", path)
-}
-
-func readableByOthers(info fs.FileInfo) bool {
-	return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0
 }
 
 func readAtMost(path string) ([]byte, error) {

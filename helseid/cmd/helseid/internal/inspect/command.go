@@ -20,8 +20,8 @@ func Command() cli.Command {
 		Help: `Reads an access token, ID token, logout token, DPoP proof, client assertion, request object,
 JWK, key set, PEM key or configuration file, finds out which of them it is, shows what it
 says, and names each rule that it breaks. Without FILE, or with -, it reads standard input.
-Tokens may be pasted as HTTP headers, also over several lines, and as the JSON that they came
-in; with both an access token and a proof, the proof is checked against the token.
+Tokens may be pasted as HTTP headers, also over several lines, as the JSON that they came in, and
+among other lines, as "helseid token -show-token" prints them; with both an access token and a proof, the proof is checked against the token.
 
 Nothing is sent anywhere, unless -issuer is given: then the issuer's metadata and keys are
 fetched to check the signature of a token. Without -issuer, -audience, -method and -url, what
@@ -54,7 +54,7 @@ func setup(flags *cli.Flags) cli.Run {
 	flags.StringVar(&q.nonce, "nonce", "", "`nonce` that a proof or an ID token must have")
 	flags.StringVar(&asked, "kind", "", "`kind` of JWT, in place of recognising it: "+strings.Join(kindsOfJWT(), ", "))
 	flags.Var(&q.now, "now", "`time` to judge at, in place of now: as 2026-01-31T12:00:00Z, in Unix seconds, or iat, when the input says that it was issued")
-	flags.NoEnvironment("now", "kind")
+	flags.NoEnvironment("now", "kind", "token") // $HELSEID_TOKEN would be taken for the token itself
 	return func(ctx context.Context, out *cli.Output, arguments []string) error {
 		name, err := input.Name(arguments)
 		if err != nil {

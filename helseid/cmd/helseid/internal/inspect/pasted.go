@@ -67,5 +67,30 @@ func onlyToken(text string) string {
 	if token, _ := headers(text); token != "" {
 		return token
 	}
-	return jwtIn(text)
+	return tokenAmong(text)
+}
+
+// tokenAmong is the JWT that a text consists of, or else the one that has lines of its own
+// among others. Without any it is the text itself, as if pasted.
+func tokenAmong(text string) string {
+	whole := jwtIn(text)
+	if strings.Trim(whole, jwtCharacters) == "" {
+		return whole
+	}
+	var (
+		found  strings.Builder
+		inside bool
+	)
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		begins := found.Len() == 0 && strings.HasPrefix(line, "eyJ")
+		inside = line != "" && strings.Trim(line, jwtCharacters) == "" && (inside || begins)
+		if inside {
+			found.WriteString(line)
+		}
+	}
+	if found.Len() == 0 {
+		return whole
+	}
+	return found.String()
 }

@@ -78,7 +78,7 @@ func recognise(data []byte, asked kind) []recognised {
 		return []recognised{{kindUnknown, "it holds several tokens: give one at a time"}}
 	}
 	if found == nil {
-		found = append(found, recogniseJWT(jwtIn(text), asked))
+		found = append(found, recogniseJWT(tokenAmong(text), asked))
 	}
 	return found
 }

@@ -85,7 +85,7 @@ func setup(flags *cli.Flags) cli.Run {
 		}
 		announce(out, listener, h, secret.new)
 		if _, err := source.Token(ctx, request); err != nil && ctx.Err() == nil {
-			out.Note("warning: there is no token yet: %v", err)
+			out.Note("warning: there is no token yet: %v", token.Explain(err))
 		}
 		return serve(ctx, listener, h)
 	}

@@ -42,7 +42,7 @@ func setup(flags *cli.Flags) cli.Run {
 		if err != nil {
 			return err
 		}
-		return fetch(ctx, out, config, token.Request(), *show)
+		return token.Explain(fetch(ctx, out, config, token.Request(), *show))
 	}
 }
 

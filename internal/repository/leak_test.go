@@ -3,7 +3,7 @@
 // Package fmt walks through whatever is in an unexported field, also what goroutines
 // are at work on: that is what is tested here, and what the race detector reports.
 
-package sdk_test
+package repository_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package sdk_test
+package repository_test
 
 import (
 	"go/ast"

@@ -1,6 +1,6 @@
 //go:build unix
 
-package sdk_test
+package repository_test
 
 import (
 	"os"
