@@ -111,6 +111,7 @@ func TestSameURI(t *testing.T) {
 		{"https://[fe80::1]/", "https://[fe80::1%0]/"},
 		{"https://0/", "https://[0]/"},
 		{"https://127.0.0.1/", "https://[127.0.0.1]/"},
+		{"https://[127.0.0.1]/", "https://[127.0.0.1]/"},
 		{"https://api.example.no/", "https://[api.example.no]/"},
 		{"https://[fe80::1]/", "https://[fe80::1%eth0]/"},
 		{"https://[fe80::1]/", "https://[fe80::1%25]/"},
