@@ -29,3 +29,17 @@ func TestReplayOutlivesAClockStep(t *testing.T) {
 	store.purge(now.Unix()+30, now.Add(30*time.Second))
 	require.Zero(t, store.size)
 }
+
+// Proofs of the second that has just begun are kept: by the wall clock it has not passed.
+func TestReplayKeepsTheSecondOfTheExpiry(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	store := NewMemoryReplay(MemoryReplayConfig{Capacity: 10})
+	expiry := now.Add(time.Minute)
+	_, err := store.Record(t.Context(), Use{Proof: [32]byte{1}, Expiry: expiry})
+	require.NoError(t, err)
+	store.purge(expiry.Unix(), now.Add(time.Hour))
+	require.Equal(t, 1, store.size)
+	store.purge(expiry.Unix()+1, now.Add(time.Hour))
+	require.Zero(t, store.size)
+}

@@ -50,9 +50,9 @@ func splitURI(text string) (origin, path string, ok bool) {
 }
 
 // samePath compares paths character by character and allocates nothing, since the
-// sender of a proof chooses one of them. A character that needs no encoding is compared
-// in decoded form, the case of hex digits is ignored (RFC 3986 sections 6.2.2.1 and
-// 6.2.2.2), and a character that needs encoding is equal to its encoded form.
+// sender of a proof chooses one of them. A character is equal to its encoded form, whether
+// or not it needs encoding (RFC 3986 section 6.2.2.2), unless it is a delimiter. The case of
+// hex digits is ignored (section 6.2.2.1).
 func samePath(a, b string) bool {
 	for a != "" && b != "" {
 		var first, second pathChar
@@ -67,25 +67,22 @@ func samePath(a, b string) bool {
 	return a == b
 }
 
-// pathChar is a character of a path, and whether it was encoded.
+// pathChar is a character of a path, and whether it delimits, which an encoded one does
+// not.
 type pathChar struct {
-	char    byte
-	encoded bool
+	char      byte
+	delimiter bool
 }
 
 func nextPathChar(path string) (next pathChar, rest string, ok bool) {
 	c := path[0]
 	if c != '%' {
-		return pathChar{c, !isUnreserved(c) && strings.IndexByte("/!$&'()*+,;=:@", c) < 0}, path[1:], true
+		return pathChar{c, strings.IndexByte("/!$&'()*+,;=:@", c) >= 0}, path[1:], true
 	}
 	if len(path) < 3 || !isHex(path[1]) || !isHex(path[2]) {
 		return pathChar{}, "", false
 	}
-	char := hexValue(path[1])<<4 | hexValue(path[2])
-	if isUnreserved(char) {
-		return pathChar{char, false}, path[3:], true
-	}
-	return pathChar{char, true}, path[3:], true
+	return pathChar{char: hexValue(path[1])<<4 | hexValue(path[2])}, path[3:], true
 }
 
 func isHex(c byte) bool {
@@ -100,8 +97,4 @@ func hexValue(c byte) byte {
 		return c - 'a' + 10
 	}
 	return c - 'A' + 10
-}
-
-func isUnreserved(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
 }

@@ -35,6 +35,10 @@ func TestSameURI(t *testing.T) {
 		{"https://api.example.no/%2D%2E%5F", "https://api.example.no/-._"},
 		{"https://api.example.no/%c3%a6", "https://api.example.no/%C3%A6"},
 		{"https://api.example.no/æ", "https://api.example.no/%C3%A6"},
+		// The first and last of each range.
+		{"https://api.example.no/%61%7a%41%5A%30%39", "https://api.example.no/azAZ09"},
+		{"https://api.example.no/%4a%4F", "https://api.example.no/JO"},
+		{"https://api.example.no/%0a%a0%f9%9f", "https://api.example.no/%0A%A0%F9%9F"},
 	} {
 		t.Run("T140 "+pair[0]+" and "+pair[1], func(t *testing.T) {
 			t.Parallel()
@@ -81,6 +85,8 @@ func TestSameURI(t *testing.T) {
 		{apiURI, apiURI + " "},
 		{apiURI, apiURI + "\n"},
 		{apiURI, apiURI + "\x00"},
+		{"https://api.example.no/a b", "https://api.example.no/a b"},
+		{"https://api.example.no/a b", "https://api.example.no/a%20b"},
 		{apiURI, ""},
 		{"", ""},
 		{"ftp://a/b", "ftp://a/b"},
@@ -88,6 +94,14 @@ func TestSameURI(t *testing.T) {
 		{"/a", "/a"},
 		{"https://api.example.no/%", "https://api.example.no/%"},
 		{"https://api.example.no/%zz", "https://api.example.no/%zz"},
+		{"https://api.example.no/%/0", "https://api.example.no/%/0"},
+		{"https://api.example.no/%:0", "https://api.example.no/%:0"},
+		{"https://api.example.no/%@0", "https://api.example.no/%@0"},
+		{"https://api.example.no/%G0", "https://api.example.no/%G0"},
+		{"https://api.example.no/%`0", "https://api.example.no/%`0"},
+		{"https://api.example.no/%0g", "https://api.example.no/%0g"},
+		{"https://api.example.no/%0", "https://api.example.no/%0"},
+		{"https://api.example.no/%7B", "https://api.example.no/%5B"},
 		{"https://api.example.no:x/", "https://api.example.no:x/"},
 		{"https://blåbær.example/", "https://blåbær.example/"},
 		// Only an IPv6 address has a zone that may be cut off.
@@ -97,6 +111,7 @@ func TestSameURI(t *testing.T) {
 		{"https://[fe80::1]/", "https://[fe80::1%0]/"},
 		{"https://0/", "https://[0]/"},
 		{"https://127.0.0.1/", "https://[127.0.0.1]/"},
+		{"https://[127.0.0.1]/", "https://[127.0.0.1]/"},
 		{"https://api.example.no/", "https://[api.example.no]/"},
 		{"https://[fe80::1]/", "https://[fe80::1%eth0]/"},
 		{"https://[fe80::1]/", "https://[fe80::1%25]/"},
@@ -108,7 +123,8 @@ func TestSameURI(t *testing.T) {
 		})
 	}
 	long := apiURI + "/" + strings.Repeat("x", maxProof)
-	require.False(t, sameURI(long, long), "too long to look at")
+	require.True(t, sameURI(long[:maxProof], long[:maxProof]))
+	require.False(t, sameURI(long[:maxProof+1], long[:maxProof+1]), "too long to look at")
 }
 
 func FuzzSameURI(f *testing.F) {

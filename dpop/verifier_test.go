@@ -235,6 +235,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"signature of another":    {swapPart(proof, signRaw(t, key, headerJSON, claimsJSON+" "), 2), ReasonSignature},
 		"signature by another":    {swapPart(proof, signRaw(t, testkit.Must(GenerateKey(KeyOptions{})), headerJSON, claimsJSON), 2), ReasonSignature},
 		"T137 a byte too long":    {strings.Repeat("x", maxProof+1), ReasonTooLong},
+		"as long as may be":       {strings.Repeat("x", maxProof), ReasonMalformed},
 		"padded":                  {proof + "=", ReasonMalformed},
 		"trailing line feed":      {proof + "\n", ReasonMalformed},
 		"JSON serialisation":      {`{"payload":""}`, ReasonMalformed},
@@ -256,6 +257,41 @@ func swapPart(proof, other string, part int) string {
 	parts, others := strings.Split(proof, "."), strings.Split(other, ".")
 	parts[part] = others[part]
 	return strings.Join(parts, ".")
+}
+
+// The times of a proof to the second, by a clock that stands still.
+func TestVerifyTimes(t *testing.T) {
+	t.Parallel()
+	const now = 1_800_000_000
+	for name, test := range map[string]struct {
+		claims map[string]int64
+		good   bool
+	}{
+		"as old as may be":       {map[string]int64{"iat": now - 10}, true},
+		"older":                  {map[string]int64{"iat": now - 11}, false},
+		"ahead as far as may be": {map[string]int64{"iat": now + 8}, true},
+		"further ahead":          {map[string]int64{"iat": now + 9}, false},
+		"exp to come":            {map[string]int64{"iat": now, "exp": now + 1}, true},
+		"exp now":                {map[string]int64{"iat": now, "exp": now}, false},
+		"nbf as far as may be":   {map[string]int64{"iat": now, "nbf": now + 8}, true},
+		"nbf further ahead":      {map[string]int64{"iat": now, "nbf": now + 9}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key := keyFor(t, "ES256")
+			d := newDraft(t, key)
+			for claim, value := range test.claims {
+				d.claims[claim] = value
+			}
+			verifier := newVerifier(t, VerifierConfig{Replay: &countingStore{first: true}, Time: func() time.Time { return time.Unix(now, 0) }})
+			_, err := verifier.Verify(t.Context(), d.sign(t), expectedGET(key))
+			if test.good {
+				require.NoError(t, err)
+				return
+			}
+			requireReason(t, ReasonTime, err)
+		})
+	}
 }
 
 func TestVerifyBindings(t *testing.T) {

@@ -63,11 +63,38 @@ func TestRefreshMarkFromTheFuture(t *testing.T) {
 					return
 				}
 				requireError(t, err, helseid.ErrLoginRequired)
+				require.ErrorContains(t, err, "a process ended while it refreshed the session")
 				require.Empty(t, w.refreshes())
 			})
 		})
 	}
 }
+
+// If the store takes neither the mark's new time nor the end of a lost refresh, the caller
+// is told so at once.
+func TestRefreshMarkThatCannotBeChanged(t *testing.T) {
+	t.Parallel()
+	for name, started := range map[string]time.Duration{"from the future": time.Hour, "lost": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				w, store := newHookedWorld(t)
+				session := w.logIn(t)
+				store.change(t, map[string]any{"refreshing": time.Now().Add(started).UnixMilli(), "refresher": "another"})
+				pause(maxKnownRow)
+				store.failWith(failAt("save", errStoreTimeout, 0, -1))
+				start := time.Now()
+				_, err := userToken(t, session, journalResource)
+				requireError(t, err, helseid.ErrStore)
+				require.Zero(t, time.Since(start))
+				require.Empty(t, w.refreshes())
+			})
+		})
+	}
+}
+
+// maxKnownRow is how long a process relies on what it has read of a session.
+const maxKnownRow = 6 * time.Second
 
 // Another process, whose clock is six hours ahead, is refreshing while this one
 // waits: its token is neither sent again nor lost.

@@ -312,6 +312,22 @@ func TestAPIRefusesAUsersToken(t *testing.T) {
 	})
 }
 
+// An audience that is an array of one API is that API, also after a refresh.
+func TestAudienceInAnArray(t *testing.T) {
+	t.Parallel()
+	for audience, want := range map[string]error{
+		`"` + journalResource + `"`:                  nil,
+		`["` + journalResource + `"]`:                nil,
+		`["` + journalResource + `", "nhn:another"]`: helseid.ErrSeveralAudiences,
+	} {
+		w := newLoginWorld(t, worldOptions{})
+		session := w.logIn(t)
+		w.server.AlterAccessTokens(mint.Claim("aud", json.RawMessage(audience)))
+		_, err := session.Token(t.Context(), helseid.TokenRequest{Resource: journalResource})
+		require.ErrorIs(t, err, want, audience)
+	}
+}
+
 // A lost refresh is reported, and its token is not sent again, whatever was lost: the
 // request, the answer, or its content.
 func TestLostRefresh(t *testing.T) {

@@ -3,15 +3,19 @@ package tokenvalidation
 import (
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/helseid-go/sdk/helseid/identity"
 	"github.com/helseid-go/sdk/internal/jose"
 	"github.com/helseid-go/sdk/internal/testkit"
 	"github.com/helseid-go/sdk/internal/verification"
@@ -35,6 +39,16 @@ func (m *memory) held() (tokens, bytes int) {
 		m.shards[i].mu.Unlock()
 	}
 	return tokens, bytes
+}
+
+// Remembered is how many tokens a validator remembers and how many bytes it may use, for
+// the tests outside the package.
+func (v *Validator) Remembered() (tokens, limit int) {
+	if v.memory == nil {
+		return 0, 0
+	}
+	tokens, _ = v.memory.held()
+	return tokens, v.memory.limit * memoryShards
 }
 
 // nowhere is for stores whose sweep is not waited for.
@@ -194,6 +208,28 @@ func TestMemorySweepsWhatComesDuringASweep(t *testing.T) {
 	})
 }
 
+// However many tokens come, there is one sweep in each interval, and none after the end.
+func TestMemorySweepsOnceInAnInterval(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sweeps := 0
+		m := newMemory(1<<20, func() present { sweeps++; return present{1, 1, 5} })
+		for i := range 20 {
+			hash, size, claims := tokenOf(t, i, 1000)
+			put(m, hash, size, claims, 1, 1)
+			testkit.Sleep(time.Second)
+		}
+		testkit.Sleep(3*sweepInterval - 20*time.Second + time.Millisecond)
+		synctest.Wait()
+		require.Equal(t, 3, sweeps)
+		m.close()
+		m.scheduleSweep()
+		testkit.Sleep(2 * sweepInterval)
+		synctest.Wait()
+		require.Equal(t, 3, sweeps)
+	})
+}
+
 // Once closed it holds nothing and takes nothing, whatever validations are under way.
 func TestMemoryIsClosedForGood(t *testing.T) {
 	t.Parallel()
@@ -220,6 +256,113 @@ func TestMemoryCountsATokenOnce(t *testing.T) {
 	tokens, after := m.held()
 	require.Equal(t, 1, tokens)
 	require.Equal(t, before, after)
+}
+
+// Whatever makes claims larger is counted: an attacker who chooses them cannot make the
+// memory larger than its limit.
+func TestFootprintCountsEveryPart(t *testing.T) {
+	t.Parallel()
+	const many = 1000
+	text, patient := int(unsafe.Sizeof("")), int(unsafe.Sizeof(Patient{}))
+	empty := func() *Claims { return &Claims{object: func() jose.Object { return jose.Object{} }} }
+	base := empty().footprint(0)
+	require.GreaterOrEqual(t, base, int(unsafe.Sizeof(Claims{})))
+	require.Equal(t, 2*many, empty().footprint(many)-base, "the token's texts and unescaped copies")
+	for name, test := range map[string]struct {
+		add  func(*Claims)
+		size int
+	}{
+		"audience":        {func(c *Claims) { c.Audience = make([]string, many) }, many * text},
+		"scopes":          {func(c *Claims) { c.Scopes = make([]string, many) }, many * text},
+		"room for scopes": {func(c *Claims) { c.Scopes = make([]string, 0, many) }, many * text},
+		"malformed":       {func(c *Claims) { c.Malformed = []string{strings.Repeat("x", many)} }, text + many},
+		"actor":           {func(c *Claims) { c.Actor = &Actor{} }, int(unsafe.Sizeof(Actor{}))},
+		"actor's actor":   {func(c *Claims) { c.Actor = &Actor{Actor: &Actor{}} }, 2 * int(unsafe.Sizeof(Actor{}))},
+		"user":            {func(c *Claims) { c.User = &identity.User{} }, int(unsafe.Sizeof(identity.User{}))},
+		"methods": {func(c *Claims) { c.User = &identity.User{AuthenticationMethods: make([]string, many)} },
+			int(unsafe.Sizeof(identity.User{})) + many*text},
+		"attest":   {func(c *Claims) { c.Attest = &Attest{} }, int(unsafe.Sizeof(Attest{}))},
+		"patients": {func(c *Claims) { c.Attest = &Attest{Patients: make([]Patient, many)} }, int(unsafe.Sizeof(Attest{})) + many*patient},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			claims := empty()
+			test.add(claims)
+			require.Equal(t, test.size, claims.footprint(0)-base)
+		})
+	}
+}
+
+// A token takes what its claims take, its record and the overhead; and all the room there
+// is may be used.
+func TestMemoryUsesItsRoomToTheLastByte(t *testing.T) {
+	t.Parallel()
+	hash, size, claims := tokenOf(t, 1, 1000)
+	other := hash
+	other[len(other)-1]++ // of the same shard
+	one := claims.footprint(size) + int(unsafe.Sizeof(remembered{})) + rememberedOverhead
+	for name, test := range map[string]struct{ limit, kept int }{
+		"one byte less than one":  {one - 1, 0},
+		"exactly one":             {one, 1},
+		"one byte less than both": {2*one - 1, 1},
+		"exactly both":            {2 * one, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMemory(test.limit*memoryShards, nowhere)
+			t.Cleanup(m.close)
+			put(m, hash, size, claims, 1, 1)
+			put(m, other, size, claims, 1, 1)
+			tokens, bytes := m.held()
+			require.Equal(t, test.kept, tokens)
+			require.Equal(t, test.kept*one, bytes)
+		})
+	}
+}
+
+// To make room costs the same in a full memory as in a small one, and always finds a
+// token, whatever the clock says.
+func TestLeastUsedOfASample(t *testing.T) {
+	t.Parallel()
+	shard := memoryShard{tokens: make(map[tokenHash]*remembered)}
+	add := func(i int, used int64) tokenHash {
+		hash := tokenHash{byte(i), byte(i >> 8), 1}
+		shard.tokens[hash] = &remembered{}
+		shard.tokens[hash].used.Store(used)
+		return hash
+	}
+	only := add(0, math.MaxInt64)
+	require.Equal(t, only, shard.leastUsed())
+	for i := 1; i < memorySample; i++ {
+		add(i, int64(i))
+	}
+	require.Equal(t, tokenHash{1, 0, 1}, shard.leastUsed(), "all of them are in the sample")
+	for i := range 100 * memorySample {
+		add(i, int64(i))
+	}
+	found := make(map[tokenHash]bool)
+	for range 20 {
+		found[shard.leastUsed()] = true
+	}
+	require.Greater(t, len(found), 1, "it does not look at all of them")
+}
+
+// A chain of actors is read as far as the limit, also if nobody has refused a longer one
+// before.
+func TestActorsAreReadToTheLimit(t *testing.T) {
+	t.Parallel()
+	for actors, want := range map[int]int{1: 1, maxActors: maxActors, maxActors + 1: maxActors, maxActors + 5: maxActors} {
+		payload := strings.Repeat(`{"act":`, actors) + `{}` + strings.Repeat(`}`, actors)
+		object, err := jose.ParseObject([]byte(payload))
+		require.NoError(t, err)
+		claims, read := decodeClaims(object), 0
+		for actor := claims.Actor; actor != nil; actor = actor.Actor {
+			read++
+		}
+		require.Equal(t, want, read, "of %d", actors)
+		require.Equal(t, actors > maxActors, slices.Contains(claims.Malformed, "act"), "of %d", actors)
+		require.Equal(t, actors > maxActors, tooManyActors(object), "of %d", actors)
+	}
 }
 
 func BenchmarkRecall(b *testing.B) {

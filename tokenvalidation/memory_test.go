@@ -292,6 +292,25 @@ func TestTokenMemoryConfig(t *testing.T) {
 	}
 }
 
+// By default a token is verified once, and a refusal is not kept.
+func TestTokensAreRemembered(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	token := server.Token()
+	for size, want := range map[int]struct{ limit, tokens int }{0: {64 << 20, 1}, 1 << 20: {1 << 20, 1}, -1: {}} {
+		validator := newValidator(t, server, func(c *tokenvalidation.Config) { c.TokenMemory = size })
+		for range 2 {
+			_, err := validator.Validate(t.Context(), token)
+			require.NoError(t, err)
+			_, err = validator.Validate(t.Context(), server.Token(mint.Expired()))
+			require.Error(t, err)
+		}
+		tokens, limit := validator.Remembered()
+		require.Equal(t, want.tokens, tokens, size)
+		require.Equal(t, want.limit, limit, size)
+	}
+}
+
 // With and without memory the answers are the same.
 func TestTokenMemoryOff(t *testing.T) {
 	t.Parallel()

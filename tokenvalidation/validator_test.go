@@ -2,6 +2,7 @@ package tokenvalidation_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"slices"
@@ -220,12 +221,29 @@ func TestConfig(t *testing.T) {
 		{Issuer: "https://issuer.example", Audience: "a", Leeway: -time.Second},
 		{Issuer: "https://issuer.example", Audience: "a", Leeway: time.Minute + 1},
 		{Issuer: "https://issuer.example", Audience: "a", Leeway: 500 * time.Millisecond},
+		{Issuer: "https://issuer.example", Audience: "a", TokenTypes: []string{""}},
+		{Issuer: "https://issuer.example", Audience: "a", TokenTypes: []string{"at+jwt", " "}},
+		{Issuer: "https://issuer.example", Audience: "a", EndpointOrigins: []string{"keys.example"}},
+		{Issuer: "https://issuer.example", Audience: "a", HTTPClient: unverified()},
 	} {
 		_, err := tokenvalidation.New(config)
 		require.ErrorIs(t, err, tokenvalidation.ErrConfig)
+	}
+	for _, config := range []tokenvalidation.Config{
+		{Issuer: "https://issuer.example", Audience: "a", TokenTypes: []string{"JWT", " AT+JWT "}},
+		{Issuer: "https://issuer.example", Audience: "a", EndpointOrigins: []string{"https://keys.example"}},
+		{Issuer: "http://127.0.0.1:8080", Audience: "a", HTTPClient: unverified()},
+	} {
+		_, err := tokenvalidation.New(config)
+		require.NoError(t, err)
 	}
 	server := newServer(t)
 	validator := newValidator(t, server, func(c *tokenvalidation.Config) { c.Issuer += "/" })
 	_, err = validator.Validate(t.Context(), server.Token())
 	require.NoError(t, err, "a trailing slash in the configuration is cut off")
+}
+
+// unverified is a client that accepts answers, and so keys, from anybody.
+func unverified() *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // it is refused
 }

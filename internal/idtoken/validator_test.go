@@ -151,6 +151,7 @@ func TestT167RefreshedIDToken(t *testing.T) {
 		"another client":     {[]mint.TokenOption{claim("aud", "x")}, verification.ReasonAudience},
 		"another authorized": {[]mint.TokenOption{claim("azp", "x")}, idtoken.ReasonAuthorizedParty},
 		"another issuer":     {[]mint.TokenOption{claim("iss", "https://x.example")}, verification.ReasonIssuer},
+		"another assurance":  {[]mint.TokenOption{mint.AssuranceLevel("low")}, idtoken.ReasonOtherLogin},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -180,6 +181,67 @@ func TestT166SecurityLevel(t *testing.T) {
 			}
 			requireReason(t, err, idtoken.ReasonSecurityLevel)
 		}
+	}
+}
+
+// The same for the assurance level.
+func TestAssuranceLevel(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t, helseidtest.InMemory())
+	validator := newValidator(t, server)
+	for value, level := range map[string]identity.AssuranceLevel{
+		"high": identity.AssuranceHigh, "substantial": identity.AssuranceSubstantial, "low": identity.AssuranceLow, "": 0, "other": 0,
+	} {
+		for _, least := range []identity.AssuranceLevel{0, identity.AssuranceLow, identity.AssuranceSubstantial, identity.AssuranceHigh} {
+			_, err := validator.Validate(t.Context(), idToken(server, mint.AssuranceLevel(value)), idtoken.Expectation{AssuranceLevel: least})
+			if level >= least {
+				require.NoError(t, err)
+				continue
+			}
+			requireReason(t, err, idtoken.ReasonAssuranceLevel)
+		}
+	}
+}
+
+// How old a login may be, and when it may have been, to the second.
+func TestLoginAge(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t, helseidtest.InMemory())
+	now := time.Now()
+	validator := newValidator(t, server).At(func() time.Time { return now })
+	const leeway = verification.DefaultLeeway
+	maxAge := func(d time.Duration) idtoken.Expectation { return idtoken.Expectation{MaxAge: d} }
+	since := func(d time.Duration) idtoken.Expectation {
+		return idtoken.Expectation{LoggedInSince: now.Add(d)}
+	}
+	for name, test := range map[string]struct {
+		expected idtoken.Expectation
+		login    time.Duration // beside now
+		accepted bool
+	}{
+		"any age":                     {idtoken.Expectation{}, -1000 * time.Hour, true},
+		"as old as it may be":         {maxAge(time.Minute), -time.Minute - leeway, true},
+		"older":                       {maxAge(time.Minute), -time.Minute - leeway - time.Second, false},
+		"ahead by the leeway":         {maxAge(time.Minute), leeway, true},
+		"in the future":               {maxAge(time.Minute), leeway + time.Second, false},
+		"no login is young enough":    {maxAge(-1), 0, false},
+		"as early as it may be":       {since(-time.Hour), -time.Hour - leeway, true},
+		"earlier":                     {since(-time.Hour), -time.Hour - leeway - time.Second, false},
+		"later, but in the future":    {since(-time.Hour), leeway + time.Second, false},
+		"both, old but late enough":   {idtoken.Expectation{MaxAge: time.Minute, LoggedInSince: now.Add(-time.Hour)}, -2 * time.Minute, false},
+		"both, young but not in time": {idtoken.Expectation{MaxAge: time.Hour, LoggedInSince: now.Add(-time.Minute)}, -2 * time.Minute, false},
+		"both, young and in time":     {idtoken.Expectation{MaxAge: time.Hour, LoggedInSince: now.Add(-time.Minute)}, -time.Minute, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			token := idToken(server, mint.Claim("auth_time", now.Add(test.login).Unix()), mint.Claim("iat", now.Unix()), mint.Claim("nbf", now.Unix()))
+			_, err := validator.Validate(t.Context(), token, test.expected)
+			if test.accepted {
+				require.NoError(t, err)
+				return
+			}
+			requireReason(t, err, idtoken.ReasonLoginAge)
+		})
 	}
 }
 

@@ -46,6 +46,25 @@ func TestFreshness(t *testing.T) {
 	})
 }
 
+// Who does not rely on the keys learns their generation, and causes no request.
+func TestLastGeneration(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer("a")
+		set := i.keySet(t)
+		require.Zero(t, set.LastGeneration())
+		generation := requireKnown(t, set, "a")
+		requests := i.total()
+		wait(maxStale - time.Second)
+		require.Equal(t, generation, set.LastGeneration())
+		wait(time.Second)
+		require.Zero(t, set.LastGeneration())
+		synctest.Wait()
+		require.Equal(t, requests, i.total())
+		set.Close()
+	})
+}
+
 // A key that has been added is found by the first who needs it.
 func TestRotation(t *testing.T) {
 	t.Parallel()

@@ -84,6 +84,39 @@ func TestSnapshotFreshness(t *testing.T) {
 	})
 }
 
+// A clock that was set back by up to five minutes does not keep an API from starting. The
+// set is then as fresh as one fetched now.
+func TestSnapshotAfterAClockStep(t *testing.T) {
+	t.Parallel()
+	for step, restored := range map[time.Duration]bool{
+		0: true, time.Second: true, maxClockStep: true, maxClockStep + time.Second: false,
+	} {
+		t.Run(step.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				i := newIssuer("a")
+				snapshot := make(map[string]any)
+				require.NoError(t, json.Unmarshal(snapshotOf(t, i), &snapshot))
+				snapshot["fetched_at"] = time.Now().Add(step).Unix()
+				changed, err := json.Marshal(snapshot)
+				require.NoError(t, err)
+				set := i.keySet(t)
+				err = set.Restore(changed, issuerURL)
+				if !restored {
+					require.ErrorContains(t, err, "future")
+					require.Zero(t, set.LastGeneration())
+					return
+				}
+				require.NoError(t, err)
+				wait(maxStale - time.Second)
+				require.NotZero(t, set.LastGeneration())
+				wait(time.Second)
+				require.Zero(t, set.LastGeneration())
+			})
+		})
+	}
+}
+
 func TestNoSnapshot(t *testing.T) {
 	t.Parallel()
 	_, err := newIssuer("a").keySet(t).Snapshot(issuerURL)

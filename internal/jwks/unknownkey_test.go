@@ -456,6 +456,65 @@ func TestWithdrawnKeysAreBounded(t *testing.T) {
 	require.True(t, set.current.Load().hasWithdrawn(fmt.Sprint("key-", 3*maxWithdrawn-2), time.Now()))
 }
 
+// Who is not told whether a key exists is told why, so that an operator sees an outage.
+func TestWhyNobodyKnows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer("a")
+		set := i.keySet(t)
+		requireKnown(t, set, "a")
+		spend(t, i, set)
+		requireError(t, set, "b", errNotAsked)
+		i.change(func() { i.status[keysURL] = http.StatusBadGateway })
+		wait(unknownInterval)
+		var err error
+		for range 4 { // until the pause is beyond patience
+			_, _, err = set.Keys(t.Context(), "b")
+			require.ErrorContains(t, err, "status 502")
+		}
+		require.NotErrorIs(t, err, errNotAsked)
+		i.change(func() { delete(i.status, keysURL) })
+		wait(unknownInterval)
+		requireError(t, set, "b", ErrUnknownKey)
+		spend(t, i, set)
+		requireError(t, set, "b", errNotAsked)
+		set.Close()
+	})
+}
+
+// A set says for half a minute which keys the issuer has withdrawn, and a version of the
+// set knows them until the issuer has them again.
+func TestWithdrawnKeys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		set := newIssuer().keySet(t)
+		store := func(kids ...string) {
+			found, err := parseSet([]byte(jwkSet(kids...)))
+			require.NoError(t, err)
+			set.store(found, keysURL, time.Now())
+		}
+		withdrawn := func(kid string) bool { return set.current.Load().hasWithdrawn(kid, time.Now()) }
+		store("a", "b")
+		require.False(t, withdrawn("b"))
+		require.False(t, withdrawn("made-up"))
+		store("a")
+		require.True(t, withdrawn("b"))
+		require.False(t, withdrawn("a"))
+		require.False(t, withdrawn("made-up"))
+		wait(absentFor - 1)
+		require.True(t, withdrawn("b"))
+		wait(1)
+		require.False(t, withdrawn("b"), "the set is old")
+		store("a")
+		require.True(t, withdrawn("b"), "the same set, fetched again")
+		store("c")
+		require.True(t, withdrawn("a"))
+		require.True(t, withdrawn("b"), "from before the last change")
+		store("b")
+		require.False(t, withdrawn("b"))
+	})
+}
+
 // No key of a set is without a kid, so nobody is asked for one.
 func TestNoKeyID(t *testing.T) {
 	t.Parallel()

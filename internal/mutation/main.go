@@ -12,6 +12,12 @@
 //	go run ./internal/mutation -compliance              every row
 //	go run ./internal/mutation -compliance -day today   a tenth of them, another each day
 //	go run ./internal/mutation -compliance -run FAPI    those whose ids match
+//
+// It also swaps every comparison, && and || of a file or folder, one after the other, and
+// prints which swaps the tests of its package do not notice; -run and -skip choose tests
+// then:
+//
+//	go run ./internal/mutation -operators internal/jwks
 package main
 
 import (
@@ -52,7 +58,16 @@ func main() {
 	only := flag.String("run", "", "`regexp` of the mutations to try, of all; with -compliance of the rows")
 	jobs := flag.Int("jobs", 2, "with -compliance: how many mutations to try at a time")
 	verbose := flag.Bool("v", false, "print the output of the tests")
+	operators := flag.String("operators", "", "swap each comparison, && and || of this `path` instead; -run and -skip choose tests")
+	skipped := flag.String("skip", "", "`regexp` of tests that are not run, with -operators")
 	flag.Parse()
+	if *operators != "" {
+		if err := runOperators(*operators, *only, *skipped); err != nil {
+			fmt.Fprintln(os.Stderr, "mutation:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var failed int
 	err := check(*compliance, *day, tenth)
 	if err == nil {

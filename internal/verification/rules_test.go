@@ -98,6 +98,7 @@ func TestRules(t *testing.T) {
 		"no exp":                    {options: []mint.TokenOption{mint.Claim("exp", nil)}, want: verification.ReasonTime},
 		"exp in words":              {options: []mint.TokenOption{mint.Claim("exp", "tomorrow")}, want: verification.ReasonTime},
 		"exp of zero":               {options: []mint.TokenOption{mint.Claim("exp", 0)}, want: verification.ReasonTime},
+		"exp in the year 9999":      {options: []mint.TokenOption{mint.Claim("exp", 253402300799)}},
 		"exp after the year 9999":   {options: []mint.TokenOption{mint.Claim("exp", 253402300800)}, want: verification.ReasonTime},
 		"expired within the leeway": {options: []mint.TokenOption{mint.Claim("exp", in(-(leeway-1)*time.Second))}},
 		"expired":                   {options: []mint.TokenOption{mint.Claim("exp", in(-leeway*time.Second))}, want: verification.ReasonExpired},
@@ -106,6 +107,7 @@ func TestRules(t *testing.T) {
 		"nbf in the future":         {options: []mint.TokenOption{mint.Claim("nbf", in((leeway+1)*time.Second))}, want: verification.ReasonNotYet},
 		"iat in the future":         {options: []mint.TokenOption{mint.Claim("iat", in((leeway+1)*time.Second))}, want: verification.ReasonNotYet},
 		"nbf in words":              {options: []mint.TokenOption{mint.Claim("nbf", "now")}, want: verification.ReasonTime},
+		"iat in the year 9999":      {options: []mint.TokenOption{mint.Claim("iat", 253402300799)}, want: verification.ReasonNotYet},
 		"iat after the year 9999":   {options: []mint.TokenOption{mint.Claim("iat", 253402300800)}, want: verification.ReasonTime},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,6 +153,7 @@ func TestRefusedWithoutKeys(t *testing.T) {
 		"no payload":   {good[:strings.Index(good, ".")] + ".." + good[strings.LastIndex(good, ".")+1:], verification.ReasonMalformed},
 		"too long":     {good + strings.Repeat("A", verification.MaxToken), verification.ReasonTooLong},
 		"just so long": {strings.Repeat("A", verification.MaxToken), verification.ReasonMalformed},
+		"alg none":     {server.Token(mint.Header("alg", "none")), verification.ReasonAlgorithm},
 		"foreign":      {server.Token(mint.Audience("nhn:other")), verification.ReasonAudience},
 		"expired":      {server.Token(mint.Expired()), verification.ReasonExpired},
 	} {
@@ -161,6 +164,19 @@ func TestRefusedWithoutKeys(t *testing.T) {
 			requireReason(t, err, test.want)
 			require.Zero(t, r.Keys.LastGeneration(), "the keys were fetched")
 		})
+	}
+}
+
+// The issuer is asked for a key with a long kid, but not for one that is longer than any.
+func TestLongKeyID(t *testing.T) {
+	t.Parallel()
+	server := helseidtest.NewServer(t, helseidtest.InMemory())
+	for length, asked := range map[int]bool{256: true, 257: false} {
+		r := rules(t, server)
+		token := server.Token(mint.Header("kid", strings.Repeat("k", length)), mint.Claim("iat", in(0)), mint.Claim("nbf", in(0)))
+		_, err := r.Verify(t.Context(), token)
+		requireReason(t, err, verification.ReasonKey)
+		require.Equal(t, asked, r.Keys.LastGeneration() != 0, length)
 	}
 }
 
@@ -215,6 +231,8 @@ func TestSignature(t *testing.T) {
 	keys := newKeys(t, server)
 	_, err := verification.Signature(t.Context(), keys, server.Token()+strings.Repeat("A", verification.MaxToken))
 	requireReason(t, err, verification.ReasonTooLong)
+	_, err = verification.Signature(t.Context(), keys, strings.Repeat("A", verification.MaxToken))
+	requireReason(t, err, verification.ReasonMalformed)
 	_, err = verification.Signature(t.Context(), keys, "no token")
 	requireReason(t, err, verification.ReasonMalformed)
 }
