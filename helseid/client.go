@@ -79,7 +79,8 @@ func New(config Config) (*Client, error) {
 	if source, ok := config.KeySource.(clientassertion.ExpiringKeySource); ok {
 		report.expiries.source = source.KeyExpiry
 	}
-	regarded := &standing{keyID: currentKeyID(assertions)}
+	report.inUse.current = currentKeyID(assertions)
+	regarded := &standing{keyID: report.inUse.current}
 	requester := tokenRequester{&exchange.Exchange{
 		ClientID:   config.ClientID,
 		Assertions: assertions,

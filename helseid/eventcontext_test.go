@@ -59,7 +59,7 @@ func TestEventsOfACaller(t *testing.T) {
 		}
 		check := func(events []told, kinds ...helseid.EventKind) {
 			t.Helper()
-			shared := map[helseid.EventKind]bool{helseid.EventTokenRequest: true, helseid.EventRoundTrip: true}
+			shared := map[helseid.EventKind]bool{helseid.EventTokenRequest: true, helseid.EventRoundTrip: true, helseid.EventKeyInUse: true}
 			var got []helseid.EventKind
 			for _, event := range events {
 				got = append(got, event.Kind)
@@ -73,7 +73,7 @@ func TestEventsOfACaller(t *testing.T) {
 					require.Equal(t, "trace", event.trace, event.Kind)
 				}
 				switch event.Kind {
-				case helseid.EventCacheHit, helseid.EventCacheMiss, helseid.EventCacheStale:
+				case helseid.EventCacheHit, helseid.EventCacheMiss, helseid.EventCacheStale, helseid.EventKeyInUse:
 					require.Empty(t, event.Endpoint)
 				default:
 					require.Equal(t, map[bool]string{true: apiHost, false: "token_endpoint"}[event.API], event.Endpoint, event.Kind)
@@ -81,7 +81,7 @@ func TestEventsOfACaller(t *testing.T) {
 			}
 			require.Equal(t, kinds, got)
 		}
-		check(call(), helseid.EventCacheMiss, helseid.EventRoundTrip, helseid.EventNonceChallenge, helseid.EventRoundTrip, helseid.EventTokenRequest,
+		check(call(), helseid.EventCacheMiss, helseid.EventKeyInUse, helseid.EventRoundTrip, helseid.EventNonceChallenge, helseid.EventRoundTrip, helseid.EventTokenRequest,
 			helseid.EventProof, helseid.EventNonceChallenge, helseid.EventProof)
 		check(call(), helseid.EventCacheHit, helseid.EventProof)
 		pause(575 * time.Second)
@@ -101,7 +101,9 @@ func TestEventsOfALogin(t *testing.T) {
 	endpoints := map[string]bool{}
 	for _, event := range take() {
 		require.False(t, event.Shared, event.Kind)
-		endpoints[event.Endpoint] = true
+		if event.Kind != helseid.EventKeyInUse {
+			endpoints[event.Endpoint] = true
+		}
 	}
 	require.Equal(t, map[string]bool{"pushed_authorization_request_endpoint": true, "token_endpoint": true}, endpoints)
 	ctx := context.WithValue(t.Context(), traceKey{}, "trace")

@@ -36,6 +36,11 @@ const (
 	// the key took.
 	EventProof EventKind = "proof"
 
+	// EventKeyInUse: the client signs with the key KeyID, which expires at Expiry, or zero
+	// if that is not known. It comes after the first request with a key, and when the
+	// expiry of the key in use becomes known, is another one, or is not known any more.
+	EventKeyInUse EventKind = "key_in_use"
+
 	// EventKeyExpiry: the client's key KeyID expires at Expiry, which is 30, 14, 7 or 1
 	// days away, or has expired. It comes once for each of these, with a request to
 	// HelseID, and for the last that has passed as soon as the expiry becomes known.

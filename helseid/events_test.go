@@ -74,7 +74,7 @@ func TestEventHasNoRoomForPersons(t *testing.T) {
 	kinds := []helseid.EventKind{
 		helseid.EventTokenRequest, helseid.EventRoundTrip, helseid.EventNonceChallenge, helseid.EventRetry, helseid.EventCacheHit,
 		helseid.EventCacheStale, helseid.EventCacheMiss, helseid.EventProof, helseid.EventTokenDropped,
-		helseid.EventKeyExpiry, helseid.EventKeyFailed, helseid.EventKeyReplaced, helseid.EventKeyOrphan,
+		helseid.EventKeyInUse, helseid.EventKeyExpiry, helseid.EventKeyFailed, helseid.EventKeyReplaced, helseid.EventKeyOrphan,
 	}
 	seen := make(map[helseid.EventKind]bool)
 	for _, kind := range kinds {
@@ -108,7 +108,7 @@ func TestEvents(t *testing.T) {
 				synctest.Wait()
 			}
 			call()
-			require.Equal(t, count("cache_miss", 1, "token_request", 1, "round_trip", 2, "nonce_challenge", 1, "proof api", 1), w.events.kinds())
+			require.Equal(t, count("cache_miss", 1, "token_request", 1, "round_trip", 2, "key_in_use", 1, "nonce_challenge", 1, "proof api", 1), w.events.kinds())
 			w.events.reset()
 			call()
 			require.Equal(t, count("cache_hit", 1, "proof api", 1), w.events.kinds())
@@ -159,7 +159,7 @@ func TestEvents(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		_, err := w.client.Token(t.Context(), helseid.TokenRequest{Scopes: []string{"nhn:other-api/x"}})
 		requireRefusal(t, err, "invalid_scope")
-		require.Equal(t, count("cache_miss", 1, "token_request", 1, "round_trip", 1), w.events.kinds())
+		require.Equal(t, count("cache_miss", 1, "token_request", 1, "round_trip", 1, "key_in_use", 1), w.events.kinds())
 		for _, event := range w.events.all() {
 			if event.Kind == helseid.EventTokenRequest {
 				requireRefusal(t, event.Err, "invalid_scope")

@@ -55,19 +55,19 @@ type toldExpiry struct {
 // The client warns about the key in use, in the log ([Config.Logger]) and with an event
 // ([EventKeyExpiry]), 30, 14, 7 and 1 days before it expires, and when it has expired: in
 // this call if one of these has passed already, and later when it makes a request to
-// HelseID.
+// HelseID. The event [EventKeyInUse] tells of any expiry, however far away.
 func (c *Client) SetKeyExpiry(keyID string, expiry time.Time) {
 	c.report.expiries.put(keyID, expiry)
-	if keyID == c.report.keyID() {
-		c.report.tellExpiry(lifecycle.Unattended(), keyID)
-	}
+	c.report.tellKey(lifecycle.Unattended(), "")
 }
 
 // KeyExpiry returns the kid of the key that the client signs with now, and when HelseID
 // stops accepting it, as far as [Client.SetKeyExpiry] or the key's source has said so. The
 // time is zero if it is not known.
 func (c *Client) KeyExpiry(ctx context.Context) (keyID string, expiry time.Time) {
-	keyID = c.standing.keyID(ctx)
+	if keyID = c.standing.keyID(ctx); keyID != "" {
+		c.report.tellKey(ctx, keyID)
+	}
 	return keyID, c.report.expiries.of(keyID)
 }
 

@@ -177,6 +177,9 @@ func (f *KeyFile) fail(ctx context.Context, err error) {
 	kid := f.key.Load().ID()
 	f.config.Logger.ErrorContext(ctx, "the file of the client's key has changed and cannot be used: the key before stays in use",
 		slog.String("client_id", f.client.clientID), slog.String("kid", kid), cause(err))
+	if errors.Is(err, ErrKey) { // in an event this means that the client's key did not sign
+		err = errors.New(err.Error())
+	}
 	f.emit(ctx, Event{Kind: EventKeyFailed, KeyID: kid, Err: err})
 }
 

@@ -223,6 +223,7 @@ func TestBrokenKeyFile(t *testing.T) {
 				failed := w.told(helseid.EventKeyFailed)
 				require.Len(t, failed, 1)
 				require.Error(t, failed[0].Err)
+				require.NotErrorIs(t, failed[0].Err, helseid.ErrKey, "which a key has that did not sign")
 				require.Equal(t, old, failed[0].KeyID)
 				require.Equal(t, keyFileClient, failed[0].ClientID)
 				require.Contains(t, w.log.String(), "cannot be used")

@@ -21,6 +21,7 @@ type reporter struct {
 	environment string
 	keyID       func() string // the kid of the client's key
 	expiries    keyExpiries
+	inUse       keyInUse
 	limit       logLimit
 }
 

@@ -67,7 +67,7 @@ func (r *reporter) RoundTrip(ctx context.Context, trip exchange.Trip) (sending c
 	event := Event{Kind: EventRoundTrip, Endpoint: trip.Endpoint, URL: trip.URL, KeyID: trip.KeyID}
 	sending, done := r.begin(ctx, ctx, event)
 	return sending, func(outcome exchange.Outcome) {
-		r.tellExpiry(ctx, trip.KeyID)
+		r.tellKey(ctx, trip.KeyID)
 		event.Status, event.Duration, event.Err = outcome.Status, outcome.Took, outcome.Err
 		done(event)
 	}

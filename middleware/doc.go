@@ -27,7 +27,7 @@
 //		}
 //		mux := http.NewServeMux()
 //		mux.Handle("GET /journal/{id}", auth.Require(journal,
-//			middleware.Scope("nhn:some-api/read"), middleware.SecurityLevel(4), middleware.HPRNumber()))
+//			middleware.Scope("nhn:some-api/read"), middleware.HPRNumber(), middleware.SecurityLevel(4)))
 //		log.Fatal(http.ListenAndServe("127.0.0.1:8080", mux))
 //	}
 //

@@ -46,7 +46,7 @@ func TestReadmeAPI(t *testing.T) {
 	auth, err := middleware.New(config)
 	require.NoError(t, err)
 	mux.Handle("GET /journal/{id}", auth.Require(journal,
-		middleware.Scope("nhn:some-api/read"), middleware.SecurityLevel(4), middleware.HPRNumber()))
+		middleware.Scope("nhn:some-api/read"), middleware.HPRNumber(), middleware.SecurityLevel(4)))
 	// endregion
 	t.Cleanup(auth.Close)
 	request := httptest.NewRequest(http.MethodGet, "https://api.example.no/journal/1", nil)
@@ -70,7 +70,7 @@ func newAPI(t *testing.T, issuer string) http.Handler {
 	auth, err := middleware.New(middleware.Config{Issuer: issuer, Audience: "nhn:some-api", PublicURL: "https://api.example.no"})
 	require.NoError(t, err)
 	t.Cleanup(auth.Close)
-	return auth.Require(journal, middleware.Scope("nhn:some-api/read"), middleware.SecurityLevel(4), middleware.HPRNumber())
+	return auth.Require(journal, middleware.Scope("nhn:some-api/read"), middleware.HPRNumber(), middleware.SecurityLevel(4))
 }
 
 func TestReadmeTesting(t *testing.T) {

@@ -64,7 +64,7 @@ func (m *clientMetrics) make(instruments *instruments) {
 
 // count counts an event. Nothing is allocated for those that a call with a token from
 // memory has.
-func (m *clientMetrics) count(ctx context.Context, event helseid.Event) {
+func (m *clientMetrics) count(ctx context.Context, event helseid.Event, from *teller) {
 	switch event.Kind {
 	case helseid.EventCacheHit:
 		m.lookups.Add(ctx, 1, m.hit.add...)
@@ -80,13 +80,11 @@ func (m *clientMetrics) count(ctx context.Context, event helseid.Event) {
 		attributes := append(withClient(m.name(ctx, event)), attrRenewal.Bool(event.Renewal))
 		m.tokens.Record(ctx, event.Duration.Seconds(), metric.WithAttributes(withError(attributes, errorKind(event.Err))...))
 	case helseid.EventRoundTrip:
-		m.expiries.used(event)
 		m.requests.Record(ctx, event.Duration.Seconds(), metric.WithAttributes(append(requestAttributes(event), answerAttributes(event)...)...))
-	case helseid.EventKeyExpiry:
-		m.expiries.put(m.name(ctx, event), event)
+	case helseid.EventKeyInUse:
+		m.expiries.put(m.name(ctx, event), event, from)
 	case helseid.EventKeyReplaced:
 		m.key(ctx, event, keyReplaced)
-		m.expiries.put(m.name(ctx, event), event)
 	case helseid.EventKeyFailed:
 		if errors.Is(event.Err, helseid.ErrKey) {
 			m.key(ctx, event, keyNotSigned)

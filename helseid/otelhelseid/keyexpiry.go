@@ -10,7 +10,7 @@ import (
 	"github.com/helseid-go/sdk/helseid"
 )
 
-// expiries are when the clients' keys expire, as far as events have said so.
+// expiries are the keys that clients have said to be in use, and when those expire.
 type expiries struct {
 	mu   sync.Mutex
 	keys map[string]keyExpiry // by the client's name
@@ -18,41 +18,29 @@ type expiries struct {
 
 type keyExpiry struct {
 	keyID  string
-	expiry time.Time
-	used   bool // the key has signed since
+	expiry time.Time // or zero if it is not known
+	from   *teller   // who has said so
 }
 
-// put notes what an event says about the key of a client with that name.
-func (e *expiries) put(client string, event helseid.Event) {
+// teller tells apart the clients that have one id. It is a configuration that
+// [Telemetry.Client] has returned.
+type teller struct{ _ byte }
+
+// put notes what a client with that name says about the key in use. One that does not
+// know when the key expires contradicts itself only.
+func (e *expiries) put(client string, event helseid.Event, from *teller) {
 	if client == "" || client == other {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if event.Expiry.IsZero() {
-		delete(e.keys, client)
+	if key := e.keys[client]; event.Expiry.IsZero() && event.KeyID == key.keyID && from != key.from {
 		return
 	}
 	if e.keys == nil {
 		e.keys = make(map[string]keyExpiry)
 	}
-	e.keys[client] = keyExpiry{keyID: event.KeyID, expiry: event.Expiry}
-}
-
-// used notes that a client has signed with a key. If it is another key than before,
-// nothing is known of its expiry.
-func (e *expiries) used(event helseid.Event) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	key, known := e.keys[event.ClientID]
-	switch {
-	case !known:
-	case key.keyID == event.KeyID:
-		key.used = true
-		e.keys[event.ClientID] = key
-	case key.used: // not by a request that was under way when the key was replaced
-		delete(e.keys, event.ClientID)
-	}
+	e.keys[client] = keyExpiry{keyID: event.KeyID, expiry: event.Expiry, from: from}
 }
 
 // observe is the gauge's callback.
@@ -60,7 +48,9 @@ func (e *expiries) observe(_ context.Context, gauge metric.Float64Observer) erro
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for client, key := range e.keys {
-		gauge.Observe(time.Until(key.expiry).Seconds(), metric.WithAttributes(attrClientID.String(client)))
+		if !key.expiry.IsZero() {
+			gauge.Observe(time.Until(key.expiry).Seconds(), metric.WithAttributes(attrClientID.String(client)))
+		}
 	}
 	return nil
 }

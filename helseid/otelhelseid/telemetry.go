@@ -48,8 +48,10 @@ func (t *Telemetry) Format(state fmt.State, _ rune) {
 
 // Client returns a client's configuration with telemetry added. An OnEvent that is set
 // is called, too. A Tracer that is set stays, and the client then makes no spans here.
+// Call it for each client.
 func (t *Telemetry) Client(config helseid.Config) helseid.Config {
-	config.OnEvent = both(config.OnEvent, t.OnEvent)
+	from := &teller{}
+	config.OnEvent = both(config.OnEvent, func(ctx context.Context, event helseid.Event) { t.hear(ctx, event, from) })
 	if config.Tracer == nil {
 		config.Tracer = clientTracer{t.tracer}
 	}
@@ -81,7 +83,11 @@ func (t *Telemetry) Guard(config middleware.Config) middleware.Config {
 // OnEvent counts an event of a client. [Telemetry.Client] sets it; it is exported for
 // what has no helseid.Config, such as [helseid.KeyFileConfig].
 func (t *Telemetry) OnEvent(ctx context.Context, event helseid.Event) {
-	t.client.count(ctx, event)
+	t.hear(ctx, event, nil)
+}
+
+func (t *Telemetry) hear(ctx context.Context, event helseid.Event, from *teller) {
+	t.client.count(ctx, event, from)
 	t.mark(ctx, event)
 }
 

@@ -2,6 +2,7 @@ package selvbetjening
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/helseid-go/sdk/clientassertion"
+	"github.com/helseid-go/sdk/helseid"
 )
 
 // Whoever waits for a search for another key starts one for its own after it.
@@ -57,4 +59,12 @@ func TestSearchesForSeveralKeys(t *testing.T) {
 		require.EqualValues(t, 5, returned.Load(), "it has found nothing")
 		require.Len(t, searched, 2)
 	})
+}
+
+// An event about a rotation that failed is told from one about a key that did not sign.
+func TestFailedRotationIsNoKeyThatDidNotSign(t *testing.T) {
+	t.Parallel()
+	event := &toldError{causes: withoutWords(errors.Join(ErrRotation, helseid.ErrKey))}
+	require.ErrorIs(t, event, ErrRotation)
+	require.NotErrorIs(t, event, helseid.ErrKey)
 }

@@ -56,9 +56,10 @@ func (e *toldError) Unwrap() []error { return e.causes }
 // LogValue is the error for a log line.
 func (e *toldError) LogValue() slog.Value { return slog.StringValue(e.text) }
 
-// withoutWords returns what callers can test an error for.
+// withoutWords returns what callers can test an error for. ErrKey is not among it: in an
+// event it means that the client's key did not sign, which the client tells itself.
 func withoutWords(err error) (causes []error) {
-	for _, category := range []error{ErrRotation, ErrKeysChanged, ErrKeyStore, helseid.ErrNoToken, helseid.ErrUnavailable, helseid.ErrInvalidResponse, helseid.ErrKey, helseid.ErrStore} {
+	for _, category := range []error{ErrRotation, ErrKeysChanged, ErrKeyStore, helseid.ErrNoToken, helseid.ErrUnavailable, helseid.ErrInvalidResponse, helseid.ErrStore} {
 		if errors.Is(err, category) {
 			causes = append(causes, category)
 		}

@@ -110,7 +110,7 @@ func TestSeriesOfManyClients(t *testing.T) {
 	telemetry := c.telemetry()
 	for i := range 1000 {
 		telemetry.OnEvent(t.Context(), helseid.Event{Kind: helseid.EventTokenRequest, ClientID: fmt.Sprintf("client-%d", i)})
-		telemetry.OnEvent(t.Context(), helseid.Event{Kind: helseid.EventKeyExpiry, ClientID: fmt.Sprintf("client-%d", i), Expiry: time.Now()})
+		telemetry.OnEvent(t.Context(), helseid.Event{Kind: helseid.EventKeyInUse, ClientID: fmt.Sprintf("client-%d", i), Expiry: time.Now()})
 	}
 	require.Equal(t, 1.0, c.value("helseid.client.token.duration", "helseid.client.id=client-9"))
 	require.Equal(t, 990.0, c.value("helseid.client.token.duration", "helseid.client.id=_OTHER"))
@@ -136,7 +136,7 @@ func TestSearchFindsSecrets(t *testing.T) {
 // What is rare is counted from zero: else Prometheus sees no increase at the first time.
 func TestRareThingsBeginWithZero(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []helseid.EventKind{helseid.EventTokenRequest, helseid.EventKeyExpiry} {
+	for _, kind := range []helseid.EventKind{helseid.EventTokenRequest, helseid.EventKeyInUse} {
 		c := newCollector(t)
 		telemetry := c.telemetry()
 		telemetry.OnEvent(t.Context(), helseid.Event{Kind: kind, ClientID: "client"})
@@ -148,36 +148,4 @@ func TestRareThingsBeginWithZero(t *testing.T) {
 			require.Zero(t, c.value(name))
 		}
 	}
-}
-
-// The time that a key has left is known as long as that key is in use.
-func TestKeyTimeLeft(t *testing.T) {
-	t.Parallel()
-	c := newCollector(t)
-	telemetry := c.telemetry()
-	tell := func(kind helseid.EventKind, keyID string, left time.Duration) {
-		event := helseid.Event{Kind: kind, ClientID: "client", KeyID: keyID}
-		if left != 0 {
-			event.Expiry = time.Now().Add(left)
-		}
-		telemetry.OnEvent(t.Context(), event)
-	}
-	left := func() float64 { return c.value("helseid.client.key.time_left", "helseid.client.id=client") }
-	const day = 24 * time.Hour
-	tell(helseid.EventRoundTrip, "old", 0)
-	require.Zero(t, left())
-	tell(helseid.EventKeyExpiry, "old", 7*day)
-	require.InDelta(t, (7 * day).Seconds(), left(), 60)
-	tell(helseid.EventRoundTrip, "old", 0)
-	require.InDelta(t, (7 * day).Seconds(), left(), 60)
-	tell(helseid.EventKeyReplaced, "new", 90*day)
-	tell(helseid.EventRoundTrip, "old", 0) // was under way
-	require.InDelta(t, (90 * day).Seconds(), left(), 60)
-	tell(helseid.EventRoundTrip, "new", 0)
-	tell(helseid.EventRoundTrip, "another", 0) // replaced by other means
-	require.Zero(t, left())
-	tell(helseid.EventKeyExpiry, "another", -day)
-	require.InDelta(t, -day.Seconds(), left(), 60)
-	tell(helseid.EventKeyReplaced, "last", 0)
-	require.Zero(t, left())
 }

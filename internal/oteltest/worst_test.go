@@ -114,7 +114,7 @@ func everything(t testing.TB, c *collector, telemetry *otelhelseid.Telemetry) {
 		tell(helseid.Event{Kind: kind, Endpoint: "api.example.no"})
 		tell(helseid.Event{Kind: kind, API: true, Endpoint: "123456785.example.no"})
 	}
-	tell(helseid.Event{Kind: helseid.EventKeyExpiry, KeyID: "kid", Expiry: time.Now().Add(24 * time.Hour)})
+	tell(helseid.Event{Kind: helseid.EventKeyInUse, KeyID: "kid", Expiry: time.Now().Add(24 * time.Hour)})
 
 	audit := telemetry.Guard(middleware.Config{}).Audit
 	for reason, status := range reasonsOfSource(t) {
