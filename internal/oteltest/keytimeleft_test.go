@@ -14,6 +14,7 @@ import (
 	"github.com/helseid-go/sdk/clientassertion"
 	"github.com/helseid-go/sdk/helseid"
 	"github.com/helseid-go/sdk/helseid/helseidtest"
+	"github.com/helseid-go/sdk/helseid/helseidtest/rule"
 	"github.com/helseid-go/sdk/helseid/otelhelseid"
 	"github.com/helseid-go/sdk/helseid/selvbetjening"
 )
@@ -54,7 +55,7 @@ type keyHolder struct {
 func newKeyHolder(t *testing.T, lifetime time.Duration) *keyHolder {
 	t.Helper()
 	h := &keyHolder{collector: newCollector(t)}
-	h.server = helseidtest.NewServer(t, helseidtest.Selvbetjening{KeyLifetime: lifetime}, helseidtest.InMemory())
+	h.server = helseidtest.NewServer(t, helseidtest.Selvbetjening{KeyLifetime: lifetime}, helseidtest.Relaxed(rule.Nonce), helseidtest.InMemory())
 	h.telemetry = h.collector.telemetry()
 	h.config = h.server.NewClient(helseidtest.Scopes(selvbetjening.Scope, read))
 	return h
