@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"google.golang.org/grpc"
 
@@ -67,6 +68,8 @@ func New(config Config) (*Credentials, error) {
 	case err != nil || origin.Host == "" || strings.TrimSuffix(origin.Path, "/") != "" || origin.RawQuery != "" || origin.Fragment != "" || origin.User != nil:
 		errs = append(errs, errors.New("field Origin must be a scheme and a host, such as https://api.example.no"))
 		origin = &url.URL{}
+	case !isASCII(origin.Host):
+		errs = append(errs, errors.New("field Origin: the host must be ASCII: write an internationalized name in its xn-- form"))
 	case origin.Scheme == "http" && !isLoopback(origin.Hostname()):
 		errs = append(errs, errors.New("field Origin: plain http is for loopback hosts only"))
 	case origin.Scheme == "http" && !config.AllowPlaintextLoopback:
@@ -98,6 +101,12 @@ func (c *Credentials) DialOptions() []grpc.DialOption {
 		options = append(options, grpc.WithTransportCredentials(loopbackOnly{}))
 	}
 	return options
+}
+
+// isASCII reports that [strings.EqualFold] compares a host as DNS does: other letters,
+// such as the Kelvin sign, can be equal to one of ASCII.
+func isASCII(host string) bool {
+	return !strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 func isLoopback(host string) bool {

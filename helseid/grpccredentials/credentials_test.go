@@ -383,6 +383,8 @@ func TestConfig(t *testing.T) {
 		"http":               {grpccredentials.Config{Tokens: tokens, Origin: "http://api.example.no", AllowPlaintextLoopback: true}, []string{"loopback hosts only"}},
 		"http, not allowed":  {grpccredentials.Config{Tokens: tokens, Origin: "http://localhost:8080"}, []string{"AllowPlaintextLoopback"}},
 		"all at once":        {grpccredentials.Config{Origin: "http://localhost"}, []string{"field Tokens", "AllowPlaintextLoopback"}},
+		"a long s":           {grpccredentials.Config{Tokens: tokens, Origin: "http://localho\u017ft", AllowPlaintextLoopback: true}, []string{"must be ASCII"}},
+		"a Kelvin sign":      {grpccredentials.Config{Tokens: tokens, Origin: "https://api.\u212a.no"}, []string{"must be ASCII"}},
 		"a name of loopback": {grpccredentials.Config{Tokens: tokens, Origin: "http://localhost.example.no", AllowPlaintextLoopback: true}, []string{"loopback hosts only"}},
 	} {
 		t.Run(name, func(t *testing.T) {
