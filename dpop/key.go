@@ -42,7 +42,8 @@ func GenerateKey(options KeyOptions) (*Key, error) {
 
 // ParseKey reads a private key: RSA of 2048 to 8192 bits, or EC on P-256, P-384 or
 // P-521. It takes the forms that clientassertion.ParseKey takes, JWK, PEM and DER
-// among them. Errors wrap ErrKey and never quote the key.
+// among them. A [Verifier] refuses proofs by RSA keys of more than 4096 bits. Errors wrap
+// ErrKey and never quote the key.
 func ParseKey(data []byte, options KeyOptions) (*Key, error) {
 	key, err := jose.ParseKey(data, options.jose())
 	if err != nil {

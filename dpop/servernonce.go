@@ -26,7 +26,8 @@ const (
 // NonceIssuer makes and checks the nonces of an API or server (RFC 9449 section 9). A
 // nonce is a time step with a keyed hash, so nothing is stored, and all processes with
 // the same secret accept the same nonces. The nonce changes every 30 seconds and is
-// accepted for two and a half minutes at most.
+// accepted for two and a half minutes at most, and half a minute more if it is from a
+// replica whose clock is ahead.
 type NonceIssuer struct {
 	secret redact.Hidden[[]byte]
 	own    bool // the secret is random and known to this process only

@@ -29,8 +29,9 @@ func expiryStep(left time.Duration) (passed int) {
 	return passed
 }
 
-// maxExpiries bounds for how many keys an expiry is kept.
-const maxExpiries = 16
+// maxExpiries bounds for how many keys an expiry is kept. When there are more, all are
+// forgotten, that of the key in use among them: a client has fewer.
+const maxExpiries = 1000
 
 // keyExpiries are when the client's keys expire, as far as that is known.
 type keyExpiries struct {

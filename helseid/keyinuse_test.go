@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -137,4 +138,18 @@ func TestKeyInUseAtTheSameTime(t *testing.T) {
 		require.True(t, expiry.Equal(last.Expiry), fmt.Sprint(expiry, last.Expiry))
 		mu.Unlock()
 	}
+}
+
+// A program may say when all keys of a registration expire, in any order.
+func TestExpiryOfOneOfManyKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	keyID, _ := w.client.KeyExpiry(t.Context())
+	expiry := time.Now().Add(time.Hour)
+	w.client.SetKeyExpiry(keyID, expiry)
+	for i := range 100 {
+		w.client.SetKeyExpiry(strconv.Itoa(i), expiry.Add(time.Hour))
+	}
+	_, known := w.client.KeyExpiry(t.Context())
+	require.True(t, known.Equal(expiry), known)
 }
