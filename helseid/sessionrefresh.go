@@ -266,7 +266,8 @@ func (r *refresher) spends(err error) bool {
 }
 
 // checkRefreshed validates the tokens, after the new refresh token has been stored.
-// An ID token of another login ends the session.
+// After an ID token of another login, the session gets no more tokens: it has no refresh
+// token any more.
 func (r *refresher) checkRefreshed(ctx context.Context, s *heldSession, refresher string, record sessionRecord, tokens *userTokens) (*Token, error) {
 	expected := idtoken.Expectation{Previous: &s.identity}
 	if tokens.token != nil {

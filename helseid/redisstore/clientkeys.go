@@ -16,7 +16,7 @@ import (
 // saveKeysScript takes the sealed keys that must be stored, or nothing, and those to
 // store. Sealed keys never occur twice, so these were written by this very call, whose
 // answer was lost, if they are there already.
-var saveKeysScript = redis.NewScript(`
+var saveKeysScript = newScript(`
 local stored = redis.call('GET', KEYS[1]) or ''
 if stored == ARGV[2] then
 	return 1

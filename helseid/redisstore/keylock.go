@@ -24,7 +24,7 @@ const (
 var (
 	// lockScript takes the lock for a holder, or finds that it has it: the answer to the
 	// request before may be lost.
-	lockScript = redis.NewScript(`
+	lockScript = newScript(`
 if redis.call('GET', KEYS[1]) == ARGV[1] then
 	return 1
 end
@@ -35,12 +35,12 @@ return 0`)
 
 	// renewScript keeps the lock, and unlockScript gives it back, if the holder still has
 	// it.
-	renewScript = redis.NewScript(`
+	renewScript = newScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 	return 0
 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`)
-	unlockScript = redis.NewScript(`
+	unlockScript = newScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 	return 0
 end
