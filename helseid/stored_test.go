@@ -1,7 +1,6 @@
 package helseid_test
 
 import (
-	"context"
 	"encoding/json"
 	"flag"
 	"maps"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -146,44 +144,14 @@ func writeStored(t *testing.T, name string) {
 	require.NoError(t, os.WriteFile(name, append(data, '\n'), 0o644))
 }
 
-// heldStore has rows from the start.
-type heldStore struct {
-	mu   sync.Mutex
-	rows map[string]helseid.StoredRow
-}
-
-func (s *heldStore) Load(_ context.Context, key string) (helseid.StoredRow, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.rows[key], nil
-}
-
-func (s *heldStore) Save(_ context.Context, key string, row helseid.StoredRow) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.rows[key].Version != row.Version {
-		return false, nil
-	}
-	row.Version++
-	s.rows[key] = row
-	return true, nil
-}
-
-func (s *heldStore) Delete(_ context.Context, key string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.rows, key)
-	return nil
-}
-
 // read makes a world of the next day after an upgrade: the same client, its store and
 // its cache, and a HelseID that knows nothing.
 func (f *storedFile) read(t *testing.T) *world {
 	t.Helper()
 	storedStart(t)
-	store := &heldStore{rows: make(map[string]helseid.StoredRow)}
+	store := &restorableStore{rows: make(map[string]originRow)}
 	for key, row := range f.Rows {
-		store.rows[key] = helseid.StoredRow{Version: row.Version, Data: []byte(row.Data), Expiry: row.Expiry}
+		store.rows[key] = originRow{StoredRow: helseid.StoredRow{Version: row.Version, Data: []byte(row.Data), Expiry: row.Expiry}}
 	}
 	cache := &sharedMap{values: make(map[string][]byte)}
 	for key, value := range f.Tokens {

@@ -20,8 +20,9 @@ func Command() cli.Command {
 		Help: `Reads an access token, ID token, logout token, DPoP proof, client assertion, request object,
 JWK, key set, PEM key or configuration file, finds out which of them it is, shows what it
 says, and names each rule that it breaks. Without FILE, or with -, it reads standard input.
-Tokens may be pasted as HTTP headers, also over several lines, as the JSON that they came in, and
-among other lines, as "helseid token -show-token" prints them; with both an access token and a proof, the proof is checked against the token.
+Tokens may be pasted as HTTP headers, also over several lines, as the JSON that they came in,
+and among other lines, as "helseid token -show-token" prints them. With both an access token
+and a proof, the proof is checked against the token.
 
 Nothing is sent anywhere, unless -issuer is given: then the issuer's metadata and keys are
 fetched to check the signature of a token. Without -issuer, -audience, -method and -url, what
